@@ -1,0 +1,211 @@
+"""Fully connected networks: names, initialisation, modes and bookkeeping.
+
+The networks of :mod:`fastfc.fc_net` are these very classes, over faster layers.
+"""
+
+import numbers
+
+import numpy as np
+
+from . import layer_utils
+from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
+
+__all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
+
+
+class FullyConnectedNet:
+    """{affine - [batch norm] - relu - [dropout]} x (L - 1) - affine - softmax, in plain NumPy.
+
+    See :class:`fastfc.fc_net.FullyConnectedNet` for parameters and attributes.
+    """
+
+    _layers = layer_utils
+
+    def __init__(
+        self,
+        hidden_dims,
+        input_dim=3 * 32 * 32,
+        num_classes=10,
+        dropout=0,
+        use_batchnorm=False,
+        reg=0.0,
+        weight_scale=1e-2,
+        dtype=np.float32,
+        seed=None,
+    ):
+        if not np.iterable(hidden_dims) or isinstance(hidden_dims, str):
+            raise TypeError(f"hidden_dims is {hidden_dims!r}, expected a list of layer sizes")
+        dims = [
+            _size("input_dim", input_dim),
+            *(_size("hidden_dims", size) for size in hidden_dims),
+            _size("num_classes", num_classes),
+        ]
+        if not 0 <= dropout <= 1:
+            raise ValueError(
+                f"dropout is {dropout}, expected the probability of keeping a unit, in (0, 1], "
+                "or 0 for no dropout"
+            )
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise TypeError(f"dtype is {np.dtype(dtype)}, expected float32 or float64")
+
+        self.use_batchnorm = use_batchnorm
+        self.use_dropout = 0 < dropout < 1
+        self.reg = reg
+        self.num_layers = len(dims) - 1
+        self.dtype = np.dtype(dtype).type
+
+        self.params = {}
+        for i in range(1, self.num_layers + 1):
+            shape = dims[i - 1], dims[i]
+            self.params[f"W{i}"] = (weight_scale * np.random.randn(*shape)).astype(self.dtype)
+            self.params[f"b{i}"] = np.zeros(dims[i], self.dtype)
+        if use_batchnorm:
+            for i in range(1, self.num_layers):
+                self.params[f"gamma{i}"] = np.ones(dims[i], self.dtype)
+                self.params[f"beta{i}"] = np.zeros(dims[i], self.dtype)
+
+        # One dictionary serves all dropout layers; each batch normalisation has its own.
+        self.dropout_param = {}
+        if self.use_dropout:
+            self.dropout_param = {"mode": "train", "p": dropout}
+            if seed is not None:
+                self.dropout_param["seed"] = seed
+        self.bn_params = []
+        if use_batchnorm:
+            self.bn_params = [{"mode": "train"} for _ in range(1, self.num_layers)]
+
+    def loss(self, X, y=None):
+        """Scores of X, or with labels the loss and its gradients.
+
+        Without ``y`` the pass is a test: batch normalisation uses its running statistics, and
+        nothing is dropped.  With ``y`` it is a training pass, which updates them.
+
+        Parameters
+        ----------
+        X : array_like, shape (N, d_1, ..., d_k), real
+            Inputs, d_1 * ... * d_k = input_dim; cast to the network's dtype.
+        y : array_like, shape (N,), integer, optional
+            Labels in [0, num_classes).
+
+        Returns
+        -------
+        scores : ndarray, shape (N, num_classes)
+            If ``y`` is None.
+        loss : scalar of the network's dtype
+            Otherwise: softmax loss + 0.5 * reg * (sum of the squared weights).
+        grads : dict
+            And the gradient of every parameter, under its name and in the network's dtype.
+
+        Raises
+        ------
+        TypeError
+            X is not real, or y is not integer.
+        ValueError
+            A shape does not fit, or a label is out of range.
+        """
+        mode = "test" if y is None else "train"
+        if self.use_dropout:
+            self.dropout_param["mode"] = mode
+        for bn_param in self.bn_params:
+            bn_param["mode"] = mode
+
+        # Whatever dtype users put into params, the network computes in its own.
+        params = {name: self._cast(name, value) for name, value in self.params.items()}
+        scores, caches = self._forward(self._cast("X", X), params)
+        if y is None:
+            return scores
+
+        loss, dscores = self._layers.softmax_loss(scores, y)
+        grads = self._backward(dscores, caches)
+        reg = self.dtype(self.reg)
+        if reg != 0:
+            for i in range(1, self.num_layers + 1):
+                W = params[f"W{i}"]
+                loss += 0.5 * reg * np.sum(W * W)
+                grads[f"W{i}"] += reg * W
+        return loss, grads
+
+    def _cast(self, name, value):
+        """Return an array in the network's dtype: the value itself where it is one."""
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers")
+        return array.astype(self.dtype, copy=False)
+
+    def _forward(self, x, params):
+        """Return the scores and each layer's caches."""
+        layers = self._layers
+        caches = []
+        for i in range(1, self.num_layers):
+            w, b = params[f"W{i}"], params[f"b{i}"]
+            if self.use_batchnorm:
+                gamma, beta = params[f"gamma{i}"], params[f"beta{i}"]
+                x, cache = layers.affine_batchnorm_relu_forward(
+                    x, w, b, gamma, beta, self.bn_params[i - 1]
+                )
+            else:
+                x, cache = layers.affine_relu_forward(x, w, b)
+            dropout_cache = None
+            if self.use_dropout:
+                x, dropout_cache = layers.dropout_forward(x, self.dropout_param)
+            caches.append((cache, dropout_cache))
+        last = self.num_layers
+        scores, cache = layers.affine_forward(x, params[f"W{last}"], params[f"b{last}"])
+        return scores, [*caches, cache]
+
+    def _backward(self, dscores, caches):
+        """Return the gradients, in the order of params, from the scores' gradient."""
+        layers = self._layers
+        grads = {}
+        last = self.num_layers
+        dout, grads[f"W{last}"], grads[f"b{last}"] = layers.affine_backward(dscores, caches[-1])
+        for i in range(last - 1, 0, -1):
+            cache, dropout_cache = caches[i - 1]
+            if self.use_dropout:
+                dout = layers.dropout_backward(dout, dropout_cache)
+            if self.use_batchnorm:
+                dout, grads[f"W{i}"], grads[f"b{i}"], grads[f"gamma{i}"], grads[f"beta{i}"] = (
+                    layers.affine_batchnorm_relu_backward(dout, cache)
+                )
+            else:
+                dout, grads[f"W{i}"], grads[f"b{i}"] = layers.affine_relu_backward(dout, cache)
+        return {name: grads[name] for name in self.params if name in grads}
+
+
+class TwoLayerNet(FullyConnectedNet):
+    """affine - relu - [dropout] - affine - softmax in float64, in plain NumPy.
+
+    See :class:`fastfc.fc_net.TwoLayerNet` for parameters and attributes.
+    """
+
+    def __init__(
+        self,
+        input_dim=3 * 32 * 32,
+        hidden_dims=100,
+        num_classes=10,
+        dropout=0,
+        weight_scale=1e-3,
+        reg=0.0,
+        *,
+        hidden_dim=None,
+    ):
+        if hidden_dim is None:
+            hidden_dim = _size("hidden_dims", hidden_dims)
+        super().__init__(
+            [_size("hidden_dim", hidden_dim)],
+            input_dim,
+            num_classes,
+            dropout=dropout,
+            reg=reg,
+            weight_scale=weight_scale,
+            dtype=np.float64,
+        )
+
+
+def _size(name, value):
+    """Return the size of a layer as an int, or say which argument is none."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        raise TypeError(f"{name} has {value!r}, expected an integer")
+    if value < 1:
+        raise ValueError(f"{name} has {value}, expected at least 1")
+    return int(value)

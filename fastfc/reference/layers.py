@@ -1,0 +1,250 @@
+"""The layers and losses in plain NumPy: one function forward, one backward.
+
+Letters: N batch, D inputs, M outputs, C classes.  Every function computes in float32 if all its
+arrays are float32 and in float64 otherwise.
+"""
+
+import math
+
+import numpy as np
+
+__all__ = [
+    "affine_backward",
+    "affine_forward",
+    "batchnorm_backward",
+    "batchnorm_forward",
+    "dropout_backward",
+    "dropout_forward",
+    "np",  # a star import brings np along, as it does from the original
+    "relu_backward",
+    "relu_forward",
+    "softmax_loss",
+    "svm_loss",
+]
+
+
+def as_real(operation, **arrays):
+    """Return the arrays, as a list, in the dtype in which ``operation`` computes."""
+    converted = {name: np.asarray(value) for name, value in arrays.items()}
+    for name, array in converted.items():
+        if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
+            raise TypeError(
+                f"{operation}: {name} has dtype {array.dtype}, expected real numbers of at most "
+                "64 bits"
+            )
+    all_float32 = all(array.dtype == np.float32 for array in converted.values())
+    dtype = np.float32 if all_float32 else np.float64
+    return [array.astype(dtype, copy=False) for array in converted.values()]
+
+
+def _expect_shape(operation, name, array, expected, partner):
+    """Raise ValueError unless ``array`` has the expected shape, which matches ``partner``'s."""
+    if array.shape != expected:
+        raise ValueError(
+            f"{operation}: {name} has shape {array.shape}, expected {expected} to match {partner}"
+        )
+
+
+def affine_forward(x, w, b):
+    """Return out = x w + b and the cache (x, w, b); each x[i] is read as one row of D numbers."""
+    cache = (x, w, b)
+    x, w, b = as_real("affine_forward", x=x, w=w, b=b)
+    if x.ndim == 0:
+        raise ValueError("affine_forward: x has shape (), expected (N, d_1, ..., d_k)")
+    N, D = x.shape[0], math.prod(x.shape[1:])
+    if w.ndim != 2 or w.shape[0] != D:
+        raise ValueError(
+            f"affine_forward: w has shape {w.shape}, expected ({D}, M) to match x of shape "
+            f"{x.shape}"
+        )
+    M = w.shape[1]
+    if b.shape not in [(M,), (1, M), ()]:
+        raise ValueError(
+            f"affine_forward: b has shape {b.shape}, expected ({M},) to match w of shape {w.shape}"
+        )
+    return x.reshape(N, D) @ w + b, cache
+
+
+def affine_backward(dout, cache):
+    """Return dx = dout w^T, dw = x^T dout and db, the sum of dout over the batch."""
+    x, w, _ = cache
+    dout, x, w = as_real("affine_backward", dout=dout, x=x, w=w)
+    N, (D, M) = x.shape[0], w.shape
+    _expect_shape("affine_backward", "dout", dout, (N, M), f"x of shape {x.shape}")
+    dx = (dout @ w.T).reshape(x.shape)
+    dw = x.reshape(N, D).T @ dout
+    db = dout.sum(axis=0)
+    return dx, dw, db
+
+
+def relu_forward(x):
+    """Return x with its negative elements set to 0, and the cache x; NaN stays NaN."""
+    cache = x
+    (x,) = as_real("relu_forward", x=x)
+    return np.where(x < 0, x.dtype.type(0), x), cache
+
+
+def relu_backward(dout, cache):
+    """Return dout * (x >= 0): the gradient passes where x is 0."""
+    dout, x = as_real("relu_backward", dout=dout, x=cache)
+    _expect_shape("relu_backward", "dout", dout, x.shape, f"x of shape {x.shape}")
+    return dout * (x >= 0)
+
+
+def batchnorm_forward(x, gamma, beta, bn_param):
+    """Return gamma * x_normalized + beta and the cache (Ioffe & Szegedy 2015, algorithm 1).
+
+    Training normalises by the batch's mean and biased variance and updates the running ones in
+    ``bn_param``; testing normalises by the running ones and keeps no cache.
+    """
+    mode = bn_param["mode"]
+    if mode not in ("train", "test"):
+        raise ValueError(f'Invalid forward batchnorm mode "{mode}"')
+    eps = float(bn_param.get("eps", 1e-5))
+    momentum = float(bn_param.get("momentum", 0.9))
+
+    x, gamma, beta = as_real("batchnorm_forward", x=x, gamma=gamma, beta=beta)
+    if x.ndim != 2:
+        raise ValueError(f"batchnorm_forward: x has shape {x.shape}, expected (N, D)")
+    N, D = x.shape
+    zeros = np.zeros(D, x.dtype)
+    running_mean, running_var = as_real(
+        "batchnorm_forward",
+        running_mean=bn_param.get("running_mean", zeros),
+        running_var=bn_param.get("running_var", zeros),
+    )
+    for name, array in [
+        ("gamma", gamma),
+        ("beta", beta),
+        ("running_mean", running_mean),
+        ("running_var", running_var),
+    ]:
+        _expect_shape("batchnorm_forward", name, array, (D,), f"x of shape {x.shape}")
+    running_mean = running_mean.astype(x.dtype)
+    running_var = running_var.astype(x.dtype)
+
+    if mode == "train":
+        if N == 0:
+            raise ValueError("batchnorm_forward: x has no rows, training mode needs at least one")
+        mean, var = x.mean(axis=0), x.var(axis=0)
+        running_mean = momentum * running_mean + (1 - momentum) * mean
+        running_var = momentum * running_var + (1 - momentum) * var
+    else:
+        mean, var = running_mean, running_var
+
+    rstd = 1 / np.sqrt(var + eps)
+    x_normalized = (x - mean) * rstd
+    out = gamma * x_normalized + beta
+    cache = None
+    if mode == "train":
+        cache = {"x_normalized": x_normalized, "rstd": rstd, "gamma": gamma}
+
+    bn_param["running_mean"] = running_mean
+    bn_param["running_var"] = running_var
+    return out, cache
+
+
+def batchnorm_backward(dout, cache):
+    """Return dx, dgamma and dbeta of batch normalisation in training mode.
+
+    The mean and the variance depend on x too; gathered, the three paths give
+    dx = gamma * rstd * (dout - mean(dout) - x_normalized * mean(dout * x_normalized)).
+    """
+    if cache is None:
+        raise ValueError(
+            "batchnorm_backward: cache is None, batchnorm_forward keeps one in mode 'train' only"
+        )
+    dout, x_normalized, rstd, gamma = as_real(
+        "batchnorm_backward",
+        dout=dout,
+        x_normalized=cache["x_normalized"],
+        rstd=cache["rstd"],
+        gamma=cache["gamma"],
+    )
+    N, D = x_normalized.shape
+    _expect_shape("batchnorm_backward", "dout", dout, (N, D), f"x of shape {(N, D)}")
+    dbeta = dout.sum(axis=0)
+    dgamma = (dout * x_normalized).sum(axis=0)
+    dx = gamma * rstd * (dout - dbeta / N - x_normalized * (dgamma / N))
+    return dx, dgamma, dbeta
+
+
+def dropout_forward(x, dropout_param):
+    """Keep each element with probability p, scaled by 1/p (inverted dropout; Srivastava 2014)."""
+    p, mode = float(dropout_param["p"]), dropout_param["mode"]
+    if mode not in ("train", "test"):
+        raise ValueError(f'Invalid forward dropout mode "{mode}"')
+    if not 0 < p <= 1:
+        raise ValueError(f"dropout_forward: p is {p}, expected a probability of keeping, in (0, 1]")
+    (x,) = as_real("dropout_forward", x=x)
+    if "seed" in dropout_param:
+        np.random.seed(dropout_param["seed"])
+    if mode == "test":
+        return x, (dropout_param, None)
+    kept = np.asarray(np.random.rand(*x.shape) < p)
+    mask = kept.astype(x.dtype) / p
+    return x * mask, (dropout_param, mask)
+
+
+def dropout_backward(dout, cache):
+    """Return dout * mask, the mask of the forward pass; in test mode dout."""
+    dropout_param, mask = cache
+    mode = dropout_param["mode"]
+    if mode not in ("train", "test"):
+        raise ValueError(f'Invalid backward dropout mode "{mode}"')
+    if mode == "test":
+        (dout,) = as_real("dropout_backward", dout=dout)
+        return dout
+    if mask is None:
+        raise ValueError("dropout_backward: cache has no mask, its forward pass ran in mode 'test'")
+    dout, mask = as_real("dropout_backward", dout=dout, mask=mask)
+    _expect_shape("dropout_backward", "dout", dout, mask.shape, f"the mask of shape {mask.shape}")
+    return dout * mask
+
+
+def _as_scores(operation, x, y):
+    """Return the scores x in the dtype computed in, and the labels y, checked against them."""
+    (x,) = as_real(operation, x=x)
+    y = np.asarray(y)
+    if x.ndim != 2 or x.size == 0:
+        raise ValueError(
+            f"{operation}: x has shape {x.shape}, expected (N, C) with N and C at least 1"
+        )
+    N, C = x.shape
+    if y.dtype.kind not in "iu":
+        raise TypeError(f"{operation}: y has dtype {y.dtype}, expected integers")
+    _expect_shape(operation, "y", y, (N,), f"x of shape {x.shape}")
+    if y.min() < 0 or y.max() >= C:
+        wrong = y[(y < 0) | (y >= C)][0]
+        raise ValueError(f"{operation}: y has the label {wrong}, expected labels in [0, {C})")
+    return x, y
+
+
+def svm_loss(x, y):
+    """Return the multiclass hinge loss, margin 1, and its gradient (Weston & Watkins 1999)."""
+    x, y = _as_scores("svm_loss", x, y)
+    N = x.shape[0]
+    rows = np.arange(N)
+    margins = np.maximum(0, x - x[rows, y][:, np.newaxis] + 1)
+    margins[rows, y] = 0
+    loss = margins.sum() / N
+    dx = (margins > 0).astype(x.dtype)
+    dx[rows, y] -= dx.sum(axis=1)
+    return loss, dx / N
+
+
+def softmax_loss(x, y):
+    """Return the cross-entropy of softmax(x) and its gradient, by log-sum-exp.
+
+    log softmax(x)_j = x_j - max - log sum_k exp(x_k - max): no probability is ever rounded to 0
+    before its logarithm is taken.
+    """
+    x, y = _as_scores("softmax_loss", x, y)
+    N = x.shape[0]
+    rows = np.arange(N)
+    shifted = x - x.max(axis=1, keepdims=True)
+    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    loss = -log_probabilities[rows, y].sum() / N
+    dx = np.exp(log_probabilities)
+    dx[rows, y] -= 1
+    return loss, dx / N
