@@ -40,9 +40,9 @@ class FullyConnectedNet:
             *(_size("hidden_dims", size) for size in hidden_dims),
             _size("num_classes", num_classes),
         ]
-        if not 0 <= dropout <= 1:
+        if not isinstance(dropout, numbers.Real) or not 0 <= dropout <= 1:
             raise ValueError(
-                f"dropout is {dropout}, expected the probability of keeping a unit, in (0, 1], "
+                f"dropout is {dropout!r}, expected the probability of keeping a unit, in (0, 1], "
                 "or 0 for no dropout"
             )
         if np.dtype(dtype) not in (np.float32, np.float64):
@@ -189,10 +189,8 @@ class TwoLayerNet(FullyConnectedNet):
         *,
         hidden_dim=None,
     ):
-        if hidden_dim is None:
-            hidden_dim = _size("hidden_dims", hidden_dims)
         super().__init__(
-            [_size("hidden_dim", hidden_dim)],
+            [hidden_dims if hidden_dim is None else hidden_dim],
             input_dim,
             num_classes,
             dropout=dropout,

@@ -1,0 +1,15 @@
+"""Layers that usually follow one another, joined; their parts are those of ``fastfc.layers``."""
+
+from . import layers
+from .layers import *  # noqa: F403  (as in the original, layer_utils brings the layers along)
+from .reference import layer_utils as reference
+
+__all__ = [*reference.__all__]
+
+_joined = reference.JoinedLayers(layers)
+affine_relu_forward = _joined.affine_relu_forward
+affine_relu_backward = _joined.affine_relu_backward
+affine_batchnorm_relu_forward = _joined.affine_batchnorm_relu_forward
+affine_batchnorm_relu_backward = _joined.affine_batchnorm_relu_backward
+affine_bn_relu_forward = _joined.affine_bn_relu_forward
+affine_bn_relu_backward = _joined.affine_bn_relu_backward

@@ -1,0 +1,372 @@
+"""Layers and losses, forward and backward, computed by the C core.
+
+Letters: N batch, D inputs, M outputs, C classes.  Every function takes arrays of any layout and
+real dtype, computes in float32 if all its arrays are float32 and in float64 otherwise, and
+returns that dtype.  :mod:`fastfc.reference.layers` says the same in plain NumPy.
+"""
+
+import numpy as np
+
+from . import _core
+
+__all__ = [
+    "affine_backward",
+    "affine_forward",
+    "batchnorm_backward",
+    "batchnorm_forward",
+    "dropout_backward",
+    "dropout_forward",
+    "np",  # a star import brings np along, as it does from the original
+    "relu_backward",
+    "relu_forward",
+    "softmax_loss",
+    "svm_loss",
+]
+
+
+def affine_forward(x, w, b):
+    """Affine (fully connected) layer, x w + b.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, d_1, ..., d_k)
+        Input; each ``x[i]`` is read as one row of D = d_1 * ... * d_k numbers.
+    w : array_like, shape (D, M)
+        Weights.
+    b : array_like, shape (M,), (1, M) or ()
+        Biases.
+
+    Returns
+    -------
+    out : ndarray, shape (N, M)
+    cache : tuple
+        ``(x, w, b)``, the objects passed in.
+
+    Raises
+    ------
+    TypeError
+        An array is not real.
+    ValueError
+        The shape of w or b does not fit.
+
+    See Also
+    --------
+    affine_backward : its gradient.
+
+    Examples
+    --------
+    >>> out, cache = affine_forward([[1.0, 2.0]], [[1.0, 0.0], [0.0, 1.0]], [10.0, 20.0])
+    >>> out
+    array([[11., 22.]])
+    """
+    return _core.affine_forward(x, w, b)
+
+
+def affine_backward(dout, cache):
+    """Gradient of ``affine_forward``.
+
+    Parameters
+    ----------
+    dout : array_like, shape (N, M)
+        Gradient of the loss with respect to ``out``.
+    cache : tuple
+        ``(x, w, b)`` from ``affine_forward``.
+
+    Returns
+    -------
+    dx : ndarray, shape of x
+        ``dout w^T``.
+    dw : ndarray, shape (D, M)
+        ``x^T dout``.
+    db : ndarray, shape (M,)
+        The sum of dout over the batch.
+
+    Raises
+    ------
+    TypeError
+        An array is not real.
+    ValueError
+        The shape of dout does not fit the cache.
+
+    Examples
+    --------
+    >>> out, cache = affine_forward([[1.0, 2.0]], [[3.0], [4.0]], [0.0])
+    >>> dx, dw, db = affine_backward([[10.0]], cache)
+    >>> dx, db
+    (array([[30., 40.]]), array([10.]))
+    """
+    return _core.affine_backward(dout, cache)
+
+
+def relu_forward(x):
+    """Rectified linear unit, max(x, 0) (Nair & Hinton 2010).
+
+    Parameters
+    ----------
+    x : array_like, any shape
+        Input.  NaN stays NaN.
+
+    Returns
+    -------
+    out : ndarray, shape of x
+    cache : array_like
+        ``x`` itself.
+
+    Raises
+    ------
+    TypeError
+        x is not real.
+
+    Examples
+    --------
+    >>> out, cache = relu_forward([-1.0, 0.0, 2.0])
+    >>> out
+    array([0., 0., 2.])
+    """
+    return _core.relu_forward(x)
+
+
+def relu_backward(dout, cache):
+    """Gradient of ``relu_forward``: dout where x >= 0, zero where x is negative.
+
+    Parameters
+    ----------
+    dout : array_like, shape of x
+        Gradient of the loss with respect to ``out``.
+    cache : array_like
+        ``x`` from ``relu_forward``.
+
+    Returns
+    -------
+    dx : ndarray, shape of x
+        ``dout * (x >= 0)``, a product: infinite dout gives NaN where x is negative.
+
+    Raises
+    ------
+    TypeError
+        An array is not real.
+    ValueError
+        The shape of dout is not that of x.
+
+    Examples
+    --------
+    >>> relu_backward([5.0, 5.0, 5.0], [-1.0, 0.0, 2.0])
+    array([0., 5., 5.])
+    """
+    return _core.relu_backward(dout, cache)
+
+
+def batchnorm_forward(x, gamma, beta, bn_param):
+    """Batch normalisation per feature (Ioffe & Szegedy 2015).
+
+    out = gamma * x_normalized + beta, x_normalized = (x - mean) / sqrt(var + eps).
+    In mode ``'train'`` mean and var are those of the batch, var biased, and the running ones
+    move towards them: running = momentum * running + (1 - momentum) * batch.  In mode ``'test'``
+    the running ones are used.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, D)
+        Input.
+    gamma, beta : array_like, shape (D,)
+        Scale and shift.
+    bn_param : dict
+        ``mode``, ``'train'`` or ``'test'``; ``eps``, default 1e-5; ``momentum``, default 0.9;
+        ``running_mean`` and ``running_var``, shape (D,), default zeros, stored back as new arrays.
+
+    Returns
+    -------
+    out : ndarray, shape (N, D)
+    cache : dict or None
+        ``x_normalized``, ``rstd`` = 1 / sqrt(var + eps) and ``gamma``; None in mode ``'test'``.
+
+    Raises
+    ------
+    TypeError
+        An array is not real.
+    ValueError
+        The mode is unknown, a shape does not fit, or a training batch is empty.
+
+    Examples
+    --------
+    >>> bn_param = {"mode": "train"}
+    >>> out, cache = batchnorm_forward([[1.0], [3.0]], [2.0], [5.0], bn_param)
+    >>> out.round(3)
+    array([[3.],
+           [7.]])
+    >>> bn_param["running_mean"]
+    array([0.2])
+    """
+    return _core.batchnorm_forward(x, gamma, beta, bn_param)
+
+
+def batchnorm_backward(dout, cache):
+    """Gradient of ``batchnorm_forward`` in mode ``'train'``.
+
+    Parameters
+    ----------
+    dout : array_like, shape (N, D)
+        Gradient of the loss with respect to ``out``.
+    cache : dict
+        From ``batchnorm_forward``.
+
+    Returns
+    -------
+    dx : ndarray, shape (N, D)
+        ``gamma * rstd * (dout - mean(dout) - x_normalized * mean(dout * x_normalized))``, the
+        means over the batch.
+    dgamma, dbeta : ndarray, shape (D,)
+
+    Raises
+    ------
+    TypeError
+        An array is not real.
+    ValueError
+        The cache is None, or the shape of dout does not fit it.
+
+    Examples
+    --------
+    >>> out, cache = batchnorm_forward([[1.0], [3.0]], [2.0], [5.0], {"mode": "train"})
+    >>> dx, dgamma, dbeta = batchnorm_backward([[1.0], [2.0]], cache)
+    >>> dgamma.round(3), dbeta
+    (array([1.]), array([3.]))
+    """
+    return _core.batchnorm_backward(dout, cache)
+
+
+def dropout_forward(x, dropout_param):
+    """Inverted dropout: keeps each element with probability p, scaled by 1/p.
+
+    The mask is the one that ``np.random.rand(*x.shape) < p`` would draw, and NumPy's global
+    generator is left where NumPy would leave it (Srivastava et al. 2014).
+
+    Parameters
+    ----------
+    x : array_like, any shape
+        Input.
+    dropout_param : dict
+        ``p``, the probability of *keeping* an element, in (0, 1]; ``mode``, ``'train'`` or
+        ``'test'``, which passes x through; ``seed``, optional, reseeds ``np.random`` at every
+        call.
+
+    Returns
+    -------
+    out : ndarray, shape of x
+    cache : tuple
+        ``(dropout_param, mask)``; the mask holds 0 and 1/p, and is None in mode ``'test'``.
+
+    Raises
+    ------
+    TypeError
+        x is not real.
+    ValueError
+        p is outside (0, 1], or the mode is unknown.
+
+    Examples
+    --------
+    >>> out, (_, mask) = dropout_forward(np.ones(6), {"mode": "train", "p": 0.5, "seed": 1})
+    >>> out
+    array([2., 0., 2., 2., 2., 2.])
+    """
+    return _core.dropout_forward(x, dropout_param)
+
+
+def dropout_backward(dout, cache):
+    """Gradient of ``dropout_forward``.
+
+    Parameters
+    ----------
+    dout : array_like, shape of x
+        Gradient of the loss with respect to ``out``.
+    cache : tuple
+        From ``dropout_forward``.
+
+    Returns
+    -------
+    dx : ndarray, shape of x
+        ``dout * mask``; in mode ``'test'`` dout.
+
+    Raises
+    ------
+    TypeError
+        An array is not real.
+    ValueError
+        The shape of dout is not that of x, or the mode is unknown.
+
+    Examples
+    --------
+    >>> out, cache = dropout_forward(np.ones(3), {"mode": "train", "p": 0.5, "seed": 1})
+    >>> dropout_backward([10.0, 20.0, 30.0], cache)
+    array([20.,  0., 60.])
+    """
+    return _core.dropout_backward(dout, cache)
+
+
+def svm_loss(x, y):
+    """Multiclass hinge loss with margin 1, mean over the batch (Weston & Watkins 1999).
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C)
+        Scores.
+    y : array_like of int, shape (N,)
+        Labels in [0, C).
+
+    Returns
+    -------
+    loss : NumPy scalar
+        The mean over i of the sum over j != y[i] of max(0, x[i, j] - x[i, y[i]] + 1).
+    dx : ndarray, shape (N, C)
+        Its gradient.
+
+    Raises
+    ------
+    TypeError
+        x is not real, or y is not integer.
+    ValueError
+        There is no score, the shape of y does not fit, or a label is out of range.
+
+    Examples
+    --------
+    >>> loss, dx = svm_loss([[1.0, 3.0, 0.5]], [0])
+    >>> float(loss), dx
+    (3.5, array([[-2.,  1.,  1.]]))
+    """
+    return _core.svm_loss(x, y)
+
+
+def softmax_loss(x, y):
+    """Cross-entropy of softmax(x), mean over the batch, by log-sum-exp.
+
+    Finite for all finite scores, however far apart.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, C)
+        Scores.
+    y : array_like of int, shape (N,)
+        Labels in [0, C).
+
+    Returns
+    -------
+    loss : NumPy scalar
+        The mean over i of log(sum over j of exp(x[i, j])) - x[i, y[i]].
+    dx : ndarray, shape (N, C)
+        Its gradient.
+
+    Raises
+    ------
+    TypeError
+        x is not real, or y is not integer.
+    ValueError
+        There is no score, the shape of y does not fit, or a label is out of range.
+
+    Examples
+    --------
+    >>> loss, dx = softmax_loss([[0.0, 0.0]], [1])
+    >>> round(float(loss), 6), dx
+    (0.693147, array([[ 0.5, -0.5]]))
+    >>> float(softmax_loss([[0.0, 1e4]], [0])[0])
+    10000.0
+    """
+    return _core.softmax_loss(x, y)
