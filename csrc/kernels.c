@@ -1,0 +1,51 @@
+/* All operations of one (instruction set, dtype): compiled once for each, with
+ *
+ *   FC_ISA     name of the instruction set: baseline, avx2, avx512, neon, wide
+ *   FC_DOUBLE  0 for float32, 1 for float64
+ *   VEC_BYTES  width of a vector
+ *
+ * Everything is static but the table, so the copies do not meet. */
+#include "fastfc.h"
+#include "vec.h"
+
+#include <math.h>
+
+#include "sums.c"
+#include "gemm.c"
+#include "affine.c"
+#include "relu.c"
+#include "batchnorm.c"
+#include "random.c"
+#include "dropout.c"
+#include "loss.c"
+#include "optim.c"
+
+#define JOIN_(a, b, c) a##b##c
+#define JOIN(a, b, c) JOIN_(a, b, c)
+#if FC_DOUBLE
+#define TABLE_TYPE fc_kernels_f64
+#define TABLE_NAME JOIN(fc_kernels_, FC_ISA, _f64)
+#else
+#define TABLE_TYPE fc_kernels_f32
+#define TABLE_NAME JOIN(fc_kernels_, FC_ISA, _f32)
+#endif
+
+extern const TABLE_TYPE TABLE_NAME;
+const TABLE_TYPE TABLE_NAME = {
+    .affine_forward = affine_forward,
+    .affine_backward = affine_backward,
+    .relu_forward = relu_forward,
+    .relu_backward = relu_backward,
+    .batchnorm_forward = batchnorm_forward,
+    .batchnorm_test = batchnorm_test,
+    .batchnorm_backward = batchnorm_backward,
+    .dropout_forward = dropout_forward,
+    .dropout_apply = dropout_apply,
+    .softmax_loss = softmax_loss,
+    .svm_loss = svm_loss,
+    .sgd = sgd,
+    .sgd_momentum = sgd_momentum,
+    .sgd_nesterov_momentum = sgd_nesterov_momentum,
+    .rmsprop = rmsprop,
+    .adam = adam,
+};

@@ -1,0 +1,79 @@
+/* Update rules, elementwise over n parameters.  Each output may be its own input.
+ *
+ *   sgd                    next_w = w - lr dw
+ *   sgd_momentum           next_v = mu v - lr dw,  next_w = w + next_v             (Polyak 1964)
+ *   sgd_nesterov_momentum  next_v = mu v - lr dw,  next_w = w + next_v + mu (next_v - v)
+ *                                                                        (Sutskever et al. 2013)
+ *   rmsprop                next_a = rho a + (1 - rho) dw^2
+ *                          next_w = w - lr dw / (sqrt(next_a) + epsilon)
+ *                                                                     (Tieleman & Hinton 2012)
+ *   adam                   next_v = beta1 v + (1 - beta1) dw
+ *                          next_a = beta2 a + (1 - beta2) dw^2
+ *                          next_w = w - lr (next_v / (1 - beta1^t))
+ *                                       / (sqrt(next_a / (1 - beta2^t)) + epsilon)
+ *                                                                         (Kingma & Ba 2015) */
+
+static void sgd(real *next_w, const real *w, const real *dw, double learning_rate, size_t n) {
+    const vec lr = vec_set((real)learning_rate);
+    EACH_VECTOR(i, n, {
+        vec_store(next_w + i, vec_load(w + i, lanes) - lr * vec_load(dw + i, lanes), lanes);
+    });
+}
+
+static void sgd_momentum(real *next_w, real *next_velocity, const real *w, const real *dw,
+                         const real *velocity, double learning_rate, double momentum, size_t n) {
+    const vec lr = vec_set((real)learning_rate), mu = vec_set((real)momentum);
+    EACH_VECTOR(i, n, {
+        vec step = lr * vec_load(dw + i, lanes);
+        vec next = mu * vec_load(velocity + i, lanes) - step;
+        vec_store(next_velocity + i, next, lanes);
+        vec_store(next_w + i, vec_load(w + i, lanes) + next, lanes);
+    });
+}
+
+static void sgd_nesterov_momentum(real *next_w, real *next_velocity, const real *w, const real *dw,
+                                  const real *velocity, double learning_rate, double momentum,
+                                  size_t n) {
+    const vec lr = vec_set((real)learning_rate), mu = vec_set((real)momentum);
+    EACH_VECTOR(i, n, {
+        vec v = vec_load(velocity + i, lanes);
+        vec step = lr * vec_load(dw + i, lanes);
+        vec next = mu * v - step;
+        vec_store(next_velocity + i, next, lanes);
+        vec_store(next_w + i, vec_load(w + i, lanes) + next + mu * (next - v), lanes);
+    });
+}
+
+static void rmsprop(real *next_w, real *next_a, const real *w, const real *dw, const real *a,
+                    double learning_rate, double decay_rate, double epsilon, size_t n) {
+    const vec lr = vec_set((real)learning_rate), eps = vec_set((real)epsilon);
+    const vec rho = vec_set((real)decay_rate), one_minus_rho = vec_set((real)(1 - decay_rate));
+    EACH_VECTOR(i, n, {
+        vec g = vec_load(dw + i, lanes);
+        vec old = rho * vec_load(a + i, lanes);
+        vec next = vec_fma(one_minus_rho, g * g, old);
+        vec_store(next_a + i, next, lanes);
+        vec_store(next_w + i, vec_load(w + i, lanes) - lr * g / (vec_sqrt(next) + eps), lanes);
+    });
+}
+
+static void adam(real *next_w, real *next_v, real *next_a, const real *w, const real *dw,
+                 const real *v, const real *a, double learning_rate, double beta1, double beta2,
+                 double epsilon, double t, size_t n) {
+    const vec b1 = vec_set((real)beta1), one_minus_b1 = vec_set((real)(1 - beta1));
+    const vec b2 = vec_set((real)beta2), one_minus_b2 = vec_set((real)(1 - beta2));
+    const vec lr = vec_set((real)(learning_rate / (1 - pow(beta1, t))));
+    const vec correction = vec_set((real)(1 / (1 - pow(beta2, t))));
+    const vec eps = vec_set((real)epsilon);
+    EACH_VECTOR(i, n, {
+        vec g = vec_load(dw + i, lanes);
+        vec first = b1 * vec_load(v + i, lanes);
+        first = vec_fma(one_minus_b1, g, first);
+        vec second = b2 * vec_load(a + i, lanes);
+        second = vec_fma(one_minus_b2, g * g, second);
+        vec_store(next_v + i, first, lanes);
+        vec_store(next_a + i, second, lanes);
+        vec step = lr * first / (vec_sqrt(second * correction) + eps);
+        vec_store(next_w + i, vec_load(w + i, lanes) - step, lanes);
+    });
+}

@@ -1,0 +1,38 @@
+/* The kernel table of one dtype: fastfc.h includes this file once for float and once for double,
+ * with `real` and `fc_kernels` defined.  One line an operation; each operation's own file says what
+ * the arguments are. */
+typedef struct {
+    void (*affine_forward)(real *out, const real *x, const real *w, const real *b, size_t N,
+                           size_t D, size_t M, void *workspace);
+    void (*affine_backward)(real *dx, real *dw, real *db, const real *dout, const real *x,
+                            const real *w, size_t N, size_t D, size_t M, void *workspace);
+    void (*relu_forward)(real *out, const real *x, size_t n);
+    void (*relu_backward)(real *dx, const real *dout, const real *x, size_t n);
+    void (*batchnorm_forward)(real *out, real *x_normalized, real *rstd, real *next_mean,
+                              real *next_var, const real *x, const real *gamma, const real *beta,
+                              const real *running_mean, const real *running_var, double eps,
+                              double momentum, size_t N, size_t D);
+    void (*batchnorm_test)(real *out, const real *x, const real *gamma, const real *beta,
+                           const real *running_mean, const real *running_var, double eps, size_t N,
+                           size_t D);
+    void (*batchnorm_backward)(real *dx, real *dgamma, real *dbeta, const real *dout,
+                               const real *x_normalized, const real *rstd, const real *gamma,
+                               size_t N, size_t D);
+    void (*dropout_forward)(real *out, real *mask, fc_mt19937 *state, const real *x, double p,
+                            size_t n);
+    void (*dropout_apply)(real *out, const real *x, const real *mask, size_t n);
+    void (*softmax_loss)(double *loss, real *dx, const real *x, const int64_t *y, size_t N,
+                         size_t C);
+    void (*svm_loss)(double *loss, real *dx, const real *x, const int64_t *y, size_t N, size_t C);
+    void (*sgd)(real *next_w, const real *w, const real *dw, double learning_rate, size_t n);
+    void (*sgd_momentum)(real *next_w, real *next_velocity, const real *w, const real *dw,
+                         const real *velocity, double learning_rate, double momentum, size_t n);
+    void (*sgd_nesterov_momentum)(real *next_w, real *next_velocity, const real *w, const real *dw,
+                                  const real *velocity, double learning_rate, double momentum,
+                                  size_t n);
+    void (*rmsprop)(real *next_w, real *next_a, const real *w, const real *dw, const real *a,
+                    double learning_rate, double decay_rate, double epsilon, size_t n);
+    void (*adam)(real *next_w, real *next_v, real *next_a, const real *w, const real *dw,
+                 const real *v, const real *a, double learning_rate, double beta1, double beta2,
+                 double epsilon, double t, size_t n);
+} fc_kernels;

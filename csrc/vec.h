@@ -1,0 +1,171 @@
+/* The SIMD vocabulary: one vector type of VEC_BYTES bytes, whatever the instruction set.
+ *
+ * Operations are written once over these few functions.  GCC's and clang's vector extensions give
+ * arithmetic, comparison and selection (`mask ? a : b` is vec_select here: C has no such operator);
+ * intrinsics appear in this file only, where the extensions have no word: partial loads and stores,
+ * and the square root.
+ *
+ * A vector at the end of an array may be partial: `lanes` says how many elements exist.  Loads fill
+ * the missing ones with zero, stores leave memory behind the last one alone, and both fold to one
+ * instruction when `lanes` is the constant LANES.  A tail therefore runs the very instructions of
+ * the main loop: an element's bits do not depend on where in the array it stands. */
+#ifndef FASTFC_VEC_H
+#define FASTFC_VEC_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+#if FC_DOUBLE
+typedef double real;
+typedef int64_t lane_int;
+typedef uint64_t lane_uint;
+#else
+typedef float real;
+typedef int32_t lane_int;
+typedef uint32_t lane_uint;
+#endif
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+typedef real vec __attribute__((vector_size(VEC_BYTES)));
+typedef real vec_unaligned
+    __attribute__((vector_size(VEC_BYTES), aligned(__alignof__(real)), may_alias));
+typedef lane_int ivec __attribute__((vector_size(VEC_BYTES)));
+typedef lane_uint uvec __attribute__((vector_size(VEC_BYTES)));
+
+#define LANES (VEC_BYTES / sizeof(real))
+
+ALWAYS_INLINE vec vec_set(real value) { return value - (vec){0}; }
+
+ALWAYS_INLINE ivec vec_lane_numbers(void) {
+    ivec numbers = {0};
+    for (size_t i = 0; i < LANES; i++) numbers[i] = (lane_int)i;
+    return numbers;
+}
+
+/* Lanes of a where mask is set (all ones), of b elsewhere. */
+ALWAYS_INLINE vec vec_select(ivec mask, vec a, vec b) {
+    return (vec)((mask & (ivec)a) | (~mask & (ivec)b));
+}
+
+#if VEC_BYTES == 32 && defined(__AVX2__)
+/* The first `lanes` lanes set: a window that slides over ones followed by zeros. */
+ALWAYS_INLINE __m256i vec_lane_mask(size_t lanes) {
+    static const lane_int window[2 * LANES] = {
+        -1, -1, -1, -1,
+#if !FC_DOUBLE
+        -1, -1, -1, -1,
+#endif
+    };
+    return _mm256_loadu_si256((const __m256i *)(window + LANES - lanes));
+}
+#endif
+
+ALWAYS_INLINE vec vec_load(const real *p, size_t lanes) {
+    if (lanes == LANES) return *(const vec_unaligned *)p;
+#if VEC_BYTES == 64 && defined(__AVX512F__) && FC_DOUBLE
+    return (vec)_mm512_maskz_loadu_pd((__mmask8)((1u << lanes) - 1), p);
+#elif VEC_BYTES == 64 && defined(__AVX512F__)
+    return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << lanes) - 1), p);
+#elif VEC_BYTES == 32 && defined(__AVX2__) && FC_DOUBLE
+    return (vec)_mm256_maskload_pd(p, vec_lane_mask(lanes));
+#elif VEC_BYTES == 32 && defined(__AVX2__)
+    return (vec)_mm256_maskload_ps(p, vec_lane_mask(lanes));
+#else
+    real elements[LANES] = {0};
+    for (size_t i = 0; i < lanes; i++) elements[i] = p[i];
+    return *(const vec_unaligned *)elements;
+#endif
+}
+
+ALWAYS_INLINE void vec_store(real *p, vec v, size_t lanes) {
+    if (lanes == LANES) {
+        *(vec_unaligned *)p = v;
+        return;
+    }
+#if VEC_BYTES == 64 && defined(__AVX512F__) && FC_DOUBLE
+    _mm512_mask_storeu_pd(p, (__mmask8)((1u << lanes) - 1), (__m512d)v);
+#elif VEC_BYTES == 64 && defined(__AVX512F__)
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << lanes) - 1), (__m512)v);
+#elif VEC_BYTES == 32 && defined(__AVX2__) && FC_DOUBLE
+    _mm256_maskstore_pd(p, vec_lane_mask(lanes), (__m256d)v);
+#elif VEC_BYTES == 32 && defined(__AVX2__)
+    _mm256_maskstore_ps(p, vec_lane_mask(lanes), (__m256)v);
+#else
+    for (size_t i = 0; i < lanes; i++) p[i] = v[i];
+#endif
+}
+
+/* Runs the statements for each vector of n elements: `i` is its first element, `lanes` counts its
+ * elements.  Main loop, then tail. */
+#define EACH_VECTOR(i, n, ...)                                                                     \
+    do {                                                                                           \
+        const size_t whole_ = (n) - (n) % LANES;                                                   \
+        for (size_t i = 0; i < whole_; i += LANES) {                                               \
+            const size_t lanes = LANES;                                                            \
+            __VA_ARGS__                                                                            \
+        }                                                                                          \
+        if (whole_ < (n)) {                                                                        \
+            const size_t i = whole_, lanes = (n) - whole_;                                         \
+            __VA_ARGS__                                                                            \
+        }                                                                                          \
+    } while (0)
+
+/* v with `fill` in the lanes that do not exist. */
+ALWAYS_INLINE vec vec_fill_rest(vec v, size_t lanes, real fill) {
+    if (lanes == LANES) return v;
+    return vec_select(vec_lane_numbers() < (lane_int)lanes, v, vec_set(fill));
+}
+
+/* a * b + c, fused where the instruction set can (-ffp-contract=fast). */
+ALWAYS_INLINE vec vec_fma(vec a, vec b, vec c) { return a * b + c; }
+
+/* The greater of a and b; b where they do not compare. */
+ALWAYS_INLINE vec vec_max(vec a, vec b) { return vec_select(a > b, a, b); }
+
+ALWAYS_INLINE vec vec_sqrt(vec v) {
+#if VEC_BYTES == 64 && defined(__AVX512F__) && FC_DOUBLE
+    return (vec)_mm512_sqrt_pd((__m512d)v);
+#elif VEC_BYTES == 64 && defined(__AVX512F__)
+    return (vec)_mm512_sqrt_ps((__m512)v);
+#elif VEC_BYTES == 32 && defined(__AVX2__) && FC_DOUBLE
+    return (vec)_mm256_sqrt_pd((__m256d)v);
+#elif VEC_BYTES == 32 && defined(__AVX2__)
+    return (vec)_mm256_sqrt_ps((__m256)v);
+#elif VEC_BYTES == 16 && defined(__SSE2__) && FC_DOUBLE
+    return (vec)_mm_sqrt_pd((__m128d)v);
+#elif VEC_BYTES == 16 && defined(__SSE2__)
+    return (vec)_mm_sqrt_ps((__m128)v);
+#elif VEC_BYTES == 16 && defined(__aarch64__) && FC_DOUBLE
+    return (vec)vsqrtq_f64((float64x2_t)v);
+#elif VEC_BYTES == 16 && defined(__aarch64__)
+    return (vec)vsqrtq_f32((float32x4_t)v);
+#else
+    for (size_t i = 0; i < LANES; i++) v[i] = (real)__builtin_sqrt(v[i]);
+    return v;
+#endif
+}
+
+/* The sum over the lanes, halves upon halves: an order fixed by LANES. */
+ALWAYS_INLINE real vec_sum(vec v) {
+    for (size_t half = LANES / 2; half > 0; half /= 2)
+        for (size_t i = 0; i < half; i++) v[i] += v[i + half];
+    return v[0];
+}
+
+ALWAYS_INLINE real vec_greatest(vec v) {
+    real greatest = v[0];
+    for (size_t i = 1; i < LANES; i++) greatest = v[i] > greatest ? v[i] : greatest;
+    return greatest;
+}
+
+#endif

@@ -1,0 +1,62 @@
+"""Fast fully connected network training on a CPU, behind the nndl / CS231n layer API.
+
+The drop-in modules are `layers`, `layer_utils`, `fc_net`, `optim`, `solver`, `gradient_check` and
+`data_utils`; `reference` has the same layers, networks and update rules in plain NumPy.
+"""
+
+from . import _core
+
+__version__ = "0.1.0"
+
+__all__ = ["show_config"]
+
+
+def show_config(mode="stdout"):
+    """Say how fastfc was built and what it uses on this machine.
+
+    Parameters
+    ----------
+    mode : {'stdout', 'dicts'}
+        Print the configuration, or return it as a dict.
+
+    Returns
+    -------
+    dict or None
+        With ``mode='dicts'``: ``version``, ``compiler``, ``isa`` (a dict of the instruction sets
+        ``built``, ``available`` on this machine and ``in use``), ``threads`` and ``dtypes``.
+
+    Raises
+    ------
+    ValueError
+        If `mode` is neither.
+
+    Examples
+    --------
+    >>> import fastfc
+    >>> fastfc.show_config(mode="dicts")["dtypes"]
+    ('float32', 'float64')
+    """
+    config = {
+        "version": __version__,
+        "compiler": _core.compiler(),
+        "isa": {
+            "built": _core.built_isas(),
+            "available": _core.available_isas(),
+            "in use": _core.isa(),
+        },
+        "threads": 1,
+        "dtypes": ("float32", "float64"),
+    }
+    if mode == "dicts":
+        return config
+    if mode != "stdout":
+        raise ValueError(f"show_config: mode is {mode!r}, expected 'stdout' or 'dicts'")
+    isa = config["isa"]
+    print(f"fastfc {config['version']}")
+    print(f"compiler          {config['compiler']}")
+    print(f"instruction sets  built: {', '.join(isa['built'])}")
+    print(f"                  available: {', '.join(isa['available'])}")
+    print(f"                  in use: {isa['in use']}")
+    print(f"threads           {config['threads']}")
+    print(f"dtypes            {', '.join(config['dtypes'])}; others are computed in float64")
+    return None

@@ -1,0 +1,158 @@
+# What every operation of the door shares: turning what the caller passed into dense arrays of one
+# dtype, saying clearly what is wrong with it, and making the outputs.
+
+ctypedef cnp.ndarray ndarray
+
+cdef enum:
+    F32 = cnp.NPY_FLOAT32
+    F64 = cnp.NPY_FLOAT64
+
+cdef bint poison = False
+
+
+def _poison(bint on):
+    """Fill every output with NaN before its kernel runs, so that tests see an unwritten element."""
+    global poison
+    poison = on
+
+
+cdef object shape_error(str function, str name, ndarray array, str expected):
+    return ValueError(f"{function}: {name} has shape {(<object>array).shape}, expected {expected}")
+
+
+# value as an array of real numbers.  dtype, 0 to begin with, becomes F32 while all operands are
+# float32 and F64 with the first that is not; Python's own scalars leave it as it is.
+cdef ndarray operand(str function, str name, object value, int *dtype):
+    cdef ndarray array
+    cdef int kind
+    if cnp.PyArray_CheckExact(value):
+        array = value
+    else:
+        try:
+            array = np.asarray(value)
+        except ValueError as error:  # ragged nesting
+            raise ValueError(f"{function}: {name} is not an array of numbers: {error}") from None
+        if type(array) is not np.ndarray:
+            array = cnp.PyArray_EnsureArray(array)
+        if type(value) is int or type(value) is float:
+            return array
+    kind = cnp.PyArray_TYPE(array)
+    if kind == F32:
+        if dtype[0] == 0:
+            dtype[0] = F32
+    elif kind <= cnp.NPY_ULONGLONG or kind == F64 or kind == cnp.NPY_FLOAT16:
+        dtype[0] = F64
+    else:
+        raise TypeError(
+            f"{function}: {name} has dtype {array.dtype}, "
+            "expected a real dtype: float32, float64, float16, integer or bool"
+        )
+    return array
+
+
+# The dtype that all operands together are computed in.
+cdef inline int settled(int *dtype) noexcept:
+    if dtype[0] == 0:
+        dtype[0] = F64
+    return dtype[0]
+
+
+# array as dense, aligned, native memory of dtype: itself where it is that already.
+cdef ndarray dense(ndarray array, int dtype):
+    if cnp.PyArray_TYPE(array) == dtype and cnp.PyArray_ISCARRAY_RO(array):
+        return array
+    return cnp.PyArray_FROMANY(array, dtype, 0, 0,
+                               cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
+
+
+cdef ndarray fresh(int ndim, const cnp.npy_intp *dims, int dtype):
+    cdef ndarray array = cnp.PyArray_EMPTY(ndim, <cnp.npy_intp *> dims, dtype, 0)
+    if poison:
+        array.fill(np.nan)
+    return array
+
+
+cdef ndarray fresh_like(ndarray array, int dtype):
+    return fresh(array.ndim, array.shape, dtype)
+
+
+# A dense (D,) array from one of shape (D,), (1, D), or a scalar.
+cdef ndarray vector(str function, str name, ndarray array, cnp.npy_intp D, int dtype, str match):
+    cdef cnp.npy_intp length = D
+    cdef int ndim = array.ndim
+    if ndim == 0:
+        array = np.broadcast_to(array, (D,))
+    elif ndim == 2 and array.shape[0] == 1 and array.shape[1] == D:
+        array = array.reshape(D)
+    elif ndim != 1 or array.shape[0] != D:
+        raise shape_error(function, name, array, f"({D},) to match {match}")
+    return dense(array, dtype)
+
+
+cdef ndarray matrix(str function, str name, ndarray array, str expected):
+    if array.ndim != 2:
+        raise shape_error(function, name, array, expected)
+    return array
+
+
+cdef bint same_shape(ndarray a, ndarray b):
+    cdef int i
+    if a.ndim != b.ndim:
+        return False
+    for i in range(a.ndim):
+        if a.shape[i] != b.shape[i]:
+            return False
+    return True
+
+
+# The product of x.shape[1:]; an empty batch may hide one that no array could have.
+cdef cnp.npy_intp features(str function, ndarray x) except -1:
+    cdef cnp.npy_intp D = 1
+    cdef int i
+    for i in range(1, x.ndim):
+        if x.shape[i] and D > PTRDIFF_MAX // x.shape[i]:
+            raise shape_error(function, "x", x, "fewer features")
+        D *= x.shape[i]
+    return D
+
+
+cdef double number(str function, str name, object value) except? -1:
+    try:
+        return value
+    except TypeError:
+        raise TypeError(f"{function}: {name} is {value!r}, expected a number") from None
+
+
+cdef object param(str function, str name, object mapping, str key):
+    if not isinstance(mapping, dict):
+        raise TypeError(f"{function}: {name} is {mapping!r}, expected a dict")
+    try:
+        return (<dict> mapping)[key]
+    except KeyError:
+        raise ValueError(f"{function}: {name} has no key {key!r}") from None
+
+
+# Scores (N, C), dense, with at least one row and column.
+cdef ndarray scores(str function, object x, int *dtype):
+    cdef ndarray array = matrix(function, "x", operand(function, "x", x, dtype), "(N, C)")
+    if array.shape[0] == 0 or array.shape[1] == 0:
+        raise shape_error(function, "x", array, "(N, C) with N >= 1 and C >= 1")
+    return dense(array, settled(dtype))
+
+
+# Labels (N,), dense int64, each in [0, C).
+cdef ndarray labels(str function, object y, cnp.npy_intp N, cnp.npy_intp C):
+    cdef ndarray array = np.asarray(y)
+    cdef const cnp.int64_t *label
+    cdef cnp.npy_intp i
+    if not cnp.PyArray_ISINTEGER(array):
+        raise TypeError(f"{function}: y has dtype {array.dtype}, expected integer labels")
+    if array.ndim != 1 or array.shape[0] != N:
+        raise shape_error(function, "y", array, f"({N},) to match x of shape ({N}, {C})")
+    array = dense(array, cnp.NPY_INT64)
+    label = <const cnp.int64_t *> cnp.PyArray_DATA(array)
+    for i in range(N):
+        if label[i] < 0 or label[i] >= C:
+            raise ValueError(
+                f"{function}: y[{i}] is {np.asarray(y)[i]}, expected a label from 0 to {C - 1}")
+    return array

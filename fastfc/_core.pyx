@@ -1,0 +1,428 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: embedsignature=True
+"""The only door between Python and the C core.
+
+Each function here has the signature of its namesake in ``fastfc.layers`` or the update rule in
+``fastfc.optim``.  It checks all that C relies on, makes the outputs, releases the GIL and calls one
+kernel of the table in use.  Nothing that the caller holds is changed before that call succeeds.
+"""
+cimport cython
+cimport numpy as cnp
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.stdint cimport PTRDIFF_MAX
+from libc.stdlib cimport free
+
+import os
+
+import numpy as np
+
+cnp.import_array()
+
+# FC_CALL calls an operation of the table in use for a dtype; void pointers become the table's types.
+# Each operation's arguments are described in csrc/table.h and at the head of its file.
+cdef extern from *:
+    """
+    #include "fastfc.h"
+    #define FC_CALL(dtype, operation, ...) \
+        ((dtype) == NPY_FLOAT64 ? fc_f64->operation(__VA_ARGS__) : fc_f32->operation(__VA_ARGS__))
+    #define call_affine_forward(dtype, ...) FC_CALL(dtype, affine_forward, __VA_ARGS__)
+    #define call_affine_backward(dtype, ...) FC_CALL(dtype, affine_backward, __VA_ARGS__)
+    #define call_relu_forward(dtype, ...) FC_CALL(dtype, relu_forward, __VA_ARGS__)
+    #define call_relu_backward(dtype, ...) FC_CALL(dtype, relu_backward, __VA_ARGS__)
+    #define call_batchnorm_forward(dtype, ...) FC_CALL(dtype, batchnorm_forward, __VA_ARGS__)
+    #define call_batchnorm_test(dtype, ...) FC_CALL(dtype, batchnorm_test, __VA_ARGS__)
+    #define call_batchnorm_backward(dtype, ...) FC_CALL(dtype, batchnorm_backward, __VA_ARGS__)
+    #define call_dropout_forward(dtype, ...) FC_CALL(dtype, dropout_forward, __VA_ARGS__)
+    #define call_dropout_apply(dtype, ...) FC_CALL(dtype, dropout_apply, __VA_ARGS__)
+    #define call_softmax_loss(dtype, ...) FC_CALL(dtype, softmax_loss, __VA_ARGS__)
+    #define call_svm_loss(dtype, ...) FC_CALL(dtype, svm_loss, __VA_ARGS__)
+    #define call_sgd(dtype, ...) FC_CALL(dtype, sgd, __VA_ARGS__)
+    #define call_sgd_momentum(dtype, ...) FC_CALL(dtype, sgd_momentum, __VA_ARGS__)
+    #define call_sgd_nesterov_momentum(dtype, ...) \
+        FC_CALL(dtype, sgd_nesterov_momentum, __VA_ARGS__)
+    #define call_rmsprop(dtype, ...) FC_CALL(dtype, rmsprop, __VA_ARGS__)
+    #define call_adam(dtype, ...) FC_CALL(dtype, adam, __VA_ARGS__)
+    """
+    ctypedef struct fc_mt19937:
+        unsigned int key[624]
+        int pos
+    const size_t FC_WORKSPACE_BYTES
+    int fc_isa_count() nogil
+    const char *fc_isa_name(int isa) nogil
+    bint fc_isa_available(int isa) nogil
+    int fc_isa_use(int isa) nogil
+
+    void call_affine_forward(int dtype, void *out, void *x, void *w, void *b, size_t N, size_t D,
+                             size_t M, void *workspace) nogil
+    void call_affine_backward(int dtype, void *dx, void *dw, void *db, void *dout, void *x, void *w,
+                              size_t N, size_t D, size_t M, void *workspace) nogil
+    void call_relu_forward(int dtype, void *out, void *x, size_t n) nogil
+    void call_relu_backward(int dtype, void *dx, void *dout, void *x, size_t n) nogil
+    void call_batchnorm_forward(int dtype, void *out, void *x_normalized, void *rstd,
+                                void *next_mean, void *next_var, void *x, void *gamma, void *beta,
+                                void *running_mean, void *running_var, double eps, double momentum,
+                                size_t N, size_t D) nogil
+    void call_batchnorm_test(int dtype, void *out, void *x, void *gamma, void *beta,
+                             void *running_mean, void *running_var, double eps, size_t N,
+                             size_t D) nogil
+    void call_batchnorm_backward(int dtype, void *dx, void *dgamma, void *dbeta, void *dout,
+                                 void *x_normalized, void *rstd, void *gamma, size_t N,
+                                 size_t D) nogil
+    void call_dropout_forward(int dtype, void *out, void *mask, fc_mt19937 *state, void *x, double p,
+                              size_t n) nogil
+    void call_dropout_apply(int dtype, void *out, void *x, void *mask, size_t n) nogil
+    void call_softmax_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y,
+                           size_t N, size_t C) nogil
+    void call_svm_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y, size_t N,
+                       size_t C) nogil
+    void call_sgd(int dtype, void *next_w, void *w, void *dw, double learning_rate, size_t n) nogil
+    void call_sgd_momentum(int dtype, void *next_w, void *next_velocity, void *w, void *dw,
+                           void *velocity, double learning_rate, double momentum,
+                           size_t n) nogil
+    void call_sgd_nesterov_momentum(int dtype, void *next_w, void *next_velocity, void *w, void *dw,
+                                    void *velocity, double learning_rate, double momentum,
+                                    size_t n) nogil
+    void call_rmsprop(int dtype, void *next_w, void *next_a, void *w, void *dw, void *a,
+                      double learning_rate, double decay_rate, double epsilon, size_t n) nogil
+    void call_adam(int dtype, void *next_w, void *next_v, void *next_a, void *w, void *dw, void *v,
+                   void *a, double learning_rate, double beta1, double beta2, double epsilon,
+                   double t, size_t n) nogil
+
+cdef extern from "<stdlib.h>":
+    void *aligned_alloc(size_t alignment, size_t size) nogil
+
+cdef extern from *:
+    const char *FASTFC_COMPILER
+
+include "_checks.pxi"
+include "_random.pxi"
+include "_optim.pxi"
+
+
+# Scratch memory is kept between calls: one block, taken and given back under the GIL.  A call that
+# finds it taken (another thread is inside a kernel) makes one of its own.
+cdef void *spare_workspace = NULL
+
+
+cdef void *take_workspace() except NULL:
+    global spare_workspace
+    cdef void *workspace = spare_workspace
+    spare_workspace = NULL
+    if workspace == NULL:
+        workspace = aligned_alloc(64, FC_WORKSPACE_BYTES)
+        if workspace == NULL:
+            raise MemoryError
+    return workspace
+
+
+cdef void give_workspace(void *workspace) noexcept:
+    global spare_workspace
+    if spare_workspace == NULL:
+        spare_workspace = workspace
+    else:
+        free(workspace)
+
+
+cdef ndarray batch(str function, ndarray x):
+    if x.ndim == 0:
+        raise shape_error(function, "x", x, "(N, d_1, ..., d_k)")
+    return x
+
+
+def affine_forward(x, w, b):
+    cdef int dtype = 0
+    cdef ndarray xa = batch("affine_forward", operand("affine_forward", "x", x, &dtype))
+    cdef ndarray wa = operand("affine_forward", "w", w, &dtype)
+    cdef ndarray ba = operand("affine_forward", "b", b, &dtype)
+    cdef cnp.npy_intp N = xa.shape[0], D = features("affine_forward", xa)
+    if wa.ndim != 2 or wa.shape[0] != D:
+        raise shape_error("affine_forward", "w", wa,
+                          f"({D}, M) to match x of shape {(<object>xa).shape}")
+    cdef cnp.npy_intp M = wa.shape[1]
+    ba = vector("affine_forward", "b", ba, M, settled(&dtype), f"w of shape {(<object>wa).shape}")
+    xa = dense(xa, dtype)
+    wa = dense(wa, dtype)
+    cdef ndarray out = fresh(2, [N, M], dtype)
+    cdef void *workspace = take_workspace()
+    with nogil:
+        call_affine_forward(dtype, cnp.PyArray_DATA(out), cnp.PyArray_DATA(xa),
+                            cnp.PyArray_DATA(wa), cnp.PyArray_DATA(ba), N, D, M, workspace)
+    give_workspace(workspace)
+    return out, (x, w, b)
+
+
+def affine_backward(dout, cache):
+    if type(cache) is not tuple or len(cache) != 3:
+        raise ValueError("affine_backward: cache is not the (x, w, b) that affine_forward returns")
+    cdef int dtype = 0
+    cdef ndarray g = operand("affine_backward", "dout", dout, &dtype)
+    cdef ndarray x = batch("affine_backward", operand("affine_backward", "x", cache[0], &dtype))
+    cdef ndarray w = operand("affine_backward", "w", cache[1], &dtype)
+    cdef cnp.npy_intp N = x.shape[0], D = features("affine_backward", x)
+    if w.ndim != 2 or w.shape[0] != D:
+        raise shape_error("affine_backward", "w", w,
+                          f"({D}, M) to match x of shape {(<object>x).shape}")
+    cdef cnp.npy_intp M = w.shape[1]
+    if g.ndim != 2 or g.shape[0] != N or g.shape[1] != M:
+        raise shape_error("affine_backward", "dout", g,
+                          f"({N}, {M}), the shape of affine_forward's output")
+    g = dense(g, settled(&dtype))
+    x = dense(x, dtype)
+    w = dense(w, dtype)
+    cdef ndarray dx = fresh_like(x, dtype)
+    cdef ndarray dw = fresh_like(w, dtype)
+    cdef ndarray db = fresh(1, [M], dtype)
+    cdef void *workspace = take_workspace()
+    with nogil:
+        call_affine_backward(dtype, cnp.PyArray_DATA(dx), cnp.PyArray_DATA(dw),
+                             cnp.PyArray_DATA(db), cnp.PyArray_DATA(g), cnp.PyArray_DATA(x),
+                             cnp.PyArray_DATA(w), N, D, M, workspace)
+    give_workspace(workspace)
+    return dx, dw, db
+
+
+def relu_forward(x):
+    cdef int dtype = 0
+    cdef ndarray xa = operand("relu_forward", "x", x, &dtype)
+    xa = dense(xa, settled(&dtype))
+    cdef ndarray out = fresh_like(xa, dtype)
+    with nogil:
+        call_relu_forward(dtype, cnp.PyArray_DATA(out), cnp.PyArray_DATA(xa),
+                          cnp.PyArray_SIZE(xa))
+    return out, x
+
+
+def relu_backward(dout, cache):
+    cdef int dtype = 0
+    cdef ndarray g = operand("relu_backward", "dout", dout, &dtype)
+    cdef ndarray x = operand("relu_backward", "cache", cache, &dtype)
+    if not same_shape(g, x):
+        raise shape_error("relu_backward", "dout", g,
+                          f"{(<object>x).shape}, the shape of relu_forward's x")
+    g = dense(g, settled(&dtype))
+    x = dense(x, dtype)
+    cdef ndarray dx = fresh_like(x, dtype)
+    with nogil:
+        call_relu_backward(dtype, cnp.PyArray_DATA(dx), cnp.PyArray_DATA(g), cnp.PyArray_DATA(x),
+                           cnp.PyArray_SIZE(x))
+    return dx
+
+
+# bn_param's running average `key` as a dense (D,) array; zeros where there is none yet.
+cdef ndarray running(object bn_param, str key, cnp.npy_intp D, int dtype):
+    value = (<dict> bn_param).get(key)
+    if value is None:
+        return cnp.PyArray_ZEROS(1, &D, dtype, 0)
+    cdef int given = 0
+    cdef ndarray array = operand("batchnorm_forward", f"bn_param[{key!r}]", value, &given)
+    return vector("batchnorm_forward", f"bn_param[{key!r}]", array, D, dtype, "x")
+
+
+def batchnorm_forward(x, gamma, beta, bn_param):
+    mode = param("batchnorm_forward", "bn_param", bn_param, "mode")
+    if mode != "train" and mode != "test":
+        raise ValueError(f'Invalid forward batchnorm mode "{mode}"')
+    cdef double eps = number("batchnorm_forward", "bn_param['eps']", bn_param.get("eps", 1e-5))
+    cdef double momentum = number("batchnorm_forward", "bn_param['momentum']",
+                                  bn_param.get("momentum", 0.9))
+    cdef int dtype = 0
+    cdef ndarray xa = matrix("batchnorm_forward", "x",
+                             operand("batchnorm_forward", "x", x, &dtype), "(N, D)")
+    cdef ndarray ga = operand("batchnorm_forward", "gamma", gamma, &dtype)
+    cdef ndarray ba = operand("batchnorm_forward", "beta", beta, &dtype)
+    cdef cnp.npy_intp N = xa.shape[0], D = xa.shape[1]
+    cdef str match = f"x of shape ({N}, {D})"
+    ga = vector("batchnorm_forward", "gamma", ga, D, settled(&dtype), match)
+    ba = vector("batchnorm_forward", "beta", ba, D, dtype, match)
+    cdef ndarray mean = running(bn_param, "running_mean", D, dtype)
+    cdef ndarray var = running(bn_param, "running_var", D, dtype)
+    cdef ndarray out, normalized, rstd, next_mean, next_var
+    xa = dense(xa, dtype)
+    if mode == "test":
+        out = fresh_like(xa, dtype)
+        with nogil:
+            call_batchnorm_test(dtype, cnp.PyArray_DATA(out), cnp.PyArray_DATA(xa),
+                                cnp.PyArray_DATA(ga), cnp.PyArray_DATA(ba),
+                                cnp.PyArray_DATA(mean), cnp.PyArray_DATA(var), eps, N, D)
+        bn_param["running_mean"] = mean
+        bn_param["running_var"] = var
+        return out, None
+    if N == 0:
+        raise shape_error("batchnorm_forward", "x", xa, "at least one row in train mode")
+    out = fresh_like(xa, dtype)
+    normalized = fresh_like(xa, dtype)
+    rstd = fresh(1, &D, dtype)
+    next_mean = fresh(1, &D, dtype)
+    next_var = fresh(1, &D, dtype)
+    with nogil:
+        call_batchnorm_forward(dtype, cnp.PyArray_DATA(out), cnp.PyArray_DATA(normalized),
+                               cnp.PyArray_DATA(rstd), cnp.PyArray_DATA(next_mean),
+                               cnp.PyArray_DATA(next_var), cnp.PyArray_DATA(xa),
+                               cnp.PyArray_DATA(ga), cnp.PyArray_DATA(ba), cnp.PyArray_DATA(mean),
+                               cnp.PyArray_DATA(var), eps, momentum, N, D)
+    bn_param["running_mean"] = next_mean
+    bn_param["running_var"] = next_var
+    return out, {"x_normalized": normalized, "rstd": rstd, "gamma": ga}
+
+
+def batchnorm_backward(dout, cache):
+    if not isinstance(cache, dict):
+        raise ValueError("batchnorm_backward: cache is not what batchnorm_forward returns "
+                         "in train mode (test mode keeps none)")
+    cdef int dtype = 0
+    cdef ndarray g = operand("batchnorm_backward", "dout", dout, &dtype)
+    cdef ndarray normalized = operand(
+        "batchnorm_backward", "cache['x_normalized']",
+        param("batchnorm_backward", "cache", cache, "x_normalized"), &dtype)
+    cdef ndarray rstd = operand("batchnorm_backward", "cache['rstd']",
+                                param("batchnorm_backward", "cache", cache, "rstd"), &dtype)
+    cdef ndarray gamma = operand("batchnorm_backward", "cache['gamma']",
+                                 param("batchnorm_backward", "cache", cache, "gamma"), &dtype)
+    matrix("batchnorm_backward", "cache['x_normalized']", normalized, "(N, D)")
+    cdef cnp.npy_intp N = normalized.shape[0], D = normalized.shape[1]
+    if not same_shape(g, normalized):
+        raise shape_error("batchnorm_backward", "dout", g,
+                          f"({N}, {D}), the shape of batchnorm_forward's output")
+    cdef str match = f"dout of shape ({N}, {D})"
+    rstd = vector("batchnorm_backward", "cache['rstd']", rstd, D, settled(&dtype), match)
+    gamma = vector("batchnorm_backward", "cache['gamma']", gamma, D, dtype, match)
+    g = dense(g, dtype)
+    normalized = dense(normalized, dtype)
+    cdef ndarray dx = fresh_like(g, dtype)
+    cdef ndarray dgamma = fresh(1, &D, dtype)
+    cdef ndarray dbeta = fresh(1, &D, dtype)
+    with nogil:
+        call_batchnorm_backward(dtype, cnp.PyArray_DATA(dx), cnp.PyArray_DATA(dgamma),
+                                cnp.PyArray_DATA(dbeta), cnp.PyArray_DATA(g),
+                                cnp.PyArray_DATA(normalized), cnp.PyArray_DATA(rstd),
+                                cnp.PyArray_DATA(gamma), N, D)
+    return dx, dgamma, dbeta
+
+
+cdef object dropout_mode(str function, object dropout_param):
+    mode = param(function, "dropout_param", dropout_param, "mode")
+    if mode != "train" and mode != "test":
+        raise ValueError(f"{function}: dropout_param['mode'] is {mode!r}, "
+                         "expected 'train' or 'test'")
+    return mode
+
+
+def dropout_forward(x, dropout_param):
+    mode = dropout_mode("dropout_forward", dropout_param)
+    cdef double p = number("dropout_forward", "dropout_param['p']",
+                           param("dropout_forward", "dropout_param", dropout_param, "p"))
+    if not 0 < p <= 1:
+        raise ValueError(f"dropout_forward: dropout_param['p'] is {p}, expected the probability "
+                         "of keeping a unit, in (0, 1]")
+    cdef int dtype = 0
+    cdef ndarray xa = operand("dropout_forward", "x", x, &dtype)
+    xa = dense(xa, settled(&dtype))
+    if "seed" in dropout_param:
+        np.random.seed(dropout_param["seed"])
+    if mode == "test":
+        return xa, (dropout_param, None)
+    cdef ndarray out = fresh_like(xa, dtype)
+    cdef ndarray mask = fresh_like(xa, dtype)
+    draw_dropout(out, mask, xa, p, dtype)
+    return out, (dropout_param, mask)
+
+
+def dropout_backward(dout, cache):
+    if type(cache) is not tuple or len(cache) != 2:
+        raise ValueError("dropout_backward: cache is not the (dropout_param, mask) that "
+                         "dropout_forward returns")
+    mode = dropout_mode("dropout_backward", cache[0])
+    cdef int dtype = 0
+    cdef ndarray g = operand("dropout_backward", "dout", dout, &dtype)
+    if mode == "test":
+        return dense(g, settled(&dtype))
+    if cache[1] is None:
+        raise ValueError("dropout_backward: cache has no mask, but its dropout_param['mode'] is "
+                         "'train': was it made in test mode?")
+    cdef ndarray mask = operand("dropout_backward", "mask", cache[1], &dtype)
+    if not same_shape(g, mask):
+        raise shape_error("dropout_backward", "dout", g,
+                          f"{(<object>mask).shape}, the shape of the mask")
+    g = dense(g, settled(&dtype))
+    mask = dense(mask, dtype)
+    cdef ndarray dx = fresh_like(g, dtype)
+    with nogil:
+        call_dropout_apply(dtype, cnp.PyArray_DATA(dx), cnp.PyArray_DATA(g),
+                           cnp.PyArray_DATA(mask), cnp.PyArray_SIZE(g))
+    return dx
+
+
+cdef object loss_scalar(double loss, int dtype):
+    return np.float32(loss) if dtype == F32 else np.float64(loss)
+
+
+def softmax_loss(x, y):
+    cdef int dtype = 0
+    cdef double loss = 0
+    cdef ndarray xa = scores("softmax_loss", x, &dtype)
+    cdef cnp.npy_intp N = xa.shape[0], C = xa.shape[1]
+    cdef ndarray ya = labels("softmax_loss", y, N, C)
+    cdef ndarray dx = fresh_like(xa, dtype)
+    with nogil:
+        call_softmax_loss(dtype, &loss, cnp.PyArray_DATA(dx), cnp.PyArray_DATA(xa),
+                          <const cnp.int64_t *> cnp.PyArray_DATA(ya), N, C)
+    return loss_scalar(loss, dtype), dx
+
+
+def svm_loss(x, y):
+    cdef int dtype = 0
+    cdef double loss = 0
+    cdef ndarray xa = scores("svm_loss", x, &dtype)
+    cdef cnp.npy_intp N = xa.shape[0], C = xa.shape[1]
+    cdef ndarray ya = labels("svm_loss", y, N, C)
+    cdef ndarray dx = fresh_like(xa, dtype)
+    with nogil:
+        call_svm_loss(dtype, &loss, cnp.PyArray_DATA(dx), cnp.PyArray_DATA(xa),
+                      <const cnp.int64_t *> cnp.PyArray_DATA(ya), N, C)
+    return loss_scalar(loss, dtype), dx
+
+
+cdef int isa_in_use = -1
+
+
+def built_isas():
+    """Names of the instruction sets that the core was compiled for, slowest first."""
+    return tuple(fc_isa_name(i).decode() for i in range(fc_isa_count()))
+
+
+def available_isas():
+    """Names of those that this machine can run."""
+    return tuple(fc_isa_name(i).decode() for i in range(fc_isa_count()) if fc_isa_available(i))
+
+
+def isa():
+    """Name of the one in use."""
+    return fc_isa_name(isa_in_use).decode()
+
+
+def use_isa(str name):
+    """Use another instruction set from now on, in the whole process."""
+    global isa_in_use
+    cdef int i
+    for i in range(fc_isa_count()):
+        if fc_isa_name(i).decode() == name and fc_isa_use(i) == 0:
+            isa_in_use = i
+            return
+    raise ValueError(f"this machine has no instruction set {name!r}, "
+                     f"expected one of {', '.join(available_isas())}")
+
+
+def compiler():
+    """Name and version of the C compiler that built the core."""
+    return FASTFC_COMPILER.decode()
+
+
+def _choose_isa():
+    forced = os.environ.get("FASTFC_ISA")
+    try:
+        use_isa(forced or max(available_isas(), key=built_isas().index))
+    except ValueError as error:
+        raise ImportError(f"FASTFC_ISA: {error}") from None
+
+
+_choose_isa()

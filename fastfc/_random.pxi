@@ -1,0 +1,70 @@
+# NumPy's global generator, drawn from at C speed.
+#
+# np.random's draws come from a bit generator, MT19937 unless the user set another one.  Its state is
+# reached through its capsule, under its own lock.  That the memory there is laid out as fc_mt19937 is
+# checked once against what `.state` reports; if it is not, or the generator is another one, doubles
+# are drawn one by one through the generator's own next_double.
+
+cdef extern from "numpy/random/bitgen.h":
+    ctypedef struct bitgen_t:
+        void *state
+        double (*next_double)(void *state) nogil
+
+cdef object np_random = None  # imported at the first draw: NumPy itself imports it lazily
+cdef object mt19937_type = None  # np.random.MT19937 once its layout is known, else None
+
+
+cdef bitgen_t *bitgen_of(object bit_generator) except NULL:
+    return <bitgen_t *> PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+
+
+cdef bint layout_is_known() except -1:
+    cdef object generator = np_random.MT19937(0)
+    cdef fc_mt19937 *state = <fc_mt19937 *> bitgen_of(generator).state
+    cdef int i
+    generator.random_raw(625)  # past the first twist, so that pos is inside a block
+    expected = generator.state["state"]
+    if state.pos != expected["pos"]:
+        return False
+    for i, word in enumerate(expected["key"].tolist()):
+        if state.key[i] != word:
+            return False
+    return True
+
+
+cdef object global_bit_generator():
+    global np_random, mt19937_type
+    if np_random is None:
+        import numpy.random as module
+        np_random = module
+        if layout_is_known():
+            mt19937_type = np_random.MT19937
+    return np_random.get_bit_generator()
+
+
+# out = x * mask, mask = (np.random.rand(*x.shape) < p) / p.
+cdef int draw_dropout(ndarray out, ndarray mask, ndarray x, double p, int dtype) except -1:
+    cdef object generator = global_bit_generator()
+    cdef bitgen_t *bitgen = bitgen_of(generator)
+    cdef fc_mt19937 *state
+    cdef void *po = cnp.PyArray_DATA(out)
+    cdef void *pm = cnp.PyArray_DATA(mask)
+    cdef void *px = cnp.PyArray_DATA(x)
+    cdef size_t i, n = cnp.PyArray_SIZE(x)
+    cdef bint known = type(generator) is mt19937_type
+    with generator.lock:
+        with nogil:
+            if known:
+                state = <fc_mt19937 *> bitgen.state
+                call_dropout_forward(dtype, po, pm, state, px, p, n)
+            elif dtype == F32:
+                for i in range(n):
+                    (<float *> pm)[i] = bitgen.next_double(bitgen.state) < p
+            else:
+                for i in range(n):
+                    (<double *> pm)[i] = bitgen.next_double(bitgen.state) < p
+    if not known:
+        np.divide(mask, mask.dtype.type(p), out=mask)
+        with nogil:
+            call_dropout_apply(dtype, po, px, pm, n)
+    return 0
