@@ -1,0 +1,179 @@
+"""The files of CIFAR-10 (Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images").
+
+They are Python 2 pickles.  A pickle is a program, so they are read by an unpickler that knows
+nothing but lists, dicts, numbers, strings and arrays of integers.
+"""
+
+import hashlib
+import io
+import pickle
+import re
+import warnings
+
+import numpy as np
+
+from fastfc.data.splits import search_places
+
+FOLDER = "cifar-10-batches-py"
+TRAIN_FILES = tuple(f"data_batch_{i}" for i in range(1, 6))
+TEST_FILE = "test_batch"
+URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
+
+# MD5 sums of the files inside the archive at URL.
+OFFICIAL_MD5 = {
+    "data_batch_1": "c99cafc152244af753f735de768cd75f",
+    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+    "data_batch_4": "634d18415352ddfa80567beed471001a",
+    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+    "test_batch": "40351d587109b95175f43aff81a1287e",
+}
+
+_warned = False  # a foreign MD5 sum is worth one warning in a process
+
+
+def find_folder(root):
+    """Return the folder that holds the batch files, or say where it was looked for."""
+    homes = () if root is not None else ("cs231n", "utils", "nndl", ".")
+    relative = ("", FOLDER, *(f"{home}/datasets/{FOLDER}" for home in homes))
+    places = search_places(root, relative)
+    for place in places:
+        if (place / TRAIN_FILES[0]).is_file() or (place / TEST_FILE).is_file():
+            return place
+    raise FileNotFoundError(
+        f"CIFAR-10 not found: no {TRAIN_FILES[0]} in {', '.join(map(str, places))}; unpack {URL} "
+        f"and give the folder that holds {FOLDER} as root or in $FASTFC_DATA"
+    )
+
+
+def read_batches(folder, names, num_rows=None):
+    """Read the batch files in order, until there are `num_rows` images; None: read all.
+
+    Returns X (N, 3, 32, 32) uint8 and y (N,) int64.
+    """
+    images, labels, foreign, found = [], [], [], 0
+    for name in names:
+        if num_rows is not None and images and found >= num_rows:
+            break
+        raw = (folder / name).read_bytes()
+        X, y = _parse_batch(raw, folder / name)
+        images.append(X)
+        labels.append(y)
+        found += len(X)
+        md5 = hashlib.md5(raw, usedforsecurity=False).hexdigest()
+        if OFFICIAL_MD5.get(name, md5) != md5:
+            foreign.append(str(folder / name))
+    _warn_foreign(foreign)
+    if num_rows is not None and found < num_rows:
+        raise ValueError(f"{folder}: {num_rows} images wanted, {found} found in {', '.join(names)}")
+    return np.concatenate(images)[:num_rows], np.concatenate(labels)[:num_rows]
+
+
+def _warn_foreign(paths):
+    """Warn, once in a process, that files differ from the official ones."""
+    global _warned
+    if paths and not _warned:
+        _warned = True
+        warnings.warn(
+            f"MD5 sums differ from the official CIFAR-10 files: {', '.join(paths)}",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _parse_batch(raw, path):
+    """Return the images (N, 3, 32, 32) uint8 and labels (N,) int64 of one pickled batch."""
+    try:
+        batch = _BatchUnpickler(io.BytesIO(raw), encoding="bytes").load()
+        batch = {k.decode("latin1") if isinstance(k, bytes) else k: v for k, v in batch.items()}
+        X = batch["data"].array()
+        labels = batch["labels"]
+        y = labels.array() if isinstance(labels, _PickledArray) else np.array(labels)
+    except _RefusedError as error:
+        raise ValueError(f"{path}: refused: {error}") from None
+    except Exception as error:  # a damaged pickle can fail in any way
+        raise ValueError(
+            f"{path}: truncated, or not a CIFAR-10 batch file ({type(error).__name__}: {error})"
+        ) from error
+    if X.dtype != np.uint8 or X.ndim != 2 or X.shape[1] != 3072:
+        raise ValueError(
+            f"{path}: data is {X.dtype} of shape {X.shape}, expected uint8 of shape (N, 3072)"
+        )
+    if y.dtype.kind not in "iu" or y.shape != X.shape[:1]:
+        raise ValueError(
+            f"{path}: labels are {y.dtype} of shape {y.shape}, expected {len(X)} integers"
+        )
+    if len(y) and (y.min() < 0 or y.max() > 9):
+        raise ValueError(f"{path}: labels from {y.min()} to {y.max()}, expected 0 to 9")
+    return X.reshape(-1, 3, 32, 32), y.astype(np.int64)
+
+
+class _RefusedError(Exception):
+    """A pickle asked for something that no batch file needs."""
+
+
+class _BatchUnpickler(pickle.Unpickler):
+    """Read the pickles of integer arrays, and run nothing.
+
+    The few names that such pickles call are served by inert stand-ins of our own, so that not
+    even NumPy's constructors see what a file says; every other name is refused.
+    """
+
+    def find_class(self, module, name):
+        try:
+            return _STAND_INS[module.replace("numpy._core", "numpy.core"), name]
+        except KeyError:
+            raise _RefusedError(f"the pickle asks for {module}.{name}") from None
+
+
+class _PickledDtype:
+    """What a pickle says of a dtype; integers only."""
+
+    def __init__(self, code, *_):
+        self.code = code.decode("latin1") if isinstance(code, bytes) else code
+        if not isinstance(self.code, str) or not re.fullmatch("[iu][1248]", self.code):
+            raise _RefusedError(f"the pickle holds an array of dtype {self.code!r}, not integers")
+        self.order = "|"
+
+    def __setstate__(self, state):
+        order = state[1]
+        self.order = order.decode("latin1") if isinstance(order, bytes) else order
+
+    def dtype(self):
+        return np.dtype(self.order + self.code)
+
+
+class _PickledArray:
+    """What a pickle says of an array, until `array` makes it one."""
+
+    def __setstate__(self, state):
+        _, self.shape, self.kind, self.fortran, self.raw = state
+
+    def array(self):
+        flat = np.frombuffer(self.raw, self.kind.dtype())
+        return flat.reshape(self.shape, order="F" if self.fortran else "C")
+
+
+def _reconstruct(*_):
+    return _PickledArray()
+
+
+def _from_buffer(raw, kind, shape, order):
+    array = _PickledArray()
+    array.__setstate__((1, shape, kind, order == "F", raw))
+    return array
+
+
+def _encode(text, encoding):
+    if encoding not in ("latin1", "latin-1"):
+        raise _RefusedError(f"the pickle encodes as {encoding!r}")
+    return text.encode("latin1")
+
+
+_STAND_INS = {
+    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy.core.numeric", "_frombuffer"): _from_buffer,  # pickle protocol 5
+    ("numpy", "ndarray"): _PickledArray,
+    ("numpy", "dtype"): _PickledDtype,
+    ("_codecs", "encode"): _encode,  # bytes in protocol 2, written by Python 3
+}
