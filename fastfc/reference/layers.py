@@ -1,7 +1,7 @@
 """The layers and losses in plain NumPy: one function forward, one backward.
 
 Letters: N batch, D inputs, M outputs, C classes.  Every function computes in float32 if all its
-arrays are float32 and in float64 otherwise.
+arrays are float32 and in float64 otherwise; Python's own numbers fit themselves to either.
 """
 
 import math
@@ -32,9 +32,20 @@ def as_real(operation, **arrays):
                 f"{operation}: {name} has dtype {array.dtype}, expected real numbers of at most "
                 "64 bits"
             )
-    all_float32 = all(array.dtype == np.float32 for array in converted.values())
-    dtype = np.float32 if all_float32 else np.float64
+    types = {
+        array.dtype.type
+        for name, array in converted.items()
+        if type(arrays[name]) not in (int, float)
+    }
+    dtype = np.float32 if types == {np.float32} else np.float64
     return [array.astype(dtype, copy=False) for array in converted.values()]
+
+
+def _value(operation, mapping_name, mapping, key):
+    """Return a value that the mapping must have."""
+    if key not in mapping:
+        raise ValueError(f"{operation}: {mapping_name} has no key {key!r}")
+    return mapping[key]
 
 
 def _expect_shape(operation, name, array, expected, partner):
@@ -45,19 +56,23 @@ def _expect_shape(operation, name, array, expected, partner):
         )
 
 
+def _affine_sizes(operation, x, w):
+    """Return N, D and M of an affine layer."""
+    if x.ndim == 0:
+        raise ValueError(f"{operation}: x has shape (), expected (N, d_1, ..., d_k)")
+    N, D = x.shape[0], math.prod(x.shape[1:])
+    if w.ndim != 2 or w.shape[0] != D:
+        raise ValueError(
+            f"{operation}: w has shape {w.shape}, expected ({D}, M) to match x of shape {x.shape}"
+        )
+    return N, D, w.shape[1]
+
+
 def affine_forward(x, w, b):
     """Return out = x w + b and the cache (x, w, b); each x[i] is read as one row of D numbers."""
     cache = (x, w, b)
     x, w, b = as_real("affine_forward", x=x, w=w, b=b)
-    if x.ndim == 0:
-        raise ValueError("affine_forward: x has shape (), expected (N, d_1, ..., d_k)")
-    N, D = x.shape[0], math.prod(x.shape[1:])
-    if w.ndim != 2 or w.shape[0] != D:
-        raise ValueError(
-            f"affine_forward: w has shape {w.shape}, expected ({D}, M) to match x of shape "
-            f"{x.shape}"
-        )
-    M = w.shape[1]
+    N, D, M = _affine_sizes("affine_forward", x, w)
     if b.shape not in [(M,), (1, M), ()]:
         raise ValueError(
             f"affine_forward: b has shape {b.shape}, expected ({M},) to match w of shape {w.shape}"
@@ -69,7 +84,7 @@ def affine_backward(dout, cache):
     """Return dx = dout w^T, dw = x^T dout and db, the sum of dout over the batch."""
     x, w, _ = cache
     dout, x, w = as_real("affine_backward", dout=dout, x=x, w=w)
-    N, (D, M) = x.shape[0], w.shape
+    N, D, M = _affine_sizes("affine_backward", x, w)
     _expect_shape("affine_backward", "dout", dout, (N, M), f"x of shape {x.shape}")
     dx = (dout @ w.T).reshape(x.shape)
     dw = x.reshape(N, D).T @ dout
@@ -97,7 +112,7 @@ def batchnorm_forward(x, gamma, beta, bn_param):
     Training normalises by the batch's mean and biased variance and updates the running ones in
     ``bn_param``; testing normalises by the running ones and keeps no cache.
     """
-    mode = bn_param["mode"]
+    mode = _value("batchnorm_forward", "bn_param", bn_param, "mode")
     if mode not in ("train", "test"):
         raise ValueError(f'Invalid forward batchnorm mode "{mode}"')
     eps = float(bn_param.get("eps", 1e-5))
@@ -171,7 +186,8 @@ def batchnorm_backward(dout, cache):
 
 def dropout_forward(x, dropout_param):
     """Keep each element with probability p, scaled by 1/p (inverted dropout; Srivastava 2014)."""
-    p, mode = float(dropout_param["p"]), dropout_param["mode"]
+    p = float(_value("dropout_forward", "dropout_param", dropout_param, "p"))
+    mode = _value("dropout_forward", "dropout_param", dropout_param, "mode")
     if mode not in ("train", "test"):
         raise ValueError(f'Invalid forward dropout mode "{mode}"')
     if not 0 < p <= 1:
@@ -189,7 +205,7 @@ def dropout_forward(x, dropout_param):
 def dropout_backward(dout, cache):
     """Return dout * mask, the mask of the forward pass; in test mode dout."""
     dropout_param, mask = cache
-    mode = dropout_param["mode"]
+    mode = _value("dropout_backward", "dropout_param", dropout_param, "mode")
     if mode not in ("train", "test"):
         raise ValueError(f'Invalid backward dropout mode "{mode}"')
     if mode == "test":

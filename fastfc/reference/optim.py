@@ -53,7 +53,7 @@ class UpdateRules:
     default.  New state is stored when everything has succeeded.
 
     Results and state have the dtype of w if that is float32 or float64; a plain number w takes
-    the shape and dtype of dw; other arrays are updated in float64.
+    the shape and dtype of dw; arrays of another dtype are updated in float64.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class UpdateRules:
         Parameters
         ----------
         w : array_like
-            Parameters.  A float32 or float64 array is changed in place.
+            Parameters.  An array is changed in place.
         dw : array_like, shape of w
             Gradient of the loss with respect to w.
         config : dict, optional
@@ -79,14 +79,14 @@ class UpdateRules:
         Returns
         -------
         next_w : ndarray
-            w itself where it could be changed in place, else a new array.
+            w itself if it is an array, else a new one.
         config : dict
             The same dictionary, with its defaults filled in.
 
         Raises
         ------
         TypeError
-            w or dw is not real.
+            w or dw is not real, or w is an array of integers.
         ValueError
             dw does not have the shape of w, or w is read-only.
 
@@ -100,8 +100,14 @@ class UpdateRules:
         (array([0.9, 1.9]), True, {'learning_rate': 0.01})
         """
         config = _with_defaults(config, learning_rate=1e-2)
-        w, dw = _matched("sgd", w, dw)
-        return self._formulas.sgd(w, dw, float(config["learning_rate"])), config
+        next_w, dw = _matched("sgd", w, dw)
+        if isinstance(w, np.ndarray) and w.shape == next_w.shape:
+            if w.dtype.kind != "f":
+                raise TypeError(
+                    f"sgd: w has dtype {w.dtype}, expected floats, which can be changed in place"
+                )
+            next_w = w
+        return self._formulas.sgd(next_w, dw, float(config["learning_rate"])), config
 
     def sgd_momentum(self, w, dw, config=None):
         """Gradient descent with momentum, v <- mu v - lr dw, w <- w + v (Polyak 1964).
@@ -332,6 +338,8 @@ def _state(rule, config, key, w):
     if config.get(key) is None:
         return np.zeros_like(w)
     (state,) = as_real(rule, **{key: config[key]})
+    if state.ndim == 0:
+        return np.full_like(w, state)
     if state.shape != w.shape:
         raise ValueError(f"{rule}: {key} has shape {state.shape}, expected {w.shape} to match w")
     return state.astype(w.dtype, copy=False)
