@@ -1,0 +1,133 @@
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+
+from tests import cases, operations, tolerance
+
+LOSSES = [operations.find("svm_loss"), operations.find("softmax_loss")]
+
+
+@pytest.fixture(params=LOSSES, ids=str)
+def loss(request):
+    return request.param
+
+
+@pytest.mark.parametrize("shape", cases.LOSS, ids=str)
+def test_equals_reference(isa, dtype, loss, shape):
+    loss.check(loss.arguments(shape, dtype))
+
+
+@given(n=st.integers(1, 40), c=st.integers(1, 40), scale=st.floats(1e-6, 1e4))
+def test_any_shape_and_scale(isa, dtype, loss, n, c, scale):
+    x, y = loss.arguments((n, c), dtype)
+    loss.check([(x * scale).astype(dtype), y])
+
+
+@pytest.mark.parametrize("value", cases.SPECIALS.values(), ids=cases.SPECIALS)
+@pytest.mark.parametrize("at_label", [False, True])
+def test_special_values(isa, dtype, loss, value, at_label):
+    x, y = loss.arguments((7, 19), dtype)
+    x[3, y[3] if at_label else y[3] - 1] = value
+    loss.check([x, y])
+    x[3] = value
+    loss.check([x, y])
+
+
+@pytest.mark.parametrize("scores", [[-1e4, 0, 1e4], [700, -700, 0], [88, 89, 0], [-104, 0, -103]])
+def test_extreme_scores(isa, dtype, loss, scores):
+    """Exponentials at the ends of the range; every loss stays finite."""
+    for label in range(3):
+        x, y = np.array([scores, scores], dtype), np.array([label, label])
+        loss.check([x, y])
+        value, dx = loss.callable(operations.FAST)(x, y)
+        assert np.isfinite(value)
+        assert np.isfinite(dx).all()
+
+
+def test_exponential_over_its_range(isa, dtype):
+    """Rows of one score below the greatest by every amount from 0 to where nothing is left."""
+    step = cases.generator("steps").uniform(0, 110 if dtype == np.float32 else 750, 4000)
+    x = np.stack([np.zeros(4000), -step], axis=1).astype(dtype)
+    softmax = operations.find("softmax_loss")
+    softmax.check([x, np.zeros(4000, int)])
+    softmax.check([x, np.ones(4000, int)])
+
+
+def test_margin_exactly_zero_is_not_counted(isa, dtype):
+    svm = operations.find("svm_loss")
+    x, y = np.array([[3, 2, 2.5], [0, -1, -1]], dtype), np.array([0, 0])
+    value, dx = svm.callable(operations.FAST)(x, y)
+    assert value == 0.25
+    np.testing.assert_array_equal(dx, [[-0.5, 0, 0.5], [0, 0, 0]])
+    svm.check([x, y])
+
+
+def test_integer_scores_with_ties(isa, dtype, loss):
+    x = cases.generator("ties").integers(-3, 4, (50, 10)).astype(dtype)
+    loss.check([x, cases.labels(50, 10)])
+
+
+@pytest.mark.parametrize("label_type", ["i1", "u1", "i2", "i4", "u4", "i8", "u8", ">i4", ">i8"])
+def test_label_types(isa, loss, label_type):
+    x, y = loss.arguments((7, 10), np.float64)
+    expected, expected_dx = loss.callable(operations.FAST)(x, y)
+    value, dx = loss.callable(operations.FAST)(x, y.astype(label_type))
+    assert value == expected
+    np.testing.assert_array_equal(dx, expected_dx)
+
+
+def test_strided_and_listed_labels(isa, loss):
+    x, y = loss.arguments((7, 10), np.float64)
+    expected, _ = loss.callable(operations.FAST)(x, y)
+    for layout in cases.LAYOUTS.values():
+        assert loss.callable(operations.FAST)(x, layout(y))[0] == expected
+    assert loss.callable(operations.FAST)(x, y.tolist())[0] == expected
+
+
+def test_loss_is_a_scalar_of_the_computed_dtype(isa, dtype, loss):
+    value, dx = loss.callable(operations.FAST)(*loss.arguments((7, 10), dtype))
+    assert type(value) is dtype
+    assert dx.dtype == dtype
+
+
+@pytest.mark.parametrize("package", [operations.FAST, operations.REFERENCE])
+@pytest.mark.parametrize("shape", [(5, 4), (1, 9), (17, 3)], ids=str)
+def test_numerical_gradient(isa, package, loss, shape):
+    x, y = loss.arguments(shape, np.float64)
+    x /= 5
+    function = loss.callable(package)
+    bound = getattr(tolerance, str(loss))(x, y)["loss"]
+    tolerance.assert_gradient(
+        function(x, y)[1], lambda x: np.array(function(x, y)[0]), x, np.array(1.0), bound
+    )
+
+
+ones = np.ones
+
+
+@pytest.mark.parametrize("package", [operations.FAST, operations.REFERENCE])
+@pytest.mark.parametrize(
+    ("x", "y", "error", "message"),
+    [
+        (ones((3, 4)), [0, 4, 1], ValueError, r"y.* 4, expected"),
+        (ones((3, 4)), [0, -1, 1], ValueError, r"y.* -1, expected"),
+        (
+            ones((3, 4)),
+            np.array([0, 2**63, 1], np.uint64),
+            ValueError,
+            r"y.* 9223372036854775808, expected",
+        ),
+        (ones((3, 4)), [0, 1], ValueError, r"y has shape \(2,\), expected \(3,\)"),
+        (ones((3, 4)), [[0], [1], [2]], ValueError, r"y has shape \(3, 1\), expected \(3,\)"),
+        (ones((3, 4)), [0.0, 1.0, 2.0], TypeError, "y has dtype float64, expected integer"),
+        (ones((3, 4)), [True, False, True], TypeError, "y has dtype bool, expected integer"),
+        (ones(4), [0], ValueError, r"x has shape \(4,\), expected \(N, C\)"),
+        (ones((0, 4)), np.zeros(0, int), ValueError, r"x has shape \(0, 4\), expected \(N, C\)"),
+        (ones((3, 0)), [0, 0, 0], ValueError, r"x has shape \(3, 0\), expected \(N, C\)"),
+        (ones((3, 4), complex), [0, 1, 2], TypeError, "x has dtype complex128"),
+    ],
+)
+def test_errors(package, loss, x, y, error, message):
+    with pytest.raises(error, match=f"{loss}: {message}"):
+        loss.callable(package)(x, y)

@@ -1,0 +1,153 @@
+import copy
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+
+from fastfc import _core, optim
+from fastfc.reference import optim as reference
+from tests import cases, operations
+
+NAMES = ["sgd", "sgd_momentum", "sgd_nesterov_momentum", "rmsprop", "adam"]
+
+
+@pytest.fixture(params=NAMES)
+def rule(request):
+    return operations.find(request.param)
+
+
+@pytest.mark.parametrize("shape", cases.ELEMENTWISE, ids=str)
+def test_equals_reference(isa, dtype, rule, shape):
+    rule.check(rule.arguments(shape, dtype))
+
+
+@given(
+    scale=st.floats(1e-10, 1e10),
+    rate=st.floats(1e-8, 10),
+    decays=st.tuples(st.floats(0, 0.9999), st.floats(0, 0.9999)),
+    epsilon=st.floats(1e-12, 1),
+    t=st.integers(0, 10**6),
+)
+def test_any_constants(isa, dtype, rule, scale, rate, decays, epsilon, t):
+    w, dw, config = rule.arguments((33,), dtype)
+    values = {
+        "learning_rate": rate,
+        "momentum": decays[0],
+        "decay_rate": decays[0],
+        "beta1": decays[0],
+        "beta2": decays[1],
+        "epsilon": epsilon,
+        "t": t,
+    }
+    config = {key: values.get(key, state) for key, state in config.items()}
+    rule.check([w, (dw * scale).astype(dtype), config])
+
+
+def test_special_values(isa, dtype, rule):
+    """Every special value as parameter, as gradient and in each state."""
+    values = cases.specials(dtype)
+    state_names = [k for k, v in rule.arguments((1,), dtype)[2].items() if np.ndim(v)]
+    grids = np.meshgrid(*[values] * 2)
+    w, dw = (g.ravel() for g in grids)
+    _, _, config = rule.arguments(w.shape, dtype)
+    rule.check([w, dw, config])
+    for name in state_names:
+        plain_w, _, config = rule.arguments(dw.shape, dtype)
+        # The greatest numbers, scaled so that no order of the corrections overflows.
+        state = np.where(np.abs(w) == np.finfo(dtype).max, w / 8, w)
+        # Second moments are sums of squares: never negative, except for the sign of zero.
+        config[name] = np.abs(state) if name == "a" else state
+        rule.check([plain_w, dw, config])
+
+
+def test_every_step_of_a_run(isa, dtype, rule):
+    """Steps from zero state, as training takes them; the reference leads, each step is compared."""
+    w, _, config = rule.arguments((7, 5), dtype)
+    config = {
+        key: value * 0 if np.ndim(value) or key == "t" else value for key, value in config.items()
+    }
+    for i in range(30):
+        dw = w * cases.normal((7, 5), dtype, "step", i)
+        rule.check([w, dw, config])
+        w, config = getattr(reference, str(rule))(w, dw, config)
+
+
+def test_sgd_works_in_place_others_do_not(isa, dtype, rule):
+    w, dw, config = rule.arguments((4, 5), dtype)
+    before = copy.deepcopy((w, dw, config))
+    next_w, next_config = rule.callable(operations.FAST)(w, dw, dict(config))
+    assert (next_w is w) == (str(rule) == "sgd")
+    if next_w is not w:
+        np.testing.assert_array_equal(w, before[0])
+        assert not np.shares_memory(next_w, w)
+    np.testing.assert_array_equal(dw, before[1])
+    for name, value in config.items():
+        np.testing.assert_array_equal(value, before[2][name])
+        if np.ndim(value):
+            assert not np.shares_memory(next_config[name], value)
+
+
+@pytest.mark.parametrize("layout", [n for n in cases.LAYOUTS if n != "read-only"])
+def test_sgd_in_place_in_any_layout(isa, dtype, layout):
+    w, dw, config = operations.find("sgd").arguments((6, 9), dtype)
+    expected, _ = optim.sgd(w.copy(), dw, dict(config))
+    placed = cases.LAYOUTS[layout](w)
+    result, _ = optim.sgd(placed, dw, dict(config))
+    assert result is placed
+    np.testing.assert_array_equal(placed, expected)
+
+
+def test_sgd_of_a_read_only_array():
+    w = np.ones(3)
+    w.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        optim.sgd(w, np.ones(3))
+    np.testing.assert_array_equal(w, 1)
+
+
+@pytest.mark.parametrize("w_type", cases.DTYPES)
+@pytest.mark.parametrize("dw_type", [*cases.DTYPES, np.float16, np.int32])
+def test_result_keeps_the_dtype_of_w(isa, rule, w_type, dw_type):
+    """A gradient of another type is cast to that of w, as the reference does."""
+    w, dw, config = rule.arguments((4, 5), w_type)
+    dw = (dw * 4).astype(dw_type)
+    rule.check([w, dw.astype(w_type), config])
+    cast = rule.run(operations.FAST, [w, dw.astype(w_type), config])
+    given = rule.run(operations.FAST, [w, dw, config])
+    for name, value in cast.items():
+        np.testing.assert_array_equal(given[name], value)
+        if np.ndim(value):
+            assert given[name].dtype == w_type
+
+
+STATE = {
+    "sgd": (),
+    "sgd_momentum": (0.9,),
+    "sgd_nesterov_momentum": (0.9,),
+    "rmsprop": (0.99, 1e-8),
+    "adam": (0.9, 0.999, 1e-8, 1),
+}
+STATES = {"sgd": 0, "adam": 2}
+
+
+def core_call(name, w, dw, state=None):
+    """Call the kernel's door with plain constants and zero state."""
+    count = STATES.get(name, 1)
+    states = [np.zeros(np.shape(w)) if state is None else state for _ in range(count)]
+    return getattr(_core, name)(w, dw, *states, 1e-2, *STATE[name])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_errors(name):
+    with pytest.raises(ValueError, match=rf"{name}: dw has shape \(4,\), expected \(3,\)"):
+        core_call(name, np.ones(3), np.ones(4))
+    with pytest.raises(ValueError, match=rf"{name}: dw has shape \(3, 1\), expected \(3,\)"):
+        core_call(name, np.ones(3), np.ones((3, 1)))
+    with pytest.raises(TypeError, match=f"{name}: dw has dtype complex128"):
+        core_call(name, np.ones(3), np.ones(3, complex))
+    with pytest.raises(TypeError, match=f"{name}: w has dtype object"):
+        core_call(name, np.ones(3, object), np.ones(3))
+    if name != "sgd":
+        with pytest.raises(ValueError, match=rf"{name}: \w+ has shape \(2,\), expected \(3,\)"):
+            core_call(name, np.ones(3), np.ones(3), state=np.ones(2))

@@ -1,0 +1,311 @@
+"""How far two correct computations of the same numbers may lie apart.
+
+Nothing here is a guess. In a sum of n terms, in whatever order and with or without fused
+multiply-adds, the computed result differs from the exact one by at most
+
+    gamma_n * sum |term|,    gamma_n = n u / (1 - n u),    u = eps / 2
+
+(Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed., lemma 3.1 and section 3.5), and by
+one smallest denormal for each product that underflows. Every function below gives that bound for
+one operation, element by element, its count of roundings beside it. Both the fast and the
+reference result may err by it, in opposite directions: they may differ by twice the bound.
+
+Bounds are computed in float64 from the operation's own arguments. A bound of zero says: bit for
+bit.
+"""
+
+import numpy as np
+
+from fastfc.gradient_check import eval_numerical_gradient_array
+
+# Exponential and logarithm are taken to be within 4 units in the last place, the error that vector
+# libraries of the more accurate kind (glibc's libmvec) allow themselves; in units of u that is 8.
+FUNCTION = 8
+
+
+def computed_dtype(*arrays):
+    """float32 if everything is float32, else float64."""
+    single = all(np.asarray(a).dtype.type is np.float32 for a in arrays)
+    return np.float32 if single else np.float64
+
+
+def unit(dtype):
+    """The unit roundoff u: the relative error of one rounding."""
+    return float(np.finfo(dtype).eps) / 2
+
+
+def gamma(n, dtype):
+    """The relative error of n roundings in a row."""
+    nu = n * unit(dtype)
+    assert nu < 0.5, "too many roundings for a first-order bound"
+    return nu / (1 - nu)
+
+
+def underflow(n, dtype):
+    """The absolute error of n products that become denormal or zero."""
+    return n * float(np.finfo(dtype).smallest_subnormal)
+
+
+def _exact(*arrays):
+    return [np.asarray(a).astype(np.float64) for a in arrays]
+
+
+def _product(a, b, extra, dtype):
+    """|a| @ |b| under the roundings of a sum over the inner axis, and `extra` more."""
+    n = a.shape[1] + extra
+    return gamma(n, dtype) * (np.abs(a) @ np.abs(b)) + underflow(n, dtype)
+
+
+def affine_forward(x, w, b):
+    """D products and their sum: D roundings on the longest path; 1 for the bias."""
+    plain = isinstance(b, int | float) and not isinstance(b, np.generic)  # has no dtype
+    dtype = computed_dtype(x, w) if plain else computed_dtype(x, w, b)
+    x, w, b = _exact(x, w, b)
+    x = x.reshape(x.shape[0], w.shape[0])
+    bias = gamma(x.shape[1] + 1, dtype) * np.abs(b)
+    return {"out": 2 * (_product(x, w, 1, dtype) + bias)}
+
+
+def affine_backward(dout, cache):
+    """Sums over M for dx, over N for dw and db."""
+    x, w, _ = cache
+    dtype = computed_dtype(dout, x, w)
+    dout, x, w = _exact(dout, x, w)
+    flat = x.reshape(x.shape[0], w.shape[0])
+    db = gamma(len(dout), dtype) * np.abs(dout).sum(axis=0) + underflow(1, dtype)
+    return {
+        "dx": 2 * _product(dout, w.T, 0, dtype).reshape(x.shape),
+        "dw": 2 * _product(flat.T, dout, 0, dtype),
+        "db": 2 * db,
+    }
+
+
+def batchnorm_forward(x, scale, shift, bn_param):
+    """Bounds for either mode; `scale` and `shift` are gamma and beta."""
+    dtype = computed_dtype(x, scale, shift)
+    x, scale, shift = _exact(x, scale, shift)
+    eps, momentum = bn_param.get("eps", 1e-5), bn_param.get("momentum", 0.9)
+    (mean_before,) = _exact(bn_param.get("running_mean", np.zeros(x.shape[1])))
+    (var_before,) = _exact(bn_param.get("running_var", np.zeros(x.shape[1])))
+    u = unit(dtype)
+    if bn_param["mode"] == "test":
+        # eps cast, var + eps, root, quotient; x - mean, two products, the sum; two more for the
+        # form scale * x + shift, whose terms are the larger ones bounded here.
+        rstd = 1 / np.sqrt(var_before + eps)
+        terms = np.abs(scale) * rstd * (np.abs(x) + np.abs(mean_before)) + np.abs(shift)
+        return {"out": 2 * gamma(10, dtype) * terms, "running_mean": 0.0, "running_var": 0.0}
+
+    n = len(x)
+    mean, var = x.mean(axis=0), x.var(axis=0)
+    rstd = 1 / np.sqrt(var + eps)
+    normal = (x - mean) * rstd
+    # Sum of N, 1 / N and the product with it.
+    mean_error = gamma(n + 2, dtype) * np.abs(x).mean(axis=0) + underflow(n, dtype)
+    # Sum of N squares of differences: difference (twice, squared), square, 1 / N, product. An error
+    # d of the mean enters as d * d, for the exact differences sum to zero.
+    var_error = gamma(n + 5, dtype) * var + mean_error**2 + underflow(n, dtype)
+    # var + eps and eps cast: 2; half of it all through the root; root and quotient: 2.
+    rstd_error = 0.5 * (var_error / (var + eps) + 2 * u) + 2 * u  # relative
+    # Difference, product; or quotient.
+    normal_error = rstd * mean_error * (1 + rstd_error)
+    normal_error = normal_error + np.abs(normal) * (rstd_error + gamma(3, dtype))
+    # Product and sum.
+    out_error = np.abs(scale) * normal_error * (1 + gamma(2, dtype))
+    out_error = out_error + gamma(2, dtype) * (np.abs(scale * normal) + np.abs(shift))
+
+    # (1 - momentum) cast, momentum cast, products, sum: 3 on either path.
+    def averaged(before, now, error):
+        terms = np.abs(momentum * before) + np.abs((1 - momentum) * now)
+        return gamma(3, dtype) * terms + (1 - momentum) * error + underflow(2, dtype)
+
+    return {
+        "out": 2 * out_error,
+        "x_normalized": 2 * normal_error,
+        "rstd": 2 * rstd * rstd_error,
+        "gamma": 0.0,
+        "running_mean": 2 * averaged(mean_before, mean, mean_error),
+        "running_var": 2 * averaged(var_before, var, var_error),
+    }
+
+
+def batchnorm_backward(dout, cache):
+    """dbeta: a sum of N. dgamma: the same of products. dx: both, 1 / N and 7 more."""
+    normal, rstd, scale = cache["x_normalized"], cache["rstd"], cache["gamma"]
+    dtype = computed_dtype(dout, normal, rstd, scale)
+    dout, normal, rstd, scale = _exact(dout, normal, rstd, scale)
+    n = max(len(dout), 1)
+    dbeta = np.abs(dout).sum(axis=0)
+    dgamma = np.abs(dout * normal).sum(axis=0)
+    # scale * rstd, 1 / N, dbeta * that, dgamma * that, product with normal, difference twice, and
+    # the last product.
+    terms = np.abs(dout) + dbeta / n + np.abs(normal) * dgamma / n
+    tiny = underflow(n + 8, dtype) * (1 + np.abs(scale * rstd)) * (1 + np.abs(normal))
+    return {
+        "dx": 2 * (gamma(n + 8, dtype) * np.abs(scale * rstd) * terms + tiny),
+        "dgamma": 2 * (gamma(n, dtype) * dgamma + underflow(n, dtype)),
+        "dbeta": 2 * (gamma(n, dtype) * dbeta + underflow(1, dtype)),
+    }
+
+
+def softmax_loss(x, y):
+    """Rows: difference, exponential, sum of C, logarithm. Loss: a sum of N of them, and 1 / N."""
+    dtype = computed_dtype(x)
+    (x,) = _exact(x)
+    n, classes = x.shape
+    u, rows = unit(dtype), np.arange(n)
+    shifted = x - x.max(axis=1, keepdims=True)
+    powers = np.exp(shifted)
+    total = powers.sum(axis=1, keepdims=True)
+    p, log = powers / total, np.log(total)
+    # A rounded argument s of exp is a relative error |s| u of its value; where exp gives 0, none.
+    size = np.abs(np.where(p > 0, shifted, 0))
+    total_error = gamma(classes + FUNCTION, dtype) + u * (p * size).sum(axis=1, keepdims=True)
+    log_error = total_error + FUNCTION * u * log
+    loss = (log[:, 0] - shifted[rows, y], size[rows, y])
+    loss_error = log_error[:, 0] + u * loss[1] + gamma(n + 2, dtype) * np.abs(loss[0])
+    # Either exp(s) / total or exp(s - log total), then minus 1 at the label, then / N or * (1 / N).
+    p_error = p * (total_error + log_error + u * (2 * size + log + FUNCTION + 1))
+    dx = p.copy()
+    dx[rows, y] -= 1
+    return {
+        "loss": 2 * loss_error.mean(),
+        "dx": 2 * ((p_error + gamma(3, dtype) * np.abs(dx)) / n + underflow(FUNCTION, dtype)),
+    }
+
+
+def svm_loss(x, y):
+    """Margins: 2 roundings. Loss: a sum of N * (C - 1) of them, and 1 / N.
+
+    The gradient counts positive margins. Where rounding may move a margin across zero the count may
+    differ by one; nowhere else.
+    """
+    dtype = computed_dtype(x)
+    (x,) = _exact(x)
+    n, classes = x.shape
+    rows = np.arange(n)
+    right = x[rows, y][:, np.newaxis]
+    margin = x - right + 1
+    error = gamma(2, dtype) * (np.abs(x) + np.abs(right) + 1)
+    error[np.isneginf(margin)] = 0  # counts as nothing, however rounded
+    doubtful = (np.abs(margin) <= error) & (margin != 0)
+    positive = margin > 0
+    for mask in (doubtful, positive, error):
+        mask[rows, y] = 0
+    counted = np.where(positive, margin, 0)
+    dx = positive.astype(np.float64)
+    dx[rows, y] = -positive.sum(axis=1)
+    doubt = doubtful.astype(np.float64)
+    doubt[rows, y] = doubtful.sum(axis=1)
+    loss_error = gamma(n * classes + 2, dtype) * counted.sum() + error.sum()
+    # 1 / N and the product with it, or a quotient.
+    return {"loss": 2 * loss_error / n, "dx": 2 * gamma(2, dtype) * np.abs(dx) / n + doubt / n}
+
+
+def sgd(w, dw, config):
+    """lr cast, product, difference."""
+    dtype = w.dtype
+    w, step = _exact(w, config["learning_rate"] * dw.astype(np.float64))
+    return {"next_w": 2 * (gamma(3, dtype) * (np.abs(w) + np.abs(step)) + underflow(1, dtype))}
+
+
+def sgd_momentum(w, dw, config):
+    """Velocity: constants cast, products, sum: 3. One more for w."""
+    dtype = w.dtype
+    w, dw, v = _exact(w, dw, config["velocity"])
+    terms = np.abs(config["momentum"] * v) + np.abs(config["learning_rate"] * dw)
+    return {
+        "next_w": 2 * (gamma(4, dtype) * (np.abs(w) + terms) + underflow(2, dtype)),
+        "velocity": 2 * (gamma(3, dtype) * terms + underflow(2, dtype)),
+    }
+
+
+def sgd_nesterov_momentum(w, dw, config):
+    """Velocity as above: 3. Difference of velocities, mu cast, product, two sums: 5 more."""
+    dtype, mu = w.dtype, config["momentum"]
+    w, dw, v = _exact(w, dw, config["velocity"])
+    terms = np.abs(mu * v) + np.abs(config["learning_rate"] * dw)
+    all_terms = np.abs(w) + (1 + mu) * terms + mu * np.abs(v)
+    return {
+        "next_w": 2 * (gamma(8, dtype) * all_terms + underflow(4, dtype)),
+        "velocity": 2 * (gamma(3, dtype) * terms + underflow(2, dtype)),
+    }
+
+
+def rmsprop(w, dw, config):
+    """Mean square: cast, square, product, sum: 4, halved by the root. Then root, eps cast, sum,
+    lr cast, product, quotient: 6. Then the difference; and one for the squares that underflow.
+    """
+    dtype, rho = w.dtype, config["decay_rate"]
+    w, dw, a = _exact(w, dw, config["a"])
+    a = rho * a + (1 - rho) * dw**2
+    step = config["learning_rate"] * np.abs(dw) / (np.sqrt(a) + config["epsilon"])
+    return {
+        "next_w": 2 * (gamma(10, dtype) * (np.abs(w) + step) + underflow(2, dtype)),
+        "a": 2 * (gamma(4, dtype) * a + underflow(2, dtype)),
+    }
+
+
+def adam(w, dw, config):
+    """Moments: 3 and 4 (halved by the root). Corrections: cast and quotient, twice: 4, one pair of
+    them halved. Root, eps cast, sum, lr cast, product, quotient: 6. The difference: 1.
+
+    1 - beta ** t is itself computed in float64, where its cancellation costs u / (1 - beta ** t).
+    """
+    dtype, t = w.dtype, config["t"] + 1
+    beta1, beta2 = config["beta1"], config["beta2"]
+    w, dw, v, a = _exact(w, dw, config["v"], config["a"])
+    v = beta1 * np.abs(v) + (1 - beta1) * np.abs(dw)
+    a = beta2 * a + (1 - beta2) * dw**2
+    correction1, correction2 = 1 - beta1**t, 1 - beta2**t
+    cancelled = 2 * unit(np.float64) * (1 / correction1 + 0.5 / correction2)
+    step = config["learning_rate"] * v / correction1
+    step = step / (np.sqrt(a / correction2) + config["epsilon"])
+    step_error = gamma(16, dtype) * (np.abs(w) + step) + cancelled * step
+    return {
+        "next_w": 2 * (step_error + underflow(2, dtype)),
+        "v": 2 * (gamma(3, dtype) * v + underflow(2, dtype)),
+        "a": 2 * (gamma(4, dtype) * a + underflow(2, dtype)),
+        "t": 0.0,
+    }
+
+
+def assert_close(got, expected, bound, name="result"):
+    """Assert that every element is within its bound of the expected one.
+
+    NaN and infinities must stand in the same places. Where the bound is zero the two must be the
+    same bits, the sign of zero included.
+    """
+    got, expected = np.asarray(got), np.asarray(expected)
+    assert got.shape == expected.shape, f"{name}: shape {got.shape}, expected {expected.shape}"
+    assert got.dtype == expected.dtype, f"{name}: {got.dtype}, expected {expected.dtype}"
+    finite = np.isfinite(expected)
+    bound = np.broadcast_to(np.asarray(bound, np.float64), expected.shape)
+    with np.errstate(all="ignore"):
+        off = np.abs(got.astype(np.float64) - expected.astype(np.float64))
+    exact = ~finite | (bound == 0)
+    same = (got == expected) & (np.signbit(got) == np.signbit(expected))
+    same |= np.isnan(got) & np.isnan(expected)
+    bad = np.where(exact, ~same, ~(off <= bound))
+    if not bad.any():
+        return
+    first = tuple(int(i) for i in np.argwhere(bad)[0])
+    raise AssertionError(
+        f"{name}: {bad.sum()} of {bad.size} elements are off; the first at {first}: "
+        f"got {got[first]!r}, expected {expected[first]!r}, "
+        f"off by {off[first]:.3g}, allowed {bound[first]:.3g}"
+    )
+
+
+def assert_gradient(gradient, f, x, df, bound, h=1e-5):
+    """Assert that `gradient` is the derivative of sum(df * f(x)) by x, all in float64.
+
+    A central difference errs by its truncation c h^2, of which the difference of the results for
+    2 h and for h is three times, and by the errors of the two values of f, which `bound` limits
+    (for two evaluations together) and the division by 2 h magnifies. The steps themselves are
+    rounded: u |x| / h.
+    """
+    near = eval_numerical_gradient_array(f, x, df, h)
+    far = eval_numerical_gradient_array(f, x, df, 2 * h)
+    noise = np.sum(np.abs(df) * bound) / (2 * h)
+    steps = unit(np.float64) * np.abs(x) / h * np.abs(gradient)
+    assert_close(gradient, near, np.abs(far - near) + 2 * noise + steps, "gradient")
