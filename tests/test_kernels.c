@@ -1,0 +1,331 @@
+/* The kernels alone, without Python: every instruction set that this machine runs, against the
+ * formulas written out in double, over awkward sizes.  Every array is a heap block of its exact
+ * size and every output starts as NaN, so that under AddressSanitizer and
+ * UndefinedBehaviorSanitizer a stray access, and without them an unwritten element, shows.
+ *
+ * Compiled once with FC_DOUBLE=0 and once with FC_DOUBLE=1. */
+#include "fastfc.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if FC_DOUBLE
+typedef double real;
+#define KERNELS fc_f64
+#define EPSILON DBL_EPSILON
+#else
+typedef float real;
+#define KERNELS fc_f32
+#define EPSILON FLT_EPSILON
+#endif
+
+static long passed, failed;
+
+static double uniform(void) { /* in [-1, 1); a fixed sequence */
+    static uint64_t state = 1;
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (double)(state >> 11) / 4503599627370496.0 - 1;
+}
+
+static real *array(size_t n) {
+    real *a = malloc(n * sizeof(real));
+    for (size_t i = 0; i < n; i++) a[i] = (real)uniform();
+    return a;
+}
+
+static real *output(size_t n) {
+    real *a = malloc(n * sizeof(real));
+    for (size_t i = 0; i < n; i++) a[i] = NAN;
+    return a;
+}
+
+/* |got - expected| <= bound, where both may be NaN. */
+static void check(const char *what, size_t at, double got, double expected, double bound) {
+    if (fabs(got - expected) <= bound || (isnan(got) && isnan(expected))) {
+        passed++;
+        return;
+    }
+    if (failed++ < 20)
+        printf("%s[%zu]: %.17g, expected %.17g within %.3g\n", what, at, got, expected, bound);
+}
+
+/* The very bits, sign of zero and NaN included. */
+static void check_bits(const char *what, size_t at, real got, real expected) {
+    if (memcmp(&got, &expected, sizeof got) == 0)
+        passed++;
+    else if (failed++ < 20)
+        printf("%s[%zu]: bits of %g, expected %g\n", what, at, got, expected);
+}
+
+/* A sum of n rounded products differs from the exact one by at most gamma_n times the sum of their
+ * absolute values (Higham 2002, 3.1), gamma_n = n u / (1 - n u), u = EPSILON / 2; the 2 covers the
+ * last roundings outside the sum. */
+static double sum_bound(size_t n, double absolute) {
+    const double nu = (double)(n + 2) * EPSILON / 2;
+    return nu / (1 - nu) * absolute;
+}
+
+/* got (m, n) = a b + bias, a and b by strides. */
+static void check_product(const char *what, const real *got, const real *a, size_t ar, size_t ac,
+                          const real *b, size_t br, size_t bc, const real *bias, size_t m, size_t n,
+                          size_t k) {
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            double sum = bias ? (double)bias[j] : 0, absolute = fabs(sum);
+            for (size_t p = 0; p < k; p++) {
+                const double term = (double)a[i * ar + p * ac] * (double)b[p * br + j * bc];
+                sum += term;
+                absolute += fabs(term);
+            }
+            check(what, i * n + j, got[i * n + j], sum, sum_bound(k + 1, absolute));
+        }
+}
+
+static void test_affine(size_t N, size_t D, size_t M) {
+    real *x = array(N * D), *w = array(D * M), *b = array(M), *dout = array(N * M);
+    real *out = output(N * M), *dx = output(N * D), *dw = output(D * M), *db = output(M);
+    void *workspace = aligned_alloc(64, FC_WORKSPACE_BYTES);
+    KERNELS->affine_forward(out, x, w, b, N, D, M, workspace);
+    check_product("affine out", out, x, D, 1, w, M, 1, b, N, M, D);
+    KERNELS->affine_backward(dx, dw, db, dout, x, w, N, D, M, workspace);
+    check_product("affine dx", dx, dout, M, 1, w, 1, M, NULL, N, D, M);
+    check_product("affine dw", dw, x, 1, D, dout, M, 1, NULL, D, M, N);
+    for (size_t j = 0; j < M; j++) {
+        double sum = 0, absolute = 0;
+        for (size_t i = 0; i < N; i++) sum += dout[i * M + j], absolute += fabs(dout[i * M + j]);
+        check("affine db", j, db[j], sum, sum_bound(N, absolute));
+    }
+    free(x), free(w), free(b), free(dout), free(out), free(dx), free(dw), free(db), free(workspace);
+}
+
+static void test_relu(size_t n) {
+    static const real special[] = {NAN, INFINITY, -INFINITY, 0, -0.0};
+    real *x = array(n), *dout = array(n), *out = output(n), *dx = output(n);
+    for (size_t i = 0; i < n; i += 7) x[i] = special[i % 5];
+    KERNELS->relu_forward(out, x, n);
+    KERNELS->relu_backward(dx, dout, x, n);
+    for (size_t i = 0; i < n; i++) {
+        check_bits("relu out", i, out[i], x[i] < 0 ? 0 : x[i]);
+        check_bits("relu dx", i, dx[i], dout[i] * (real)(x[i] >= 0));
+    }
+    free(x), free(dout), free(out), free(dx);
+}
+
+static void test_batchnorm(size_t N, size_t D) {
+    real *x = array(N * D), *gamma = array(D), *beta = array(D), *dout = array(N * D);
+    real *running_mean = array(D), *running_var = array(D);
+    real *out = output(N * D), *normalized = output(N * D), *rstd = output(D);
+    real *next_mean = output(D), *next_var = output(D);
+    real *dx = output(N * D), *dgamma = output(D), *dbeta = output(D), *test = output(N * D);
+    const double eps = 1e-3, momentum = 0.75;
+    for (size_t j = 0; j < D; j++) running_var[j] = (real)fabs(running_var[j]);
+    KERNELS->batchnorm_forward(out, normalized, rstd, next_mean, next_var, x, gamma, beta,
+                               running_mean, running_var, eps, momentum, N, D);
+    KERNELS->batchnorm_backward(dx, dgamma, dbeta, dout, normalized, rstd, gamma, N, D);
+    KERNELS->batchnorm_test(test, x, gamma, beta, running_mean, running_var, eps, N, D);
+    /* |x| <= 1 and rstd <= 1 / sqrt(eps) < 32: mean and var are good to (N + 4) roundings each, and
+     * an error in var enters rstd, hence x_normalized, multiplied by rstd^2 / 2 < 512. */
+    const double unit = EPSILON * (double)(N + 4), bound = 64 * 512 * unit;
+    for (size_t j = 0; j < D; j++) {
+        double mean = 0, var = 0, sum = 0, product = 0;
+        for (size_t i = 0; i < N; i++) mean += x[i * D + j] / (double)N;
+        for (size_t i = 0; i < N; i++) var += pow(x[i * D + j] - mean, 2) / (double)N;
+        const double exact = 1 / sqrt(var + eps);
+        check("batchnorm next_mean", j, next_mean[j],
+              momentum * running_mean[j] + (1 - momentum) * mean, 4 * unit);
+        check("batchnorm next_var", j, next_var[j],
+              momentum * running_var[j] + (1 - momentum) * var, 16 * unit);
+        check("batchnorm rstd", j, rstd[j], exact, bound);
+        for (size_t i = 0; i < N; i++) {
+            const size_t at = i * D + j;
+            const double hat = (x[at] - mean) * exact;
+            check("batchnorm x_normalized", at, normalized[at], hat, bound);
+            check("batchnorm out", at, out[at], gamma[j] * hat + beta[j], bound);
+            check("batchnorm test", at, test[at],
+                  gamma[j] * (x[at] - running_mean[j]) / sqrt(running_var[j] + eps) + beta[j],
+                  256 * EPSILON);
+            sum += dout[at];
+            product += dout[at] * (double)normalized[at];
+        }
+        /* from here on with the kernel's own x_normalized and rstd, so only these sums differ */
+        const double size = 64 * (double)N;
+        check("batchnorm dbeta", j, dbeta[j], sum, sum_bound(N, (double)N));
+        check("batchnorm dgamma", j, dgamma[j], product, sum_bound(N, size));
+        for (size_t i = 0; i < N; i++) {
+            const size_t at = i * D + j;
+            const double centred =
+                dout[at] - sum / (double)N - normalized[at] * product / (double)N;
+            check("batchnorm dx", at, dx[at], gamma[j] * rstd[j] * centred,
+                  32 * sum_bound(N + 8, 64 * 64));
+        }
+    }
+    free(x), free(gamma), free(beta), free(dout), free(running_mean), free(running_var);
+    free(out), free(normalized), free(rstd), free(next_mean), free(next_var);
+    free(dx), free(dgamma), free(dbeta), free(test);
+}
+
+/* MT19937 as its authors publish it: seeded with 5489, output 10000 is 4123659995. */
+static void seed_mt19937(fc_mt19937 *state) {
+    state->key[0] = 5489;
+    for (uint32_t i = 1; i < 624; i++)
+        state->key[i] = 1812433253u * (state->key[i - 1] ^ state->key[i - 1] >> 30) + i;
+    state->pos = 624;
+}
+
+static uint32_t next_word(fc_mt19937 *state) {
+    if (state->pos == 624) {
+        for (int i = 0; i < 624; i++) {
+            const uint32_t y =
+                (state->key[i] & 0x80000000u) | (state->key[(i + 1) % 624] & 0x7fffffffu);
+            state->key[i] = state->key[(i + 397) % 624] ^ y >> 1 ^ (y & 1 ? 0x9908b0dfu : 0);
+        }
+        state->pos = 0;
+    }
+    uint32_t y = state->key[state->pos++];
+    y ^= y >> 11;
+    y ^= y << 7 & 0x9d2c5680u;
+    y ^= y << 15 & 0xefc60000u;
+    return y ^ y >> 18;
+}
+
+static void test_dropout(size_t n, double p, int used) {
+    fc_mt19937 state, plain;
+    seed_mt19937(&state);
+    if (used == 9999) {
+        for (int i = 0; i < 9999; i++) next_word(&state);
+        fc_mt19937 copy = state;
+        check("published MT19937 output", 10000, next_word(&copy), 4123659995.0, 0);
+    } else {
+        for (int i = 0; i < used; i++) next_word(&state);
+    }
+    plain = state;
+    real *x = array(n), *out = output(n), *mask = output(n), *dx = output(n);
+    KERNELS->dropout_forward(out, mask, &state, x, p, n);
+    KERNELS->dropout_apply(dx, x, mask, n);
+    for (size_t i = 0; i < n; i++) {
+        const double a = next_word(&plain) >> 5, b = next_word(&plain) >> 6;
+        const real expected = (a * 67108864.0 + b) / 9007199254740992.0 < p ? 1 / (real)p : 0;
+        check("dropout mask", i, mask[i], expected, 0);
+        check("dropout out", i, out[i], x[i] * expected, 0);
+        check("dropout dx", i, dx[i], x[i] * expected, 0);
+    }
+    check("dropout state", n, memcmp(&state, &plain, sizeof state), 0, 0);
+    free(x), free(out), free(mask), free(dx);
+}
+
+static void test_losses(size_t N, size_t C) {
+    real *x = array(N * C), *dx = output(N * C), *ds = output(N * C);
+    int64_t *y = malloc(N * sizeof *y);
+    double loss = NAN, margins = NAN, total = 0, hinge = 0;
+    for (size_t i = 0; i < N * C; i++) x[i] *= 90; /* exp(-180) is a denormal or 0 in float */
+    for (size_t i = 0; i < N; i++) y[i] = (int64_t)(i % C);
+    KERNELS->softmax_loss(&loss, dx, x, y, N, C);
+    KERNELS->svm_loss(&margins, ds, x, y, N, C);
+    for (size_t i = 0; i < N; i++) {
+        const real *row = x + i * C, score = row[y[i]];
+        double greatest = -INFINITY, sum = 0;
+        int hits = 0;
+        for (size_t j = 0; j < C; j++) greatest = fmax(greatest, row[j]);
+        for (size_t j = 0; j < C; j++) sum += exp(row[j] - greatest);
+        total += log(sum) + greatest - score;
+        for (size_t j = 0; j < C; j++) {
+            const size_t at = i * C + j;
+            const int right = (int64_t)j == y[i];
+            const double margin = right ? 0 : fmax(0, (double)(row[j] - score + 1));
+            hits += margin > 0;
+            hinge += margin;
+            check("softmax dx", at, dx[at], (exp(row[j] - greatest) / sum - right) / (double)N,
+                  /* the difference is rounded once: 90 eps in the exponent */
+                  (180 + (double)C) * EPSILON / (double)N);
+            if (!right) check("svm dx", at, ds[at], margin > 0 ? 1 / (real)N : 0, 0);
+        }
+        check("svm dx", i * C + (size_t)y[i], ds[i * C + (size_t)y[i]], (real)(0 - hits) / (real)N,
+              0);
+    }
+    check("softmax loss", 0, loss, total / (double)N, (180 + (double)C) * EPSILON);
+    check("svm loss", 0, margins, hinge / (double)N, sum_bound(C + 4, 181 * (double)C));
+    free(x), free(dx), free(ds), free(y);
+}
+
+static void test_optim(size_t n) {
+    real *w = array(n), *dw = array(n), *v = array(n), *a = array(n);
+    real *next = output(n), *next_v = output(n), *next_a = output(n);
+    const double lr = 0.125, mu = 0.75, rho = 0.5, eps = 1e-2, t = 3, few = 16 * EPSILON;
+    for (size_t i = 0; i < n; i++) a[i] = (real)fabs(a[i]);
+
+    KERNELS->sgd(next, w, dw, lr, n);
+    for (size_t i = 0; i < n; i++) check("sgd", i, next[i], w[i] - lr * dw[i], few);
+
+    KERNELS->sgd_momentum(next, next_v, w, dw, v, lr, mu, n);
+    for (size_t i = 0; i < n; i++) {
+        check("sgd_momentum velocity", i, next_v[i], mu * v[i] - lr * dw[i], few);
+        check("sgd_momentum", i, next[i], w[i] + mu * v[i] - lr * dw[i], few);
+    }
+    KERNELS->sgd_nesterov_momentum(next, next_v, w, dw, v, lr, mu, n);
+    for (size_t i = 0; i < n; i++) {
+        const double velocity = mu * v[i] - lr * dw[i];
+        check("nesterov velocity", i, next_v[i], velocity, few);
+        check("nesterov", i, next[i], w[i] + velocity + mu * (velocity - v[i]), few);
+    }
+    KERNELS->rmsprop(next, next_a, w, dw, a, lr, rho, eps, n);
+    for (size_t i = 0; i < n; i++) {
+        const double second = rho * a[i] + (1 - rho) * dw[i] * dw[i];
+        check("rmsprop a", i, next_a[i], second, few);
+        check("rmsprop", i, next[i], w[i] - lr * dw[i] / (sqrt(second) + eps), few);
+    }
+    /* in place, as the outputs of one step are the inputs of the next */
+    real *adam_w = array(n), *adam_v = array(n), *adam_a = array(n);
+    memcpy(adam_w, w, n * sizeof(real));
+    memcpy(adam_v, v, n * sizeof(real));
+    memcpy(adam_a, a, n * sizeof(real));
+    KERNELS->adam(adam_w, adam_v, adam_a, adam_w, dw, adam_v, adam_a, lr, mu, rho, eps, t, n);
+    for (size_t i = 0; i < n; i++) {
+        const double first = mu * v[i] + (1 - mu) * dw[i];
+        const double second = rho * a[i] + (1 - rho) * dw[i] * dw[i];
+        const double root = sqrt(second / (1 - pow(rho, t))) + eps;
+        const double step = lr * first / (1 - pow(mu, t)) / root;
+        check("adam v", i, adam_v[i], first, few);
+        check("adam a", i, adam_a[i], second, few);
+        /* first and second may cancel or vanish: their few roundings, divided by root */
+        check("adam", i, adam_w[i], w[i] - step, few * (1 + lr / root + fabs(step)));
+    }
+    free(w), free(dw), free(v), free(a), free(next), free(next_v), free(next_a);
+    free(adam_w), free(adam_v), free(adam_a);
+}
+
+int main(void) {
+    static const size_t sizes[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 61, 100, 313};
+    static const size_t products[][3] = {
+        {1, 1, 1},   {0, 3, 4},     {3, 0, 4},       {3, 4, 0},     {2, 3, 5},    {6, 16, 16},
+        {7, 17, 33}, {13, 257, 31}, {100, 300, 100}, {121, 64, 10}, {5, 31, 513}, {25, 513, 1030},
+    };
+    const size_t count = sizeof sizes / sizeof *sizes;
+    for (int isa = 0; isa < fc_isa_count(); isa++) {
+        if (fc_isa_use(isa) != 0) {
+            printf("%s: not on this machine\n", fc_isa_name(isa));
+            continue;
+        }
+        const long failed_before = failed;
+        for (size_t i = 0; i < sizeof products / sizeof *products; i++)
+            test_affine(products[i][0], products[i][1], products[i][2]);
+        for (size_t i = 0; i < count; i++) {
+            test_relu(sizes[i]);
+            test_optim(sizes[i]);
+            test_dropout(sizes[i], 0.3, (int)i);
+            for (size_t j = 0; j < count; j++) {
+                if (sizes[i] == 0) continue;
+                test_batchnorm(sizes[i], sizes[j]);
+                if (sizes[j] > 0 && sizes[i] < 40) test_losses(sizes[i], sizes[j]);
+            }
+        }
+        test_dropout(2000, 1.0, 9999);
+        test_dropout(2000, 1e-300, 623);
+        test_dropout(2000, 1 - 0x1p-53, 311);
+        printf("%s: %s\n", fc_isa_name(isa), failed > failed_before ? "FAILED" : "ok");
+    }
+    printf("%ld passed, %ld failed\n", passed, failed);
+    return failed > 0;
+}
