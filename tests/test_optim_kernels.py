@@ -106,6 +106,35 @@ def test_sgd_of_a_read_only_array():
     np.testing.assert_array_equal(w, 1)
 
 
+def test_sgd_with_a_gradient_in_the_same_memory(isa, dtype):
+    """The old values count, wherever the gradient lies within the parameters."""
+    for shift in (0, 1, 5):
+        memory = cases.normal(101, dtype, "memory")
+        old = memory.copy()
+        optim.sgd(memory[shift:], memory[: 101 - shift], {"learning_rate": 0.5})
+        expected, _ = reference.sgd(
+            old[shift:].copy(), old[: 101 - shift].copy(), {"learning_rate": 0.5}
+        )
+        np.testing.assert_array_equal(memory[shift:], expected)
+        np.testing.assert_array_equal(memory[:shift], old[:shift])
+
+
+@pytest.mark.parametrize("package", [operations.FAST, operations.REFERENCE])
+@pytest.mark.parametrize("given", ["everything", "nothing"])
+def test_a_failing_update_stores_no_state(package, rule, given):
+    w, dw, config = rule.arguments((4, 5), np.float64)
+    config = config if given == "everything" else {}
+    before, values = dict(config), w.copy()
+    for wrong in (dw[:, :4], dw.astype(complex), dw.astype(object)):
+        with pytest.raises((TypeError, ValueError), match="dw"):
+            rule.callable(package)(w, wrong, config)
+        assert all(config[key] is before[key] for key in before)
+        assert config.get("t", 0) == before.get("t", 0)
+        added = config.keys() - before.keys()  # constants may be filled in
+        assert not any(np.ndim(config[key]) for key in added)
+    np.testing.assert_array_equal(w, values)
+
+
 @pytest.mark.parametrize("w_type", cases.DTYPES)
 @pytest.mark.parametrize("dw_type", [*cases.DTYPES, np.float16, np.int32])
 def test_result_keeps_the_dtype_of_w(isa, rule, w_type, dw_type):
