@@ -20,8 +20,7 @@ def load_npz(path):
     path : path
         A file with ``X_train``, ``y_train``, ``X_val``, ``y_val`` and, if there is a test
         split, ``X_test`` and ``y_test``.  X: real numbers of shape (N, d_1, ..., d_k), N at
-        least 1, the d_i alike in all splits.  y: integers of shape (N,), 0 and
-        up, as softmax counts the classes.
+        least 1, the d_i alike in all splits.  y: integers of shape (N,), 0 and up.
 
     Returns
     -------

@@ -1,0 +1,146 @@
+"""``fastfc train``: train a network under the Solver and print what came of it."""
+
+import contextlib
+import math
+import sys
+import time
+
+import numpy as np
+
+from fastfc import fc_net, reference
+from fastfc.cli.options import UsageError, rule_config
+from fastfc.cli.progress import AboveBar, ProgressBar, ProgressSolver
+from fastfc.data import load_digits, load_mnist, load_npz
+from fastfc.data_utils import get_CIFAR10_data
+from fastfc.solver import Solver
+
+NETWORKS = {
+    "fast": fc_net.FullyConnectedNet,
+    "reference": reference.fc_net.FullyConnectedNet,
+}
+
+
+def train(options):
+    """Train as the options say, with one backend or both, and print the figures.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        As `fastfc.cli.options.make_parser` makes them.
+
+    Raises
+    ------
+    UsageError
+        The options do not fit together, or the data are missing or unusable.
+    """
+    config = rule_config(options)
+    data = load(options.data, options.root)
+    if not options.compare:
+        run(options, options.backend, options.dtype or "float32", config, data)
+        return
+    dtype = options.dtype or "float64"
+    histories, seconds = {}, {}
+    for backend in NETWORKS:
+        print(f"backend: {backend}, {dtype}")
+        histories[backend], seconds[backend] = run(options, backend, dtype, config, data)
+    difference = np.abs(np.subtract(histories["fast"], histories["reference"])).max()
+    print(f"largest difference of the loss histories: {difference:.3g}")
+    print(f"speed ratio: {seconds['reference'] / seconds['fast']:.2f}")
+
+
+def load(source, root):
+    """Return the data set that ``--data`` and ``--root`` name, as the dict that Solver takes.
+
+    Raises
+    ------
+    UsageError
+        There is no such data set, or its files are missing or unusable.
+
+    Examples
+    --------
+    >>> load("digits", None)["X_train"].shape
+    (1197, 1, 8, 8)
+    """
+    if root is not None and source not in ("cifar10", "mnist"):
+        raise UsageError(f"--root is for --data cifar10 and mnist: leave it out for {source}")
+    try:
+        if source == "digits":
+            return load_digits()
+        if source == "cifar10":
+            return get_CIFAR10_data(root=root)
+        if source == "mnist":
+            return load_mnist(root)
+        if source.endswith(".npz"):
+            return load_npz(source)
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from error
+    raise UsageError(f"--data {source}: choose digits, cifar10, mnist or a .npz file")
+
+
+def run(options, backend, dtype, config, data):
+    """Train with one backend and print its lines and figures.
+
+    Returns
+    -------
+    loss_history : list of float
+    seconds : float
+        Spent in training.
+    """
+    rule = options.update_rule
+    np.random.seed(options.seed)
+    solver, seconds = _solve(
+        _make_network(options, backend, dtype, data),
+        data,
+        update_rule=rule if backend == "fast" else getattr(reference.optim, rule),
+        optim_config=config,
+        lr_decay=options.lr_decay,
+        batch_size=options.batch_size,
+        num_epochs=options.epochs,
+        print_every=options.print_every,
+        num_train_samples=options.num_train_samples,
+        num_val_samples=options.num_val_samples,
+    )
+    _print_accuracy(solver, data, "val", "validation")
+    _print_accuracy(solver, data, "test", "test")
+    examples = len(solver.loss_history) * options.batch_size
+    print(f"seconds: {seconds:.2f}")
+    print(f"examples per second: {examples / seconds:.0f}")
+    return solver.loss_history, seconds
+
+
+def _make_network(options, backend, dtype, data):
+    """Return the network that the options describe, for inputs and classes as in data."""
+    try:
+        return NETWORKS[backend](
+            options.hidden,
+            input_dim=math.prod(data["X_train"].shape[1:]),
+            num_classes=1 + int(max(y.max() for name, y in data.items() if name[0] == "y")),
+            dropout=options.dropout,
+            use_batchnorm=options.batchnorm,
+            reg=options.reg,
+            weight_scale=options.weight_scale,
+            dtype=np.dtype(dtype),
+        )
+    except ValueError as error:  # NumPy cannot even address such an array
+        raise UsageError(f"--hidden is too large: {error}") from error
+
+
+def _solve(model, data, **kwargs):
+    """Train, on a terminal with a progress bar; return the solver and the seconds it took."""
+    with contextlib.ExitStack() as stack:
+        if sys.stdout.isatty() and sys.stderr.isatty():
+            bar = stack.enter_context(ProgressBar(sys.stderr))
+            stack.enter_context(contextlib.redirect_stdout(AboveBar(sys.stdout, bar)))
+            solver = ProgressSolver(bar, model, data, **kwargs)
+        else:
+            solver = Solver(model, data, **kwargs)
+        start = time.perf_counter()
+        solver.train()
+        return solver, time.perf_counter() - start
+
+
+def _print_accuracy(solver, data, split, name):
+    """Print the accuracy of the best parameters on a split, if the data have it."""
+    if f"X_{split}" in data:
+        accuracy = solver.check_accuracy(data[f"X_{split}"], data[f"y_{split}"])
+        print(f"{name} accuracy: {accuracy:.3f}")
