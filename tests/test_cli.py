@@ -1,14 +1,8 @@
-"""The command line: main() in this process, and the real thing in others."""
+"""The command line, by main() in this process."""
 
-import os
 import pickle
-import pty
 import re
-import signal
-import subprocess
-import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -388,93 +382,3 @@ def test_help_names_every_option(capsys):
     for option in ("data", "root", "seed", "dtype", "backend", "compare", *keys):
         assert f"--{option.replace('_', '-')} " in out
     assert output(capsys, "--help").startswith("usage: fastfc ")
-
-
-# The real thing
-
-
-def command(*argv):
-    return [sys.executable, "-m", "fastfc", *argv]
-
-
-@pytest.fixture
-def environment():
-    """Let another process in another folder import this fastfc."""
-    home = str(Path(fastfc.__file__).parents[1])
-    return {**os.environ, "PYTHONPATH": home, "PYTHONUNBUFFERED": ""}
-
-
-def test_process(environment):
-    argv = command("train", "--epochs", "1")
-    done = subprocess.run(argv, capture_output=True, text=True, env=environment, timeout=60)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("(Iteration 1 / 11) loss: 2.")
-    assert figure("examples per second", done.stdout) > 0
-
-
-def test_process_with_bad_options(environment):
-    argv = command("train", "--epochs", "x")
-    done = subprocess.run(argv, capture_output=True, text=True, env=environment, timeout=60)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.count("\n") == 1
-    assert "--epochs" in done.stderr
-
-
-def test_broken_pipe_is_quiet(environment):
-    argv = command("train", "--epochs", "100000", "--print-every", "1")
-    with subprocess.Popen(
-        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
-    ) as process:
-        assert process.stdout.readline().startswith(b"(Iteration 1 / 1100000)")
-        process.stdout.close()
-        assert process.stderr.read() == b""
-        assert process.wait(60) == 141
-
-
-def test_interrupt_is_quiet(environment):
-    argv = command("train", "--epochs", "100000")
-    with subprocess.Popen(
-        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
-    ) as process:
-        assert process.stdout.readline().startswith(b"(Iteration 1 / 1100000)")
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (130, b"")
-
-
-def screen(raw):
-    """Return the lines that a terminal shows after these bytes."""
-    lines = []
-    for line in raw.decode().replace("\r\n", "\n").split("\n"):
-        shown = ""
-        for text in line.split("\r"):
-            shown = text + shown[len(text) :]
-        lines.append(shown.rstrip())
-    return lines
-
-
-@pytest.mark.parametrize(("epochs", "status"), [("3", 0), ("100000", 130)])
-def test_progress_bar_on_a_terminal(environment, epochs, status):
-    here, there = pty.openpty()
-    streams = dict.fromkeys(("stdin", "stdout", "stderr"), there)
-    argv = command("train", "--epochs", epochs)
-    with subprocess.Popen(argv, **streams, env=environment) as process:
-        os.close(there)
-        raw, interrupt = b"", status == 130
-        while True:
-            try:
-                raw += os.read(here, 4096)
-            except OSError:  # the other end is closed
-                break
-            if interrupt and b"(Epoch 1 " in raw:
-                process.send_signal(signal.SIGINT)
-                interrupt = False
-        assert process.wait(60) == status
-    os.close(here)
-    assert re.search(rb"\r\[ {20}\]   \d %  1/\d+  loss 2\.\d{4}  \d+ s left", raw)
-    assert b"Traceback" not in raw
-    lines = screen(raw)
-    assert lines[0].startswith("(Iteration 1 / ")
-    assert lines[1].startswith("(Epoch 0 / ")
-    assert lines[-1] == ""
-    assert not any("[" in line for line in lines)
