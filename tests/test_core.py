@@ -90,18 +90,6 @@ def test_import_needs_no_more_than_numpy():
     assert foreign == []
 
 
-def test_reference_does_without_the_core():
-    """Nothing in fastfc.reference imports the compiled module or the fast layers."""
-    path = os.path.join(os.path.dirname(fastfc.__file__), "reference")
-    for name in os.listdir(path):
-        if name.endswith(".py"):
-            with open(os.path.join(path, name), encoding="utf-8") as file:
-                imports = [line for line in file if line.strip().startswith(("import ", "from "))]
-            for line in imports:
-                module = line.split()[1].split(".")[0]
-                assert module in {"", "numpy", *sys.stdlib_module_names}, line
-
-
 @pytest.mark.parametrize("operation", operations.OPERATIONS, ids=str)
 def test_nothing_leaks(operation):
     """Memory stays flat over many calls, the failing ones among them, without the collector."""

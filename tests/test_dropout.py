@@ -75,6 +75,16 @@ def test_mask_and_generator_are_numpys(isa, dtype, p):
         assert_same_stream(shape, p, dtype)
 
 
+def test_a_draw_against_its_own_value(isa):
+    """`rand() < p` where p is the very number drawn, or the next one above or below."""
+    for seed in range(50):
+        np.random.seed(seed)
+        drawn = np.random.rand()
+        for p in (np.nextafter(drawn, 0), drawn, np.nextafter(drawn, 1)):
+            np.random.seed(seed)
+            assert mask_of(np.ones(1), p)[0] == (drawn < p)
+
+
 @pytest.mark.parametrize("p", PROBABILITIES, ids=repr)
 def test_scale_of_the_mask(isa, dtype, p):
     """Kept elements are multiplied by 1 / p, rounded in the dtype; 1 / p may overflow to inf."""
