@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from fastfc import optim
-from fastfc.fc_net import FullyConnectedNet, TwoLayerNet
+from fastfc.fc_net import FullyConnectedNet
 from fastfc.reference import fc_net as reference
-from fastfc.reference import optim as reference_optim
 from fastfc.solver import Solver
 
 
@@ -198,17 +197,6 @@ def test_callable_update_rule():
     assert solver.optim_configs["w"] == {"steps": 3}
 
 
-def test_reference_rules_can_be_driven():
-    results = []
-    for rule in ("adam", reference_optim.adam):
-        np.random.seed(0)
-        model = TwoLayerNet(8, 10, 3, weight_scale=0.1)
-        solver = Solver(model, blobs(), update_rule=rule, batch_size=10, verbose=False)
-        solver.train()
-        results.append(solver.loss_history)
-    np.testing.assert_allclose(*results, rtol=1e-10)
-
-
 def test_step_may_be_overridden():
     class Clipped(Solver):
         def _step(self):
@@ -236,17 +224,6 @@ def test_check_accuracy(batch_size):
     assert model.seen == [
         list(range(1000 + i, 1000 + min(i + batch_size, 10))) for i in range(0, 10, batch_size)
     ]
-
-
-def test_check_accuracy_on_samples():
-    model, data = Stranger([4]), indices()
-    solver = Solver(model, data)
-    np.random.seed(2)
-    accuracy = solver.check_accuracy(data["X_val"], data["y_val"], num_samples=6)
-    np.random.seed(2)
-    chosen = np.random.choice(10, 6)
-    assert model.seen == [(1000 + chosen).tolist()]
-    assert accuracy == np.mean(chosen < 4)
 
 
 # --- the best parameters ----------------------------------------------------------------------
