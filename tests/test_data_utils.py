@@ -301,6 +301,10 @@ def test_foreign_file(tmp_path, content):
         ({"data": np.zeros((20, 3072), np.int8)}, "data is int8 of shape"),
         ({"data": np.zeros((20, 3071), np.uint8)}, r"shape \(20, 3071\), expected uint8"),
         ({"data": np.zeros((20, 3, 1024), np.uint8)}, r"shape \(20, 3, 1024\), expected uint8"),
+        (
+            {"data": np.zeros((0, 3072), np.uint8), "labels": []},
+            r"shape \(0, 3072\), expected uint8",
+        ),
         ({"labels": [0] * 19}, r"labels are int64 of shape \(19,\), expected 20 integers"),
         ({"labels": [0.5] * 20}, "labels are float64"),
         ({"labels": ["cat"] * 20}, "labels are <U3"),

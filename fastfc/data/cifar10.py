@@ -95,15 +95,16 @@ def _parse_batch(raw, path):
         raise ValueError(
             f"{path}: truncated, or not a CIFAR-10 batch file ({type(error).__name__}: {error})"
         ) from error
-    if X.dtype != np.uint8 or X.ndim != 2 or X.shape[1] != 3072:
+    if X.dtype != np.uint8 or X.ndim != 2 or X.shape[1] != 3072 or len(X) == 0:
         raise ValueError(
-            f"{path}: data is {X.dtype} of shape {X.shape}, expected uint8 of shape (N, 3072)"
+            f"{path}: data is {X.dtype} of shape {X.shape}, expected uint8 of shape "
+            "(N, 3072), N at least 1"
         )
     if y.dtype.kind not in "iu" or y.shape != X.shape[:1]:
         raise ValueError(
             f"{path}: labels are {y.dtype} of shape {y.shape}, expected {len(X)} integers"
         )
-    if len(y) and (y.min() < 0 or y.max() > 9):
+    if y.min() < 0 or y.max() > 9:
         raise ValueError(f"{path}: labels from {y.min()} to {y.max()}, expected 0 to 9")
     return X.reshape(-1, 3, 32, 32), y.astype(np.int64)
 
