@@ -63,6 +63,7 @@ def assert_same_bits(got, expected):
     assert got.keys() == expected.keys()
     for name in expected:
         a, b = np.asarray(got[name]), np.asarray(expected[name])
+        assert np.isfinite(b).all(), f"{name} has unwritten elements"
         assert a.dtype.type is b.dtype.type, name  # sgd keeps the byte order of its w
         np.testing.assert_array_equal(a, b, err_msg=name)
         np.testing.assert_array_equal(np.signbit(a), np.signbit(b), err_msg=name)

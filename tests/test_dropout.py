@@ -211,9 +211,9 @@ def test_state_set_between_calls(isa):
 
 def test_concurrent_draws_are_those_of_a_serial_run(isa):
     """Threads take turns at the generator: every mask of the serial run is drawn, once."""
-    calls, x = 200, np.ones((37, 11))
+    calls, x = 60, np.ones((411, 211))  # long enough for one draw to meet another
     np.random.seed(8)
-    serial = sorted((np.random.rand(37, 11) < 0.5).tobytes() for _ in range(calls))
+    serial = sorted((np.random.rand(*x.shape) < 0.5).tobytes() for _ in range(calls))
     after = np.random.get_state()
     np.random.seed(8)
     with ThreadPoolExecutor(4) as pool:
@@ -224,13 +224,15 @@ def test_concurrent_draws_are_those_of_a_serial_run(isa):
 
 def test_concurrent_with_numpys_own_draws(isa):
     """NumPy draws meanwhile in another thread; no word of the stream is used twice or lost."""
-    calls, x = 100, np.ones(411)
+    calls, x = 30, np.ones(100_003)
     np.random.seed(8)
-    serial = sorted((np.random.rand(411) < 0.5).tobytes() for _ in range(2 * calls))
+    serial = sorted((np.random.rand(x.size) < 0.5).tobytes() for _ in range(2 * calls))
     np.random.seed(8)
     with ThreadPoolExecutor(2) as pool:
         ours = pool.submit(lambda: [mask_of(x, 0.5).tobytes() for _ in range(calls)])
-        theirs = pool.submit(lambda: [(np.random.rand(411) < 0.5).tobytes() for _ in range(calls)])
+        theirs = pool.submit(
+            lambda: [(np.random.rand(x.size) < 0.5).tobytes() for _ in range(calls)]
+        )
         assert sorted(ours.result() + theirs.result()) == serial
 
 

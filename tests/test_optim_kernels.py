@@ -70,6 +70,7 @@ def test_every_step_of_a_run(isa, dtype, rule):
     for i in range(30):
         dw = w * cases.normal((7, 5), dtype, "step", i)
         rule.check([w, dw, config])
+        rule.check([w * 0, dw, config])  # the step by itself
         w, config = getattr(reference, str(rule))(w, dw, config)
 
 

@@ -240,7 +240,7 @@ def rmsprop(w, dw, config):
     a = rho * a + (1 - rho) * dw**2
     step = config["learning_rate"] * np.abs(dw) / (np.sqrt(a) + config["epsilon"])
     return {
-        "next_w": 2 * (gamma(10, dtype) * (np.abs(w) + step) + underflow(2, dtype)),
+        "next_w": 2 * (gamma(1, dtype) * np.abs(w) + gamma(11, dtype) * step + underflow(2, dtype)),
         "a": 2 * (gamma(4, dtype) * a + underflow(2, dtype)),
     }
 
@@ -260,7 +260,7 @@ def adam(w, dw, config):
     cancelled = 2 * unit(np.float64) * (1 / correction1 + 0.5 / correction2)
     step = config["learning_rate"] * v / correction1
     step = step / (np.sqrt(a / correction2) + config["epsilon"])
-    step_error = gamma(16, dtype) * (np.abs(w) + step) + cancelled * step
+    step_error = gamma(1, dtype) * np.abs(w) + (gamma(16, dtype) + cancelled) * step
     return {
         "next_w": 2 * (step_error + underflow(2, dtype)),
         "v": 2 * (gamma(3, dtype) * v + underflow(2, dtype)),
