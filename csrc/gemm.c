@@ -40,7 +40,8 @@ static size_t part_start(size_t count, size_t parts, size_t i) {
 }
 
 /* to (k, width of stride) = from (width, k) or its transpose, by strides: `across` the panel and
- * `along` it.  Columns past width are zero: nothing reads them, but stray denormals would be slow. */
+ * `along` it.  Columns past width are zero: nothing reads them, but stray denormals would be slow.
+ */
 static void pack_panel(real *to, const real *from, size_t across, size_t along, size_t width,
                        size_t k, size_t stride) {
     if (across == 1) {

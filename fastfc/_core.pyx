@@ -6,7 +6,6 @@ Each function here has the signature of its namesake in ``fastfc.layers`` or the
 ``fastfc.optim``.  It checks all that C relies on, makes the outputs, releases the GIL and calls one
 kernel of the table in use.  Nothing that the caller holds is changed before that call succeeds.
 """
-cimport cython
 cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport PTRDIFF_MAX
@@ -18,13 +17,14 @@ import numpy as np
 
 cnp.import_array()
 
-# FC_CALL calls an operation of the table in use for a dtype; void pointers become the table's types.
-# Each operation's arguments are described in csrc/table.h and at the head of its file.
+# FC_CALL calls an operation of the table in use for a dtype; void pointers become the table's
+# types.  Each operation's arguments are described in csrc/table.h and at the head of its file.
 cdef extern from *:
     """
     #include "fastfc.h"
     #define FC_CALL(dtype, operation, ...) \
-        ((dtype) == NPY_FLOAT64 ? fc_f64->operation(__VA_ARGS__) : fc_f32->operation(__VA_ARGS__))
+        ((dtype) == NPY_FLOAT64 ? fc_f64->operation(__VA_ARGS__) \
+                                : fc_f32->operation(__VA_ARGS__))
     #define call_affine_forward(dtype, ...) FC_CALL(dtype, affine_forward, __VA_ARGS__)
     #define call_affine_backward(dtype, ...) FC_CALL(dtype, affine_backward, __VA_ARGS__)
     #define call_relu_forward(dtype, ...) FC_CALL(dtype, relu_forward, __VA_ARGS__)
@@ -68,8 +68,8 @@ cdef extern from *:
     void call_batchnorm_backward(int dtype, void *dx, void *dgamma, void *dbeta, void *dout,
                                  void *x_normalized, void *rstd, void *gamma, size_t N,
                                  size_t D) nogil
-    void call_dropout_forward(int dtype, void *out, void *mask, fc_mt19937 *state, void *x, double p,
-                              size_t n) nogil
+    void call_dropout_forward(int dtype, void *out, void *mask, fc_mt19937 *state, void *x,
+                              double p, size_t n) nogil
     void call_dropout_apply(int dtype, void *out, void *x, void *mask, size_t n) nogil
     void call_softmax_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y,
                            size_t N, size_t C) nogil

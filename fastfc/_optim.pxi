@@ -1,4 +1,5 @@
-# Update rules: (w, dw, state..., hyper-parameters) -> next arrays.  fastfc/optim.py keeps the config.
+# Update rules: (w, dw, state..., hyper-parameters) -> next arrays.  fastfc/optim.py keeps the
+# config.
 
 
 cdef class Weights:

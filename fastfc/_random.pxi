@@ -1,9 +1,9 @@
 # NumPy's global generator, drawn from at C speed.
 #
-# np.random's draws come from a bit generator, MT19937 unless the user set another one.  Its state is
-# reached through its capsule, under its own lock.  That the memory there is laid out as fc_mt19937 is
-# checked once against what `.state` reports; if it is not, or the generator is another one, doubles
-# are drawn one by one through the generator's own next_double.
+# np.random's draws come from a bit generator, MT19937 unless the user set another one.  Its state
+# is reached through its capsule, under its own lock.  That the memory there is laid out as
+# fc_mt19937 is checked once against what `.state` reports; if it is not, or the generator is
+# another one, doubles are drawn one by one through the generator's own next_double.
 
 cdef extern from "numpy/random/bitgen.h":
     ctypedef struct bitgen_t:

@@ -172,7 +172,8 @@ def batchnorm_forward(x, gamma, beta, bn_param):
         Scale and shift.
     bn_param : dict
         ``mode``, ``'train'`` or ``'test'``; ``eps``, default 1e-5; ``momentum``, default 0.9;
-        ``running_mean`` and ``running_var``, shape (D,), default zeros, stored back as new arrays.
+        ``running_mean`` and ``running_var``, shape (D,), default zeros, stored back; training makes
+        new arrays.
 
     Returns
     -------

@@ -1,10 +1,16 @@
 import os
+import sys
+from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
 
 from fastfc import _core
+
+# The installed fastfc is what is tested (above); `tests` and `benchmarks` stand beside its source.
+sys.path.append(str(Path(__file__).parents[1]))
+
 from tests import cases
 
 # The same examples at every run, no clock, and fixtures that hold for all examples of a test.

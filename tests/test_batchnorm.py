@@ -88,7 +88,7 @@ def test_defaults(isa, dtype):
 
 
 @pytest.mark.parametrize("mode", ["train", "test"])
-def test_new_arrays_are_stored_and_other_keys_survive(isa, mode):
+def test_running_averages_are_stored_and_other_keys_survive(isa, mode):
     x, gamma, beta, bn_param = TRAIN.arguments((6, 4), np.float64)
     bn_param = {**bn_param, "mode": mode, "mine": 7}
     before = copy.deepcopy(bn_param)
@@ -96,8 +96,9 @@ def test_new_arrays_are_stored_and_other_keys_survive(isa, mode):
     batchnorm_forward(x, gamma, beta, bn_param)
     np.testing.assert_array_equal(mean, before["running_mean"])
     np.testing.assert_array_equal(var, before["running_var"])
-    assert not np.shares_memory(bn_param["running_mean"], mean)
-    assert not np.shares_memory(bn_param["running_var"], var)
+    # training stores new arrays, testing the very ones that it used, as the original does
+    assert (bn_param["running_mean"] is mean) == (mode == "test")
+    assert (bn_param["running_var"] is var) == (mode == "test")
     assert bn_param["mine"] == 7
     assert bn_param.keys() == before.keys()
 

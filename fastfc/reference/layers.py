@@ -135,8 +135,8 @@ def batchnorm_forward(x, gamma, beta, bn_param):
         ("running_var", running_var),
     ]:
         _expect_shape("batchnorm_forward", name, array, (D,), f"x of shape {x.shape}")
-    running_mean = running_mean.astype(x.dtype)
-    running_var = running_var.astype(x.dtype)
+    running_mean = running_mean.astype(x.dtype, copy=False)
+    running_var = running_var.astype(x.dtype, copy=False)
 
     if mode == "train":
         if N == 0:

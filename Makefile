@@ -1,0 +1,32 @@
+# install · test · bench · lint · format · sanitize
+PYTHON ?= python
+SOURCES = $(wildcard csrc/*.c csrc/*.h) tests/test_kernels.c
+
+install:
+	$(PYTHON) -m pip install -e '.[test]'
+
+test:
+	$(PYTHON) -m pytest
+
+bench:
+	$(PYTHON) -m benchmarks
+
+lint:
+	ruff check .
+	ruff format --check .
+	cython-lint fastfc
+	clang-format --dry-run --Werror $(SOURCES)
+
+format:
+	ruff check --fix .
+	ruff format .
+	clang-format -i $(SOURCES)
+
+# The C test of the kernels, warnings as errors, under AddressSanitizer and UndefinedBehaviorSanitizer.
+sanitize:
+	cmake -S . -B build/sanitize -DFASTFC_EXTENSION=OFF -DFASTFC_TESTS=ON -DFASTFC_WIDE=ON \
+	      -DFASTFC_WERROR=ON -DFASTFC_SANITIZE=address,undefined
+	cmake --build build/sanitize --parallel
+	ctest --test-dir build/sanitize --output-on-failure
+
+.PHONY: install test bench lint format sanitize

@@ -1,0 +1,33 @@
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import fastfc
+
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(fastfc.__path__, "fastfc.")
+    if not module.name.endswith(("_core", "__main__"))
+]
+
+
+@pytest.mark.parametrize("name", ["fastfc", *MODULES])
+def test_examples_of_the_docstrings(name):
+    module = importlib.import_module(name)
+    options = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    assert doctest.testmod(module, optionflags=options).failed == 0
+
+
+def test_every_public_function_has_an_example():
+    without = set()
+    for name in ["fastfc", *MODULES]:
+        module = importlib.import_module(name)
+        for public in getattr(module, "__all__", []):
+            thing = getattr(module, public)
+            # the reference's functions are exemplified under their names in fastfc itself
+            own = callable(thing) and not thing.__module__.startswith("fastfc.reference")
+            if own and ">>>" not in (thing.__doc__ or ""):
+                without.add(f"{thing.__module__}.{public}")
+    assert without == set()
