@@ -15,9 +15,13 @@ NAMES = ("baseline", "avx2", "avx512", "neon", "wide")
 
 
 def in_new_process(code, **environment):
-    """Run Python code with environment variables set; return (exit status, output)."""
+    """Run Python code with environment variables set; return (exit status, output).
+
+    It imports the very package that is tested here: `python -c` looks in its directory first.
+    """
     result = subprocess.run(
         [sys.executable, "-c", code],
+        cwd=os.path.dirname(os.path.dirname(fastfc.__file__)),
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
