@@ -1,6 +1,7 @@
 """The Solver: trains any model by minibatch descent."""
 
 import numbers
+import warnings
 
 import numpy as np
 
@@ -45,8 +46,8 @@ class Solver:
     num_train_samples, num_val_samples : int or None
         Accuracies are estimated on so many examples, drawn with replacement; None takes all.
         Default 1000 and None.
-    checkpoint_name : None
-        Checkpoint files are not written yet: any other value is an error.
+    checkpoint_name : str, optional
+        Accepted and kept; no checkpoint files are written yet, and a warning says so.
 
     Attributes
     ----------
@@ -71,8 +72,6 @@ class Solver:
         ``X_train`` or ``X_val`` is no array.
     ValueError
         An argument is unknown or out of range, or the data do not fit together.
-    NotImplementedError
-        ``checkpoint_name`` is given.
 
     Examples
     --------
@@ -112,9 +111,7 @@ class Solver:
                 _count(name, getattr(self, name))
         self.checkpoint_name = kwargs.pop("checkpoint_name", None)
         if self.checkpoint_name is not None:
-            raise NotImplementedError(
-                "checkpoint_name: the Solver writes no checkpoint files yet, leave it None"
-            )
+            warnings.warn("checkpoint_name: no checkpoint files are written yet", stacklevel=2)
         if kwargs:
             unknown = ", ".join(f'"{name}"' for name in kwargs)
             raise ValueError(f"Unrecognized arguments {unknown}")
