@@ -56,6 +56,12 @@ def _expect_shape(operation, name, array, expected, partner):
         )
 
 
+def _expect_row(operation, name, array, length, partner):
+    """Raise ValueError unless ``array`` broadcasts to one row of ``length`` numbers."""
+    if array.shape not in [(length,), (1, length), ()]:
+        _expect_shape(operation, name, array, (length,), partner)
+
+
 def _affine_sizes(operation, x, w):
     """Return N, D and M of an affine layer."""
     if x.ndim == 0:
@@ -73,10 +79,7 @@ def affine_forward(x, w, b):
     cache = (x, w, b)
     x, w, b = as_real("affine_forward", x=x, w=w, b=b)
     N, D, M = _affine_sizes("affine_forward", x, w)
-    if b.shape not in [(M,), (1, M), ()]:
-        raise ValueError(
-            f"affine_forward: b has shape {b.shape}, expected ({M},) to match w of shape {w.shape}"
-        )
+    _expect_row("affine_forward", "b", b, M, f"w of shape {w.shape}")
     return x.reshape(N, D) @ w + b, cache
 
 
@@ -134,7 +137,7 @@ def batchnorm_forward(x, gamma, beta, bn_param):
         ("running_mean", running_mean),
         ("running_var", running_var),
     ]:
-        _expect_shape("batchnorm_forward", name, array, (D,), f"x of shape {x.shape}")
+        _expect_row("batchnorm_forward", name, array, D, f"x of shape {x.shape}")
     running_mean = running_mean.astype(x.dtype, copy=False)
     running_var = running_var.astype(x.dtype, copy=False)
 
