@@ -29,9 +29,22 @@ typedef struct {
 #undef real
 #undef fc_kernels
 
-/* Bytes of scratch memory, aligned to 64, that one call of an affine operation needs, at any size.
- */
-#define FC_WORKSPACE_BYTES ((size_t)1 << 20)
+/* Scratch memory, aligned to 64, that one call of an affine operation needs, at any size: a part
+ * for all threads and the calling thread's own.  Workers bring their own. */
+#define FC_SHARED_BYTES ((size_t)1 << 22)
+#define FC_SCRATCH_BYTES ((size_t)1 << 19)
+#define FC_WORKSPACE_BYTES (FC_SHARED_BYTES + FC_SCRATCH_BYTES)
+
+/* Threads that a call may use from now on, its caller included: 1 to FC_MAX_THREADS, to begin
+ * with 1. No result depends on it. */
+#define FC_MAX_THREADS 256
+void fc_set_threads(int threads);
+int fc_get_threads(void);
+
+/* Runs tasks 0 to count - 1, in any order and on any thread, and returns when all are done.  Each
+ * gets FC_SCRATCH_BYTES that no other task uses meanwhile; `scratch` is the caller's. */
+typedef void (*fc_task)(void *context, size_t index, void *scratch);
+void fc_run(fc_task task, void *context, size_t count, void *scratch);
 
 /* The tables in use. */
 extern const fc_kernels_f32 *fc_f32;

@@ -1,178 +1,252 @@
-/* Matrix product:  c = a b (+ bias, a row added to every row).
+/* Matrix product:  c = bias + a b.
  *
- * c: (m, n) dense, set.  a: (m, k) and b: (k, n) with any strides, so either may be a transpose.
+ * c: (m, n) dense, set.  a: (m, k) and b: (k, n), either of which may be a transpose.  bias: a row
+ * added to every row of c, or NULL.
  *
- * The five loops around the micro-kernel (Goto & van de Geijn 2008; Van Zee & van de Geijn 2015):
- * columns of b by NC, depth by KC, rows of a by MC; then panels of at most MR rows and NV vectors
- * of columns, packed so that the micro-kernel reads both in storage order.  A tile of c stays in
- * registers over KC steps.  Panels share the rows (and the vectors of columns) out evenly, so there
- * is no padding but inside the last vector of columns.
+ * The loops around the micro-kernel (Goto & van de Geijn 2008; Van Zee & van de Geijn 2015):
+ * columns of b by NC, depth by KC, then panels of rows against panels of columns.  Every thread
+ * packs the panels of a that it works on; a block of b is packed once, for all.  Rows and vectors
+ * of columns are shared out evenly over panels, so there is no padding but inside the last vector.
+ * A small c of great depth is cut along the depth instead: each task packs its own part of a and b
+ * and keeps its own sum, and the sums are added in order.
  *
- * Every element is a sum in one fixed order, whatever tile it falls in: in each KC of depth from
- * zero upwards, then those sums in order, then the bias.  So results do not depend on how the work
- * is cut, and a row of c depends on its row of a alone. */
+ * Every element is a sum in one order, given by k: bias, then the sum of each part of the depth,
+ * that one from zero upwards.  How the work is cut into tasks does not change it, nor who does
+ * them. */
 
-typedef struct {
-    const real *at;
-    size_t row, column; /* strides, in elements; one of them is 1 */
-} matrix;
+enum { NC = FC_DOUBLE ? 256 : 512 };
 
-/* The tile fills the registers: MR x NV sums, NV vectors of b and one element of a. */
-#if VEC_BYTES == 64 || defined(__ARM_NEON) /* 32 registers */
-enum { MR = 12, NV = 2 };
-#elif defined(__AVX2__) /* 16 registers */
-enum { MR = 6, NV = 2 };
-#else                   /* 16 registers, but multiply and add take one more */
-enum { MR = 4, NV = 2 };
-#endif
-
-/* A panel of a (MR x KC) lives in L1, the block of b (KC x NC) in L2. */
-enum { KC = 256, MC = 10 * MR, NC = FC_DOUBLE ? 256 : 512 };
-
-_Static_assert((KC * (NC + NV * LANES) + KC * MC) * sizeof(real) <= FC_WORKSPACE_BYTES,
-               "the packed blocks must fit the workspace");
-
-static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-
-/* Of `count` things in `parts` even parts: where part i starts. */
-static size_t part_start(size_t count, size_t parts, size_t i) {
-    return count / parts * i + smaller(i, count % parts);
-}
-
-/* to (k, width of stride) = from (width, k) or its transpose, by strides: `across` the panel and
- * `along` it.  Columns past width are zero: nothing reads them, but stray denormals would be slow.
+/* The cut along the depth is for c up to so many rows and columns, and makes so many parts at most.
  */
-static void pack_panel(real *to, const real *from, size_t across, size_t along, size_t width,
-                       size_t k, size_t stride) {
-    if (across == 1) {
-        for (size_t p = 0; p < k; p++)
-            EACH_VECTOR(i, width, {
-                vec_store(to + p * stride + i, vec_load(from + p * along + i, lanes), lanes);
-            });
-    } else {
-        for (size_t i = 0; i < width; i++)
-            for (size_t p = 0; p < k; p++) to[p * stride + i] = from[i * across + p * along];
+enum { SMALL_M = 256, SMALL_N = 128, MOST_PARTS = 16 };
+
+/* A task should take several microseconds: multiply-adds and packed elements that are worth one. */
+enum { TASK_WORK = 1 << 18, PACK_WORK = 1 << 14 };
+
+/* Scratch of the workspace: for all threads, then for each. */
+#define SHARED_REALS ((size_t)MOST_PARTS * SMALL_M * SMALL_N)
+#define SCRATCH_REALS ((size_t)MR * PITCH + (size_t)KC * (SMALL_N + NV * LANES))
+
+_Static_assert(SHARED_REALS * sizeof(real) <= FC_SHARED_BYTES, "partial sums fit the workspace");
+_Static_assert((size_t)KC *(NC + NV * LANES) <= SHARED_REALS, "a block of b fits the workspace");
+_Static_assert(SCRATCH_REALS * sizeof(real) <= FC_SCRATCH_BYTES, "a part fits the workspace");
+
+/* c (mr, nv vectors) = addend + sum, whose rows are NV vectors long.  `lanes` counts the elements
+ * of the last vector. */
+static void add_tile(real *c, size_t ldc, const real *addend, size_t ld_addend, const vec *sum,
+                     size_t lanes, int mr, int nv) {
+    const size_t last = (size_t)(nv - 1) * LANES;
+    for (int i = 0; i < mr; i++, c += ldc, addend += ld_addend, sum += NV) {
+        for (size_t at = 0; at < last; at += LANES)
+            vec_store(c + at, sum[at / LANES] + vec_load(addend + at, LANES), LANES);
+        if (lanes == LANES)
+            vec_store(c + last, sum[nv - 1] + vec_load(addend + last, LANES), LANES);
+        else
+            vec_store(c + last, sum[nv - 1] + vec_load(addend + last, lanes), lanes);
     }
-    if (width < stride)
-        for (size_t p = 0; p < k; p++)
-            for (size_t i = width; i < stride; i++) to[p * stride + i] = 0;
 }
 
-/* The micro-kernel: c (mr, nv vectors) = or += a panel of a times a panel of b, over k steps.
- * `lanes` counts the elements of the last vector.  bias may be NULL. */
-ALWAYS_INLINE void tile(real *c, size_t ldc, const real *a, const real *b, const real *bias,
-                        int accumulate, size_t k, size_t lanes, const int mr, const int nv) {
+/* The micro-kernel: c (mr, nv vectors) = addend + a panel of a times a panel of b, over k steps.
+ * a's panel lies by rows or by columns. */
+ALWAYS_INLINE void tile(real *c, size_t ldc, const real *addend, size_t ld_addend, const real *a,
+                        const real *b, size_t k, size_t lanes, const int by_rows, const int mr,
+                        const int nv) {
     vec sum[MR][NV];
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < nv; j++) sum[i][j] = (vec){0};
 
-    for (size_t p = 0; p < k; p++, a += mr, b += (size_t)nv * LANES) {
+    for (size_t p = 0; p < k; p++, a += by_rows ? 1 : mr, b += (size_t)nv * LANES) {
         vec row[NV];
 #pragma GCC unroll 4
         for (int j = 0; j < nv; j++) row[j] = *(const vec *)(b + (size_t)j * LANES);
 #pragma GCC unroll 16
-        for (int i = 0; i < mr; i++)
+        for (int i = 0; i < mr; i++) {
+            const vec element = vec_set(a[by_rows ? i * PITCH : i]);
 #pragma GCC unroll 4
-            for (int j = 0; j < nv; j++) sum[i][j] = vec_fma(vec_set(a[i]), row[j], sum[i][j]);
+            for (int j = 0; j < nv; j++) sum[i][j] = vec_fma(element, row[j], sum[i][j]);
+        }
     }
 
+    /* by way of memory: the stores that follow are many, rare and awkward to unroll */
+    vec result[MR][NV];
 #pragma GCC unroll 16
-    for (int i = 0; i < mr; i++, c += ldc)
+    for (int i = 0; i < mr; i++)
 #pragma GCC unroll 4
-        for (int j = 0; j < nv; j++) {
-            const size_t at = (size_t)j * LANES, width = j + 1 < nv ? LANES : lanes;
-            vec v = sum[i][j];
-            if (accumulate) v += vec_load(c + at, width);
-            if (bias) v += vec_load(bias + at, width);
-            vec_store(c + at, v, width);
-        }
+        for (int j = 0; j < nv; j++) result[i][j] = sum[i][j];
+    add_tile(c, ldc, addend, ld_addend, &result[0][0], lanes, mr, nv);
 }
 
-static void any_tile(real *c, size_t ldc, const real *a, const real *b, const real *bias,
-                     int accumulate, size_t k, size_t lanes, size_t mr, size_t nv) {
-#define TILE(rows)                                                                                 \
+static void any_tile(real *c, size_t ldc, const real *addend, size_t ld_addend, const real *a,
+                     const real *b, size_t k, size_t lanes, int by_rows, size_t mr, size_t nv) {
+#define TILE(by, rows, vectors)                                                                    \
+    tile(c, ldc, addend, ld_addend, a, b, k, lanes, by, rows > MR ? 1 : rows, vectors)
+#define TILES(rows)                                                                                \
     case rows:                                                                                     \
         if (rows > MR) break;                                                                      \
-        if (nv == 1)                                                                               \
-            tile(c, ldc, a, b, bias, accumulate, k, lanes, rows > MR ? 1 : rows, 1);               \
+        if (by_rows && nv == 2)                                                                    \
+            TILE(1, rows, 2);                                                                      \
+        else if (by_rows)                                                                          \
+            TILE(1, rows, 1);                                                                      \
+        else if (nv == 2)                                                                          \
+            TILE(0, rows, 2);                                                                      \
         else                                                                                       \
-            tile(c, ldc, a, b, bias, accumulate, k, lanes, rows > MR ? 1 : rows, 2);               \
+            TILE(0, rows, 1);                                                                      \
         break
     switch (mr) {
-        TILE(1);
-        TILE(2);
-        TILE(3);
-        TILE(4);
-        TILE(5);
-        TILE(6);
-        TILE(7);
-        TILE(8);
-        TILE(9);
-        TILE(10);
-        TILE(11);
-        TILE(12);
+        TILES(1);
+        TILES(2);
+        TILES(3);
+        TILES(4);
+        TILES(5);
+        TILES(6);
+        TILES(7);
+        TILES(8);
+        TILES(9);
+        TILES(10);
+        TILES(11);
+        TILES(12);
+        TILES(13);
+        TILES(14);
     }
+#undef TILES
 #undef TILE
 }
 
-/* How `n` columns fall into vectors and those into panels. */
-typedef struct {
-    size_t columns, vectors, panels;
-} columns_cut;
-
-static columns_cut cut_columns(size_t n) {
-    const size_t vectors = (n + LANES - 1) / LANES;
-    return (columns_cut){n, vectors, (vectors + NV - 1) / NV};
+/* One panel of a against every panel of b.  c is the panel's first row; addend NULL means zero. */
+static void panel_times_block(real *c, size_t ldc, const real *addend, size_t ld_addend,
+                              const real *a, int by_rows, size_t rows, const real *b,
+                              columns_cut cut, size_t k) {
+    static const real zeros[NV * LANES];
+    for (size_t panel = 0; panel < cut.panels; panel++) {
+        const size_t column = panel_start(cut, panel), end = panel_start(cut, panel + 1);
+        const size_t lanes = smaller(cut.columns - (end - LANES), LANES);
+        any_tile(c + column, ldc, addend ? addend + column : zeros, ld_addend, a, b + column * k, k,
+                 lanes, by_rows, rows, (end - column) / LANES);
+    }
 }
 
-/* c (m, n) = or += packed a times packed b: every panel of a against every panel of b. */
-static void gemm_block(real *c, size_t ldc, const real *a, const real *b, const real *bias,
-                       int accumulate, size_t m, size_t k, columns_cut cut) {
-    const size_t panels = (m + MR - 1) / MR;
-    for (size_t i = 0; i < panels; i++) {
-        const size_t row = part_start(m, panels, i), rows = part_start(m, panels, i + 1) - row;
-        for (size_t j = 0; j < cut.panels; j++) {
-            const size_t first = part_start(cut.vectors, cut.panels, j);
-            const size_t last = part_start(cut.vectors, cut.panels, j + 1);
-            const size_t column = first * LANES;
-            const size_t lanes = smaller(cut.columns - (last - 1) * LANES, LANES);
-            any_tile(c + row * ldc + column, ldc, a + row * k, b + column * k,
-                     bias ? bias + column : NULL, accumulate, k, lanes, rows, last - first);
+typedef struct {
+    real *c;
+    matrix a, b;
+    const real *bias;
+    size_t m, n, k, parts; /* parts of the depth */
+    real *shared;          /* the packed block of b; or the sums of the parts */
+    void *scratch;         /* the caller's */
+    /* the block in work: */
+    size_t row_tasks, pack_tasks, part, column;
+    columns_cut cut;
+} product;
+
+static size_t depth_start(const product *p, size_t part) {
+    return part_start(p->k, p->parts, part);
+}
+
+static size_t depth_of(const product *p, size_t part) {
+    return depth_start(p, part + 1) - depth_start(p, part);
+}
+
+/* Task: pack some rows of the block of b. */
+static void pack_task(void *context, size_t task, void *scratch) {
+    (void)scratch;
+    const product *p = context;
+    const size_t k = depth_of(p, p->part);
+    pack_b(p->shared, from(p->b, depth_start(p, p->part), p->column), k,
+           part_start(k, p->pack_tasks, task), part_start(k, p->pack_tasks, task + 1), p->cut);
+}
+
+/* Task: some panels of rows against the block of b. */
+static void rows_task(void *context, size_t task, void *scratch) {
+    const product *p = context;
+    real *packed = scratch;
+    const int by_rows = p->a.column == 1;
+    const size_t panels = parts_of(p->m, MR), k = depth_of(p, p->part);
+    const size_t last = part_start(panels, p->row_tasks, task + 1);
+    for (size_t panel = part_start(panels, p->row_tasks, task); panel < last; panel++) {
+        const size_t row = part_start(p->m, panels, panel);
+        const size_t rows = part_start(p->m, panels, panel + 1) - row;
+        real *c = p->c + row * p->n + p->column;
+        const real *first = p->bias ? p->bias + p->column : NULL;
+        pack_a(packed, from(p->a, row, depth_start(p, p->part)), rows, k);
+        panel_times_block(c, p->n, p->part ? c : first, p->part ? p->n : 0, packed, by_rows, rows,
+                          p->shared, p->cut, k);
+    }
+}
+
+static void product_by_rows(product *p) {
+    for (p->column = 0; p->column < p->n; p->column += NC) {
+        p->cut = cut_columns(smaller(p->n - p->column, NC));
+        for (p->part = 0; p->part < p->parts; p->part++) {
+            const size_t k = depth_of(p, p->part), work = p->m * p->cut.columns * k;
+            p->pack_tasks = smaller(k, parts_of(k * p->cut.columns, PACK_WORK));
+            fc_run(pack_task, p, p->pack_tasks, p->scratch);
+            p->row_tasks = smaller(parts_of(p->m, MR), parts_of(work, TASK_WORK));
+            fc_run(rows_task, p, p->row_tasks, p->scratch);
         }
     }
+}
+
+/* Task: the sum of one part of the depth. */
+static void depth_task(void *context, size_t part, void *scratch) {
+    const product *p = context;
+    real *packed_b = scratch, *packed_a = packed_b + KC * (SMALL_N + NV * LANES);
+    real *sum = p->shared + part * p->m * p->n;
+    const columns_cut cut = cut_columns(p->n);
+    const size_t panels = parts_of(p->m, MR), end = depth_start(p, part + 1);
+    for (size_t start = depth_start(p, part), k; start < end; start += k) {
+        k = smaller(end - start, KC);
+        const real *addend = start > depth_start(p, part) ? sum : NULL;
+        pack_b(packed_b, from(p->b, start, 0), k, 0, k, cut);
+        for (size_t panel = 0; panel < panels; panel++) {
+            const size_t row = part_start(p->m, panels, panel);
+            const size_t rows = part_start(p->m, panels, panel + 1) - row;
+            pack_a(packed_a, from(p->a, row, start), rows, k);
+            panel_times_block(sum + row * p->n, p->n, addend ? addend + row * p->n : NULL,
+                              addend ? p->n : 0, packed_a, p->a.column == 1, rows, packed_b, cut,
+                              k);
+        }
+    }
+}
+
+/* Task: add up the parts' sums for some rows. */
+static void add_parts_task(void *context, size_t task, void *scratch) {
+    (void)scratch;
+    const product *p = context;
+    const size_t start = part_start(p->m, p->row_tasks, task);
+    const size_t end = part_start(p->m, p->row_tasks, task + 1);
+    for (size_t i = start; i < end; i++)
+        EACH_VECTOR(j, p->n, {
+            vec sum = p->bias ? vec_load(p->bias + j, lanes) : (vec){0};
+            for (size_t part = 0; part < p->parts; part++)
+                sum += vec_load(p->shared + (part * p->m + i) * p->n + j, lanes);
+            vec_store(p->c + i * p->n + j, sum, lanes);
+        });
 }
 
 static void gemm(real *c, matrix a, matrix b, const real *bias, size_t m, size_t n, size_t k,
                  void *workspace) {
-    real *packed_b = workspace, *packed_a = packed_b + KC * (NC + NV * LANES);
+    product p = {.c = c, .a = a, .b = b, .bias = bias, .m = m, .n = n, .k = k};
+    p.shared = workspace;
+    p.scratch = (char *)workspace + FC_SHARED_BYTES;
+    p.parts = parts_of(k, KC);
     if (k == 0) { /* an empty sum */
         for (size_t i = 0; i < m; i++)
             for (size_t j = 0; j < n; j++) c[i * n + j] = bias ? bias[j] : 0;
-        return;
+    } else if (m > SMALL_M || n > SMALL_N || p.parts < 3) {
+        product_by_rows(&p);
+    } else {
+        p.parts = smaller(p.parts, MOST_PARTS);
+        p.row_tasks = smaller(m, parts_of(m * n * p.parts, TASK_WORK / 8));
+        fc_run(depth_task, &p, p.parts, p.scratch);
+        fc_run(add_parts_task, &p, p.row_tasks, p.scratch);
     }
-    for (size_t jc = 0; jc < n; jc += NC) {
-        const columns_cut cut = cut_columns(smaller(n - jc, NC));
-        for (size_t pc = 0; pc < k; pc += KC) {
-            const size_t kc = smaller(k - pc, KC);
-            const real *last_bias = bias && pc + kc == k ? bias + jc : NULL;
-            for (size_t j = 0; j < cut.panels; j++) {
-                const size_t first = part_start(cut.vectors, cut.panels, j) * LANES;
-                const size_t next = part_start(cut.vectors, cut.panels, j + 1) * LANES;
-                pack_panel(packed_b + first * kc, b.at + pc * b.row + (jc + first) * b.column,
-                           b.column, b.row, smaller(next, cut.columns) - first, kc, next - first);
-            }
-            for (size_t ic = 0; ic < m; ic += MC) {
-                const size_t mc = smaller(m - ic, MC), panels = (mc + MR - 1) / MR;
-                for (size_t i = 0; i < panels; i++) {
-                    const size_t first = part_start(mc, panels, i);
-                    const size_t rows = part_start(mc, panels, i + 1) - first;
-                    pack_panel(packed_a + first * kc, a.at + (ic + first) * a.row + pc * a.column,
-                               a.row, a.column, rows, kc, rows);
-                }
-                gemm_block(c + ic * n + jc, n, packed_a, packed_b, last_bias, pc > 0, mc, kc, cut);
-            }
-        }
-    }
+}
+
+/* c = a b, for benchmarks.  a and b are dense; by columns means that the transpose is. */
+static void gemm_plain(real *c, const real *a, int a_by_columns, const real *b, int b_by_columns,
+                       size_t m, size_t n, size_t k, void *workspace) {
+    const matrix left = a_by_columns ? (matrix){a, 1, m} : (matrix){a, k, 1};
+    const matrix right = b_by_columns ? (matrix){b, 1, k} : (matrix){b, n, 1};
+    gemm(c, left, right, NULL, m, n, k, workspace);
 }

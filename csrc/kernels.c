@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "sums.c"
+#include "pack.c"
 #include "gemm.c"
 #include "affine.c"
 #include "relu.c"
@@ -32,6 +33,7 @@
 
 extern const TABLE_TYPE TABLE_NAME;
 const TABLE_TYPE TABLE_NAME = {
+    .product = gemm_plain,
     .affine_forward = affine_forward,
     .affine_backward = affine_backward,
     .relu_forward = relu_forward,

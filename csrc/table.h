@@ -2,6 +2,8 @@
  * with `real` and `fc_kernels` defined.  One line an operation; each operation's own file says what
  * the arguments are. */
 typedef struct {
+    void (*product)(real *c, const real *a, int a_by_columns, const real *b, int b_by_columns,
+                    size_t m, size_t n, size_t k, void *workspace);
     void (*affine_forward)(real *out, const real *x, const real *w, const real *b, size_t N,
                            size_t D, size_t M, void *workspace);
     void (*affine_backward)(real *dx, real *dw, real *db, const real *dout, const real *x,

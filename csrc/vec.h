@@ -155,6 +155,39 @@ ALWAYS_INLINE vec vec_sqrt(vec v) {
 #endif
 }
 
+/* Lanes of a and b by turns, of their first and of their second halves: a0 b0 a1 b1 ... */
+#if VEC_BYTES == 64 && !FC_DOUBLE
+#define LOW_HALVES 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH_HALVES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif VEC_BYTES == (FC_DOUBLE ? 64 : 32)
+#define LOW_HALVES 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH_HALVES 4, 12, 5, 13, 6, 14, 7, 15
+#elif VEC_BYTES == (FC_DOUBLE ? 32 : 16)
+#define LOW_HALVES 0, 4, 1, 5
+#define HIGH_HALVES 2, 6, 3, 7
+#else
+#define LOW_HALVES 0, 2
+#define HIGH_HALVES 1, 3
+#endif
+ALWAYS_INLINE vec vec_zip_low(vec a, vec b) { return __builtin_shufflevector(a, b, LOW_HALVES); }
+ALWAYS_INLINE vec vec_zip_high(vec a, vec b) { return __builtin_shufflevector(a, b, HIGH_HALVES); }
+
+/* Transposes LANES rows of LANES elements in place.  Zipping row i with row i + LANES / 2 halves
+ * the distance between neighbours of a column; log2(LANES) times makes them neighbours. */
+ALWAYS_INLINE void vec_transpose(vec *row) {
+    vec zipped[LANES];
+#pragma GCC unroll 4
+    for (size_t step = 1; step < LANES; step *= 2) {
+#pragma GCC unroll 8
+        for (size_t i = 0; i < LANES / 2; i++) {
+            zipped[2 * i] = vec_zip_low(row[i], row[i + LANES / 2]);
+            zipped[2 * i + 1] = vec_zip_high(row[i], row[i + LANES / 2]);
+        }
+#pragma GCC unroll 16
+        for (size_t i = 0; i < LANES; i++) row[i] = zipped[i];
+    }
+}
+
 /* The sum over the lanes, halves upon halves: an order fixed by LANES. */
 ALWAYS_INLINE real vec_sum(vec v) {
     for (size_t half = LANES / 2; half > 0; half /= 2)

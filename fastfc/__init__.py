@@ -5,10 +5,11 @@ The drop-in modules are `layers`, `layer_utils`, `fc_net`, `optim`, `solver`, `g
 """
 
 from . import _core
+from .threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
 
-__all__ = ["show_config"]
+__all__ = ["get_num_threads", "set_num_threads", "show_config"]
 
 
 def show_config(mode="stdout"):
@@ -44,7 +45,7 @@ def show_config(mode="stdout"):
             "available": _core.available_isas(),
             "in use": _core.isa(),
         },
-        "threads": 1,
+        "threads": get_num_threads(),
         "dtypes": ("float32", "float64"),
     }
     if mode == "dicts":

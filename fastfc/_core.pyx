@@ -25,6 +25,7 @@ cdef extern from *:
     #define FC_CALL(dtype, operation, ...) \
         ((dtype) == NPY_FLOAT64 ? fc_f64->operation(__VA_ARGS__) \
                                 : fc_f32->operation(__VA_ARGS__))
+    #define call_product(dtype, ...) FC_CALL(dtype, product, __VA_ARGS__)
     #define call_affine_forward(dtype, ...) FC_CALL(dtype, affine_forward, __VA_ARGS__)
     #define call_affine_backward(dtype, ...) FC_CALL(dtype, affine_backward, __VA_ARGS__)
     #define call_relu_forward(dtype, ...) FC_CALL(dtype, relu_forward, __VA_ARGS__)
@@ -51,7 +52,12 @@ cdef extern from *:
     const char *fc_isa_name(int isa) nogil
     bint fc_isa_available(int isa) nogil
     int fc_isa_use(int isa) nogil
+    const int FC_MAX_THREADS
+    void fc_set_threads(int threads) nogil
+    int fc_get_threads() nogil
 
+    void call_product(int dtype, void *c, void *a, bint a_by_columns, void *b, bint b_by_columns,
+                      size_t m, size_t n, size_t k, void *workspace) nogil
     void call_affine_forward(int dtype, void *out, void *x, void *w, void *b, size_t N, size_t D,
                              size_t M, void *workspace) nogil
     void call_affine_backward(int dtype, void *dx, void *dw, void *db, void *dout, void *x, void *w,
@@ -179,6 +185,35 @@ def affine_backward(dout, cache):
                              cnp.PyArray_DATA(w), N, D, M, workspace)
     give_workspace(workspace)
     return dx, dw, db
+
+
+# An array that rows or columns make dense, so that the product can read it as it lies.
+cdef ndarray factor(ndarray array, int dtype):
+    if array.ndim == 2 and cnp.PyArray_TYPE(array) == dtype:
+        if cnp.PyArray_IS_F_CONTIGUOUS(array) and cnp.PyArray_ISALIGNED(array):
+            return array
+    return dense(array, dtype)
+
+
+def product(a, b):
+    """The matrix product of a (m, k) and b (k, n), as the affine layers take it: for benchmarks."""
+    cdef int dtype = 0
+    cdef ndarray left = matrix("product", "a", operand("product", "a", a, &dtype), "(m, k)")
+    cdef ndarray right = matrix("product", "b", operand("product", "b", b, &dtype), "(k, n)")
+    cdef cnp.npy_intp m = left.shape[0], k = left.shape[1], n = right.shape[1]
+    if right.shape[0] != k:
+        raise shape_error("product", "b", right, f"({k}, n) to match a of shape ({m}, {k})")
+    left = factor(left, settled(&dtype))
+    right = factor(right, dtype)
+    cdef bint left_by_columns = not cnp.PyArray_IS_C_CONTIGUOUS(left)
+    cdef bint right_by_columns = not cnp.PyArray_IS_C_CONTIGUOUS(right)
+    cdef ndarray out = fresh(2, [m, n], dtype)
+    cdef void *workspace = take_workspace()
+    with nogil:
+        call_product(dtype, cnp.PyArray_DATA(out), cnp.PyArray_DATA(left), left_by_columns,
+                     cnp.PyArray_DATA(right), right_by_columns, m, n, k, workspace)
+    give_workspace(workspace)
+    return out
 
 
 def relu_forward(x):
@@ -412,6 +447,17 @@ def use_isa(str name):
                      f"expected one of {', '.join(available_isas())}")
 
 
+MAX_THREADS = FC_MAX_THREADS
+
+
+def set_num_threads(int n):
+    fc_set_threads(n)
+
+
+def get_num_threads():
+    return fc_get_threads()
+
+
 def compiler():
     """Name and version of the C compiler that built the core."""
     return FASTFC_COMPILER.decode()
@@ -426,3 +472,4 @@ def _choose_isa():
 
 
 _choose_isa()
+

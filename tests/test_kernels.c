@@ -88,9 +88,21 @@ static void test_affine(size_t N, size_t D, size_t M) {
     real *x = array(N * D), *w = array(D * M), *b = array(M), *dout = array(N * M);
     real *out = output(N * M), *dx = output(N * D), *dw = output(D * M), *db = output(M);
     void *workspace = aligned_alloc(64, FC_WORKSPACE_BYTES);
+    fc_set_threads(1);
     KERNELS->affine_forward(out, x, w, b, N, D, M, workspace);
     check_product("affine out", out, x, D, 1, w, M, 1, b, N, M, D);
     KERNELS->affine_backward(dx, dw, db, dout, x, w, N, D, M, workspace);
+    for (int threads = 2; threads <= 5; threads++) { /* the same bits for any number of threads */
+        real *out2 = output(N * M), *dx2 = output(N * D), *dw2 = output(D * M), *db2 = output(M);
+        fc_set_threads(threads);
+        KERNELS->affine_forward(out2, x, w, b, N, D, M, workspace);
+        KERNELS->affine_backward(dx2, dw2, db2, dout, x, w, N, D, M, workspace);
+        check("affine out, threads", (size_t)threads, memcmp(out, out2, N * M * sizeof *out), 0, 0);
+        check("affine dx, threads", (size_t)threads, memcmp(dx, dx2, N * D * sizeof *dx), 0, 0);
+        check("affine dw, threads", (size_t)threads, memcmp(dw, dw2, D * M * sizeof *dw), 0, 0);
+        check("affine db, threads", (size_t)threads, memcmp(db, db2, M * sizeof *db), 0, 0);
+        free(out2), free(dx2), free(dw2), free(db2);
+    }
     check_product("affine dx", dx, dout, M, 1, w, 1, M, NULL, N, D, M);
     check_product("affine dw", dw, x, 1, D, dout, M, 1, NULL, D, M, N);
     for (size_t j = 0; j < M; j++) {
@@ -299,8 +311,9 @@ static void test_optim(size_t n) {
 int main(void) {
     static const size_t sizes[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 61, 100, 313};
     static const size_t products[][3] = {
-        {1, 1, 1},   {0, 3, 4},     {3, 0, 4},       {3, 4, 0},     {2, 3, 5},    {6, 16, 16},
-        {7, 17, 33}, {13, 257, 31}, {100, 300, 100}, {121, 64, 10}, {5, 31, 513}, {25, 513, 1030},
+        {1, 1, 1},    {0, 3, 4},       {3, 0, 4},      {3, 4, 0},       {2, 3, 5},
+        {6, 16, 16},  {7, 17, 33},     {13, 257, 31},  {100, 300, 100}, {121, 64, 10},
+        {5, 31, 513}, {25, 513, 1030}, {29, 5000, 33},
     };
     const size_t count = sizeof sizes / sizeof *sizes;
     for (int isa = 0; isa < fc_isa_count(); isa++) {

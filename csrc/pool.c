@@ -1,0 +1,172 @@
+/* Threads: run n tasks, nothing more.
+ *
+ * fc_run's caller takes tasks itself, as every worker does, and at the end waits only for tasks
+ * that a worker has begun: a worker that the kernel has not scheduled delays nobody.  Who runs a
+ * task decides when it is done, never what it computes.
+ *
+ * A job is published by one atomic word, its number above and the next task below.  A worker claims
+ * a task by advancing the word: that it succeeds shows that the job still was the one whose fields
+ * it had read, for they change only after every task has been claimed and done.
+ *
+ * Workers spin for a few microseconds after a job, since the next one of a training step follows at
+ * once, then sleep.  If the pool is busy with another caller's job, fc_run runs its own alone.
+ *
+ * Measured and left: barriers (an OpenMP runtime's) make a 2 ms step one of 10 to 40 ms as soon as
+ * another process wants a core. */
+#include "fastfc.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { SPIN_NANOSECONDS = 50000 };
+
+static struct {
+    /* the job: written by its caller while no task is left to claim */
+    _Atomic(fc_task) task;
+    _Atomic(void *) context;
+    _Atomic(size_t) count;
+    _Atomic(int) threads; /* that may work on it, its caller included */
+
+    _Atomic(uint64_t) next; /* number of the job << 32 | next task */
+    _Atomic(size_t) done;   /* tasks finished */
+    _Atomic(int) sleepers;  /* workers that sleep or are about to */
+    atomic_flag busy;       /* a job is running */
+    pthread_mutex_t lock;   /* for sleeping, and for starting workers */
+    pthread_cond_t wake;
+    int workers; /* started */
+} pool = {
+    .busy = ATOMIC_FLAG_INIT, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+
+static _Atomic(int) thread_limit = 1;
+
+static void relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static int64_t nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Runs tasks of the job in `word` until none is left to claim. */
+static void take_tasks(uint64_t word, int thread, void *scratch) {
+    for (;;) {
+        const fc_task task = atomic_load_explicit(&pool.task, memory_order_relaxed);
+        void *context = atomic_load_explicit(&pool.context, memory_order_relaxed);
+        const size_t count = atomic_load_explicit(&pool.count, memory_order_relaxed);
+        const int threads = atomic_load_explicit(&pool.threads, memory_order_relaxed);
+        const uint64_t now = atomic_load_explicit(&pool.next, memory_order_acquire);
+        if (now >> 32 != word >> 32) return; /* the fields may be another job's */
+        const size_t index = (uint32_t)now;
+        if (index >= count || thread >= threads) return;
+        word = now;
+        if (!atomic_compare_exchange_strong_explicit(&pool.next, &word, word + 1,
+                                                     memory_order_acq_rel, memory_order_acquire))
+            continue;
+        task(context, index, scratch);
+        atomic_fetch_add_explicit(&pool.done, 1, memory_order_release);
+    }
+}
+
+typedef struct {
+    int thread; /* 1, 2, ...; the caller of a job is 0 */
+    void *scratch;
+} worker_start;
+
+static void *worker(void *argument) {
+    const worker_start self = *(worker_start *)argument;
+    uint64_t seen = 0;
+    free(argument);
+    for (;;) {
+        const int64_t until = nanoseconds() + SPIN_NANOSECONDS;
+        uint64_t word;
+        for (int i = 0;; i++) {
+            word = atomic_load_explicit(&pool.next, memory_order_acquire);
+            if (word >> 32 != seen >> 32) break;
+            relax();
+            if (i % 64 == 63 && nanoseconds() > until) {
+                pthread_mutex_lock(&pool.lock);
+                atomic_fetch_add(&pool.sleepers, 1);
+                while ((word = atomic_load(&pool.next)) >> 32 == seen >> 32)
+                    pthread_cond_wait(&pool.wake, &pool.lock);
+                atomic_fetch_sub(&pool.sleepers, 1);
+                pthread_mutex_unlock(&pool.lock);
+                break;
+            }
+        }
+        seen = word;
+        take_tasks(word, self.thread, self.scratch);
+    }
+    return NULL;
+}
+
+/* A forked child has no workers and perhaps a lock that nobody will open: it starts anew. */
+static void forget_workers(void) {
+    pool.workers = 0;
+    atomic_store(&pool.sleepers, 0);
+    atomic_flag_clear(&pool.busy);
+    pthread_mutex_init(&pool.lock, NULL);
+    pthread_cond_init(&pool.wake, NULL);
+}
+
+/* Starts workers until there are `wanted`, as far as the system lets it. */
+static void start_workers(int wanted) {
+    static int prepared;
+    pthread_attr_t attributes;
+    if (!prepared && pthread_atfork(NULL, NULL, forget_workers) == 0) prepared = 1;
+    if (pthread_attr_init(&attributes) != 0) return;
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    while (pool.workers < wanted) {
+        pthread_t thread;
+        worker_start *start = malloc(sizeof *start);
+        void *scratch = aligned_alloc(64, FC_SCRATCH_BYTES);
+        if (start) *start = (worker_start){pool.workers + 1, scratch};
+        if (!start || !scratch || pthread_create(&thread, &attributes, worker, start) != 0) {
+            free(scratch);
+            free(start);
+            break;
+        }
+        pool.workers++;
+    }
+    pthread_attr_destroy(&attributes);
+}
+
+void fc_set_threads(int threads) {
+    atomic_store(&thread_limit, threads < 1                ? 1
+                                : threads > FC_MAX_THREADS ? FC_MAX_THREADS
+                                                           : threads);
+}
+
+int fc_get_threads(void) { return atomic_load(&thread_limit); }
+
+void fc_run(fc_task task, void *context, size_t count, void *scratch) {
+    const int threads = atomic_load_explicit(&thread_limit, memory_order_relaxed);
+    if (count < 2 || threads < 2 || count >= UINT32_MAX ||
+        atomic_flag_test_and_set_explicit(&pool.busy, memory_order_acquire)) {
+        for (size_t i = 0; i < count; i++) task(context, i, scratch);
+        return;
+    }
+    if (pool.workers < threads - 1) start_workers(threads - 1);
+    atomic_store_explicit(&pool.task, task, memory_order_relaxed);
+    atomic_store_explicit(&pool.context, context, memory_order_relaxed);
+    atomic_store_explicit(&pool.count, count, memory_order_relaxed);
+    atomic_store_explicit(&pool.threads, threads, memory_order_relaxed);
+    atomic_store_explicit(&pool.done, 0, memory_order_relaxed);
+    const uint64_t word = ((atomic_load(&pool.next) >> 32) + 1) << 32;
+    atomic_store(&pool.next, word);
+    if (atomic_load(&pool.sleepers) > 0) {
+        pthread_mutex_lock(&pool.lock);
+        pthread_cond_broadcast(&pool.wake);
+        pthread_mutex_unlock(&pool.lock);
+    }
+    take_tasks(word, 0, scratch);
+    while (atomic_load_explicit(&pool.done, memory_order_acquire) < count) relax();
+    atomic_flag_clear_explicit(&pool.busy, memory_order_release);
+}
