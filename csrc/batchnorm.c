@@ -6,15 +6,31 @@
  * out, x_normalized, x: (N, D).  All others: (D,).  var is the biased variance.  x_normalized and
  * rstd are kept for the backward pass.  N >= 1.
  * Mean first, then variance: the one-pass sum of squares loses half the digits when |mean| >> std.
- */
+ *
+ * Features do not meet, so tasks are slices of columns; the functions named `_columns` work on one
+ * slice, whose rows stand `stride` apart. */
+
+/* Elements of a slice: several microseconds of work. */
+enum { SLICE_WORK = 1 << 13 };
+
+/* How many slices of whole vectors (N, D) is cut into. */
+static size_t slices_of(size_t N, size_t D) {
+    return smaller(parts_of(D, LANES), parts_of(N * D, SLICE_WORK));
+}
+
+/* First column of a slice; for slice == slices their end. */
+static size_t slice_start(size_t D, size_t slices, size_t slice) {
+    return smaller(part_start(parts_of(D, LANES), slices, slice) * LANES, D);
+}
 
 /* sum (D,) += squares of the rows of x - mean. */
-ALWAYS_INLINE void add_squares(real *sum, const real *x, const real *mean, size_t rows, size_t D) {
+ALWAYS_INLINE void add_squares(real *sum, const real *x, const real *mean, size_t rows, size_t D,
+                               size_t stride) {
     EACH_VECTOR(j, D, {
         vec s = vec_load(sum + j, lanes);
         vec m = vec_load(mean + j, lanes);
         for (size_t r = 0; r < rows; r++) {
-            vec d = vec_load(x + r * D + j, lanes) - m;
+            vec d = vec_load(x + r * stride + j, lanes) - m;
             s = vec_fma(d, d, s);
         }
         vec_store(sum + j, s, lanes);
@@ -22,13 +38,13 @@ ALWAYS_INLINE void add_squares(real *sum, const real *x, const real *mean, size_
 }
 
 /* mean and var of x over the batch, and rstd. */
-static void batchnorm_statistics(real *mean, real *var, real *rstd, const real *x, double eps,
-                                 size_t N, size_t D) {
+static void statistics_columns(real *mean, real *var, real *rstd, const real *x, double eps,
+                               size_t N, size_t D, size_t stride) {
     const vec n = vec_set((real)N), e = vec_set((real)eps);
-    sum_rows(mean, x, N, D);
+    sum_rows(mean, x, N, D, stride);
     EACH_VECTOR(j, D, { vec_store(mean + j, vec_load(mean + j, lanes) / n, lanes); });
     memset(var, 0, D * sizeof(real));
-    EACH_ROW_BLOCK(i, N, { add_squares(var, x + i * D, mean, rows, D); });
+    EACH_ROW_BLOCK(i, N, { add_squares(var, x + i * stride, mean, rows, D, stride); });
     EACH_VECTOR(j, D, {
         vec v = vec_load(var + j, lanes) / n;
         vec_store(var + j, v, lanes);
@@ -45,23 +61,51 @@ static void running_average(real *next, const real *running, double momentum, si
     });
 }
 
+ALWAYS_INLINE vec normalize(vec x, vec mean, vec rstd) { return (x - mean) * rstd; }
+
+ALWAYS_INLINE vec scale_and_shift(vec normalized, vec gamma, vec beta) {
+    return vec_fma(gamma, normalized, beta);
+}
+
+typedef struct {
+    real *out, *x_normalized, *rstd, *next_mean, *next_var;
+    const real *x, *gamma, *beta, *running_mean, *running_var;
+    double eps, momentum;
+    size_t N, D, slices;
+} batchnorm_call;
+
+static void batchnorm_forward_task(void *context, size_t slice, void *scratch) {
+    (void)scratch;
+    const batchnorm_call *c = context;
+    const size_t first = slice_start(c->D, c->slices, slice), stride = c->D;
+    const size_t D = slice_start(c->D, c->slices, slice + 1) - first;
+    const real *gamma = c->gamma + first, *beta = c->beta + first;
+    real *mean = c->next_mean + first, *var = c->next_var + first, *rstd = c->rstd + first;
+    statistics_columns(mean, var, rstd, c->x + first, c->eps, c->N, D, stride);
+    for (size_t i = 0; i < c->N; i++) {
+        const size_t row = i * stride + first;
+        EACH_VECTOR(j, D, {
+            vec n = normalize(vec_load(c->x + row + j, lanes), vec_load(mean + j, lanes),
+                              vec_load(rstd + j, lanes));
+            vec_store(c->x_normalized + row + j, n, lanes);
+            vec s = scale_and_shift(n, vec_load(gamma + j, lanes), vec_load(beta + j, lanes));
+            vec_store(c->out + row + j, s, lanes);
+        });
+    }
+    running_average(mean, c->running_mean + first, c->momentum, D);
+    running_average(var, c->running_var + first, c->momentum, D);
+}
+
 /* Training mode.  next_mean and next_var are the running averages after this batch:
  * momentum * running + (1 - momentum) * the batch's.  Nothing may alias. */
 static void batchnorm_forward(real *out, real *x_normalized, real *rstd, real *next_mean,
                               real *next_var, const real *x, const real *gamma, const real *beta,
                               const real *running_mean, const real *running_var, double eps,
                               double momentum, size_t N, size_t D) {
-    batchnorm_statistics(next_mean, next_var, rstd, x, eps, N, D);
-    for (size_t i = 0; i < N; i++)
-        EACH_VECTOR(j, D, {
-            vec d = vec_load(x + i * D + j, lanes) - vec_load(next_mean + j, lanes);
-            vec normalized = d * vec_load(rstd + j, lanes);
-            vec_store(x_normalized + i * D + j, normalized, lanes);
-            vec scaled = vec_fma(vec_load(gamma + j, lanes), normalized, vec_load(beta + j, lanes));
-            vec_store(out + i * D + j, scaled, lanes);
-        });
-    running_average(next_mean, running_mean, momentum, D);
-    running_average(next_var, running_var, momentum, D);
+    batchnorm_call c = {
+        out,          x_normalized, rstd, next_mean, next_var, x, gamma,          beta,
+        running_mean, running_var,  eps,  momentum,  N,        D, slices_of(N, D)};
+    fc_run(batchnorm_forward_task, &c, c.slices, NULL);
 }
 
 /* Test mode: the running averages take the batch's place.  out may be x. */
@@ -73,17 +117,20 @@ static void batchnorm_test(real *out, const real *x, const real *gamma, const re
         EACH_VECTOR(j, D, {
             vec d = vec_load(x + i * D + j, lanes) - vec_load(running_mean + j, lanes);
             vec normalized = d / vec_sqrt(vec_load(running_var + j, lanes) + e);
-            vec scaled = vec_fma(vec_load(gamma + j, lanes), normalized, vec_load(beta + j, lanes));
-            vec_store(out + i * D + j, scaled, lanes);
+            vec s =
+                scale_and_shift(normalized, vec_load(gamma + j, lanes), vec_load(beta + j, lanes));
+            vec_store(out + i * D + j, s, lanes);
         });
 }
 
 /* sum (D,) += rows of a * b, elementwise. */
-ALWAYS_INLINE void add_products(real *sum, const real *a, const real *b, size_t rows, size_t D) {
+ALWAYS_INLINE void add_products(real *sum, const real *a, const real *b, size_t rows, size_t D,
+                                size_t stride) {
     EACH_VECTOR(j, D, {
         vec s = vec_load(sum + j, lanes);
         for (size_t r = 0; r < rows; r++)
-            s = vec_fma(vec_load(a + r * D + j, lanes), vec_load(b + r * D + j, lanes), s);
+            s = vec_fma(vec_load(a + r * stride + j, lanes), vec_load(b + r * stride + j, lanes),
+                        s);
         vec_store(sum + j, s, lanes);
     });
 }
@@ -94,20 +141,47 @@ ALWAYS_INLINE void add_products(real *sum, const real *a, const real *b, size_t 
  *   dx = gamma * rstd * (dout - dbeta / N - x_normalized * dgamma / N)
  *
  * dx, dout, x_normalized: (N, D).  All others: (D,).  dx may be dout. */
-static void batchnorm_backward(real *dx, real *dgamma, real *dbeta, const real *dout,
-                               const real *x_normalized, const real *rstd, const real *gamma,
-                               size_t N, size_t D) {
+static void batchnorm_backward_columns(real *dx, real *dgamma, real *dbeta, const real *dout,
+                                       const real *x_normalized, const real *rstd,
+                                       const real *gamma, size_t N, size_t D, size_t stride) {
     const vec n = vec_set((real)N);
-    sum_rows(dbeta, dout, N, D);
+    sum_rows(dbeta, dout, N, D, stride);
     memset(dgamma, 0, D * sizeof(real));
-    EACH_ROW_BLOCK(i, N, { add_products(dgamma, dout + i * D, x_normalized + i * D, rows, D); });
-    for (size_t i = 0; i < N; i++)
+    EACH_ROW_BLOCK(i, N, {
+        add_products(dgamma, dout + i * stride, x_normalized + i * stride, rows, D, stride);
+    });
+    for (size_t i = 0; i < N; i++) {
+        const size_t row = i * stride;
         EACH_VECTOR(j, D, {
             vec shift = vec_load(dbeta + j, lanes) / n;
             vec slope = vec_load(dgamma + j, lanes) / n;
-            vec d = vec_load(dout + i * D + j, lanes) - shift;
-            d -= vec_load(x_normalized + i * D + j, lanes) * slope;
+            vec d = vec_load(dout + row + j, lanes) - shift;
+            d -= vec_load(x_normalized + row + j, lanes) * slope;
             vec scale = vec_load(gamma + j, lanes) * vec_load(rstd + j, lanes);
-            vec_store(dx + i * D + j, d * scale, lanes);
+            vec_store(dx + row + j, d * scale, lanes);
         });
+    }
+}
+
+typedef struct {
+    real *dx, *dgamma, *dbeta;
+    const real *dout, *x_normalized, *rstd, *gamma;
+    size_t N, D, slices;
+} batchnorm_backward_call;
+
+static void batchnorm_backward_task(void *context, size_t slice, void *scratch) {
+    (void)scratch;
+    const batchnorm_backward_call *c = context;
+    const size_t at = slice_start(c->D, c->slices, slice);
+    const size_t D = slice_start(c->D, c->slices, slice + 1) - at;
+    batchnorm_backward_columns(c->dx + at, c->dgamma + at, c->dbeta + at, c->dout + at,
+                               c->x_normalized + at, c->rstd + at, c->gamma + at, c->N, D, c->D);
+}
+
+static void batchnorm_backward(real *dx, real *dgamma, real *dbeta, const real *dout,
+                               const real *x_normalized, const real *rstd, const real *gamma,
+                               size_t N, size_t D) {
+    batchnorm_backward_call c = {dx,   dgamma, dbeta, dout, x_normalized,
+                                 rstd, gamma,  N,     D,    slices_of(N, D)};
+    fc_run(batchnorm_backward_task, &c, c.slices, NULL);
 }

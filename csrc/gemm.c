@@ -127,6 +127,12 @@ static void panel_times_block(real *c, size_t ldc, const real *addend, size_t ld
     }
 }
 
+/* A task of the caller's own to run beside the product's; `run` may be NULL. */
+typedef struct {
+    fc_task run;
+    void *context;
+} side_task;
+
 typedef struct {
     real *c;
     matrix a, b;
@@ -134,6 +140,8 @@ typedef struct {
     size_t m, n, k, parts; /* parts of the depth */
     real *shared;          /* the packed block of b; or the sums of the parts */
     void *scratch;         /* the caller's */
+    fc_task task;          /* rows_task or depth_task */
+    side_task side;        /* runs once, before the first of them */
     /* the block in work: */
     size_t row_tasks, pack_tasks, part, column;
     columns_cut cut;
@@ -174,6 +182,24 @@ static void rows_task(void *context, size_t task, void *scratch) {
     }
 }
 
+static void with_side_task(void *context, size_t task, void *scratch) {
+    const product *p = context;
+    if (task == 0)
+        p->side.run(p->side.context, 0, scratch);
+    else
+        p->task(context, task - 1, scratch);
+}
+
+/* Runs the product's tasks, and the side task if it has not yet run. */
+static void run_tasks(product *p, fc_task task, size_t count) {
+    p->task = task;
+    if (p->side.run)
+        fc_run(with_side_task, p, count + 1, p->scratch);
+    else
+        fc_run(task, p, count, p->scratch);
+    p->side.run = NULL;
+}
+
 static void product_by_rows(product *p) {
     for (p->column = 0; p->column < p->n; p->column += NC) {
         p->cut = cut_columns(smaller(p->n - p->column, NC));
@@ -182,7 +208,7 @@ static void product_by_rows(product *p) {
             p->pack_tasks = smaller(k, parts_of(k * p->cut.columns, PACK_WORK));
             fc_run(pack_task, p, p->pack_tasks, p->scratch);
             p->row_tasks = smaller(parts_of(p->m, MR), parts_of(work, TASK_WORK));
-            fc_run(rows_task, p, p->row_tasks, p->scratch);
+            run_tasks(p, rows_task, p->row_tasks);
         }
     }
 }
@@ -225,11 +251,12 @@ static void add_parts_task(void *context, size_t task, void *scratch) {
 }
 
 static void gemm(real *c, matrix a, matrix b, const real *bias, size_t m, size_t n, size_t k,
-                 void *workspace) {
+                 const side_task *side, void *workspace) {
     product p = {.c = c, .a = a, .b = b, .bias = bias, .m = m, .n = n, .k = k};
     p.shared = workspace;
     p.scratch = (char *)workspace + FC_SHARED_BYTES;
     p.parts = parts_of(k, KC);
+    if (side) p.side = *side;
     if (k == 0) { /* an empty sum */
         for (size_t i = 0; i < m; i++)
             for (size_t j = 0; j < n; j++) c[i * n + j] = bias ? bias[j] : 0;
@@ -238,7 +265,7 @@ static void gemm(real *c, matrix a, matrix b, const real *bias, size_t m, size_t
     } else {
         p.parts = smaller(p.parts, MOST_PARTS);
         p.row_tasks = smaller(m, parts_of(m * n * p.parts, TASK_WORK / 8));
-        fc_run(depth_task, &p, p.parts, p.scratch);
+        run_tasks(&p, depth_task, p.parts);
         fc_run(add_parts_task, &p, p.row_tasks, p.scratch);
     }
 }
@@ -248,5 +275,5 @@ static void gemm_plain(real *c, const real *a, int a_by_columns, const real *b, 
                        size_t m, size_t n, size_t k, void *workspace) {
     const matrix left = a_by_columns ? (matrix){a, 1, m} : (matrix){a, k, 1};
     const matrix right = b_by_columns ? (matrix){b, 1, k} : (matrix){b, n, 1};
-    gemm(c, left, right, NULL, m, n, k, workspace);
+    gemm(c, left, right, NULL, m, n, k, NULL, workspace);
 }

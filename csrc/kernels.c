@@ -20,6 +20,7 @@
 #include "dropout.c"
 #include "loss.c"
 #include "optim.c"
+#include "network.c"
 
 #define JOIN_(a, b, c) a##b##c
 #define JOIN(a, b, c) JOIN_(a, b, c)
@@ -50,4 +51,6 @@ const TABLE_TYPE TABLE_NAME = {
     .sgd_nesterov_momentum = sgd_nesterov_momentum,
     .rmsprop = rmsprop,
     .adam = adam,
+    .update = update,
+    .network_loss = network_loss,
 };

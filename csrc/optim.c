@@ -77,3 +77,47 @@ static void adam(real *next_w, real *next_v, real *next_a, const real *w, const 
         vec_store(next_w + i, vec_load(w + i, lanes) - step, lanes);
     });
 }
+
+/* Elements of a task: several microseconds. */
+enum { UPDATE_WORK = 1 << 14 };
+
+/* Elements first to last of one parameter. */
+static void update_some(const fc_update *u, size_t first, size_t last) {
+    const real *w = (const real *)u->w + first, *dw = (const real *)u->dw + first;
+    const real *s0 = u->state[0] ? (const real *)u->state[0] + first : NULL;
+    const real *s1 = u->state[1] ? (const real *)u->state[1] + first : NULL;
+    real *next_w = (real *)u->next_w + first;
+    real *n0 = u->next_state[0] ? (real *)u->next_state[0] + first : NULL;
+    real *n1 = u->next_state[1] ? (real *)u->next_state[1] + first : NULL;
+    const double *k = u->number;
+    const size_t n = last - first;
+    switch (u->rule) {
+    case FC_SGD: sgd(next_w, w, dw, k[0], n); break;
+    case FC_SGD_MOMENTUM: sgd_momentum(next_w, n0, w, dw, s0, k[0], k[1], n); break;
+    case FC_SGD_NESTEROV_MOMENTUM:
+        sgd_nesterov_momentum(next_w, n0, w, dw, s0, k[0], k[1], n);
+        break;
+    case FC_RMSPROP: rmsprop(next_w, n0, w, dw, s0, k[0], k[1], k[2], n); break;
+    case FC_ADAM: adam(next_w, n0, n1, w, dw, s0, s1, k[0], k[1], k[2], k[3], k[4], n); break;
+    }
+}
+
+typedef struct {
+    const fc_update *updates;
+} update_call;
+
+static void update_task(void *context, size_t task, void *scratch) {
+    (void)scratch;
+    const fc_update *u = ((const update_call *)context)->updates;
+    for (; task >= parts_of(u->n, UPDATE_WORK); u++) task -= parts_of(u->n, UPDATE_WORK);
+    const size_t first = task * UPDATE_WORK;
+    update_some(u, first, smaller(u->n, first + UPDATE_WORK));
+}
+
+/* All updates of a training step, in parallel. */
+static void update(const fc_update *updates, size_t count) {
+    update_call call = {updates};
+    size_t tasks = 0;
+    for (size_t i = 0; i < count; i++) tasks += parts_of(updates[i].n, UPDATE_WORK);
+    fc_run(update_task, &call, tasks, NULL);
+}

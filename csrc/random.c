@@ -53,3 +53,14 @@ static void mt19937_draw(uint64_t *draws, fc_mt19937 *state, size_t n) {
     for (size_t i = 0; i < n; i++)
         draws[i] = (uint64_t)(words[2 * i] >> 5) << 26 | words[2 * i + 1] >> 6;
 }
+
+/* keep (n,) = 1 where a draw is below p, else 0. */
+static void mt19937_keep(uint8_t *keep, fc_mt19937 *state, double p, size_t n) {
+    const uint64_t threshold = mt19937_threshold(p);
+    uint64_t draws[MT19937_BLOCK];
+    for (size_t i = 0; i < n; i += MT19937_BLOCK) {
+        const size_t count = n - i < MT19937_BLOCK ? n - i : MT19937_BLOCK;
+        mt19937_draw(draws, state, count);
+        for (size_t j = 0; j < count; j++) keep[i + j] = draws[j] < threshold;
+    }
+}

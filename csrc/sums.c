@@ -20,17 +20,17 @@ enum { ROWS_AT_ONCE = 8 };
         }                                                                                          \
     } while (0)
 
-/* sum (D,) += rows of x (rows, D). */
-ALWAYS_INLINE void add_rows(real *sum, const real *x, size_t rows, size_t D) {
+/* sum (D,) += rows of x (rows, D), which stand `stride` apart. */
+ALWAYS_INLINE void add_rows(real *sum, const real *x, size_t rows, size_t D, size_t stride) {
     EACH_VECTOR(j, D, {
         vec s = vec_load(sum + j, lanes);
-        for (size_t r = 0; r < rows; r++) s += vec_load(x + r * D + j, lanes);
+        for (size_t r = 0; r < rows; r++) s += vec_load(x + r * stride + j, lanes);
         vec_store(sum + j, s, lanes);
     });
 }
 
-/* sum = x.sum(axis=0).  x: (N, D).  sum: (D,), set. */
-static void sum_rows(real *sum, const real *x, size_t N, size_t D) {
+/* sum = x.sum(axis=0).  x: (N, D), rows `stride` apart.  sum: (D,), set. */
+static void sum_rows(real *sum, const real *x, size_t N, size_t D, size_t stride) {
     memset(sum, 0, D * sizeof(real));
-    EACH_ROW_BLOCK(i, N, { add_rows(sum, x + i * D, rows, D); });
+    EACH_ROW_BLOCK(i, N, { add_rows(sum, x + i * stride, rows, D, stride); });
 }

@@ -37,4 +37,6 @@ typedef struct {
     void (*adam)(real *next_w, real *next_v, real *next_a, const real *w, const real *dw,
                  const real *v, const real *a, double learning_rate, double beta1, double beta2,
                  double epsilon, double t, size_t n);
+    void (*update)(const fc_update *updates, size_t count);
+    void (*network_loss)(double *loss, const fc_network *net, const void *x, const int64_t *y);
 } fc_kernels;

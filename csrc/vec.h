@@ -105,6 +105,14 @@ ALWAYS_INLINE void vec_store(real *p, vec v, size_t lanes) {
 #endif
 }
 
+/* Bytes as numbers. */
+ALWAYS_INLINE vec vec_load_bytes(const uint8_t *p, size_t lanes) {
+    typedef uint8_t bytes __attribute__((vector_size(LANES)));
+    bytes loaded = {0};
+    memcpy(&loaded, p, lanes);
+    return __builtin_convertvector(__builtin_convertvector(loaded, ivec), vec);
+}
+
 /* Runs the statements for each vector of n elements: `i` is its first element, `lanes` counts its
  * elements.  Main loop, then tail. */
 #define EACH_VECTOR(i, n, ...)                                                                     \

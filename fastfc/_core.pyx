@@ -9,7 +9,7 @@ kernel of the table in use.  Nothing that the caller holds is changed before tha
 cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport PTRDIFF_MAX
-from libc.stdlib cimport free
+from libc.stdlib cimport calloc, free
 
 import os
 
@@ -43,10 +43,49 @@ cdef extern from *:
         FC_CALL(dtype, sgd_nesterov_momentum, __VA_ARGS__)
     #define call_rmsprop(dtype, ...) FC_CALL(dtype, rmsprop, __VA_ARGS__)
     #define call_adam(dtype, ...) FC_CALL(dtype, adam, __VA_ARGS__)
+    #define call_update(dtype, ...) FC_CALL(dtype, update, __VA_ARGS__)
+    #define call_network_loss(dtype, ...) FC_CALL(dtype, network_loss, __VA_ARGS__)
     """
     ctypedef struct fc_mt19937:
         unsigned int key[624]
         int pos
+    ctypedef struct fc_layer:
+        size_t D, M
+        const void *w
+        const void *b
+        const void *gamma
+        const void *beta
+        const void *running_mean
+        const void *running_var
+        double eps, momentum
+        void *next_mean
+        void *next_var
+        void *dw
+        void *db
+        void *dgamma
+        void *dbeta
+        void *out
+        void *gate
+        void *x_normalized
+        void *rstd
+        unsigned char *keep
+    ctypedef struct fc_network:
+        size_t N, count
+        fc_layer *layers
+        double p
+        fc_mt19937 *state
+        void *dout[2]
+        void *workspace
+    int FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM
+    ctypedef struct fc_update:
+        int rule
+        size_t n
+        void *next_w
+        void *next_state[2]
+        const void *w
+        const void *dw
+        const void *state[2]
+        double number[5]
     const size_t FC_WORKSPACE_BYTES
     int fc_isa_count() nogil
     const char *fc_isa_name(int isa) nogil
@@ -99,6 +138,10 @@ cdef extern from "<stdlib.h>":
 
 cdef extern from *:
     const char *FASTFC_COMPILER
+
+    void call_update(int dtype, const fc_update *updates, size_t count) nogil
+    void call_network_loss(int dtype, double *loss, const fc_network *net, const void *x,
+                           const cnp.int64_t *y) nogil
 
 include "_checks.pxi"
 include "_random.pxi"
@@ -417,6 +460,8 @@ def svm_loss(x, y):
     return loss_scalar(loss, dtype), dx
 
 
+include "_network.pxi"
+
 cdef int isa_in_use = -1
 
 
@@ -472,4 +517,3 @@ def _choose_isa():
 
 
 _choose_isa()
-

@@ -3,14 +3,82 @@
 Everything but the layers they call stands in :mod:`fastfc.reference.fc_net`.
 """
 
-from . import layer_utils
+from . import _core, layer_utils
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
 from .reference import fc_net as reference
 
 __all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
 
 
-class FullyConnectedNet(reference.FullyConnectedNet):
+class _Fused:
+    """What the fast networks do in one call of the core, bit for bit as their layers would.
+
+    The core serves networks in their regular state, and says None to anything else: then the
+    layers are composed, as in the reference.
+    """
+
+    _layers = layer_utils
+
+    def _data_loss(self, X, y):
+        fused = self._network().loss(X, y, self)
+        return super()._data_loss(X, y) if fused is None else fused
+
+    def _network(self):
+        """Return the memory between the layers, which is not part of the network's state."""
+        network = self.__dict__.get("_memory")
+        if network is None:
+            network = self._memory = _core.Network()
+        return network
+
+    def __getstate__(self):
+        return {name: value for name, value in self.__dict__.items() if name != "_memory"}
+
+    def train_step(self, X, y, update_rule, optim_configs):
+        """Do a training pass and update every parameter in one call.
+
+        What the Solver calls instead of ``loss`` and the update rule, where both are fastfc's own.
+        Nothing that somebody else holds is written to: an array that is not the network's alone is
+        replaced by a new one, as the update rules do.
+
+        Parameters
+        ----------
+        X, y
+            As for ``loss``.
+        update_rule : str
+            A name in :mod:`fastfc.optim`.
+        optim_configs : dict of dict
+            For every parameter the rule's hyper-parameters and state.
+
+        Returns
+        -------
+        loss : scalar of the network's dtype, or None
+            None if nothing was done, since something asks for the ordinary way: ``loss`` is
+            overridden, there is regularisation, or the rule's state is not there yet.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As ``loss``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastfc.fc_net import FullyConnectedNet
+        >>> net = FullyConnectedNet([4], input_dim=3, num_classes=2)
+        >>> configs = {name: {"learning_rate": 0.1} for name in net.params}
+        >>> before = net.params["b2"].copy()
+        >>> loss = net.train_step(np.ones((2, 3), np.float32), np.array([0, 0]), "sgd", configs)
+        >>> bool(net.params["b2"][0] > before[0])
+        True
+        """
+        plain = "loss" not in self.__dict__ and type(self).loss is reference.FullyConnectedNet.loss
+        if not plain or self.reg != 0:
+            return None
+        self._set_mode("train")
+        return self._network().step(X, y, self, update_rule, optim_configs)
+
+
+class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
     """{affine - [batch norm] - relu - [dropout]} x (L - 1) - affine - softmax.
 
     Parameters
@@ -72,10 +140,8 @@ class FullyConnectedNet(reference.FullyConnectedNet):
     (4, 10)
     """
 
-    _layers = layer_utils
 
-
-class TwoLayerNet(reference.TwoLayerNet):
+class TwoLayerNet(_Fused, reference.TwoLayerNet):
     """affine - relu - [dropout] - affine - softmax in float64.
 
     Parameters
@@ -103,5 +169,3 @@ class TwoLayerNet(reference.TwoLayerNet):
     >>> {name: value.shape for name, value in net.params.items()}
     {'W1': (15, 20), 'b1': (20,), 'W2': (20, 10), 'b2': (10,)}
     """
-
-    _layers = layer_utils

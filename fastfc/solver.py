@@ -9,6 +9,8 @@ from . import optim
 
 __all__ = ["Solver"]
 
+_BUILT_IN = {getattr(optim, name): name for name in optim.__all__}
+
 
 class Solver:
     """Minibatch training of a model, with accuracies on the way and the best parameters kept.
@@ -137,12 +139,28 @@ class Solver:
     def _step(self):
         """Draw a minibatch and update every parameter once; may be called and overridden."""
         batch_mask = np.random.choice(len(self.X_train), self.batch_size)
-        loss, grads = self.model.loss(self.X_train[batch_mask], self.y_train[batch_mask])
+        X, y = self.X_train[batch_mask], self.y_train[batch_mask]
+        loss = self._fused_step(X, y)
+        if loss is None:
+            loss = self._composed_step(X, y)
         self.loss_history.append(loss)
+
+    def _fused_step(self, X, y):
+        """Let the model do it all in one call if it offers to; return the loss or None."""
+        offered = getattr(self.model, "train_step", None)
+        rule = _BUILT_IN.get(self.update_rule)
+        if offered is None or rule is None:
+            return None
+        return offered(X, y, rule, self.optim_configs)
+
+    def _composed_step(self, X, y):
+        """Take the loss's gradients and update every parameter by the rule; return the loss."""
+        loss, grads = self.model.loss(X, y)
         for name, w in self.model.params.items():
             next_w, next_config = self.update_rule(w, grads[name], self.optim_configs[name])
             self.model.params[name] = next_w
             self.optim_configs[name] = next_config
+        return loss
 
     def check_accuracy(self, X, y, num_samples=None, batch_size=100):
         """Return the fraction of examples that the model classifies as labelled.

@@ -103,27 +103,35 @@ class FullyConnectedNet:
         ValueError
             A shape does not fit, or a label is out of range.
         """
-        mode = "test" if y is None else "train"
+        self._set_mode("test" if y is None else "train")
+        if y is None:
+            return self._forward(self._cast("X", X), self._own_params())[0]
+
+        loss, grads = self._data_loss(X, y)
+        reg = self.dtype(self.reg)
+        if reg != 0:
+            for i in range(1, self.num_layers + 1):
+                W = self._cast(f"W{i}", self.params[f"W{i}"])
+                loss += 0.5 * reg * np.sum(W * W)
+                grads[f"W{i}"] += reg * W
+        return loss, grads
+
+    def _set_mode(self, mode):
+        """Tell the dropout and batch normalisation layers which pass this is."""
         if self.use_dropout:
             self.dropout_param["mode"] = mode
         for bn_param in self.bn_params:
             bn_param["mode"] = mode
 
-        # Whatever dtype users put into params, the network computes in its own.
-        params = {name: self._cast(name, value) for name, value in self.params.items()}
-        scores, caches = self._forward(self._cast("X", X), params)
-        if y is None:
-            return scores
-
+    def _data_loss(self, X, y):
+        """Return the softmax loss and its gradients, without regularisation."""
+        scores, caches = self._forward(self._cast("X", X), self._own_params())
         loss, dscores = self._layers.softmax_loss(scores, y)
-        grads = self._backward(dscores, caches)
-        reg = self.dtype(self.reg)
-        if reg != 0:
-            for i in range(1, self.num_layers + 1):
-                W = params[f"W{i}"]
-                loss += 0.5 * reg * np.sum(W * W)
-                grads[f"W{i}"] += reg * W
-        return loss, grads
+        return loss, self._backward(dscores, caches)
+
+    def _own_params(self):
+        """Return the parameters in the network's dtype, whatever users put there."""
+        return {name: self._cast(name, value) for name, value in self.params.items()}
 
     def _cast(self, name, value):
         """Return an array in the network's dtype: the value itself where it is one."""

@@ -1,0 +1,124 @@
+/* A whole training step's forward and backward pass, from the same pieces as the single operations
+ * and bit for bit what composing them gives:
+ *
+ *   {affine - [batch norm] - relu - [dropout]} x (L - 1) - affine - softmax
+ *
+ * What follows a product is per feature, so it runs in one task for each slice of columns, over
+ * rows that the slice's own cache holds: statistics, normalisation, ReLU and mask in a pass, and
+ * backward likewise.  ReLU and mask are remembered as one factor, `gate` = mask * (x >= 0). The
+ * masks are drawn by one task beside the first product: the stream is serial, the products are not.
+ */
+
+typedef struct {
+    const fc_network *net;
+    const fc_layer *layer;
+    real *dout; /* backward: (N, M), gradient of the layer's output, turned into that of its product
+                 */
+    size_t slices;
+} tail_call;
+
+static void forward_tail_task(void *context, size_t slice, void *scratch) {
+    (void)scratch;
+    const tail_call *c = context;
+    const fc_layer *l = c->layer;
+    const size_t N = c->net->N, M = l->M, first = slice_start(M, c->slices, slice);
+    const size_t D = slice_start(M, c->slices, slice + 1) - first;
+    real *out = l->out, *gate = l->gate, *normalized = l->x_normalized;
+    const real *gamma = l->gamma, *beta = l->beta;
+    const real *mean = NULL, *rstd = NULL;
+    const vec zero = {0}, one = vec_set(1), scale = vec_set(1 / (real)c->net->p);
+    if (gamma) {
+        real *next_mean = (real *)l->next_mean + first, *next_var = (real *)l->next_var + first;
+        real *own_rstd = (real *)l->rstd + first;
+        statistics_columns(next_mean, next_var, own_rstd, out + first, l->eps, N, D, M);
+        mean = next_mean, rstd = own_rstd, gamma += first, beta += first;
+    }
+    for (size_t i = 0; i < N; i++) {
+        const size_t row = i * M + first;
+        EACH_VECTOR(j, D, {
+            vec v = vec_load(out + row + j, lanes);
+            if (gamma) {
+                vec n = normalize(v, vec_load(mean + j, lanes), vec_load(rstd + j, lanes));
+                vec_store(normalized + row + j, n, lanes);
+                v = scale_and_shift(n, vec_load(gamma + j, lanes), vec_load(beta + j, lanes));
+            }
+            vec passes = (vec)((v >= zero) & (ivec)one);
+            v = (vec)(~(v < zero) & (ivec)v);
+            if (l->keep) {
+                vec mask = vec_load_bytes(l->keep + row + j, lanes) * scale;
+                v *= mask;
+                passes *= mask;
+            }
+            vec_store(gate + row + j, passes, lanes);
+            vec_store(out + row + j, v, lanes);
+        });
+    }
+    if (gamma) {
+        running_average((real *)l->next_mean + first, (const real *)l->running_mean + first,
+                        l->momentum, D);
+        running_average((real *)l->next_var + first, (const real *)l->running_var + first,
+                        l->momentum, D);
+    }
+}
+
+static void backward_tail_task(void *context, size_t slice, void *scratch) {
+    (void)scratch;
+    const tail_call *c = context;
+    const fc_layer *l = c->layer;
+    const size_t N = c->net->N, M = l->M, first = slice_start(M, c->slices, slice);
+    const size_t D = slice_start(M, c->slices, slice + 1) - first;
+    const real *gate = l->gate;
+    for (size_t i = 0; i < N; i++) {
+        const size_t row = i * M + first;
+        EACH_VECTOR(j, D, {
+            vec d = vec_load(c->dout + row + j, lanes) * vec_load(gate + row + j, lanes);
+            vec_store(c->dout + row + j, d, lanes);
+        });
+    }
+    if (l->gamma)
+        batchnorm_backward_columns(
+            c->dout + first, (real *)l->dgamma + first, (real *)l->dbeta + first, c->dout + first,
+            (const real *)l->x_normalized + first, (const real *)l->rstd + first,
+            (const real *)l->gamma + first, N, D, M);
+    sum_rows((real *)l->db + first, c->dout + first, N, D, M);
+}
+
+static void draw_masks(void *context, size_t task, void *scratch) {
+    (void)task, (void)scratch;
+    const fc_network *net = context;
+    for (size_t i = 0; i + 1 < net->count; i++)
+        mt19937_keep(net->layers[i].keep, net->state, net->p, net->N * net->layers[i].M);
+}
+
+/* dw, db and so on of every layer, and the loss, of x (N, D) with labels y.  scores: (N, C). */
+static void network_loss(double *loss, const fc_network *net, const void *x, const int64_t *y) {
+    const fc_layer *layers = net->layers, *last = layers + net->count - 1;
+    const size_t N = net->N;
+    side_task draw = {net->state ? draw_masks : NULL, (void *)(uintptr_t)net};
+
+    const real *input = x;
+    for (const fc_layer *l = layers; l <= last; l++) {
+        gemm(l->out, (matrix){input, l->D, 1}, (matrix){l->w, l->M, 1}, l->b, N, l->M, l->D,
+             l == layers ? &draw : NULL, net->workspace);
+        input = l->out;
+        if (l == last) break;
+        tail_call tail = {net, l, NULL, slices_of(N, l->M)};
+        fc_run(forward_tail_task, &tail, tail.slices, NULL);
+    }
+
+    real *dout = net->dout[0], *dx = net->dout[1];
+    softmax_loss(loss, dout, last->out, y, N, last->M);
+    sum_rows(last->db, dout, N, last->M, last->M);
+    for (const fc_layer *l = last;; l--) {
+        const real *layer_input = l == layers ? x : l[-1].out;
+        gemm(l->dw, (matrix){layer_input, 1, l->D}, (matrix){dout, l->M, 1}, NULL, l->D, l->M, N,
+             NULL, net->workspace);
+        if (l == layers) break;
+        gemm(dx, (matrix){dout, l->M, 1}, (matrix){l->w, 1, l->M}, NULL, N, l->D, l->M, NULL,
+             net->workspace);
+        tail_call tail = {net, l - 1, dx, slices_of(N, l->D)};
+        fc_run(backward_tail_task, &tail, tail.slices, NULL);
+        real *swap = dout;
+        dout = dx, dx = swap;
+    }
+}

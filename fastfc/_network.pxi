@@ -1,0 +1,378 @@
+# A whole training step in one call.
+#
+# Network owns the memory between the layers, kept from step to step.  It serves networks in their
+# regular state: parameters that are dense arrays of the network's dtype and of matching shapes.  For
+# anything else its methods return None, and the caller composes the layers, which says what is wrong.
+
+from cpython.object cimport PyObject
+
+cdef extern from *:
+    """
+    /* Whether nobody but a dictionary and one local variable holds the array, and it owns its memory:
+     * then nobody can tell an update in place from a new array. */
+    static int fc_is_ours(PyObject *array) {
+        PyArrayObject *a = (PyArrayObject *)array;
+        return Py_REFCNT(array) <= 2 && PyArray_BASE(a) == NULL && PyArray_CHKFLAGS(a, NPY_ARRAY_OWNDATA)
+               && PyArray_ISWRITEABLE(a);
+    }
+    """
+    bint fc_is_ours(PyObject *array)
+
+
+cdef size_t aligned(size_t bytes) noexcept:
+    return (bytes + 63) // 64 * 64
+
+
+# value if it is an array that C can take as it is, else None.
+cdef ndarray regular(object value, int dtype, int ndim):
+    if not cnp.PyArray_CheckExact(value):
+        return None
+    cdef ndarray array = value
+    if array.ndim != ndim or cnp.PyArray_TYPE(array) != dtype or not cnp.PyArray_ISCARRAY_RO(array):
+        return None
+    return array
+
+
+cdef void *row_of(object mapping, object key, cnp.npy_intp length, int dtype, list held):
+    cdef ndarray array = regular((<dict> mapping).get(key), dtype, 1)
+    if array is None or array.shape[0] != length:
+        return NULL
+    held.append(array)
+    return cnp.PyArray_DATA(array)
+
+
+cdef class Network:
+    """The memory of a network's training steps."""
+
+    cdef int dtype, count
+    cdef size_t room
+    cdef fc_network net
+    cdef fc_layer *layers
+    cdef char *arena
+    cdef list names, held, averages
+    cdef dict grads  # of `step`, which nobody else sees
+
+    def __cinit__(self):
+        self.layers = NULL
+        self.arena = NULL
+        self.grads = {}
+
+    def __dealloc__(self):
+        free(self.layers)
+        free(self.arena)
+
+    # Takes the parameters' addresses.  False where one is not regular.
+    cdef bint take_params(self, dict params, bint batchnorm) except -1:
+        cdef ndarray w
+        cdef fc_layer *layer
+        cdef int i
+        for i in range(self.count):
+            layer = &self.layers[i]
+            names = <tuple> self.names[i]
+            w = regular(params.get(names[0]), self.dtype, 2)
+            if w is None or w.shape[0] == 0 or w.shape[1] == 0:
+                return False
+            if i and <size_t> w.shape[0] != self.layers[i - 1].M:
+                return False
+            self.held.append(w)
+            layer.D, layer.M = w.shape[0], w.shape[1]
+            layer.w = cnp.PyArray_DATA(w)
+            layer.b = row_of(params, names[1], layer.M, self.dtype, self.held)
+            layer.gamma = layer.beta = NULL
+            if layer.b == NULL:
+                return False
+            if batchnorm and i + 1 < self.count:
+                layer.gamma = row_of(params, names[2], layer.M, self.dtype, self.held)
+                layer.beta = row_of(params, names[3], layer.M, self.dtype, self.held)
+                if layer.gamma == NULL or layer.beta == NULL:
+                    return False
+        return len(params) == (4 * self.count - 2 if batchnorm else 2 * self.count)
+
+    # Takes the running averages' addresses and makes arrays for the next ones.
+    cdef bint take_averages(self, object bn_params) except -1:
+        cdef fc_layer *layer
+        cdef ndarray mean, var
+        cdef cnp.npy_intp M
+        cdef int i
+        if type(bn_params) is not list or len(bn_params) != self.count - 1:
+            return False
+        for i in range(self.count - 1):
+            layer = &self.layers[i]
+            M = layer.M
+            bn_param = bn_params[i]
+            if type(bn_param) is not dict:
+                return False
+            layer.eps = bn_param.get("eps", 1e-5)
+            layer.momentum = bn_param.get("momentum", 0.9)
+            if "running_mean" in bn_param and "running_var" in bn_param:
+                layer.running_mean = row_of(bn_param, "running_mean", M, self.dtype, self.held)
+                layer.running_var = row_of(bn_param, "running_var", M, self.dtype, self.held)
+            elif "running_mean" in bn_param or "running_var" in bn_param:
+                return False
+            else:
+                mean = cnp.PyArray_ZEROS(1, &M, self.dtype, 0)
+                self.held.append(mean)
+                layer.running_mean = layer.running_var = cnp.PyArray_DATA(mean)
+            if layer.running_mean == NULL or layer.running_var == NULL:
+                return False
+            mean = fresh(1, &M, self.dtype)
+            var = fresh(1, &M, self.dtype)
+            layer.next_mean = cnp.PyArray_DATA(mean)
+            layer.next_var = cnp.PyArray_DATA(var)
+            self.averages.append((bn_param, mean, var))
+        return True
+
+    # Lays out the memory between the layers for N examples.
+    cdef int lay_out(self, size_t N, bint dropout) except -1:
+        cdef size_t itemsize = 4 if self.dtype == F32 else 8, bytes = 0, widest = 0, area
+        cdef fc_layer *layer
+        cdef char *at
+        cdef int i
+        for i in range(self.count):
+            area = aligned(N * self.layers[i].M * itemsize)
+            widest = max(widest, area)
+            bytes += 4 * area + aligned(self.layers[i].M * itemsize)
+        bytes += 2 * widest
+        if bytes > self.room:
+            free(self.arena)
+            self.room = 0
+            self.arena = <char *> aligned_alloc(64, bytes)
+            if self.arena == NULL:
+                raise MemoryError
+            self.room = bytes
+        self.net.dout[0], self.net.dout[1] = self.arena, self.arena + widest
+        at = self.arena + 2 * widest
+        for i in range(self.count):
+            layer = &self.layers[i]
+            area = aligned(N * layer.M * itemsize)
+            layer.out, layer.gate, layer.x_normalized = at, at + area, at + 2 * area
+            layer.keep = <unsigned char *> (at + 3 * area) if dropout else NULL
+            layer.rstd = at + 4 * area
+            at += 4 * area + aligned(layer.M * itemsize)
+        return 0
+
+    # Where the gradients go: arrays of `grads`, made where there is none of the right shape.
+    cdef int take_gradients(self, dict grads, dict params) except -1:
+        cdef fc_layer *layer
+        cdef ndarray old
+        cdef int i
+        for name, w in params.items():
+            old = grads.get(name)
+            if old is None or cnp.PyArray_TYPE(old) != self.dtype or not same_shape(old, w):
+                grads[name] = fresh_like(<ndarray> w, self.dtype)
+        for i in range(self.count):
+            layer = &self.layers[i]
+            names = <tuple> self.names[i]
+            layer.dw = cnp.PyArray_DATA(<ndarray> grads[names[0]])
+            layer.db = cnp.PyArray_DATA(<ndarray> grads[names[1]])
+            if layer.gamma != NULL:
+                layer.dgamma = cnp.PyArray_DATA(<ndarray> grads[names[2]])
+                layer.dbeta = cnp.PyArray_DATA(<ndarray> grads[names[3]])
+        return 0
+
+    # Draws the masks before the pass, layer by layer, each after the seed if there is one.
+    cdef int draw_before(self, dict dropout_param, double p) except -1:
+        cdef bitgen_t *bitgen
+        cdef size_t j, n
+        cdef int i
+        for i in range(self.count - 1):
+            if "seed" in dropout_param:
+                np.random.seed(dropout_param["seed"])
+            generator = global_bit_generator()
+            bitgen = bitgen_of(generator)
+            n = self.net.N * self.layers[i].M
+            with generator.lock, nogil:
+                for j in range(n):
+                    self.layers[i].keep[j] = bitgen.next_double(bitgen.state) < p
+        return 0
+
+    # Forward and backward pass into `grads`.  None where the layers must be composed.
+    cdef object run(self, object X, object y, object model, dict grads):
+        cdef double loss = 0, p = 1
+        cdef int given = 0, count = model.num_layers
+        cdef ndarray x, labelled
+        cdef const cnp.int64_t *py
+        cdef void *px
+        cdef dict dropout = model.dropout_param if model.use_dropout else None
+        if type(model.params) is not dict:
+            return None
+        if dropout is not None:
+            if not dropout.keys() <= {"mode", "p", "seed"} or type(dropout.get("p")) is not float:
+                return None
+            p = dropout["p"]
+            if not 0 < p <= 1:
+                return None
+        self.dtype = F32 if model.dtype is np.float32 else F64
+        if self.count != count:
+            free(self.layers)
+            self.count = 0
+            self.layers = <fc_layer *> calloc(count, sizeof(fc_layer))
+            if self.layers == NULL:
+                raise MemoryError
+            self.count = count
+            self.names = [(f"W{i}", f"b{i}", f"gamma{i}", f"beta{i}") for i in range(1, count + 1)]
+        self.held = []
+        self.averages = []
+        if not self.take_params(model.params, model.use_batchnorm):
+            return None
+        if model.use_batchnorm and not self.take_averages(model.bn_params):
+            return None
+        x = operand("loss", "X", X, &given)
+        if x.ndim == 0 or x.shape[0] == 0 or <size_t> features("loss", x) != self.layers[0].D:
+            return None
+        x = dense(x, self.dtype)
+        labelled = labels("softmax_loss", y, x.shape[0], self.layers[count - 1].M)
+        self.lay_out(x.shape[0], dropout is not None)
+        self.take_gradients(grads, model.params)
+
+        self.net.N, self.net.count, self.net.layers = x.shape[0], count, self.layers
+        self.net.p = p
+        self.net.state = NULL
+        px = cnp.PyArray_DATA(x)
+        py = <const cnp.int64_t *> cnp.PyArray_DATA(labelled)
+        generator = None
+        if dropout is not None:
+            generator = global_bit_generator()
+            if "seed" in dropout or type(generator) is not mt19937_type:
+                self.draw_before(dropout, p)
+                generator = None
+        self.net.workspace = take_workspace()
+        if generator is None:
+            with nogil:
+                call_network_loss(self.dtype, &loss, &self.net, px, py)
+        else:
+            self.net.state = <fc_mt19937 *> bitgen_of(generator).state
+            with generator.lock, nogil:
+                call_network_loss(self.dtype, &loss, &self.net, px, py)
+        give_workspace(self.net.workspace)
+        for bn_param, mean, var in self.averages:
+            bn_param["running_mean"] = mean
+            bn_param["running_var"] = var
+        self.held = self.averages = None
+        return loss_scalar(loss, self.dtype)
+
+    def loss(self, X, y, model):
+        """Loss and gradients, in new arrays; None where the layers must be composed."""
+        cdef dict grads = {}
+        loss = self.run(X, y, model, grads)
+        return None if loss is None else (loss, grads)
+
+    def step(self, X, y, model, str rule, dict configs):
+        """Loss, after every parameter has been updated; None where nothing has been done."""
+        cdef Updates updates = Updates(rule, model.params, configs)
+        if not updates.regular:
+            return None
+        loss = self.run(X, y, model, self.grads)
+        if loss is not None:
+            updates.apply(self.grads)
+        return loss
+
+
+# Each rule: its number, its state's keys in either course's names, the names of its numbers.
+cdef dict RULES = {
+    "sgd": (FC_SGD, ((),), ("learning_rate",)),
+    "sgd_momentum": (FC_SGD_MOMENTUM, (("velocity",),), ("learning_rate", "momentum")),
+    "sgd_nesterov_momentum": (FC_SGD_NESTEROV_MOMENTUM, (("velocity",),),
+                              ("learning_rate", "momentum")),
+    "rmsprop": (FC_RMSPROP, (("cache",), ("a",)), ("learning_rate", "decay_rate", "epsilon")),
+    "adam": (FC_ADAM, (("m", "v"), ("v", "a")),
+             ("learning_rate", "beta1", "beta2", "epsilon", "t")),
+}
+
+
+cdef class Updates:
+    """A step's updates of all parameters, in place where nobody can tell.
+
+    ``regular`` says whether every parameter and every config is as the rule leaves it: the first
+    step of a run is not, and goes through fastfc.optim, which fills in defaults and state.
+    """
+
+    cdef readonly bint regular
+    cdef fc_update *updates
+    cdef list params_of, held
+    cdef dict params, configs
+    cdef int dtype
+
+    def __cinit__(self, str rule, dict params, dict configs):
+        cdef fc_update *update
+        cdef ndarray w, state
+        cdef int number, j, i = 0
+        self.regular = False
+        self.dtype = 0
+        self.params, self.configs = params, configs
+        self.held = []
+        number, choices, numbers = RULES[rule]
+        self.updates = <fc_update *> calloc(len(params), sizeof(fc_update))
+        if self.updates == NULL:
+            raise MemoryError
+        for name, value in params.items():
+            update = &self.updates[i]
+            config = configs.get(name)
+            if type(config) is not dict or not cnp.PyArray_CheckExact(value):
+                return
+            w = value
+            if self.dtype == 0:
+                self.dtype = cnp.PyArray_TYPE(w)
+            if cnp.PyArray_TYPE(w) != self.dtype or not cnp.PyArray_ISCARRAY(w):
+                return
+            keys = choices[0] if len(choices) == 1 or choices[0][0] in config else choices[1]
+            update.rule = number
+            update.n = cnp.PyArray_SIZE(w)
+            for j, key in enumerate(numbers):
+                found = config.get(key)
+                if type(found) is not float and type(found) is not int:
+                    return
+                update.number[j] = found
+            if number == FC_ADAM:
+                update.number[4] += 1
+                if update.number[4] < 1:
+                    return
+            for j, key in enumerate(keys):
+                found = config.get(key)
+                if not cnp.PyArray_CheckExact(found):
+                    return
+                state = found
+                if cnp.PyArray_TYPE(state) != self.dtype or not cnp.PyArray_ISCARRAY(state) \
+                        or not same_shape(state, w):
+                    return
+            self.held.append((name, config, keys))
+            i += 1
+        self.regular = self.dtype == F32 or self.dtype == F64
+
+    def __dealloc__(self):
+        free(self.updates)
+
+    cdef int apply(self, dict grads) except -1:
+        cdef fc_update *update
+        cdef ndarray w, old, new
+        cdef int i, j
+        cdef list after = []
+        for i, (name, config, keys) in enumerate(self.held):
+            update = &self.updates[i]
+            w = self.params[name]
+            update.w = cnp.PyArray_DATA(w)
+            update.dw = cnp.PyArray_DATA(<ndarray> grads[name])
+            if update.rule == FC_SGD or fc_is_ours(<PyObject *> w):
+                update.next_w = cnp.PyArray_DATA(w)
+            else:
+                new = fresh_like(w, self.dtype)
+                update.next_w = cnp.PyArray_DATA(new)
+                after.append((self.params, name, new))
+            for j, key in enumerate(keys):
+                old = (<dict> config)[key]
+                update.state[j] = cnp.PyArray_DATA(old)
+                if fc_is_ours(<PyObject *> old):
+                    update.next_state[j] = cnp.PyArray_DATA(old)
+                else:
+                    new = fresh_like(old, self.dtype)
+                    update.next_state[j] = cnp.PyArray_DATA(new)
+                    after.append((config, key, new))
+        cdef size_t count = len(self.held)
+        with nogil:
+            call_update(self.dtype, self.updates, count)
+        for mapping, key, new in after:
+            mapping[key] = new
+        if count and self.updates[0].rule == FC_ADAM:
+            for _, config, _ in self.held:
+                config["t"] += 1
+        return 0
