@@ -1,0 +1,263 @@
+"""The fused training step is bit for bit the composed one, and never writes to others' arrays."""
+
+import copy
+import itertools
+import pickle
+
+import numpy as np
+import pytest
+
+import fastfc
+from fastfc import fc_net, optim, reference
+from fastfc.solver import Solver
+
+PLAIN = reference.fc_net.FullyConnectedNet
+
+
+class Composed(fc_net.FullyConnectedNet):
+    """The same network, layer by layer through fastfc.layers and fastfc.optim."""
+
+    def _data_loss(self, X, y):
+        return PLAIN._data_loss(self, X, y)
+
+    def train_step(self, *args):
+        return None
+
+
+@pytest.fixture(params=[1, 2, 3, 5])
+def threads(request):
+    """Run the test with so many threads."""
+    before = fastfc.get_num_threads()
+    fastfc.set_num_threads(request.param)
+    yield request.param
+    fastfc.set_num_threads(before)
+
+
+def examples(N, D=60, classes=10):
+    rng = np.random.RandomState(N)
+    return rng.randn(3 * N, 3, D // 3), rng.randint(classes, size=3 * N)
+
+
+def trained(network, N, rule="adam", epochs=3, **options):
+    """Train a new network; return the solver and all that training leaves behind."""
+    X, y = examples(N)
+    data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
+    np.random.seed(7)
+    model = network(input_dim=60, **options)
+    solver = Solver(model, data, update_rule=rule, batch_size=N, num_epochs=epochs, verbose=False)
+    loss, grads = model.loss(X[:N], y[:N])
+    solver.train()
+    left = {
+        "loss": loss,
+        "grads": grads,
+        "losses": solver.loss_history,
+        "params": model.params,
+        "bn": [{k: v for k, v in bn.items() if k.startswith("running")} for bn in model.bn_params],
+        "optim": solver.optim_configs,
+        "random": np.random.get_state()[1:3],
+    }
+    return solver, left
+
+
+def assert_same(got, expected, where=""):
+    """The same structure, types, dtypes and bits."""
+    assert type(got) is type(expected), where
+    if isinstance(got, dict):
+        assert list(got) == list(expected), where
+        for key in got:
+            assert_same(got[key], expected[key], f"{where}.{key}")
+    elif isinstance(got, list | tuple):
+        assert len(got) == len(expected), where
+        for i, pair in enumerate(zip(got, expected, strict=True)):
+            assert_same(*pair, f"{where}[{i}]")
+    else:
+        got, expected = np.asarray(got), np.asarray(expected)
+        assert (got.dtype, got.shape) == (expected.dtype, expected.shape), where
+        assert got.tobytes() == expected.tobytes(), where
+
+
+OPTIONS = [
+    {"hidden_dims": hidden, "dropout": dropout, "use_batchnorm": batchnorm, "seed": seed}
+    for hidden, dropout, batchnorm, seed in itertools.product(
+        ([], [33], [100, 64, 7]), (0, 0.5), (False, True), (None, 3)
+    )
+    if seed is None or dropout
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("N", [1, 5, 100])
+def test_step_equals_composed_layers(isa, dtype, options, N):
+    expected = trained(Composed, N, dtype=dtype, **options)[1]
+    assert_same(trained(fc_net.FullyConnectedNet, N, dtype=dtype, **options)[1], expected)
+
+
+@pytest.mark.parametrize("rule", optim.__all__)
+def test_every_rule(dtype, rule):
+    options = {"hidden_dims": [50, 40], "dropout": 0.7, "use_batchnorm": True, "dtype": dtype}
+    expected = trained(Composed, 20, rule, **options)[1]
+    assert_same(trained(fc_net.FullyConnectedNet, 20, rule, **options)[1], expected)
+
+
+def test_any_number_of_threads(isa, dtype, threads):
+    options = {"hidden_dims": [300, 130], "dropout": 0.7, "use_batchnorm": True, "dtype": dtype}
+    got = trained(fc_net.FullyConnectedNet, 150, epochs=2, **options)[1]
+    fastfc.set_num_threads(1)
+    assert_same(got, trained(Composed, 150, epochs=2, **options)[1])
+
+
+# What TwoLayerNet sets.
+TWO_LAYERS = {"dtype": np.float64, "weight_scale": 1e-3}
+
+
+def test_regularised_and_two_layer_networks():
+    options = {"hidden_dims": [20], "reg": 0.1}
+    expected = trained(Composed, 10, **options)[1]
+    assert_same(trained(fc_net.FullyConnectedNet, 10, **options)[1], expected)
+    got = trained(fc_net.TwoLayerNet, 10, hidden_dim=20, dropout=0.5)[1]
+    assert_same(got, trained(Composed, 10, hidden_dims=[20], dropout=0.5, **TWO_LAYERS)[1])
+
+
+@pytest.mark.parametrize("kind", ["PCG64", "MT19937"])
+def test_other_global_generators(kind):
+    options = {"hidden_dims": [30, 20], "dropout": 0.5}
+    X, y = examples(8)
+    results = []
+    models = []
+    for network in (Composed, fc_net.FullyConnectedNet):
+        np.random.seed(1)
+        models.append(network(input_dim=60, **options))
+    for model in models:
+        np.random.set_bit_generator(getattr(np.random, kind)(5))
+        loss, grads = model.loss(X, y)
+        results.append([loss, grads, np.random.rand()])
+    assert_same(results[1], results[0])
+
+
+# --- irregular networks -----------------------------------------------------------------------
+
+
+def irregular():
+    """Ways in which users leave parameters; all must train as the composed layers do."""
+    wide = np.random.RandomState(0).randn(60, 44).astype(np.float32)
+    return {
+        "float64": lambda p: p.update(W1=p["W1"].astype(np.float64)),
+        "integers": lambda p: p.update(W1=np.ones((60, 22), int)),
+        "fortran": lambda p: p.update(W1=np.asfortranarray(p["W1"])),
+        "strided": lambda p: p.update(W1=wide[:, ::2]),
+        "view": lambda p: p.update(W1=wide.reshape(-1)[: 60 * 22].reshape(60, 22)),
+        "read-only": lambda p: p["W1"].setflags(write=False),
+        "plain number": lambda p: p.update(b1=0),
+        "list": lambda p: p.update(b1=[0.5] * 22),
+        "other order": lambda p: [p.update({k: p.pop(k)}) for k in sorted(p, reverse=True)],
+    }
+
+
+@pytest.mark.parametrize("change", irregular(), ids=str)
+def test_replaced_parameters(change):
+    results = []
+    X, y = examples(12)
+    data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
+    for network in (Composed, fc_net.FullyConnectedNet):
+        np.random.seed(3)
+        model = network([22], input_dim=60, use_batchnorm=True)
+        irregular()[change](model.params)
+        solver = Solver(model, data, update_rule="adam", batch_size=12, verbose=False)
+        for _ in range(3):
+            solver._step()
+        results.append([solver.loss_history, model.params, solver.optim_configs])
+    assert_same(results[1], results[0])
+
+
+def test_gradients_are_the_callers_own():
+    X, y = examples(6)
+    model = fc_net.FullyConnectedNet([9], input_dim=60)
+    first = model.loss(X, y)[1]
+    kept = copy.deepcopy(first)
+    model.params["W1"] *= 2
+    second = model.loss(X, y)[1]
+    assert_same(first, kept)
+    for name in first:
+        assert not np.shares_memory(first[name], second[name])
+        assert not np.shares_memory(first[name], model.params[name])
+
+
+@pytest.mark.parametrize("rule", optim.__all__)
+def test_arrays_that_others_hold_are_not_written(rule):
+    solver, _ = trained(fc_net.FullyConnectedNet, 10, rule, hidden_dims=[20], use_batchnorm=True)
+    solver.model.params = {k: v.copy() for k, v in solver.model.params.items()}
+    solver._step()
+    params = {k: v[...] for k, v in solver.model.params.items()}  # views
+    states = {k: dict(v) for k, v in solver.optim_configs.items()}
+    running = [dict(bn) for bn in solver.model.bn_params]
+    before = copy.deepcopy([params, states, running])
+    for _ in range(2):
+        solver._step()
+    if rule == "sgd":  # in place by definition
+        assert all(np.shares_memory(params[k], solver.model.params[k]) for k in params)
+        params = before[0]
+    assert_same([params, states, running], before)
+
+
+def test_steady_steps_update_in_place():
+    solver, _ = trained(fc_net.FullyConnectedNet, 10, hidden_dims=[20])
+    for _ in range(3):
+        solver._step()
+    addresses = {k: v.ctypes.data for k, v in solver.model.params.items()}
+    solver._step()
+    assert {k: v.ctypes.data for k, v in solver.model.params.items()} == addresses
+
+
+# --- whoever overrides is asked ---------------------------------------------------------------
+
+
+def test_overridden_loss_is_called():
+    X, y = examples(4)
+    calls = []
+
+    class Mine(fc_net.FullyConnectedNet):
+        def loss(self, X, y=None):
+            calls.append("class")
+            return super().loss(X, y)
+
+    data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
+    Solver(Mine([5], input_dim=60), data, batch_size=4)._step()
+    assert calls == ["class"]
+
+    model = fc_net.FullyConnectedNet([5], input_dim=60)
+    original = model.loss
+    model.loss = lambda X, y=None: calls.append("instance") or original(X, y)
+    Solver(model, data, batch_size=4)._step()
+    assert calls == ["class", "instance"]
+
+
+def test_replaced_update_rule_is_called():
+    X, y = examples(4)
+    data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
+    solver = Solver(fc_net.FullyConnectedNet([5], input_dim=60), data, batch_size=4)
+    seen = []
+    solver.update_rule = lambda w, dw, config: seen.append(dw.shape) or (w, config)
+    solver._step()
+    assert len(seen) == 4
+
+
+def test_bad_labels_change_nothing():
+    X, y = examples(4)
+    model = fc_net.FullyConnectedNet([5], input_dim=60, use_batchnorm=True)
+    before = copy.deepcopy([model.params, model.bn_params])
+    configs = {name: {"learning_rate": 0.1} for name in model.params}
+    with pytest.raises(ValueError, match=r"softmax_loss: y\[1\] is 10, expected a label from 0"):
+        model.train_step(X[:2], np.array([0, 10]), "sgd", configs)
+    assert_same([model.params, [{"mode": "train"}]], before)
+    with pytest.raises(TypeError, match="softmax_loss: y has dtype float64"):
+        model.train_step(X[:2], np.array([0.0, 1.0]), "sgd", configs)
+    with pytest.raises(ValueError, match="w has shape"):
+        model.loss(X[:2, :1], y[:2])
+
+
+def test_networks_can_be_copied_and_pickled():
+    X, y = examples(4)
+    model = fc_net.FullyConnectedNet([5], input_dim=60)
+    loss, _ = model.loss(X, y)
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert twin.loss(X, y)[0] == loss
