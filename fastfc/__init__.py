@@ -4,7 +4,15 @@ The drop-in modules are `layers`, `layer_utils`, `fc_net`, `optim`, `solver`, `g
 `data_utils`; `reference` has the same layers, networks and update rules in plain NumPy.
 """
 
-from . import _core
+try:
+    from . import _core
+except ImportError as error:
+    if error.name != __name__:  # the core is there and says what is wrong
+        raise
+    raise ImportError(
+        f"fastfc's core is not built in {__path__[0]}: if this is the source folder, "
+        "run `pip install -e .` or start Python elsewhere"
+    ) from None
 from .threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"

@@ -1,5 +1,6 @@
 import gc
 import os
+import shutil
 import subprocess
 import sys
 import tracemalloc
@@ -163,3 +164,14 @@ np.random.set_bit_generator(np.random.MT19937(2))
 print(np.array_equal(mask, np.random.rand(1000) < .5))
 """
     assert in_new_process(code) == (0, "True\n")
+
+
+def test_source_folder_without_core_says_what_to_do(tmp_path):
+    package = tmp_path / "fastfc"
+    package.mkdir()
+    shutil.copy(fastfc.__file__, package)
+    done = subprocess.run(
+        [sys.executable, "-c", "import fastfc"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stderr.splitlines()[-1].startswith("ImportError: fastfc's core is not built in ")
+    assert "pip install -e ." in done.stderr
