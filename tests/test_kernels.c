@@ -308,6 +308,147 @@ static void test_optim(size_t n) {
     free(adam_w), free(adam_v), free(adam_a);
 }
 
+enum { DEEP = 3 };
+
+/* The whole pass against its own pieces, which the tests above have checked: the same bits. */
+static void test_network(size_t N, const size_t *dims, int batchnorm, double p) {
+    fc_layer layers[DEEP] = {0};
+    fc_mt19937 state, plain;
+    size_t widest = 0;
+    real *x = array(N * dims[0]), *params[DEEP][4], *work[DEEP][11];
+    int64_t *y = malloc(N * sizeof *y);
+    for (size_t i = 0; i < N; i++) y[i] = (int64_t)(i % dims[DEEP]);
+    for (int l = 0; l < DEEP; l++) {
+        const size_t D = dims[l], M = dims[l + 1], sizes[4] = {D * M, M, M, M};
+        const int hidden = l + 1 < DEEP;
+        widest = M > widest ? M : widest;
+        for (int k = 0; k < 4; k++) params[l][k] = array(sizes[k]);
+        for (int k = 0; k < 4; k++) work[l][k] = output(sizes[k]); /* gradients */
+        for (int k = 4; k < 7; k++) work[l][k] = output(N * M);    /* out, gate, normal */
+        for (int k = 7; k < 10; k++) work[l][k] = output(M);       /* rstd, next */
+        work[l][10] = array(M);                                    /* running */
+        for (size_t j = 0; j < M; j++) work[l][10][j] = (real)fabs(work[l][10][j]);
+        real **w = work[l];
+        layers[l] = (fc_layer){.D = D,
+                               .M = M,
+                               .w = params[l][0],
+                               .b = params[l][1],
+                               .gamma = batchnorm && hidden ? params[l][2] : NULL,
+                               .beta = params[l][3],
+                               .running_mean = w[10],
+                               .running_var = w[10],
+                               .eps = 1e-3,
+                               .momentum = 0.75,
+                               .next_mean = w[8],
+                               .next_var = w[9],
+                               .dw = w[0],
+                               .db = w[1],
+                               .dgamma = w[2],
+                               .dbeta = w[3],
+                               .out = w[4],
+                               .gate = w[5],
+                               .x_normalized = w[6],
+                               .rstd = w[7],
+                               .keep = p < 1 && hidden ? malloc(N * M) : NULL};
+    }
+    void *workspace = aligned_alloc(64, FC_WORKSPACE_BYTES);
+    seed_mt19937(&state);
+    plain = state;
+    fc_network net = {
+        N,        DEEP, layers, p, p < 1 ? &state : NULL, {output(N * widest), output(N * widest)},
+        workspace};
+    double loss = NAN, expected_loss = NAN;
+    KERNELS->network_loss(&loss, &net, x, y);
+
+    real *outs[DEEP], *relus[DEEP], *inputs[DEEP], *normals[DEEP], *rstds[DEEP], *masks[DEEP];
+    const real *h = x;
+    for (int l = 0; l < DEEP; l++) {
+        const size_t D = dims[l], M = dims[l + 1];
+        real *next_mean = output(M), *next_var = output(M), *normed = output(N * M);
+        outs[l] = output(N * M), relus[l] = output(N * M), normals[l] = output(N * M);
+        rstds[l] = output(M), masks[l] = output(N * M), inputs[l] = (real *)(uintptr_t)h;
+        KERNELS->affine_forward(outs[l], h, params[l][0], params[l][1], N, D, M, workspace);
+        h = outs[l];
+        if (layers[l].gamma) {
+            KERNELS->batchnorm_forward(normed, normals[l], rstds[l], next_mean, next_var, h,
+                                       params[l][2], params[l][3], work[l][10], work[l][10], 1e-3,
+                                       0.75, N, M);
+            memcpy(outs[l], normed, N * M * sizeof(real));
+            check("network next_mean", (size_t)l, memcmp(next_mean, work[l][8], M * sizeof(real)),
+                  0, 0);
+            check("network next_var", (size_t)l, memcmp(next_var, work[l][9], M * sizeof(real)), 0,
+                  0);
+        }
+        if (l + 1 < DEEP) {
+            KERNELS->relu_forward(relus[l], h, N * M);
+            if (p < 1) KERNELS->dropout_forward(relus[l], masks[l], &plain, relus[l], p, N * M);
+            h = relus[l];
+        }
+        free(next_mean), free(next_var), free(normed);
+    }
+    real *dout = output(N * widest), *dx = output(N * widest);
+    KERNELS->softmax_loss(&expected_loss, dout, outs[DEEP - 1], y, N, dims[DEEP]);
+    check("network loss", N, loss, expected_loss, 0);
+    check("network random state", N, memcmp(&state, &plain, sizeof state), 0, 0);
+    for (int l = DEEP - 1; l >= 0; l--) {
+        const size_t D = dims[l], M = dims[l + 1];
+        real *dw = output(D * M), *db = output(M), *dgamma = output(M), *dbeta = output(M);
+        real *input_gradient = output(N * D);
+        if (l + 1 < DEEP) {
+            if (p < 1) KERNELS->dropout_apply(dout, dout, masks[l], N * M);
+            KERNELS->relu_backward(dout, dout, outs[l], N * M);
+        }
+        if (layers[l].gamma) {
+            KERNELS->batchnorm_backward(dout, dgamma, dbeta, dout, normals[l], rstds[l],
+                                        params[l][2], N, M);
+            check("network dgamma", (size_t)l, memcmp(dgamma, work[l][2], M * sizeof(real)), 0, 0);
+            check("network dbeta", (size_t)l, memcmp(dbeta, work[l][3], M * sizeof(real)), 0, 0);
+        }
+        KERNELS->affine_backward(input_gradient, dw, db, dout, inputs[l], params[l][0], N, D, M,
+                                 workspace);
+        check("network dw", (size_t)l, memcmp(dw, work[l][0], D * M * sizeof(real)), 0, 0);
+        check("network db", (size_t)l, memcmp(db, work[l][1], M * sizeof(real)), 0, 0);
+        if (l > 0) memcpy(dx, input_gradient, N * D * sizeof(real));
+        real *swap = dout;
+        dout = dx, dx = swap;
+        free(dw), free(db), free(dgamma), free(dbeta), free(input_gradient);
+    }
+    free(dout), free(dx), free(net.dout[0]), free(net.dout[1]), free(workspace), free(x), free(y);
+    for (int l = 0; l < DEEP; l++) {
+        for (int k = 0; k < 4; k++) free(params[l][k]);
+        for (int k = 0; k < 11; k++) free(work[l][k]);
+        free(layers[l].keep), free(outs[l]), free(relus[l]), free(normals[l]), free(rstds[l]);
+        free(masks[l]);
+    }
+}
+
+/* All parameters at once against each by itself. */
+static void test_update(void) {
+    enum { PARAMS = 3 };
+    const size_t sizes[PARAMS] = {40000, 1, 17};
+    fc_update updates[PARAMS] = {0};
+    real *expected[PARAMS][3];
+    for (int i = 0; i < PARAMS; i++) {
+        const size_t n = sizes[i];
+        real *w = array(n), *dw = array(n), *v = array(n), *a = array(n);
+        for (size_t j = 0; j < n; j++) a[j] = (real)fabs(a[j]);
+        for (int k = 0; k < 3; k++) expected[i][k] = output(n);
+        KERNELS->adam(expected[i][0], expected[i][1], expected[i][2], w, dw, v, a, 0.1, 0.9, 0.99,
+                      1e-3, 2, n);
+        updates[i] = (fc_update){FC_ADAM, n, w, {v, a}, w, dw, {v, a}, {0.1, 0.9, 0.99, 1e-3, 2}};
+    }
+    KERNELS->update(updates, PARAMS);
+    for (int i = 0; i < PARAMS; i++) {
+        const size_t bytes = sizes[i] * sizeof(real);
+        check("update w", (size_t)i, memcmp(updates[i].w, expected[i][0], bytes), 0, 0);
+        check("update v", (size_t)i, memcmp(updates[i].state[0], expected[i][1], bytes), 0, 0);
+        check("update a", (size_t)i, memcmp(updates[i].state[1], expected[i][2], bytes), 0, 0);
+        free(updates[i].next_w), free((void *)(uintptr_t)updates[i].dw);
+        free(updates[i].next_state[0]), free(updates[i].next_state[1]);
+        for (int k = 0; k < 3; k++) free(expected[i][k]);
+    }
+}
+
 int main(void) {
     static const size_t sizes[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 61, 100, 313};
     static const size_t products[][3] = {
@@ -334,6 +475,13 @@ int main(void) {
                 if (sizes[j] > 0 && sizes[i] < 40) test_losses(sizes[i], sizes[j]);
             }
         }
+        static const size_t dims[][DEEP + 1] = {{1, 1, 1, 1}, {7, 33, 16, 10}, {300, 130, 65, 3}};
+        for (int i = 0; i < 3; i++)
+            for (int options = 0; options < 4; options++) {
+                test_network(1, dims[i], options & 1, options & 2 ? 0.5 : 1);
+                test_network(101, dims[i], options & 1, options & 2 ? 0.5 : 1);
+            }
+        test_update();
         test_dropout(2000, 1.0, 9999);
         test_dropout(2000, 1e-300, 623);
         test_dropout(2000, 1 - 0x1p-53, 311);
