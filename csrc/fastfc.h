@@ -70,10 +70,12 @@ typedef struct {
 #define FC_WORKSPACE_BYTES (FC_SHARED_BYTES + FC_SCRATCH_BYTES)
 
 /* Threads that a call may use from now on, its caller included: 1 to FC_MAX_THREADS, to begin
- * with 1. No result depends on it. */
+ * with 1. No result depends on it.  Both are visible from outside the extension: threadpoolctl
+ * calls them. */
 #define FC_MAX_THREADS 256
-void fc_set_threads(int threads);
-int fc_get_threads(void);
+#define FC_VISIBLE __attribute__((visibility("default")))
+FC_VISIBLE void fc_set_threads(int threads);
+FC_VISIBLE int fc_get_threads(void);
 
 /* Runs tasks 0 to count - 1, in any order and on any thread, and returns when all are done.  Each
  * gets FC_SCRATCH_BYTES that no other task uses meanwhile; `scratch` is the caller's. */
