@@ -11,6 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What the elements of an array are, where an operation takes several types. */
+typedef enum { FC_FLOAT32, FC_FLOAT64, FC_UINT8 } fc_type;
+
 /* The state of NumPy's MT19937 bit generator, as it lies in memory. */
 typedef struct {
     uint32_t key[624];
