@@ -22,11 +22,16 @@ format:
 	ruff format .
 	clang-format -i $(SOURCES)
 
-# The C test of the kernels, warnings as errors, under AddressSanitizer and UndefinedBehaviorSanitizer.
+# The C test of the kernels, warnings as errors, under AddressSanitizer and UndefinedBehaviorSanitizer;
+# and what of it runs on several threads under ThreadSanitizer.
 sanitize:
 	cmake -S . -B build/sanitize -DFASTFC_EXTENSION=OFF -DFASTFC_TESTS=ON -DFASTFC_WIDE=ON \
 	      -DFASTFC_WERROR=ON -DFASTFC_SANITIZE=address,undefined
 	cmake --build build/sanitize --parallel
 	ctest --test-dir build/sanitize --output-on-failure
+	cmake -S . -B build/sanitize-threads -DFASTFC_EXTENSION=OFF -DFASTFC_TESTS=ON -DFASTFC_WERROR=ON \
+	      -DFASTFC_SANITIZE=thread
+	cmake --build build/sanitize-threads --parallel --target test_kernels_0
+	build/sanitize-threads/test_kernels_0 threads
 
 .PHONY: install test bench lint format sanitize

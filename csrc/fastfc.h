@@ -11,6 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What the elements of an array are, where an operation takes several types. */
+typedef enum { FC_FLOAT32, FC_FLOAT64, FC_UINT8 } fc_type;
+
 /* The state of NumPy's MT19937 bit generator, as it lies in memory. */
 typedef struct {
     uint32_t key[624];
@@ -70,10 +73,12 @@ typedef struct {
 #define FC_WORKSPACE_BYTES (FC_SHARED_BYTES + FC_SCRATCH_BYTES)
 
 /* Threads that a call may use from now on, its caller included: 1 to FC_MAX_THREADS, to begin
- * with 1. No result depends on it. */
+ * with 1. No result depends on it.  Both are visible from outside the extension: threadpoolctl
+ * calls them. */
 #define FC_MAX_THREADS 256
-void fc_set_threads(int threads);
-int fc_get_threads(void);
+#define FC_VISIBLE __attribute__((visibility("default")))
+FC_VISIBLE void fc_set_threads(int threads);
+FC_VISIBLE int fc_get_threads(void);
 
 /* Runs tasks 0 to count - 1, in any order and on any thread, and returns when all are done.  Each
  * gets FC_SCRATCH_BYTES that no other task uses meanwhile; `scratch` is the caller's. */

@@ -14,6 +14,7 @@
 #include "pack.c"
 #include "gemm.c"
 #include "affine.c"
+#include "gather.c"
 #include "relu.c"
 #include "batchnorm.c"
 #include "random.c"
@@ -37,6 +38,7 @@ const TABLE_TYPE TABLE_NAME = {
     .product = gemm_plain,
     .affine_forward = affine_forward,
     .affine_backward = affine_backward,
+    .gather = gather,
     .relu_forward = relu_forward,
     .relu_backward = relu_backward,
     .batchnorm_forward = batchnorm_forward,

@@ -4,9 +4,11 @@
  * that a worker has begun: a worker that the kernel has not scheduled delays nobody.  Who runs a
  * task decides when it is done, never what it computes.
  *
- * A job is published by one atomic word, its number above and the next task below.  A worker claims
- * a task by advancing the word: that it succeeds shows that the job still was the one whose fields
- * it had read, for they change only after every task has been claimed and done.
+ * A job is published by one atomic word, its number above and the count of unclaimed tasks below. A
+ * worker claims a task by lowering the word: that it succeeds shows that the job still was the one
+ * whose fields it had read, for they change only after every task has been claimed and done.  (A
+ * word that counts upwards does not show it: the next job's fields, half written, would turn the
+ * last one's exhausted word into one with tasks left.)
  *
  * Workers spin for a few microseconds after a job, since the next one of a training step follows at
  * once, then sleep.  If the pool is busy with another caller's job, fc_run runs its own alone.
@@ -16,6 +18,7 @@
 #include "fastfc.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -29,11 +32,11 @@ static struct {
     _Atomic(size_t) count;
     _Atomic(int) threads; /* that may work on it, its caller included */
 
-    _Atomic(uint64_t) next; /* number of the job << 32 | next task */
+    _Atomic(uint64_t) word; /* number of the job << 32 | tasks that nobody has claimed */
     _Atomic(size_t) done;   /* tasks finished */
     _Atomic(int) sleepers;  /* workers that sleep or are about to */
-    atomic_flag busy;       /* a job is running */
-    pthread_mutex_t lock;   /* for sleeping, and for starting workers */
+    atomic_flag busy;       /* a job is running: guards all that its caller writes, and `workers` */
+    pthread_mutex_t lock;   /* for sleeping */
     pthread_cond_t wake;
     int workers; /* started */
 } pool = {
@@ -62,15 +65,15 @@ static void take_tasks(uint64_t word, int thread, void *scratch) {
         void *context = atomic_load_explicit(&pool.context, memory_order_relaxed);
         const size_t count = atomic_load_explicit(&pool.count, memory_order_relaxed);
         const int threads = atomic_load_explicit(&pool.threads, memory_order_relaxed);
-        const uint64_t now = atomic_load_explicit(&pool.next, memory_order_acquire);
+        const uint64_t now = atomic_load_explicit(&pool.word, memory_order_acquire);
         if (now >> 32 != word >> 32) return; /* the fields may be another job's */
-        const size_t index = (uint32_t)now;
-        if (index >= count || thread >= threads) return;
+        const size_t left = (uint32_t)now;
+        if (left == 0 || thread >= threads) return;
         word = now;
-        if (!atomic_compare_exchange_strong_explicit(&pool.next, &word, word + 1,
+        if (!atomic_compare_exchange_strong_explicit(&pool.word, &word, word - 1,
                                                      memory_order_acq_rel, memory_order_acquire))
             continue;
-        task(context, index, scratch);
+        task(context, count - left, scratch);
         atomic_fetch_add_explicit(&pool.done, 1, memory_order_release);
     }
 }
@@ -88,13 +91,13 @@ static void *worker(void *argument) {
         const int64_t until = nanoseconds() + SPIN_NANOSECONDS;
         uint64_t word;
         for (int i = 0;; i++) {
-            word = atomic_load_explicit(&pool.next, memory_order_acquire);
+            word = atomic_load_explicit(&pool.word, memory_order_acquire);
             if (word >> 32 != seen >> 32) break;
             relax();
             if (i % 64 == 63 && nanoseconds() > until) {
                 pthread_mutex_lock(&pool.lock);
                 atomic_fetch_add(&pool.sleepers, 1);
-                while ((word = atomic_load(&pool.next)) >> 32 == seen >> 32)
+                while ((word = atomic_load(&pool.word)) >> 32 == seen >> 32)
                     pthread_cond_wait(&pool.wake, &pool.lock);
                 atomic_fetch_sub(&pool.sleepers, 1);
                 pthread_mutex_unlock(&pool.lock);
@@ -111,18 +114,26 @@ static void *worker(void *argument) {
 static void forget_workers(void) {
     pool.workers = 0;
     atomic_store(&pool.sleepers, 0);
+    atomic_store(&pool.word, atomic_load(&pool.word) >> 32 << 32); /* no task of the parent's */
     atomic_flag_clear(&pool.busy);
     pthread_mutex_init(&pool.lock, NULL);
     pthread_cond_init(&pool.wake, NULL);
 }
 
-/* Starts workers until there are `wanted`, as far as the system lets it. */
+/* Starts workers until there are `wanted`, as far as the system lets it.  They take no signals but
+ * those of their own faults: whoever waits for a signal, or has blocked it, is a thread of the
+ * program's. */
 static void start_workers(int wanted) {
     static int prepared;
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
     pthread_attr_t attributes;
+    sigset_t blocked, before;
     if (!prepared && pthread_atfork(NULL, NULL, forget_workers) == 0) prepared = 1;
     if (pthread_attr_init(&attributes) != 0) return;
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    sigfillset(&blocked);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(&blocked, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
     while (pool.workers < wanted) {
         pthread_t thread;
         worker_start *start = malloc(sizeof *start);
@@ -135,6 +146,7 @@ static void start_workers(int wanted) {
         }
         pool.workers++;
     }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
 }
 
@@ -159,8 +171,8 @@ void fc_run(fc_task task, void *context, size_t count, void *scratch) {
     atomic_store_explicit(&pool.count, count, memory_order_relaxed);
     atomic_store_explicit(&pool.threads, threads, memory_order_relaxed);
     atomic_store_explicit(&pool.done, 0, memory_order_relaxed);
-    const uint64_t word = ((atomic_load(&pool.next) >> 32) + 1) << 32;
-    atomic_store(&pool.next, word);
+    const uint64_t word = ((atomic_load(&pool.word) >> 32) + 1) << 32 | count;
+    atomic_store(&pool.word, word);
     if (atomic_load(&pool.sleepers) > 0) {
         pthread_mutex_lock(&pool.lock);
         pthread_cond_broadcast(&pool.wake);

@@ -146,6 +146,7 @@ cdef extern from *:
 include "_checks.pxi"
 include "_random.pxi"
 include "_optim.pxi"
+include "_gather.pxi"
 
 
 # Scratch memory is kept between calls: one block, taken and given back under the GIL.  A call that

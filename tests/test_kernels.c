@@ -3,7 +3,8 @@
  * size and every output starts as NaN, so that under AddressSanitizer and
  * UndefinedBehaviorSanitizer a stray access, and without them an unwritten element, shows.
  *
- * Compiled once with FC_DOUBLE=0 and once with FC_DOUBLE=1. */
+ * Compiled once with FC_DOUBLE=0 and once with FC_DOUBLE=1.  With an argument, whatever it is, only
+ * what runs on several threads is tested, for ThreadSanitizer. */
 #include "fastfc.h"
 
 #include <float.h>
@@ -111,6 +112,31 @@ static void test_affine(size_t N, size_t D, size_t M) {
         check("affine db", j, db[j], sum, sum_bound(N, absolute));
     }
     free(x), free(w), free(b), free(dout), free(out), free(dx), free(dw), free(db), free(workspace);
+}
+
+static void test_gather(size_t N, size_t D) {
+    const size_t rows = 5;
+    float *f = malloc(rows * D * sizeof *f);
+    double *d = malloc(rows * D * sizeof *d);
+    uint8_t *u = malloc(rows * D);
+    int64_t *index = malloc(N * sizeof *index);
+    for (size_t i = 0; i < rows * D; i++) {
+        d[i] = i % 9 ? uniform() * 1e3 : i % 2 ? 1e300 : NAN;
+        f[i] = (float)d[i];
+        u[i] = (uint8_t)(i * 37);
+    }
+    for (size_t i = 0; i < N; i++) index[i] = (int64_t)(i * 7 % rows);
+    real *from_f = output(N * D), *from_d = output(N * D), *from_u = output(N * D);
+    KERNELS->gather(from_f, f, FC_FLOAT32, (ptrdiff_t)(D * sizeof *f), index, N, D);
+    KERNELS->gather(from_d, d, FC_FLOAT64, (ptrdiff_t)(D * sizeof *d), index, N, D);
+    KERNELS->gather(from_u, u, FC_UINT8, (ptrdiff_t)D, index, N, D);
+    for (size_t i = 0; i < N * D; i++) {
+        const size_t at = (size_t)index[i / D] * D + i % D;
+        check_bits("gather float32", i, from_f[i], (real)f[at]);
+        check_bits("gather float64", i, from_d[i], (real)d[at]);
+        check_bits("gather uint8", i, from_u[i], (real)u[at]);
+    }
+    free(f), free(d), free(u), free(index), free(from_f), free(from_d), free(from_u);
 }
 
 static void test_relu(size_t n) {
@@ -449,7 +475,43 @@ static void test_update(void) {
     }
 }
 
-int main(void) {
+/* Jobs that follow each other at once, of few tasks and of many by turns: every task of every job
+ * runs exactly once, with its own job's context, on scratch of its own. */
+typedef struct {
+    size_t count;
+    _Atomic(int) runs[40];
+    _Atomic(int) strays;
+} pool_job;
+
+static void count_run(void *context, size_t index, void *scratch) {
+    pool_job *job = context;
+    volatile size_t *mine = scratch;
+    *mine = index;
+    if (index < job->count)
+        job->runs[index]++;
+    else
+        job->strays++;
+    if (*mine != index) job->strays++;
+}
+
+static void test_pool(void) {
+    static pool_job job;
+    size_t scratch[8];
+    long once = 0, tasks = 0, strays = 0;
+    for (int round = 0; round < 40000; round++) {
+        job.count = round % 2 ? 40 : 2 + (size_t)round % 3;
+        for (size_t i = 0; i < 40; i++) job.runs[i] = 0;
+        fc_set_threads(2 + round / 4 % 4);
+        fc_run(count_run, &job, job.count, scratch);
+        for (size_t i = 0; i < job.count; i++) once += job.runs[i] == 1;
+        tasks += (long)job.count;
+        strays += job.strays;
+    }
+    check("tasks that ran once", 0, (double)once, (double)tasks, 0);
+    check("stray tasks", 0, (double)strays, 0, 0);
+}
+
+int main(int arguments, char **argument) {
     static const size_t sizes[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 61, 100, 313};
     static const size_t products[][3] = {
         {1, 1, 1},    {0, 3, 4},       {3, 0, 4},      {3, 4, 0},       {2, 3, 5},
@@ -457,6 +519,9 @@ int main(void) {
         {5, 31, 513}, {25, 513, 1030}, {29, 5000, 33},
     };
     const size_t count = sizeof sizes / sizeof *sizes;
+    const int threads_alone = arguments > 1;
+    (void)argument;
+    test_pool();
     for (int isa = 0; isa < fc_isa_count(); isa++) {
         if (fc_isa_use(isa) != 0) {
             printf("%s: not on this machine\n", fc_isa_name(isa));
@@ -466,6 +531,9 @@ int main(void) {
         for (size_t i = 0; i < sizeof products / sizeof *products; i++)
             test_affine(products[i][0], products[i][1], products[i][2]);
         for (size_t i = 0; i < count; i++) {
+            test_gather(sizes[i], sizes[count - 1 - i]);
+            test_gather(200, sizes[i] + 200);
+            if (threads_alone) continue;
             test_relu(sizes[i]);
             test_optim(sizes[i]);
             test_dropout(sizes[i], 0.3, (int)i);
