@@ -42,6 +42,7 @@ const TABLE_TYPE TABLE_NAME = {
     .batchnorm_forward = batchnorm_forward,
     .batchnorm_test = batchnorm_test,
     .batchnorm_backward = batchnorm_backward,
+    .mt19937_keep = mt19937_keep,
     .dropout_forward = dropout_forward,
     .dropout_apply = dropout_apply,
     .softmax_loss = softmax_loss,

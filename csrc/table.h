@@ -20,6 +20,7 @@ typedef struct {
     void (*batchnorm_backward)(real *dx, real *dgamma, real *dbeta, const real *dout,
                                const real *x_normalized, const real *rstd, const real *gamma,
                                size_t N, size_t D);
+    void (*mt19937_keep)(uint8_t *keep, fc_mt19937 *state, double p, size_t n);
     void (*dropout_forward)(real *out, real *mask, fc_mt19937 *state, const real *x, double p,
                             size_t n);
     void (*dropout_apply)(real *out, const real *x, const real *mask, size_t n);

@@ -180,6 +180,43 @@ ALWAYS_INLINE vec vec_sqrt(vec v) {
 ALWAYS_INLINE vec vec_zip_low(vec a, vec b) { return __builtin_shufflevector(a, b, LOW_HALVES); }
 ALWAYS_INLINE vec vec_zip_high(vec a, vec b) { return __builtin_shufflevector(a, b, HIGH_HALVES); }
 
+/* Vectors of 32-bit words, for the random generators: WORD_LANES of them, whatever `real` is. */
+#define WORD_LANES (VEC_BYTES / sizeof(uint32_t))
+typedef uint32_t words __attribute__((vector_size(VEC_BYTES)));
+typedef uint32_t words_unaligned
+    __attribute__((vector_size(VEC_BYTES), aligned(__alignof__(uint32_t)), may_alias));
+
+ALWAYS_INLINE words words_load(const uint32_t *p) { return *(const words_unaligned *)p; }
+
+ALWAYS_INLINE void words_store(uint32_t *p, words v) { *(words_unaligned *)p = v; }
+
+/* The words at even places of a and b, one after the other. */
+#if VEC_BYTES == 64
+#define EVEN_PLACES 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#elif VEC_BYTES == 32
+#define EVEN_PLACES 0, 2, 4, 6, 8, 10, 12, 14
+#else
+#define EVEN_PLACES 0, 2, 4, 6
+#endif
+ALWAYS_INLINE words words_even(words a, words b) {
+    return __builtin_shufflevector(a, b, EVEN_PLACES);
+}
+
+/* Whether any bit of v is set. */
+ALWAYS_INLINE int words_any(words v) {
+    uint64_t halves[VEC_BYTES / 8], any = 0;
+    memcpy(halves, &v, sizeof v);
+    for (size_t i = 0; i < VEC_BYTES / 8; i++) any |= halves[i];
+    return any != 0;
+}
+
+/* LANES words, each all ones or all zeros, widened or taken as the mask of a vec. */
+ALWAYS_INLINE ivec vec_mask_load(const uint32_t *p) {
+    typedef int32_t narrow
+        __attribute__((vector_size(4 * LANES), aligned(__alignof__(uint32_t)), may_alias));
+    return __builtin_convertvector(*(const narrow *)p, ivec);
+}
+
 /* Transposes LANES rows of LANES elements in place.  Zipping row i with row i + LANES / 2 halves
  * the distance between neighbours of a column; log2(LANES) times makes them neighbours. */
 ALWAYS_INLINE void vec_transpose(vec *row) {

@@ -214,6 +214,7 @@ static void test_dropout(size_t n, double p, int used) {
         for (int i = 0; i < used; i++) next_word(&state);
     }
     plain = state;
+    fc_mt19937 start = state;
     real *x = array(n), *out = output(n), *mask = output(n), *dx = output(n);
     KERNELS->dropout_forward(out, mask, &state, x, p, n);
     KERNELS->dropout_apply(dx, x, mask, n);
@@ -225,6 +226,12 @@ static void test_dropout(size_t n, double p, int used) {
         check("dropout dx", i, dx[i], x[i] * expected, 0);
     }
     check("dropout state", n, memcmp(&state, &plain, sizeof state), 0, 0);
+    uint8_t *keep = malloc(n);
+    memset(keep, 255, n);
+    KERNELS->mt19937_keep(keep, &start, p, n);
+    for (size_t i = 0; i < n; i++) check("mt19937_keep", i, keep[i], mask[i] != 0, 0);
+    check("mt19937_keep state", n, memcmp(&start, &plain, sizeof start), 0, 0);
+    free(keep);
     free(x), free(out), free(mask), free(dx);
 }
 
@@ -334,6 +341,7 @@ int main(void) {
                 if (sizes[j] > 0 && sizes[i] < 40) test_losses(sizes[i], sizes[j]);
             }
         }
+        for (int used = 0; used < 624; used += 13) test_dropout(1249, 0.6, used);
         test_dropout(2000, 1.0, 9999);
         test_dropout(2000, 1e-300, 623);
         test_dropout(2000, 1 - 0x1p-53, 311);
