@@ -4,7 +4,8 @@
  *   out  = x * mask,      dx = dout * mask
  *
  * mask holds 0 and 1/p; 1/p is rounded to the dtype.  All arrays have n elements.  The draws are
- * those of NumPy's rand, and state is left where rand would leave it (see random.c). */
+ * those of NumPy's rand, and state is left where rand would leave it (see random.c), or those of a
+ * counter-based generator (see philox.c). */
 
 /* Draws at a time: four twists of the generator, 5 KB. */
 enum { DROPOUT_BLOCK = 4 * MT19937_BLOCK };
@@ -32,6 +33,15 @@ static void dropout_forward(real *out, real *mask, fc_mt19937 *state, const real
     for (size_t i = 0; i < n; i += DROPOUT_BLOCK) {
         const size_t count = n - i < DROPOUT_BLOCK ? n - i : DROPOUT_BLOCK;
         mt19937_below(below, state, p, count);
+        dropout_scale(out + i, mask + i, below, x + i, 1 / (real)p, count);
+    }
+}
+
+static void dropout_philox(real *out, real *mask, const real *x, uint64_t key, double p, size_t n) {
+    uint32_t below[PHILOX_BLOCK];
+    for (size_t i = 0; i < n; i += PHILOX_BLOCK) {
+        const size_t count = n - i < PHILOX_BLOCK ? n - i : PHILOX_BLOCK;
+        philox_below(below, key, i, p, count);
         dropout_scale(out + i, mask + i, below, x + i, 1 / (real)p, count);
     }
 }

@@ -39,8 +39,8 @@ typedef struct {
     void *workspace;   /* FC_WORKSPACE_BYTES */
 } fc_network;
 
-/* One parameter's update.  Arrays have n elements of the table's dtype; a rule's state and its numbers
- * stand in the order of its arguments in table.h.  Outputs may be their own inputs. */
+/* One parameter's update.  Arrays have n elements of the table's dtype; a rule's state and its
+ * numbers stand in the order of its arguments in table.h.  Outputs may be their own inputs. */
 enum { FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM };
 
 typedef struct {

@@ -92,13 +92,21 @@ static void update_some(const fc_update *u, size_t first, size_t last) {
     const double *k = u->number;
     const size_t n = last - first;
     switch (u->rule) {
-    case FC_SGD: sgd(next_w, w, dw, k[0], n); break;
-    case FC_SGD_MOMENTUM: sgd_momentum(next_w, n0, w, dw, s0, k[0], k[1], n); break;
+    case FC_SGD:
+        sgd(next_w, w, dw, k[0], n);
+        break;
+    case FC_SGD_MOMENTUM:
+        sgd_momentum(next_w, n0, w, dw, s0, k[0], k[1], n);
+        break;
     case FC_SGD_NESTEROV_MOMENTUM:
         sgd_nesterov_momentum(next_w, n0, w, dw, s0, k[0], k[1], n);
         break;
-    case FC_RMSPROP: rmsprop(next_w, n0, w, dw, s0, k[0], k[1], k[2], n); break;
-    case FC_ADAM: adam(next_w, n0, n1, w, dw, s0, s1, k[0], k[1], k[2], k[3], k[4], n); break;
+    case FC_RMSPROP:
+        rmsprop(next_w, n0, w, dw, s0, k[0], k[1], k[2], n);
+        break;
+    case FC_ADAM:
+        adam(next_w, n0, n1, w, dw, s0, s1, k[0], k[1], k[2], k[3], k[4], n);
+        break;
     }
 }
 
