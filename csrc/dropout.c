@@ -4,7 +4,11 @@
  *   out  = x * mask,      dx = dout * mask
  *
  * mask holds 0 and 1/p; 1/p is rounded to the dtype.  All arrays have n elements.  The draws are
- * those of NumPy's rand, and state is left where rand would leave it (see random.c). */
+ * those of NumPy's rand, and state is left where rand would leave it (see random.c), or those of a
+ * counter-based generator (see philox.c). */
+
+/* Draws at a time: four twists of the generator, 5 KB. */
+enum { DROPOUT_BLOCK = 4 * MT19937_BLOCK };
 
 /* out = x * mask: the forward pass with a given mask, and the backward pass.  out may be x. */
 static void dropout_apply(real *out, const real *x, const real *mask, size_t n) {
@@ -12,15 +16,32 @@ static void dropout_apply(real *out, const real *x, const real *mask, size_t n) 
                 { vec_store(out + i, vec_load(x + i, lanes) * vec_load(mask + i, lanes), lanes); });
 }
 
+/* mask = scale where below is set, 0 elsewhere; out = x * mask.  below is readable to a whole
+ * vector. */
+static void dropout_scale(real *out, real *mask, const uint32_t *below, const real *x, real scale,
+                          size_t n) {
+    EACH_VECTOR(i, n, {
+        const vec m = vec_select(vec_mask_load(below + i), vec_set(scale), (vec){0});
+        vec_store(mask + i, m, lanes);
+        vec_store(out + i, vec_load(x + i, lanes) * m, lanes);
+    });
+}
+
 static void dropout_forward(real *out, real *mask, fc_mt19937 *state, const real *x, double p,
                             size_t n) {
-    const uint64_t threshold = mt19937_threshold(p);
-    const real scale = 1 / (real)p;
-    uint64_t draws[MT19937_BLOCK];
-    for (size_t i = 0; i < n; i += MT19937_BLOCK) {
-        const size_t count = n - i < MT19937_BLOCK ? n - i : MT19937_BLOCK;
-        mt19937_draw(draws, state, count);
-        for (size_t j = 0; j < count; j++) mask[i + j] = draws[j] < threshold ? scale : 0;
-        dropout_apply(out + i, x + i, mask + i, count);
+    uint32_t below[DROPOUT_BLOCK + WORD_LANES] = {0};
+    for (size_t i = 0; i < n; i += DROPOUT_BLOCK) {
+        const size_t count = n - i < DROPOUT_BLOCK ? n - i : DROPOUT_BLOCK;
+        mt19937_below(below, state, p, count);
+        dropout_scale(out + i, mask + i, below, x + i, 1 / (real)p, count);
+    }
+}
+
+static void dropout_philox(real *out, real *mask, const real *x, uint64_t key, double p, size_t n) {
+    uint32_t below[PHILOX_BLOCK];
+    for (size_t i = 0; i < n; i += PHILOX_BLOCK) {
+        const size_t count = n - i < PHILOX_BLOCK ? n - i : PHILOX_BLOCK;
+        philox_below(below, key, i, p, count);
+        dropout_scale(out + i, mask + i, below, x + i, 1 / (real)p, count);
     }
 }

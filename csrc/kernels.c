@@ -18,6 +18,7 @@
 #include "relu.c"
 #include "batchnorm.c"
 #include "random.c"
+#include "philox.c"
 #include "dropout.c"
 #include "loss.c"
 #include "optim.c"
@@ -44,7 +45,11 @@ const TABLE_TYPE TABLE_NAME = {
     .batchnorm_forward = batchnorm_forward,
     .batchnorm_test = batchnorm_test,
     .batchnorm_backward = batchnorm_backward,
+    .mt19937_keep = mt19937_keep,
     .dropout_forward = dropout_forward,
+    .philox_words = philox_words,
+    .philox_keep = philox_keep,
+    .dropout_philox = dropout_philox,
     .dropout_apply = dropout_apply,
     .softmax_loss = softmax_loss,
     .svm_loss = svm_loss,

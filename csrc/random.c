@@ -1,7 +1,10 @@
 /* NumPy's own uniform stream: MT19937 (Matsumoto & Nishimura 1998) over the state that NumPy holds.
  *
  * rand makes a double of two 32-bit outputs u, v: (a 2^26 + b) / 2^53 with a = u >> 5, b = v >> 6.
- * So `rand() < p` is the integer test  a 2^26 + b < ceil(p 2^53),  and no double is made. */
+ * So `rand() < p` is the integer test  a 2^26 + b < ceil(p 2^53),  and no double is made.  It is
+ * decided by a against the upper 27 bits of the threshold unless the two are equal, once in 2^27
+ * draws: so whole vectors of u are tempered and compared, no v is looked at, and a stretch in which
+ * equality occurs is drawn again, one by one. */
 
 enum {
     MT19937_WORDS = 624,
@@ -12,55 +15,99 @@ enum {
 /* p in (0, 1]; p 2^53 is exact. */
 static uint64_t mt19937_threshold(double p) { return (uint64_t)ceil(p * 9007199254740992.0); }
 
-ALWAYS_INLINE uint32_t mt19937_mix(uint32_t word, uint32_t next, uint32_t shifted) {
-    const uint32_t y = (word & 0x80000000u) | (next & 0x7fffffffu);
-    return shifted ^ (y >> 1) ^ (-(y & 1u) & 0x9908b0dfu);
+#define MT19937_MIX(word, next, shifted)                                                           \
+    ((shifted) ^ (((word) & 0x80000000u) | ((next) & 0x7fffffffu)) >> 1 ^                          \
+     (-((next) & 1u) & 0x9908b0dfu))
+
+/* Words from to to - 1 of the next state, in place; partner words lie `offset` away, and none of
+ * them is of this very vector.  The last vector overlaps the one before it: its words are loaded
+ * before that one overwrites them. */
+ALWAYS_INLINE void mt19937_stretch(uint32_t *key, size_t from, size_t to, ptrdiff_t offset) {
+    uint32_t *last = key + to - WORD_LANES;
+    const words word = words_load(last), next = words_load(last + 1);
+    for (uint32_t *at = key + from; at <= last; at += WORD_LANES)
+        words_store(at, MT19937_MIX(words_load(at), words_load(at + 1), words_load(at + offset)));
+    words_store(last, MT19937_MIX(word, next, words_load(last + offset)));
 }
 
 /* The next 624 words of state, in place. */
 static void mt19937_twist(uint32_t *key) {
-    size_t i = 0;
-    for (; i < MT19937_WORDS - MT19937_SHIFT; i++)
-        key[i] = mt19937_mix(key[i], key[i + 1], key[i + MT19937_SHIFT]);
-    for (; i < MT19937_WORDS - 1; i++)
-        key[i] = mt19937_mix(key[i], key[i + 1], key[i - (MT19937_WORDS - MT19937_SHIFT)]);
-    key[i] = mt19937_mix(key[i], key[0], key[i - (MT19937_WORDS - MT19937_SHIFT)]);
+    const size_t rest = MT19937_WORDS - MT19937_SHIFT, end = MT19937_WORDS - 1;
+    mt19937_stretch(key, 0, rest, MT19937_SHIFT);
+    mt19937_stretch(key, rest, end, -(ptrdiff_t)rest);
+    key[end] = MT19937_MIX(key[end], key[0], key[end - rest]);
 }
 
-ALWAYS_INLINE uint32_t mt19937_temper(uint32_t y) {
-    y ^= y >> 11;
-    y ^= (y << 7) & 0x9d2c5680u;
-    y ^= (y << 15) & 0xefc60000u;
-    return y ^ (y >> 18);
-}
+#define MT19937_TEMPER(y)                                                                          \
+    do {                                                                                           \
+        y ^= y >> 11;                                                                              \
+        y ^= (y << 7) & 0x9d2c5680u;                                                               \
+        y ^= (y << 15) & 0xefc60000u;                                                              \
+        y ^= y >> 18;                                                                              \
+    } while (0)
 
-/* draws (n,): the next n values of a 2^26 + b.  n <= MT19937_BLOCK. */
-static void mt19937_draw(uint64_t *draws, fc_mt19937 *state, size_t n) {
-    uint32_t words[2 * MT19937_BLOCK];
-    size_t done = 0, pos = (size_t)state->pos;
-    while (done < 2 * n) {
-        if (pos == MT19937_WORDS) {
-            mt19937_twist(state->key);
-            pos = 0;
-        }
-        const size_t left = MT19937_WORDS - pos, wanted = 2 * n - done;
-        const size_t count = left < wanted ? left : wanted;
-        for (size_t i = 0; i < count; i++) words[done + i] = mt19937_temper(state->key[pos + i]);
-        done += count;
-        pos += count;
+static uint32_t mt19937_word(fc_mt19937 *state) {
+    if (state->pos == MT19937_WORDS) {
+        mt19937_twist(state->key);
+        state->pos = 0;
     }
-    state->pos = (int)pos;
-    for (size_t i = 0; i < n; i++)
-        draws[i] = (uint64_t)(words[2 * i] >> 5) << 26 | words[2 * i + 1] >> 6;
+    uint32_t y = state->key[state->pos++];
+    MT19937_TEMPER(y);
+    return y;
 }
 
-/* keep (n,) = 1 where a draw is below p, else 0. */
-static void mt19937_keep(uint8_t *keep, fc_mt19937 *state, double p, size_t n) {
+/* below (n,) = all ones where a < upper, 0 elsewhere, for the n draws that begin at key; n is at
+ * least WORD_LANES, and the last vector overlaps the one before it.  Of the last draw the word v
+ * is read though not used: behind key[623] that is state->pos.  Returns whether any a == upper. */
+static int mt19937_compare(uint32_t *below, const uint32_t *key, uint32_t upper, size_t n) {
+    words equal = {0};
+    for (size_t i = 0; i < n; i += WORD_LANES) {
+        const size_t at = i + WORD_LANES <= n ? i : n - WORD_LANES;
+        words y = words_even(words_load(key + 2 * at), words_load(key + 2 * at + WORD_LANES));
+        MT19937_TEMPER(y);
+        /* 27 and 28 bits: compared as signed, for which there are instructions everywhere */
+        typedef int32_t signed_words __attribute__((vector_size(VEC_BYTES)));
+        const signed_words a = (signed_words)(y >> 5);
+        equal |= (words)(a == (int32_t)upper);
+        words_store(below + at, (words)(a < (int32_t)upper));
+    }
+    return words_any(equal);
+}
+
+/* below (n,) = all ones where rand() < p, 0 elsewhere, for the next n draws. */
+static void mt19937_below(uint32_t *below, fc_mt19937 *state, double p, size_t n) {
     const uint64_t threshold = mt19937_threshold(p);
-    uint64_t draws[MT19937_BLOCK];
-    for (size_t i = 0; i < n; i += MT19937_BLOCK) {
-        const size_t count = n - i < MT19937_BLOCK ? n - i : MT19937_BLOCK;
-        mt19937_draw(draws, state, count);
-        for (size_t j = 0; j < count; j++) keep[i + j] = draws[j] < threshold;
+    for (size_t done = 0; done < n;) {
+        if (state->pos == MT19937_WORDS) {
+            mt19937_twist(state->key);
+            state->pos = 0;
+        }
+        /* the draws whose first word is in this state */
+        const size_t pos = (size_t)state->pos, left = (MT19937_WORDS + 1 - pos) / 2;
+        const size_t count = left < n - done ? left : n - done;
+        if (count < WORD_LANES ||
+            mt19937_compare(below + done, state->key + pos, (uint32_t)(threshold >> 26), count)) {
+            for (size_t i = 0; i < count; i++) {
+                const uint64_t a = mt19937_word(state) >> 5, b = mt19937_word(state) >> 6;
+                below[done + i] = -(uint32_t)((a << 26 | b) < threshold);
+            }
+        } else {
+            state->pos += (int)(2 * count);
+            if (state->pos > MT19937_WORDS) { /* the last draw's second word is in the next state */
+                mt19937_twist(state->key);
+                state->pos -= MT19937_WORDS;
+            }
+        }
+        done += count;
+    }
+}
+
+/* keep (n,) = 1 where rand() < p, 0 elsewhere, for the next n draws; p in (0, 1]. */
+static void mt19937_keep(uint8_t *keep, fc_mt19937 *state, double p, size_t n) {
+    uint32_t below[4 * MT19937_BLOCK];
+    for (size_t i = 0; i < n; i += 4 * MT19937_BLOCK) {
+        const size_t count = n - i < 4 * MT19937_BLOCK ? n - i : 4 * MT19937_BLOCK;
+        mt19937_below(below, state, p, count);
+        for (size_t j = 0; j < count; j++) keep[i + j] = below[j] & 1;
     }
 }

@@ -11,6 +11,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport PTRDIFF_MAX
 from libc.stdlib cimport calloc, free
 
+import operator
 import os
 
 import numpy as np
@@ -34,6 +35,7 @@ cdef extern from *:
     #define call_batchnorm_test(dtype, ...) FC_CALL(dtype, batchnorm_test, __VA_ARGS__)
     #define call_batchnorm_backward(dtype, ...) FC_CALL(dtype, batchnorm_backward, __VA_ARGS__)
     #define call_dropout_forward(dtype, ...) FC_CALL(dtype, dropout_forward, __VA_ARGS__)
+    #define call_dropout_philox(dtype, ...) FC_CALL(dtype, dropout_philox, __VA_ARGS__)
     #define call_dropout_apply(dtype, ...) FC_CALL(dtype, dropout_apply, __VA_ARGS__)
     #define call_softmax_loss(dtype, ...) FC_CALL(dtype, softmax_loss, __VA_ARGS__)
     #define call_svm_loss(dtype, ...) FC_CALL(dtype, svm_loss, __VA_ARGS__)
@@ -115,6 +117,8 @@ cdef extern from *:
                                  size_t D) nogil
     void call_dropout_forward(int dtype, void *out, void *mask, fc_mt19937 *state, void *x,
                               double p, size_t n) nogil
+    void call_dropout_philox(int dtype, void *out, void *mask, void *x, cnp.uint64_t key, double p,
+                             size_t n) nogil
     void call_dropout_apply(int dtype, void *out, void *x, void *mask, size_t n) nogil
     void call_softmax_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y,
                            size_t N, size_t C) nogil
@@ -386,6 +390,25 @@ cdef object dropout_mode(str function, object dropout_param):
     return mode
 
 
+cdef object dropout_rng(object dropout_param):
+    rng = dropout_param.get("rng", "numpy")
+    if rng != "numpy" and rng != "philox":
+        raise ValueError(f"dropout_forward: dropout_param['rng'] is {rng!r}, "
+                         "expected 'numpy' or 'philox'")
+    return rng
+
+
+# The key of Philox's stream: the seed, or when there is none, if drawn, 64 bits of np.random.
+cdef object philox_key(object dropout_param, bint drawn):
+    if "seed" not in dropout_param:
+        return np.random.randint(2**64, dtype=np.uint64) if drawn else 0
+    key = operator.index(dropout_param["seed"])
+    if not 0 <= key < 2**64:
+        raise ValueError(f"dropout_forward: dropout_param['seed'] is {key}, "
+                         "expected an integer in [0, 2**64)")
+    return key
+
+
 def dropout_forward(x, dropout_param):
     mode = dropout_mode("dropout_forward", dropout_param)
     cdef double p = number("dropout_forward", "dropout_param['p']",
@@ -396,13 +419,22 @@ def dropout_forward(x, dropout_param):
     cdef int dtype = 0
     cdef ndarray xa = operand("dropout_forward", "x", x, &dtype)
     xa = dense(xa, settled(&dtype))
-    if "seed" in dropout_param:
+    cdef bint philox = dropout_rng(dropout_param) == "philox"
+    cdef cnp.uint64_t key = 0
+    if philox:
+        key = philox_key(dropout_param, mode == "train")
+    elif "seed" in dropout_param:
         np.random.seed(dropout_param["seed"])
     if mode == "test":
         return xa, (dropout_param, None)
     cdef ndarray out = fresh_like(xa, dtype)
     cdef ndarray mask = fresh_like(xa, dtype)
-    draw_dropout(out, mask, xa, p, dtype)
+    if philox:
+        with nogil:
+            call_dropout_philox(dtype, cnp.PyArray_DATA(out), cnp.PyArray_DATA(mask),
+                                cnp.PyArray_DATA(xa), key, p, cnp.PyArray_SIZE(xa))
+    else:
+        draw_dropout(out, mask, xa, p, dtype)
     return out, (dropout_param, mask)
 
 

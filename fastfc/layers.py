@@ -248,7 +248,11 @@ def dropout_forward(x, dropout_param):
     dropout_param : dict
         ``p``, the probability of *keeping* an element, in (0, 1]; ``mode``, ``'train'`` or
         ``'test'``, which passes x through; ``seed``, optional, reseeds ``np.random`` at every
-        call.
+        call; ``rng``, ``'numpy'`` unless given, or ``'philox'``: element i is then kept when word
+        i of a Philox4x32-10 stream (Salmon et al. 2011) is below ``ceil(p * 2**32)``. The
+        stream's key is ``seed``, an integer in [0, 2**64), and ``np.random`` is left alone; or,
+        without a seed, one ``np.random.randint(2**64, dtype=np.uint64)`` for each call in mode
+        ``'train'``.
 
     Returns
     -------
@@ -261,7 +265,7 @@ def dropout_forward(x, dropout_param):
     TypeError
         x is not real.
     ValueError
-        p is outside (0, 1], or the mode is unknown.
+        p is outside (0, 1], the mode or rng is unknown, or a seed is out of range.
 
     Examples
     --------

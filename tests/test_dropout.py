@@ -85,6 +85,31 @@ def test_a_draw_against_its_own_value(isa):
             assert mask_of(np.ones(1), p)[0] == (drawn < p)
 
 
+@pytest.mark.parametrize("at", [0, 1, 17, 310, 311, 312, 700])
+@pytest.mark.parametrize("skipped", [0, 1, 2, 7])
+def test_a_draw_against_its_own_value_amid_others(isa, dtype, at, skipped):
+    """Equal upper bits, the rest decides: also in the draw whose words lie in two states."""
+    for seed in range(3):
+        np.random.seed(seed)
+        np.random.bytes(4 * skipped)
+        before = np.random.get_state()
+        drawn = np.random.rand(at + 1)[at]
+        for p in (np.nextafter(drawn, 0), drawn, np.nextafter(drawn, 1)):
+            for size in (at + 1, at + 40):
+                np.random.set_state(before)
+                assert_same_stream((size,), p, dtype)
+
+
+@pytest.mark.parametrize("used", [0, 1, 2, 29, 30, 31, 592, 593, 594, 621, 622, 623])
+def test_every_stretch_of_a_state(isa, dtype, used):
+    """From even and odd words near a state's ends, draws of vectors +- 1 and whole states +- 1."""
+    np.random.seed(13)
+    np.random.bytes(4 * 624)
+    np.random.bytes(4 * used)
+    for size in (1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 311, 312, 313, 1247, 1248, 1249, 1265):
+        assert_same_stream((size,), 0.6, dtype)
+
+
 @pytest.mark.parametrize("p", PROBABILITIES, ids=repr)
 def test_scale_of_the_mask(isa, dtype, p):
     """Kept elements are multiplied by 1 / p, rounded in the dtype; 1 / p may overflow to inf."""

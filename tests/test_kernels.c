@@ -240,6 +240,7 @@ static void test_dropout(size_t n, double p, int used) {
         for (int i = 0; i < used; i++) next_word(&state);
     }
     plain = state;
+    fc_mt19937 start = state;
     real *x = array(n), *out = output(n), *mask = output(n), *dx = output(n);
     KERNELS->dropout_forward(out, mask, &state, x, p, n);
     KERNELS->dropout_apply(dx, x, mask, n);
@@ -251,7 +252,55 @@ static void test_dropout(size_t n, double p, int used) {
         check("dropout dx", i, dx[i], x[i] * expected, 0);
     }
     check("dropout state", n, memcmp(&state, &plain, sizeof state), 0, 0);
+    uint8_t *keep = malloc(n);
+    memset(keep, 255, n);
+    KERNELS->mt19937_keep(keep, &start, p, n);
+    for (size_t i = 0; i < n; i++) check("mt19937_keep", i, keep[i], mask[i] != 0, 0);
+    check("mt19937_keep state", n, memcmp(&start, &plain, sizeof start), 0, 0);
+    free(keep);
     free(x), free(out), free(mask), free(dx);
+}
+
+/* The known answers of Random123; the last two at every place of a vector of counters. */
+static void test_philox(void) {
+    static const uint32_t cases[3][10] = {
+        {0, 0, 0, 0, 0, 0, 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8},
+        {~0u, ~0u, ~0u, ~0u, ~0u, ~0u, 0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd},
+        {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344, 0xa4093822, 0x299f31d0, 0xd16cfe09,
+         0x94fdcceb, 0x5001e420, 0x24126ea1},
+    };
+    for (int c = 0; c < 3; c++)
+        for (uint32_t before = 0; before < 8; before++) {
+            uint32_t words[64], counter[4];
+            memcpy(counter, cases[c], sizeof counter);
+            const uint64_t low = ((uint64_t)counter[1] << 32 | counter[0]) - before;
+            counter[0] = (uint32_t)low, counter[1] = (uint32_t)(low >> 32);
+            KERNELS->philox_words(words, counter, cases[c] + 4, 64);
+            for (int i = 0; i < 4; i++)
+                check("philox", before, words[4 * before + i], cases[c][6 + i], 0);
+        }
+}
+
+static void test_philox_dropout(size_t n, double p) {
+    const uint64_t key = 0x299f31d0a4093822;
+    const uint32_t counter[4] = {0}, halves[2] = {0xa4093822, 0x299f31d0};
+    uint32_t *words = malloc((n / 32 + 1) * 32 * sizeof *words);
+    KERNELS->philox_words(words, counter, halves, (n / 32 + 1) * 32);
+    real *x = array(n), *out = output(n), *mask = output(n);
+    uint8_t *keep = malloc(n);
+    KERNELS->dropout_philox(out, mask, x, key, p, n);
+    for (size_t first = 0; first <= n; first += 20) { /* any part of the stream by itself */
+        memset(keep, 255, n);
+        KERNELS->philox_keep(keep, key, first, p, n - first);
+        for (size_t i = first; i < n; i++)
+            check("philox_keep", i, keep[i - first], words[i] < ceil(p * 4294967296.0), 0);
+    }
+    for (size_t i = 0; i < n; i++) {
+        const real expected = words[i] < ceil(p * 4294967296.0) ? 1 / (real)p : 0;
+        check("philox mask", i, mask[i], expected, 0);
+        check("philox out", i, out[i], x[i] * expected, 0);
+    }
+    free(words), free(x), free(out), free(mask), free(keep);
 }
 
 static void test_losses(size_t N, size_t C) {
@@ -537,6 +586,7 @@ int main(int arguments, char **argument) {
             test_relu(sizes[i]);
             test_optim(sizes[i]);
             test_dropout(sizes[i], 0.3, (int)i);
+            test_philox_dropout(sizes[i], 0.3);
             for (size_t j = 0; j < count; j++) {
                 if (sizes[i] == 0) continue;
                 test_batchnorm(sizes[i], sizes[j]);
@@ -550,6 +600,10 @@ int main(int arguments, char **argument) {
                 test_network(101, dims[i], options & 1, options & 2 ? 0.5 : 1);
             }
         test_update();
+        for (int used = 0; used < 624; used += 13) test_dropout(1249, 0.6, used);
+        test_philox();
+        test_philox_dropout(1100, 0.75);
+        test_philox_dropout(1024, 1);
         test_dropout(2000, 1.0, 9999);
         test_dropout(2000, 1e-300, 623);
         test_dropout(2000, 1 - 0x1p-53, 311);

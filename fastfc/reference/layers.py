@@ -8,6 +8,8 @@ import math
 
 import numpy as np
 
+from . import philox
+
 __all__ = [
     "affine_backward",
     "affine_forward",
@@ -196,11 +198,19 @@ def dropout_forward(x, dropout_param):
     if not 0 < p <= 1:
         raise ValueError(f"dropout_forward: p is {p}, expected a probability of keeping, in (0, 1]")
     (x,) = as_real("dropout_forward", x=x)
-    if "seed" in dropout_param:
+    rng = dropout_param.get("rng", "numpy")
+    if rng not in ("numpy", "philox"):
+        raise ValueError(f"dropout_forward: rng is {rng!r}, expected 'numpy' or 'philox'")
+    if rng == "philox":
+        key = philox.key_of(dropout_param, drawn=mode == "train")
+    elif "seed" in dropout_param:
         np.random.seed(dropout_param["seed"])
     if mode == "test":
         return x, (dropout_param, None)
-    kept = np.asarray(np.random.rand(*x.shape) < p)
+    if rng == "philox":
+        kept = (philox.stream(key, x.size) < np.ceil(p * 2**32)).reshape(x.shape)
+    else:
+        kept = np.asarray(np.random.rand(*x.shape) < p)
     mask = kept.astype(x.dtype) / p
     return x * mask, (dropout_param, mask)
 

@@ -1,0 +1,45 @@
+"""Philox4x32-10, a counter-based random generator (Salmon et al. 2011)."""
+
+import operator
+
+import numpy as np
+
+
+def philox4x32(counter, key):
+    """Return the blocks of four words, (n, 4), of the counters, (n, 4), under the key, (2,)."""
+    c0, c1, c2, c3 = np.asarray(counter, np.uint64).T
+    k0, k1 = (int(word) for word in key)
+    high, low = np.uint64(32), np.uint64(2**32 - 1)
+    for _ in range(10):
+        a = c0 * np.uint64(0xD2511F53)
+        b = c2 * np.uint64(0xCD9E8D57)
+        c0, c1, c2, c3 = (
+            (b >> high) ^ c1 ^ np.uint64(k0),
+            b & low,
+            (a >> high) ^ c3 ^ np.uint64(k1),
+            a & low,
+        )
+        k0 = (k0 + 0x9E3779B9) % 2**32
+        k1 = (k1 + 0xBB67AE85) % 2**32
+    return np.stack([c0, c1, c2, c3], axis=1).astype(np.uint32)
+
+
+def stream(key, n):
+    """Return the first n words of the stream of a 64-bit key: the counters 0, 1, 2, ..."""
+    blocks = np.arange(-(-n // 4), dtype=np.uint64)
+    counter = np.zeros((len(blocks), 4), np.uint64)
+    counter[:, 0] = blocks & np.uint64(2**32 - 1)
+    counter[:, 1] = blocks >> np.uint64(32)
+    return philox4x32(counter, (key % 2**32, key >> 32)).ravel()[:n]
+
+
+def key_of(dropout_param, drawn):
+    """Return the seed as a key; without one, if ``drawn``, 64 bits of NumPy's global generator."""
+    if "seed" not in dropout_param:
+        return int(np.random.randint(2**64, dtype=np.uint64)) if drawn else 0
+    key = operator.index(dropout_param["seed"])
+    if not 0 <= key < 2**64:
+        raise ValueError(
+            f"dropout_forward: dropout_param['seed'] is {key}, expected an integer in [0, 2**64)"
+        )
+    return key
