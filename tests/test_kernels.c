@@ -308,6 +308,14 @@ static void test_optim(size_t n) {
     free(adam_w), free(adam_v), free(adam_a);
 }
 
+/* Arithmetic is counted, not only done: twice the tasks or the rounds are twice as much. */
+static void test_peak(void) {
+    const double once = KERNELS->peak(1, 10);
+    check("peak: some", 0, once > 0, 1, 0);
+    check("peak: tasks", 0, KERNELS->peak(3, 10), 3 * once, 0);
+    check("peak: rounds", 0, KERNELS->peak(1, 20), 2 * once, 0);
+}
+
 int main(void) {
     static const size_t sizes[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 61, 100, 313};
     static const size_t products[][3] = {
@@ -334,6 +342,7 @@ int main(void) {
                 if (sizes[j] > 0 && sizes[i] < 40) test_losses(sizes[i], sizes[j]);
             }
         }
+        test_peak();
         test_dropout(2000, 1.0, 9999);
         test_dropout(2000, 1e-300, 623);
         test_dropout(2000, 1 - 0x1p-53, 311);
