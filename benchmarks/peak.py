@@ -10,7 +10,7 @@ from fastfc import _core
 from tests import cases
 
 COPY_BYTES = 1 << 27  # an array, many times what the caches of a core hold
-REPEATS = 30
+REPEATS = 10, 150  # of copying, of arithmetic: half a second each, so that a quiet moment is met
 ROUNDS = 20_000  # of arithmetic in a task: some tens of microseconds
 TASKS = 64  # for each thread
 
@@ -22,16 +22,16 @@ def measure(quick=False):
     """
     peak = {"GFLOP/s": {}, "GB/s": {}}
     nbytes = 1 << 20 if quick else COPY_BYTES
-    repeats = 2 if quick else REPEATS
+    copies, bursts = (2, 2) if quick else REPEATS
     for dtype in cases.DTYPES:
         name = np.dtype(dtype).name
         source = np.ones(nbytes // np.dtype(dtype).itemsize, dtype)
         target = np.zeros_like(source)
         for count in harness.thread_counts():
             with harness.threads(count):
-                arithmetic = max(_arithmetic(dtype, count, quick) for _ in range(repeats))
+                arithmetic = max(_arithmetic(dtype, count, quick) for _ in range(bursts))
             with concurrent.futures.ThreadPoolExecutor(count) as pool:
-                copying = max(_copying(pool, count, target, source) for _ in range(repeats))
+                copying = max(_copying(pool, count, target, source) for _ in range(copies))
             peak["GFLOP/s"].setdefault(name, {})[str(count)] = arithmetic
             peak["GB/s"].setdefault(name, {})[str(count)] = copying
     return peak
