@@ -13,7 +13,7 @@ from benchmarks import harness, step
 from tests import cases
 
 NETWORKS = ("seed", "large")
-BUSY = "2 beside a busy process"
+BUSY = "2, core busy"
 SPIN = "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True: pass"
 
 
