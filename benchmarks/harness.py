@@ -1,67 +1,157 @@
 """Measuring contestants fairly, and what is written down about it.
 
-The contestants of a row run in one process and take turns, so that another process, a change of
-clock rate or a cold cache meets them all alike. A sample is the mean of as many calls as fill
-`SAMPLE` seconds; a row is the median of its samples. No row is dropped, whoever wins it.
+The contestants of a row run in one process and take turns, so that another process or a change of
+clock rate meets them all alike. In its turn a contestant first runs unmeasured, which brings its
+data back into the caches, then several samples; a sample is the mean of as many calls as fill
+`SAMPLE` seconds; a row is the median of all samples. No row is dropped, whoever wins it.
+
+Between turns the process sleeps for `PAUSE`. The workers of OpenBLAS, and of OpenMP under PyTorch,
+spin for about 30 ms after a call, waiting for the next one: without the pause they take a core from
+whoever's turn follows. On two cores that halves the next contestant's speed on two threads.
 """
 
-import json
-import os
-import platform
+import contextlib
+import dataclasses
 import statistics
+import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 
 import fastfc
 
-SAMPLE = 2e-3  # seconds: a thousand times what perf_counter and the loop around a call cost
-ROUNDS, QUICK_ROUNDS = 15, 2
+SAMPLE = 5e-4  # seconds: hundreds of times what perf_counter and the loop around a call cost
+TURN = 2e-2  # seconds of samples in a turn, at least MIN_SAMPLES and at most MAX_SAMPLES of them
+MIN_SAMPLES, MAX_SAMPLES = 2, 20
+ROUNDS, QUICK_ROUNDS = 7, 2
+PAUSE = 4e-2  # seconds
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a suite is asked for.
+
+    Attributes
+    ----------
+    quick : bool
+        Whether only to show that everything runs: few samples of single calls, small sizes.
+    peers : tuple of str
+        Whom to compare with: of ``benchmarks.peers.NAMES``.
+    peak : dict
+        What `benchmarks.peak.measure` found.
+    iterations : int or None
+        Steps of the long suites, solver and memory; None takes their own number.
+    """
+
+    quick: bool = False
+    peers: tuple = ("numpy",)
+    peak: dict = dataclasses.field(default_factory=dict)
+    iterations: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Contestant:
+    """What is called, without arguments, and a context that its turns run in."""
+
+    call: Callable
+    during: Callable = contextlib.nullcontext
+
+    def time(self, count):
+        """Return the mean seconds of so many calls."""
+        start = time.perf_counter()
+        for _ in range(count):
+            self.call()
+        return (time.perf_counter() - start) / count
+
+
+def missing(package, purpose):
+    """End in one line that names the extra."""
+    sys.exit(f"benchmarks: {purpose} needs {package}: pip install 'fastfc[bench]'")
+
+
+def thread_counts():
+    """Return 1 and, where fastfc may use more, 2."""
+    return (1, 2) if fastfc.get_num_threads() > 1 else (1,)
+
+
+@contextlib.contextmanager
+def threads(count):
+    """Let fastfc, NumPy's BLAS and, if it is there, PyTorch use so many threads meanwhile.
+
+    JAX sizes its pool when it starts and keeps it.
+    """
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        missing("threadpoolctl", "setting NumPy's threads")
+    ours, torch = fastfc.get_num_threads(), sys.modules.get("torch")
+    theirs = torch.get_num_threads() if torch else None
+    with threadpool_limits(count):
+        fastfc.set_num_threads(count)
+        if torch:
+            torch.set_num_threads(count)
+        try:
+            yield
+        finally:
+            fastfc.set_num_threads(ours)
+            if torch:
+                torch.set_num_threads(theirs)
 
 
 def measure(contestants, quick=False):
-    """Time callables in turns.
+    """Time contestants in turns.
 
     Parameters
     ----------
-    contestants : dict of str to callable
-        What to call without arguments.
+    contestants : dict of str to Contestant or callable
+        Whom to measure.
     quick : bool
-        Whether only to show that everything runs: few samples of single calls.
+        Single calls, no pauses.
 
     Returns
     -------
     dict of str to dict
-        For each: ``median`` and ``min``, seconds a call; ``spread``, the distance between the
-        quartiles as a part of the median; ``samples``.
+        What `summary` says of each.
     """
-    calls = {name: 1 if quick else _calls(call) for name, call in contestants.items()}
+    contestants = {
+        name: c if isinstance(c, Contestant) else Contestant(c) for name, c in contestants.items()
+    }
+    plans = {name: (1, 1) if quick else _plan(c) for name, c in contestants.items()}
     samples = {name: [] for name in contestants}
     names = list(contestants)
     for _ in range(QUICK_ROUNDS if quick else ROUNDS):
         for name in names:
-            samples[name].append(_time(contestants[name], calls[name]))
+            contestant, (calls, count) = contestants[name], plans[name]
+            with contestant.during():
+                if not quick:
+                    time.sleep(PAUSE)
+                    contestant.time(calls)
+                samples[name] += [contestant.time(calls) for _ in range(count)]
         names.reverse()  # nobody always runs in the other's wake
-    return {name: _summary(values) for name, values in samples.items()}
+    return {name: summary(values) for name, values in samples.items()}
 
 
-def _time(call, count):
-    start = time.perf_counter()
-    for _ in range(count):
-        call()
-    return (time.perf_counter() - start) / count
+def _plan(contestant):
+    """Warm up; return how many calls fill a sample, and how many samples a turn."""
+    with contestant.during():
+        contestant.time(2)
+        calls = 1
+        while (seconds := contestant.time(calls) * calls) < SAMPLE / 4:
+            calls *= 2
+    wanted = max(1, round(calls * SAMPLE / seconds))
+    samples = round(TURN / (seconds / calls * wanted))
+    return wanted, min(max(samples, MIN_SAMPLES), MAX_SAMPLES)
 
 
-def _calls(call):
-    """Warm up; return how many calls fill a sample."""
-    _time(call, 2)
-    count = 1
-    while (seconds := _time(call, count) * count) < SAMPLE / 4:
-        count *= 2
-    return max(1, round(count * SAMPLE / seconds))
+def summary(values):
+    """Return ``median``, ``min``, ``samples``, and ``spread``: between quartiles, over the median.
 
-
-def _summary(values):
+    Parameters
+    ----------
+    values : list of float
+        Seconds a call, at least two.
+    """
     low, median, high = statistics.quantiles(values, n=4, method="inclusive")
     return {
         "median": median,
@@ -71,94 +161,51 @@ def _summary(values):
     }
 
 
-def row(suite, name, shape, dtype, contestants, rate, quick=False):
+def row(run, suite, name, shape, dtype, contestants, rate, count=None):
     """Measure one row of a table.
 
     Parameters
     ----------
-    suite, name, shape, dtype : str
+    run : Run
+        See there.
+    suite, name, shape : str
         What the row is about.
-    contestants : dict of str to callable
-        The first one is ours; ratios are of the others' median to its.
+    dtype : dtype
+        float32 or float64.
+    contestants : dict of str to Contestant or callable
+        The first one is ours.
     rate : tuple of str and float
         A unit (``GFLOP/s`` or ``GB/s``) and the operations or bytes of one call.
-    quick : bool
-        See `measure`.
+    count : int, optional
+        Threads that everybody may use; as they are by default.
     """
-    timings = measure(contestants, quick)
+    with threads(count) if count else contextlib.nullcontext():
+        timings = measure(contestants, run.quick)
+    return described(
+        run, suite, name, shape, dtype, timings, rate, count or fastfc.get_num_threads()
+    )
+
+
+def described(run, suite, name, shape, dtype, timings, rate, count):
+    """Return a row of timings that `summary` gave: with ratios, rates and shares of the peak.
+
+    Ratios are of the others' median to the first one's. A share is of what this run measured as
+    the machine's limit for that many threads: of arithmetic, or of copying between arrays that no
+    cache holds. Operations on arrays that a cache does hold may exceed the latter.
+    """
     ours, *others = timings
     unit, amount = rate
+    dtype = np.dtype(dtype).name
+    rates = {name: amount / 1e9 / t["median"] for name, t in timings.items()}
+    limit = run.peak.get(unit, {}).get(dtype, {}).get(str(count))
     return {
         "suite": suite,
         "name": name,
         "shape": shape,
         "dtype": dtype,
+        "threads": count,
         "seconds": timings,
         "ratio": {other: timings[other]["median"] / timings[ours]["median"] for other in others},
-        "rate": {unit: {name: amount / 1e9 / t["median"] for name, t in timings.items()}},
+        "rate": {unit: rates},
+        "share": {name: value / limit for name, value in rates.items()} if limit else {},
     }
-
-
-def machine():
-    """Describe what the figures were measured on: CPU, instruction set, threads, versions."""
-    config = fastfc.show_config(mode="dicts")
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    threads = {k: v for k, v in os.environ.items() if k.endswith("_NUM_THREADS")}
-    return {
-        "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)),
-        "instruction set": config["isa"]["in use"],
-        "threads": {"fastfc": config["threads"], "environment": threads},
-        "versions": {
-            "fastfc": config["version"],
-            "compiler": config["compiler"],
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "blas": f"{blas.get('name')} {blas.get('version')}",
-        },
-    }
-
-
-def _cpu():
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.split(":", 1)[1].strip() for line in file if "model name" in line]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def print_machine(about):
-    """Print the head of the tables."""
-    threads = about["threads"]
-    print(f"{about['cpu']}, {about['cores']} cores; {about['instruction set']}")
-    print(", ".join(f"{name} {version}" for name, version in about["versions"].items()))
-    print(f"threads: fastfc {threads['fastfc']}, environment {threads['environment'] or 'unset'}")
-
-
-def print_head(title, names):
-    """Print the head of one table. Times are microseconds a call, then spread and minimum."""
-    columns = "".join(f"{name + ' us':>14}{'spread':>8}{'min':>11}" for name in names)
-    ratios = "".join(f"{'x ' + name:>13}" for name in names[1:])
-    print(f"\n{title:<27}{'shape':<26}{'dtype':<9}{columns}{ratios}{'rate':>15}", flush=True)
-
-
-def print_row(measured):
-    """Print one row, as soon as it is measured."""
-    timings = measured["seconds"]
-    columns = "".join(
-        f"{t['median'] * 1e6:>14.2f}{t['spread']:>8.0%}{t['min'] * 1e6:>11.2f}"
-        for t in timings.values()
-    )
-    ratios = "".join(f"{ratio:>13.2f}" for ratio in measured["ratio"].values())
-    ((unit, rates),) = measured["rate"].items()
-    rate = f"{next(iter(rates.values())):.1f} {unit}"
-    about = f"{measured['name']:<27}{measured['shape']:<26}{measured['dtype']:<9}"
-    print(f"{about}{columns}{ratios}{rate:>15}", flush=True)
-
-
-def write(path, about, rows):
-    """Write all of it as JSON."""
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump({"machine": about, "rows": rows}, file, indent=1)
-        file.write("\n")

@@ -4,31 +4,37 @@ import functools
 
 import numpy as np
 
-from benchmarks import harness
+from benchmarks import harness, peers
 from tests import cases, operations
 
-CONTESTANTS = {"fastfc": operations.FAST, "reference": operations.REFERENCE}
+
+def contestants(run):
+    """Return the names of the table's columns."""
+    named = {"numpy": "reference", "torch": "torch"}
+    return ["fastfc", *(named[peer] for peer in run.peers if peer in named)]
 
 
-def rows(quick=False):
+def rows(run):
     """Yield a row for each operation, shape and dtype."""
     for operation in operations.OPERATIONS:
         for shape in operation.benchmark:
             for dtype in cases.DTYPES:
-                yield _row(operation, shape, dtype, quick)
+                yield _row(run, operation, shape, dtype)
 
 
-def _row(operation, shape, dtype, quick):
+def _row(run, operation, shape, dtype):
     # Each contestant has arguments of its own: update rules write into them.
-    contestants = {
-        name: functools.partial(operation.callable(package), *operation.arguments(shape, dtype))
-        for name, package in CONTESTANTS.items()
-    }
+    packages = {"fastfc": operations.FAST, "reference": operations.REFERENCE}
+    calls = {}
+    for name in contestants(run):
+        args = operation.arguments(shape, dtype)
+        if name == "torch":
+            calls[name] = peers.load("torch").operation(str(operation), args)
+        else:
+            calls[name] = functools.partial(operation.callable(packages[name]), *args)
     elements, flops = operation.traffic(shape)
     rate = ("GFLOP/s", flops) if flops else ("GB/s", elements * np.dtype(dtype).itemsize)
-    return harness.row(
-        "ops", str(operation), _text(shape), np.dtype(dtype).name, contestants, rate, quick
-    )
+    return harness.row(run, "ops", str(operation), _text(shape), dtype, calls, rate)
 
 
 def _text(shape):

@@ -1,4 +1,7 @@
-"""A whole training step under the Solver: draw a minibatch, forward, backward, Adam."""
+"""A whole training step under the Solver: draw a minibatch, forward, backward, Adam.
+
+The peers do the same with their own means, see `peers`.
+"""
 
 import itertools
 import math
@@ -6,33 +9,54 @@ import math
 import numpy as np
 
 import fastfc.fc_net
-import fastfc.optim
 import fastfc.reference.fc_net
 import fastfc.reference.optim
-from benchmarks import harness
+from benchmarks import harness, peers
 from fastfc.solver import Solver
 from tests import cases
 
-CONTESTANTS = {"fastfc": fastfc, "reference": fastfc.reference}
+# The package of the network, and the update rule.
+SOLVERS = {"fastfc": (fastfc, "adam"), "reference": (fastfc.reference, fastfc.reference.optim.adam)}
+LEARNING_RATE = 5e-4
 
 
-def rows(quick=False):
+def contestants(run):
+    """Return the names of the table's columns."""
+    theirs = [name for peer in run.peers for name in peers.STEPS[peer]]
+    return ["fastfc", *theirs]
+
+
+def rows(run):
     """Yield a row for each network and dtype."""
     for name, network in cases.NETWORKS.items():
         for dtype in cases.DTYPES:
-            contestants = {
-                contestant: solver(package, network, dtype)._step
-                for contestant, package in CONTESTANTS.items()
-            }
+            calls = {"fastfc": solver("fastfc", network, dtype)._step}
+            for peer in run.peers:
+                if peer == "numpy":
+                    calls["reference"] = solver("reference", network, dtype)._step
+                else:
+                    steps = peers.load(peer).steps(network, data(network, dtype), LEARNING_RATE)
+                    calls.update(steps)
             rate = ("GFLOP/s", flops(network))
-            yield harness.row(
-                "step", name, _text(network), np.dtype(dtype).name, contestants, rate, quick
-            )
+            yield harness.row(run, "step", name, text(network), dtype, calls, rate)
 
 
-def solver(package, network, dtype):
+def data(network, dtype):
+    """Return a training and a validation split of four batches and one."""
+    batch, example, _, classes, _ = network
+    count = 4 * batch
+    return {
+        "X_train": cases.normal((count, *example), dtype, "X_train"),
+        "y_train": cases.labels(count, classes, "train"),
+        "X_val": cases.normal((batch, *example), dtype, "X_val"),
+        "y_val": cases.labels(batch, classes, "val"),
+    }
+
+
+def solver(contestant, network, dtype, splits=None, **settings):
     """Return a Solver over a network of one of the two packages; both start alike."""
     batch, example, hidden, classes, keep = network
+    package, rule = SOLVERS[contestant]
     np.random.seed(0)
     model = package.fc_net.FullyConnectedNet(
         list(hidden),
@@ -42,20 +66,14 @@ def solver(package, network, dtype):
         use_batchnorm=True,
         dtype=dtype,
     )
-    count = 4 * batch
-    data = {
-        "X_train": cases.normal((count, *example), dtype, "X_train"),
-        "y_train": cases.labels(count, classes, "train"),
-        "X_val": cases.normal((batch, *example), dtype, "X_val"),
-        "y_val": cases.labels(batch, classes, "val"),
-    }
     return Solver(
         model,
-        data,
-        update_rule=package.optim.adam,
-        optim_config={"learning_rate": 5e-4},
+        splits or data(network, dtype),
+        update_rule=rule,
+        optim_config={"learning_rate": LEARNING_RATE},
         batch_size=batch,
         verbose=False,
+        **settings,
     )
 
 
@@ -67,7 +85,7 @@ def flops(network):
     return 3 * sum(products) - products[0]
 
 
-def _text(network):
+def text(network):
     """100: 3072-100-100-100-10, batch first."""
     batch, example, hidden, classes, _ = network
     return f"{batch}: " + "-".join(map(str, [math.prod(example), *hidden, classes]))

@@ -23,6 +23,7 @@
 #include "loss.c"
 #include "optim.c"
 #include "network.c"
+#include "peak.c"
 
 #define JOIN_(a, b, c) a##b##c
 #define JOIN(a, b, c) JOIN_(a, b, c)
@@ -60,4 +61,5 @@ const TABLE_TYPE TABLE_NAME = {
     .adam = adam,
     .update = update,
     .network_loss = network_loss,
+    .peak = peak,
 };

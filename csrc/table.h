@@ -45,4 +45,5 @@ typedef struct {
                  double epsilon, double t, size_t n);
     void (*update)(const fc_update *updates, size_t count);
     void (*network_loss)(double *loss, const fc_network *net, const void *x, const int64_t *y);
+    double (*peak)(size_t tasks, size_t rounds);
 } fc_kernels;

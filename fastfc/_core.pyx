@@ -47,6 +47,7 @@ cdef extern from *:
     #define call_adam(dtype, ...) FC_CALL(dtype, adam, __VA_ARGS__)
     #define call_update(dtype, ...) FC_CALL(dtype, update, __VA_ARGS__)
     #define call_network_loss(dtype, ...) FC_CALL(dtype, network_loss, __VA_ARGS__)
+    #define call_peak(dtype, ...) FC_CALL(dtype, peak, __VA_ARGS__)
     """
     ctypedef struct fc_mt19937:
         unsigned int key[624]
@@ -136,6 +137,7 @@ cdef extern from *:
     void call_adam(int dtype, void *next_w, void *next_v, void *next_a, void *w, void *dw, void *v,
                    void *a, double learning_rate, double beta1, double beta2, double epsilon,
                    double t, size_t n) nogil
+    double call_peak(int dtype, size_t tasks, size_t rounds) nogil
 
 cdef extern from "<stdlib.h>":
     void *aligned_alloc(size_t alignment, size_t size) nogil
@@ -262,6 +264,18 @@ def product(a, b):
                      cnp.PyArray_DATA(right), right_by_columns, m, n, k, workspace)
     give_workspace(workspace)
     return out
+
+
+def peak(dtype, size_t tasks, size_t rounds):
+    """Do nothing but arithmetic of one dtype, on the threads in use, in so many tasks of so many
+    rounds; return how many operations that were: for benchmarks."""
+    cdef int number = np.dtype(dtype).num
+    if number != F32 and number != F64:
+        raise TypeError(f"peak: dtype is {dtype}, expected float32 or float64")
+    cdef double operations
+    with nogil:
+        operations = call_peak(number, tasks, rounds)
+    return operations
 
 
 def relu_forward(x):

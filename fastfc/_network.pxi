@@ -1,19 +1,20 @@
 # A whole training step in one call.
 #
 # Network owns the memory between the layers, kept from step to step.  It serves networks in their
-# regular state: parameters that are dense arrays of the network's dtype and of matching shapes.  For
-# anything else its methods return None, and the caller composes the layers, which says what is wrong.
+# regular state: parameters that are dense arrays of the network's dtype and of matching shapes.
+# For anything else its methods return None, and the caller composes the layers, which says what is
+# wrong.
 
 from cpython.object cimport PyObject
 
 cdef extern from *:
     """
-    /* Whether nobody but a dictionary and one local variable holds the array, and it owns its memory:
+    /* Whether only a dictionary and one local variable hold the array, and it owns its memory:
      * then nobody can tell an update in place from a new array. */
     static int fc_is_ours(PyObject *array) {
         PyArrayObject *a = (PyArrayObject *)array;
-        return Py_REFCNT(array) <= 2 && PyArray_BASE(a) == NULL && PyArray_CHKFLAGS(a, NPY_ARRAY_OWNDATA)
-               && PyArray_ISWRITEABLE(a);
+        return Py_REFCNT(array) <= 2 && PyArray_BASE(a) == NULL
+               && PyArray_CHKFLAGS(a, NPY_ARRAY_OWNDATA) && PyArray_ISWRITEABLE(a);
     }
     """
     bint fc_is_ours(PyObject *array)

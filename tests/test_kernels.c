@@ -560,6 +560,14 @@ static void test_pool(void) {
     check("stray tasks", 0, (double)strays, 0, 0);
 }
 
+/* Arithmetic is counted, not only done: twice the tasks or the rounds are twice as much. */
+static void test_peak(void) {
+    const double once = KERNELS->peak(1, 10);
+    check("peak: some", 0, once > 0, 1, 0);
+    check("peak: tasks", 0, KERNELS->peak(3, 10), 3 * once, 0);
+    check("peak: rounds", 0, KERNELS->peak(1, 20), 2 * once, 0);
+}
+
 int main(int arguments, char **argument) {
     static const size_t sizes[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 61, 100, 313};
     static const size_t products[][3] = {
@@ -604,6 +612,7 @@ int main(int arguments, char **argument) {
         test_philox();
         test_philox_dropout(1100, 0.75);
         test_philox_dropout(1024, 1);
+        test_peak();
         test_dropout(2000, 1.0, 9999);
         test_dropout(2000, 1e-300, 623);
         test_dropout(2000, 1 - 0x1p-53, 311);

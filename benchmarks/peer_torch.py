@@ -1,0 +1,156 @@
+"""PyTorch: its own operations, and a training step, eager and compiled, with fused Adam."""
+
+import functools
+import math
+
+import torch
+from torch import nn
+
+aten = torch.ops.aten
+
+
+def steps(network, data, learning_rate):
+    """Return what runs one training step, by name."""
+    eager = _step(network, data, learning_rate, lambda net: net)
+    return {"torch": eager, "torch.compile": _step(network, data, learning_rate, torch.compile)}
+
+
+def _step(network, data, learning_rate, prepare):
+    batch, example, hidden, classes, keep = network
+    x, y = torch.from_numpy(data["X_train"]), torch.from_numpy(data["y_train"])
+    layers, size = [nn.Flatten()], math.prod(example)
+    for width in hidden:
+        layers += [nn.Linear(size, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(1 - keep)]
+        size = width
+    net = nn.Sequential(*layers, nn.Linear(size, classes)).to(x.dtype)
+    model = prepare(net)
+    optimizer = torch.optim.Adam(net.parameters(), lr=learning_rate, fused=True)
+
+    def step():
+        chosen = torch.randint(len(x), (batch,))
+        optimizer.zero_grad(set_to_none=True)
+        loss = nn.functional.cross_entropy(model(x[chosen]), y[chosen])
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def operation(name, args):
+    """Return a call of PyTorch's counterpart of an operation of `tests/operations.py`."""
+    function, *rest = _OPERATIONS[name](*args)
+    return functools.partial(torch.no_grad()(function), *rest)
+
+
+def _tensors(*arrays):
+    return [torch.from_numpy(a) for a in arrays]
+
+
+def _affine_forward(x, w, b):
+    x, w, b = _tensors(x.reshape(len(x), -1), w, b)
+    return torch.addmm, b, x, w
+
+
+def _affine_backward(dout, cache):
+    dout, x, w = _tensors(dout, cache[0].reshape(len(dout), -1), cache[1])
+    return ((lambda: (dout @ w.T, x.T @ dout, dout.sum(0))),)
+
+
+def _relu_forward(x):
+    return torch.relu, *_tensors(x)
+
+
+def _relu_backward(dout, x):
+    return aten.threshold_backward, *_tensors(dout, x), 0
+
+
+def _batchnorm_forward(x, gamma, beta, bn_param):
+    running = bn_param["running_mean"].copy(), bn_param["running_var"].copy()
+    training = bn_param["mode"] == "train"
+    settings = training, 1 - bn_param["momentum"], bn_param["eps"]
+    return aten.native_batch_norm, *_tensors(x, gamma, beta, *running), *settings
+
+
+def _batchnorm_backward(dout, cache):
+    dout, x, rstd, gamma = _tensors(dout, cache["x_normalized"], cache["rstd"], cache["gamma"])
+    mean = torch.zeros_like(rstd)
+    wanted = [True, True, True]
+    function = aten.native_batch_norm_backward
+    return function, dout, x, gamma, mean, rstd, mean, rstd, True, 1e-5, wanted
+
+
+def _dropout_forward(x, dropout_param):
+    return aten.native_dropout, *_tensors(x), 1 - dropout_param["p"], True
+
+
+def _dropout_backward(dout, cache):
+    dropout_param, mask = cache
+    return aten.native_dropout_backward, *_tensors(dout, mask != 0), 1 / dropout_param["p"]
+
+
+def _loss(function):
+    """Loss and gradient: PyTorch has no single operation that gives both."""
+
+    def prepare(x, y):
+        x, y = torch.from_numpy(x).requires_grad_(), torch.from_numpy(y)
+
+        @torch.enable_grad()
+        def call():
+            loss = function(x, y)
+            return loss, torch.autograd.grad(loss, x)
+
+        return (call,)
+
+    return prepare
+
+
+def _update(optimizer):
+    """One step of an optimizer over one tensor."""
+
+    def prepare(w, dw, config):
+        w, dw = _tensors(w, dw)
+        w.grad = dw
+        return (optimizer([w], config).step,)
+
+    return prepare
+
+
+def _sgd(nesterov=False):
+    def optimizer(params, config):
+        momentum = config.get("momentum", 0)
+        rate = config["learning_rate"]
+        return torch.optim.SGD(params, rate, momentum, nesterov=nesterov, fused=True)
+
+    return _update(optimizer)
+
+
+def _rmsprop(params, config):
+    return torch.optim.RMSprop(
+        params, config["learning_rate"], config["decay_rate"], config["epsilon"]
+    )
+
+
+def _adam(params, config):
+    betas = config["beta1"], config["beta2"]
+    return torch.optim.Adam(params, config["learning_rate"], betas, config["epsilon"], fused=True)
+
+
+_OPERATIONS = {
+    "affine_forward": _affine_forward,
+    "affine_backward": _affine_backward,
+    "relu_forward": _relu_forward,
+    "relu_backward": _relu_backward,
+    "batchnorm_forward train": _batchnorm_forward,
+    "batchnorm_forward test": _batchnorm_forward,
+    "batchnorm_backward": _batchnorm_backward,
+    "dropout_forward": _dropout_forward,
+    "dropout_backward": _dropout_backward,
+    "softmax_loss": _loss(nn.functional.cross_entropy),
+    "svm_loss": _loss(nn.functional.multi_margin_loss),
+    "sgd": _sgd(),
+    "sgd_momentum": _sgd(),
+    "sgd_nesterov_momentum": _sgd(nesterov=True),
+    "rmsprop": _update(_rmsprop),
+    "adam": _update(_adam),
+}

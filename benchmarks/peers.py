@@ -1,0 +1,28 @@
+"""Whom fastfc is compared with, each in a file of its own that is imported when it is asked for."""
+
+import importlib
+
+from benchmarks import harness
+
+# Peer -> its contestants in the suite step; numpy is numpy.dot and fastfc's own reference.
+STEPS = {
+    "numpy": ("reference",),
+    "torch": ("torch", "torch.compile"),
+    "jax": ("jax",),
+    "sklearn": ("sklearn",),
+}
+NAMES = tuple(STEPS)
+_FILES = {"torch": "peer_torch", "jax": "peer_jax", "sklearn": "peer_sklearn"}
+
+
+def load(name):
+    """Import a peer's file; without the peer end in one line that names the extra.
+
+    Each has ``steps(network, data, learning_rate)``, which returns its contestants.
+    """
+    if name not in _FILES:
+        return None
+    try:
+        return importlib.import_module(f"benchmarks.{_FILES[name]}")
+    except ModuleNotFoundError as error:
+        return harness.missing(error.name, f"--peers {name}")
