@@ -3,6 +3,8 @@
 Everything but the layers they call stands in :mod:`fastfc.reference.fc_net`.
 """
 
+import numpy as np
+
 from . import _core, layer_utils
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
 from .reference import fc_net as reference
@@ -33,7 +35,7 @@ class _Fused:
     def __getstate__(self):
         return {name: value for name, value in self.__dict__.items() if name != "_memory"}
 
-    def train_step(self, X, y, update_rule, optim_configs):
+    def train_step(self, X, y, update_rule, optim_configs, rows=None):
         """Do a training pass and update every parameter in one call.
 
         What the Solver calls instead of ``loss`` and the update rule, where both are fastfc's own.
@@ -48,6 +50,8 @@ class _Fused:
             A name in :mod:`fastfc.optim`.
         optim_configs : dict of dict
             For every parameter the rule's hyper-parameters and state.
+        rows : array of int, shape (N,), optional
+            The minibatch is ``X[rows]`` and ``y[rows]``.
 
         Returns
         -------
@@ -74,6 +78,9 @@ class _Fused:
         plain = "loss" not in self.__dict__ and type(self).loss is reference.FullyConnectedNet.loss
         if not plain or self.reg != 0:
             return None
+        if rows is not None:
+            X = _core.gather(X, rows, self.dtype) if isinstance(X, np.ndarray) else X[rows]
+            y = y[rows]
         self._set_mode("train")
         return self._network().step(X, y, self, update_rule, optim_configs)
 

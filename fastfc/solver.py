@@ -139,23 +139,22 @@ class Solver:
     def _step(self):
         """Draw a minibatch and update every parameter once; may be called and overridden."""
         batch_mask = np.random.choice(len(self.X_train), self.batch_size)
-        X, y = self.X_train[batch_mask], self.y_train[batch_mask]
-        loss = self._fused_step(X, y)
+        loss = self._fused_step(batch_mask)
         if loss is None:
-            loss = self._composed_step(X, y)
+            loss = self._composed_step(batch_mask)
         self.loss_history.append(loss)
 
-    def _fused_step(self, X, y):
+    def _fused_step(self, batch_mask):
         """Let the model do it all in one call if it offers to; return the loss or None."""
         offered = getattr(self.model, "train_step", None)
         rule = _BUILT_IN.get(self.update_rule)
         if offered is None or rule is None:
             return None
-        return offered(X, y, rule, self.optim_configs)
+        return offered(self.X_train, self.y_train, rule, self.optim_configs, rows=batch_mask)
 
-    def _composed_step(self, X, y):
+    def _composed_step(self, batch_mask):
         """Take the loss's gradients and update every parameter by the rule; return the loss."""
-        loss, grads = self.model.loss(X, y)
+        loss, grads = self.model.loss(self.X_train[batch_mask], self.y_train[batch_mask])
         for name, w in self.model.params.items():
             next_w, next_config = self.update_rule(w, grads[name], self.optim_configs[name])
             self.model.params[name] = next_w

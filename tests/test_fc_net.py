@@ -306,15 +306,21 @@ def test_both_packages_agree(dropout, use_batchnorm):
         np.testing.assert_allclose(fast_grads[name], gradient, rtol=0, atol=error * 10)
 
 
-def test_differ_only_in_their_layers():
+def test_differ_only_in_their_layers_and_the_fused_step():
     for name in ("FullyConnectedNet", "TwoLayerNet"):
         fast = vars(getattr(fc_net, name))
-        assert set(fast) - {
-            "__module__",
-            "__doc__",
-            "__firstlineno__",
-            "__static_attributes__",
-        } == {"_layers"}
+        assert (
+            set(fast)
+            - {
+                "__module__",
+                "__doc__",
+                "__firstlineno__",
+                "__static_attributes__",
+            }
+            == set()
+        )
+        assert getattr(fc_net, name)._layers is fc_net.layer_utils
+        assert getattr(reference, name)._layers is not fc_net.layer_utils
 
 
 @pytest.mark.parametrize("package", ["fastfc", "fastfc.reference"])
