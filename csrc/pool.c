@@ -18,6 +18,7 @@
 #include "fastfc.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -179,6 +180,10 @@ void fc_run(fc_task task, void *context, size_t count, void *scratch) {
         pthread_mutex_unlock(&pool.lock);
     }
     take_tasks(word, 0, scratch);
-    while (atomic_load_explicit(&pool.done, memory_order_acquire) < count) relax();
+    for (int i = 1; atomic_load_explicit(&pool.done, memory_order_acquire) < count; i++) {
+        relax();
+        if (i % 256 == 0)
+            sched_yield(); /* a worker may have lost its core in the middle of a task */
+    }
     atomic_flag_clear_explicit(&pool.busy, memory_order_release);
 }
