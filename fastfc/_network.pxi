@@ -52,6 +52,7 @@ cdef class Network:
     cdef char *arena
     cdef list names, held, averages
     cdef dict grads  # of `step`, which nobody else sees
+    cdef bint busy  # another thread is inside
 
     def __cinit__(self):
         self.layers = NULL
@@ -252,21 +253,28 @@ cdef class Network:
         self.held = self.averages = None
         return loss_scalar(loss, self.dtype)
 
+    cdef object run_alone(self, object X, object y, object model, dict grads, Updates updates):
+        if self.busy:
+            return None
+        self.busy = True
+        try:
+            loss = self.run(X, y, model, grads)
+            if loss is not None and updates is not None:
+                updates.apply(grads)
+            return loss
+        finally:
+            self.busy = False
+
     def loss(self, X, y, model):
         """Loss and gradients, in new arrays; None where the layers must be composed."""
         cdef dict grads = {}
-        loss = self.run(X, y, model, grads)
+        loss = self.run_alone(X, y, model, grads, None)
         return None if loss is None else (loss, grads)
 
     def step(self, X, y, model, str rule, dict configs):
         """Loss, after every parameter has been updated; None where nothing has been done."""
         cdef Updates updates = Updates(rule, model.params, configs)
-        if not updates.regular:
-            return None
-        loss = self.run(X, y, model, self.grads)
-        if loss is not None:
-            updates.apply(self.grads)
-        return loss
+        return self.run_alone(X, y, model, self.grads, updates) if updates.regular else None
 
 
 # Each rule: its number, its state's keys in either course's names, the names of its numbers.
@@ -347,7 +355,7 @@ cdef class Updates:
         cdef fc_update *update
         cdef ndarray w, old, new
         cdef int i, j
-        cdef list after = []
+        cdef list after = [], alive = []  # whatever other threads put into the dictionaries
         for i, (name, config, keys) in enumerate(self.held):
             update = &self.updates[i]
             w = self.params[name]
@@ -359,6 +367,7 @@ cdef class Updates:
                 new = fresh_like(w, self.dtype)
                 update.next_w = cnp.PyArray_DATA(new)
                 after.append((self.params, name, new))
+            alive.append(w)
             for j, key in enumerate(keys):
                 old = (<dict> config)[key]
                 update.state[j] = cnp.PyArray_DATA(old)
@@ -368,6 +377,7 @@ cdef class Updates:
                     new = fresh_like(old, self.dtype)
                     update.next_state[j] = cnp.PyArray_DATA(new)
                     after.append((config, key, new))
+                alive.append(old)
         cdef size_t count = len(self.held)
         with nogil:
             call_update(self.dtype, self.updates, count)

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -261,3 +262,13 @@ def test_networks_can_be_copied_and_pickled():
     loss, _ = model.loss(X, y)
     for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert twin.loss(X, y)[0] == loss
+
+
+def test_threads_may_share_a_network():
+    X, y = examples(200)
+    model = fc_net.FullyConnectedNet([64, 32], input_dim=60)
+    sizes = [30, 120, 400, 600] * 5
+    expected = [model.loss(X[:n], y[:n]) for n in sizes]
+    with ThreadPoolExecutor(4) as pool:
+        got = list(pool.map(lambda n: model.loss(X[:n], y[:n]), sizes))
+    assert_same(got, expected)
