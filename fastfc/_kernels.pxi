@@ -1,0 +1,132 @@
+# The core's interface, csrc/fastfc.h, as the door sees it.
+#
+# FC_CALL calls an operation of the table in use for a dtype; void pointers become the table's
+# types.  Each operation's arguments are described in csrc/table.h and at the head of its file.
+cdef extern from *:
+    """
+    #include "fastfc.h"
+    #define FC_CALL(dtype, operation, ...) \
+        ((dtype) == NPY_FLOAT64 ? fc_f64->operation(__VA_ARGS__) \
+                                : fc_f32->operation(__VA_ARGS__))
+    #define call_product(dtype, ...) FC_CALL(dtype, product, __VA_ARGS__)
+    #define call_affine_forward(dtype, ...) FC_CALL(dtype, affine_forward, __VA_ARGS__)
+    #define call_affine_backward(dtype, ...) FC_CALL(dtype, affine_backward, __VA_ARGS__)
+    #define call_relu_forward(dtype, ...) FC_CALL(dtype, relu_forward, __VA_ARGS__)
+    #define call_relu_backward(dtype, ...) FC_CALL(dtype, relu_backward, __VA_ARGS__)
+    #define call_batchnorm_forward(dtype, ...) FC_CALL(dtype, batchnorm_forward, __VA_ARGS__)
+    #define call_batchnorm_test(dtype, ...) FC_CALL(dtype, batchnorm_test, __VA_ARGS__)
+    #define call_batchnorm_backward(dtype, ...) FC_CALL(dtype, batchnorm_backward, __VA_ARGS__)
+    #define call_dropout_forward(dtype, ...) FC_CALL(dtype, dropout_forward, __VA_ARGS__)
+    #define call_dropout_philox(dtype, ...) FC_CALL(dtype, dropout_philox, __VA_ARGS__)
+    #define call_dropout_apply(dtype, ...) FC_CALL(dtype, dropout_apply, __VA_ARGS__)
+    #define call_softmax_loss(dtype, ...) FC_CALL(dtype, softmax_loss, __VA_ARGS__)
+    #define call_svm_loss(dtype, ...) FC_CALL(dtype, svm_loss, __VA_ARGS__)
+    #define call_sgd(dtype, ...) FC_CALL(dtype, sgd, __VA_ARGS__)
+    #define call_sgd_momentum(dtype, ...) FC_CALL(dtype, sgd_momentum, __VA_ARGS__)
+    #define call_sgd_nesterov_momentum(dtype, ...) \
+        FC_CALL(dtype, sgd_nesterov_momentum, __VA_ARGS__)
+    #define call_rmsprop(dtype, ...) FC_CALL(dtype, rmsprop, __VA_ARGS__)
+    #define call_adam(dtype, ...) FC_CALL(dtype, adam, __VA_ARGS__)
+    #define call_update(dtype, ...) FC_CALL(dtype, update, __VA_ARGS__)
+    #define call_network_loss(dtype, ...) FC_CALL(dtype, network_loss, __VA_ARGS__)
+    #define call_peak(dtype, ...) FC_CALL(dtype, peak, __VA_ARGS__)
+    """
+    ctypedef struct fc_mt19937:
+        unsigned int key[624]
+        int pos
+    ctypedef struct fc_layer:
+        size_t D, M
+        const void *w
+        const void *b
+        const void *gamma
+        const void *beta
+        const void *running_mean
+        const void *running_var
+        double eps, momentum
+        void *next_mean
+        void *next_var
+        void *dw
+        void *db
+        void *dgamma
+        void *dbeta
+        void *out
+        void *gate
+        void *x_normalized
+        void *rstd
+        unsigned char *keep
+    ctypedef struct fc_network:
+        size_t N, count
+        fc_layer *layers
+        double p
+        fc_mt19937 *state
+        void *dout[2]
+        void *workspace
+    int FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM
+    ctypedef struct fc_update:
+        int rule
+        size_t n
+        void *next_w
+        void *next_state[2]
+        const void *w
+        const void *dw
+        const void *state[2]
+        double number[5]
+    const size_t FC_WORKSPACE_BYTES
+    int fc_isa_count() nogil
+    const char *fc_isa_name(int isa) nogil
+    bint fc_isa_available(int isa) nogil
+    int fc_isa_use(int isa) nogil
+    const int FC_MAX_THREADS
+    void fc_set_threads(int threads) nogil
+    int fc_get_threads() nogil
+
+    void call_product(int dtype, void *c, void *a, bint a_by_columns, void *b, bint b_by_columns,
+                      size_t m, size_t n, size_t k, void *workspace) nogil
+    void call_affine_forward(int dtype, void *out, void *x, void *w, void *b, size_t N, size_t D,
+                             size_t M, void *workspace) nogil
+    void call_affine_backward(int dtype, void *dx, void *dw, void *db, void *dout, void *x, void *w,
+                              size_t N, size_t D, size_t M, void *workspace) nogil
+    void call_relu_forward(int dtype, void *out, void *x, size_t n) nogil
+    void call_relu_backward(int dtype, void *dx, void *dout, void *x, size_t n) nogil
+    void call_batchnorm_forward(int dtype, void *out, void *x_normalized, void *rstd,
+                                void *next_mean, void *next_var, void *x, void *gamma, void *beta,
+                                void *running_mean, void *running_var, double eps, double momentum,
+                                size_t N, size_t D) nogil
+    void call_batchnorm_test(int dtype, void *out, void *x, void *gamma, void *beta,
+                             void *running_mean, void *running_var, double eps, size_t N,
+                             size_t D) nogil
+    void call_batchnorm_backward(int dtype, void *dx, void *dgamma, void *dbeta, void *dout,
+                                 void *x_normalized, void *rstd, void *gamma, size_t N,
+                                 size_t D) nogil
+    void call_dropout_forward(int dtype, void *out, void *mask, fc_mt19937 *state, void *x,
+                              double p, size_t n) nogil
+    void call_dropout_philox(int dtype, void *out, void *mask, void *x, cnp.uint64_t key, double p,
+                             size_t n) nogil
+    void call_dropout_apply(int dtype, void *out, void *x, void *mask, size_t n) nogil
+    void call_softmax_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y,
+                           size_t N, size_t C) nogil
+    void call_svm_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y, size_t N,
+                       size_t C) nogil
+    void call_sgd(int dtype, void *next_w, void *w, void *dw, double learning_rate, size_t n) nogil
+    void call_sgd_momentum(int dtype, void *next_w, void *next_velocity, void *w, void *dw,
+                           void *velocity, double learning_rate, double momentum,
+                           size_t n) nogil
+    void call_sgd_nesterov_momentum(int dtype, void *next_w, void *next_velocity, void *w, void *dw,
+                                    void *velocity, double learning_rate, double momentum,
+                                    size_t n) nogil
+    void call_rmsprop(int dtype, void *next_w, void *next_a, void *w, void *dw, void *a,
+                      double learning_rate, double decay_rate, double epsilon, size_t n) nogil
+    void call_adam(int dtype, void *next_w, void *next_v, void *next_a, void *w, void *dw, void *v,
+                   void *a, double learning_rate, double beta1, double beta2, double epsilon,
+                   double t, size_t n) nogil
+    double call_peak(int dtype, size_t tasks, size_t rounds) nogil
+
+cdef extern from "<stdlib.h>":
+    void *aligned_alloc(size_t alignment, size_t size) nogil
+
+cdef extern from *:
+    const char *FASTFC_COMPILER
+
+    void call_update(int dtype, const fc_update *updates, size_t count) nogil
+    void call_network_loss(int dtype, double *loss, const fc_network *net, const void *x,
+                           const cnp.int64_t *y) nogil
