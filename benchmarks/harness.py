@@ -5,15 +5,17 @@ clock rate meets them all alike. In its turn a contestant first runs unmeasured,
 data back into the caches, then several samples; a sample is the mean of as many calls as fill
 `SAMPLE` seconds; a row is the median of all samples. No row is dropped, whoever wins it.
 
-Between turns the process sleeps for `PAUSE`. The workers of OpenBLAS, and of OpenMP under PyTorch,
-spin for about 30 ms after a call, waiting for the next one: without the pause they take a core from
-whoever's turn follows. On two cores that halves the next contestant's speed on two threads.
+Between turns the process sleeps until all its other threads do too. The workers of OpenBLAS, and of
+OpenMP under PyTorch, spin for 30 to 100 ms after a call, waiting for the next one, and so take a core
+from whoever's turn follows: on two cores that halves the next contestant's speed on two threads.
 """
 
 import contextlib
 import dataclasses
+import pathlib
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Callable
 
@@ -25,7 +27,7 @@ SAMPLE = 5e-4  # seconds: hundreds of times what perf_counter and the loop aroun
 TURN = 2e-2  # seconds of samples in a turn, at least MIN_SAMPLES and at most MAX_SAMPLES of them
 MIN_SAMPLES, MAX_SAMPLES = 2, 20
 ROUNDS, QUICK_ROUNDS = 7, 2
-PAUSE = 4e-2  # seconds
+PAUSE, LONGEST_PAUSE = 2e-2, 1.0  # seconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,11 +127,30 @@ def measure(contestants, quick=False):
             contestant, (calls, count) = contestants[name], plans[name]
             with contestant.during():
                 if not quick:
-                    time.sleep(PAUSE)
+                    pause()
                     contestant.time(calls)
                 samples[name] += [contestant.time(calls) for _ in range(count)]
         names.reverse()  # nobody always runs in the other's wake
     return {name: summary(values) for name, values in samples.items()}
+
+
+def pause():
+    """Sleep until every other thread of this process sleeps, or for `LONGEST_PAUSE`."""
+    end = time.perf_counter() + LONGEST_PAUSE
+    while True:
+        time.sleep(PAUSE)
+        if not _running_threads() or time.perf_counter() > end:
+            return
+
+
+def _running_threads():
+    """Count the threads of this process, but for its caller's, that run or want to."""
+    own, running = threading.get_native_id(), 0
+    for task in pathlib.Path("/proc/self/task").glob("*/stat"):
+        with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+            state = task.read_text().rpartition(")")[2].split()[0]
+            running += state == "R" and task.parent.name != str(own)
+    return running
 
 
 def _plan(contestant):
