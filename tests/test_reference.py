@@ -211,7 +211,6 @@ OPERATIONS = {
     "affine": (layers.affine_forward, layers.affine_backward, (X, W, B)),
     "relu": (layers.relu_forward, layers.relu_backward, (HIDDEN,)),
     "batchnorm": (normalize, layers.batchnorm_backward, (HIDDEN, GAMMA, BETA)),
-    "batchnorm, alternative": (normalize, layers.batchnorm_backward_alt, (HIDDEN, GAMMA, BETA)),
     "layernorm": (layer_normalize, layers.layernorm_backward, (HIDDEN, GAMMA, BETA)),
     "dropout": (
         lambda x: layers.dropout_forward(x, DROPOUT),

@@ -238,7 +238,8 @@ def layernorm_backward(dout, cache):
     N, D = x_normalized.shape
     if D == 0:
         raise ValueError(
-            f"layernorm_backward: x_normalized has shape {(N, D)}, expected (N, D) with D at least 1"
+            f"layernorm_backward: x_normalized has shape {(N, D)}, "
+            "expected (N, D) with D at least 1"
         )
     _expect_shape("layernorm_backward", "dout", dout, (N, D), f"x of shape {(N, D)}")
     dbeta = dout.sum(axis=0)
