@@ -147,9 +147,14 @@ static void layernorm_backward_task(void *context, size_t range, void *scratch) 
                             part_start(c->N, c->ranges, range + 1) - first, D);
 }
 
-/* sum (D,) += the sums of all ranges but the first, which stand 2 * D apart. */
-static void add_partial_sums(real *sum, const real *partial, size_t ranges, size_t D) {
-    EACH_ROW_BLOCK(i, ranges - 1, { add_rows(sum, partial + i * 2 * D, rows, D, 2 * D); });
+/* dgamma, dbeta (D,) += the sums of all ranges but the first; `first` is their first column. */
+static void add_partial_sums(const layernorm_backward_call *c, size_t first, size_t D) {
+    const real *partial = c->partial + first;
+    const size_t stride = 2 * c->D;
+    EACH_ROW_BLOCK(i, c->ranges - 1, {
+        add_rows(c->dgamma + first, partial + i * stride, rows, D, stride);
+        add_rows(c->dbeta + first, partial + i * stride + c->D, rows, D, stride);
+    });
 }
 
 /* Nothing may alias, except dx and dout.  workspace: FC_WORKSPACE_BYTES. */
@@ -168,6 +173,5 @@ static void layernorm_backward(real *dx, real *dgamma, real *dbeta, const real *
                                  D,
                                  backward_ranges_of(N, D)};
     fc_run(layernorm_backward_task, &c, c.ranges, NULL);
-    add_partial_sums(dgamma, c.partial, c.ranges, D);
-    add_partial_sums(dbeta, c.partial + D, c.ranges, D);
+    add_partial_sums(&c, 0, D);
 }

@@ -52,6 +52,7 @@ cdef extern from *:
         const void *b
         const void *gamma
         const void *beta
+        bint layernorm
         const void *running_mean
         const void *running_var
         double eps, momentum
