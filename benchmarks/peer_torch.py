@@ -89,7 +89,7 @@ def _layernorm_backward(dout, cache):
     dout, x, rstd, gamma = _tensors(dout, cache["x_normalized"], cache["rstd"], cache["gamma"])
     rstd, wanted = rstd[:, None], [True, True, True]
     function = aten.native_layer_norm_backward
-    return function, dout, x, gamma.shape, torch.zeros_like(rstd), rstd, gamma, gamma, wanted
+    return function, dout, x / rstd, gamma.shape, torch.zeros_like(rstd), rstd, gamma, gamma, wanted
 
 
 def _dropout_forward(x, dropout_param):
