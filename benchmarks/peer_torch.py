@@ -136,6 +136,13 @@ def _adam(params, config):
     return torch.optim.Adam(params, config["learning_rate"], betas, config["epsilon"], fused=True)
 
 
+def _adamw(params, config):
+    betas, decay = (config["beta1"], config["beta2"]), config["weight_decay"]
+    return torch.optim.AdamW(
+        params, config["learning_rate"], betas, config["epsilon"], decay, fused=True
+    )
+
+
 _OPERATIONS = {
     "affine_forward": _affine_forward,
     "affine_backward": _affine_backward,
@@ -153,4 +160,5 @@ _OPERATIONS = {
     "sgd_nesterov_momentum": _sgd(nesterov=True),
     "rmsprop": _update(_rmsprop),
     "adam": _update(_adam),
+    "adamw": _update(_adamw),
 }

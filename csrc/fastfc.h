@@ -44,14 +44,14 @@ typedef struct {
 
 /* One parameter's update.  Arrays have n elements of the table's dtype; a rule's state and its
  * numbers stand in the order of its arguments in table.h.  Outputs may be their own inputs. */
-enum { FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM };
+enum { FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM, FC_ADAMW };
 
 typedef struct {
     int rule;
     size_t n;
     void *next_w, *next_state[2];
     const void *w, *dw, *state[2];
-    double number[5];
+    double number[6];
 } fc_update;
 
 #define real float

@@ -59,6 +59,7 @@ const TABLE_TYPE TABLE_NAME = {
     .sgd_nesterov_momentum = sgd_nesterov_momentum,
     .rmsprop = rmsprop,
     .adam = adam,
+    .adamw = adamw,
     .update = update,
     .network_loss = network_loss,
     .peak = peak,

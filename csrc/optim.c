@@ -11,7 +11,8 @@
  *                          next_a = beta2 a + (1 - beta2) dw^2
  *                          next_w = w - lr (next_v / (1 - beta1^t))
  *                                       / (sqrt(next_a / (1 - beta2^t)) + epsilon)
- *                                                                         (Kingma & Ba 2015) */
+ *                                                                         (Kingma & Ba 2015)
+ *   adamw                  the same - lr weight_decay w         (Loshchilov & Hutter 2019) */
 
 static void sgd(real *next_w, const real *w, const real *dw, double learning_rate, size_t n) {
     const vec lr = vec_set((real)learning_rate);
@@ -57,16 +58,18 @@ static void rmsprop(real *next_w, real *next_a, const real *w, const real *dw, c
     });
 }
 
-static void adam(real *next_w, real *next_v, real *next_a, const real *w, const real *dw,
-                 const real *v, const real *a, double learning_rate, double beta1, double beta2,
-                 double epsilon, double t, size_t n) {
+/* adam, or adamw where `decays` says so: with weight_decay 0 they differ where w is infinite. */
+ALWAYS_INLINE void adam_step(real *next_w, real *next_v, real *next_a, const real *w,
+                             const real *dw, const real *v, const real *a, double learning_rate,
+                             double beta1, double beta2, double epsilon, double t, int decays,
+                             double weight_decay, size_t n) {
     const vec b1 = vec_set((real)beta1), one_minus_b1 = vec_set((real)(1 - beta1));
     const vec b2 = vec_set((real)beta2), one_minus_b2 = vec_set((real)(1 - beta2));
     const vec lr = vec_set((real)(learning_rate / (1 - pow(beta1, t))));
     const vec correction = vec_set((real)(1 / (1 - pow(beta2, t))));
-    const vec eps = vec_set((real)epsilon);
+    const vec eps = vec_set((real)epsilon), decay = vec_set((real)(learning_rate * weight_decay));
     EACH_VECTOR(i, n, {
-        vec g = vec_load(dw + i, lanes);
+        vec g = vec_load(dw + i, lanes), old = vec_load(w + i, lanes);
         vec first = b1 * vec_load(v + i, lanes);
         first = vec_fma(one_minus_b1, g, first);
         vec second = b2 * vec_load(a + i, lanes);
@@ -74,8 +77,23 @@ static void adam(real *next_w, real *next_v, real *next_a, const real *w, const 
         vec_store(next_v + i, first, lanes);
         vec_store(next_a + i, second, lanes);
         vec step = lr * first / (vec_sqrt(second * correction) + eps);
-        vec_store(next_w + i, vec_load(w + i, lanes) - step, lanes);
+        if (decays) step = vec_fma(decay, old, step);
+        vec_store(next_w + i, old - step, lanes);
     });
+}
+
+static void adam(real *next_w, real *next_v, real *next_a, const real *w, const real *dw,
+                 const real *v, const real *a, double learning_rate, double beta1, double beta2,
+                 double epsilon, double t, size_t n) {
+    adam_step(next_w, next_v, next_a, w, dw, v, a, learning_rate, beta1, beta2, epsilon, t, 0, 0,
+              n);
+}
+
+static void adamw(real *next_w, real *next_v, real *next_a, const real *w, const real *dw,
+                  const real *v, const real *a, double learning_rate, double beta1, double beta2,
+                  double epsilon, double t, double weight_decay, size_t n) {
+    adam_step(next_w, next_v, next_a, w, dw, v, a, learning_rate, beta1, beta2, epsilon, t, 1,
+              weight_decay, n);
 }
 
 /* Elements of a task: several microseconds. */
@@ -106,6 +124,9 @@ static void update_some(const fc_update *u, size_t first, size_t last) {
         break;
     case FC_ADAM:
         adam(next_w, n0, n1, w, dw, s0, s1, k[0], k[1], k[2], k[3], k[4], n);
+        break;
+    case FC_ADAMW:
+        adamw(next_w, n0, n1, w, dw, s0, s1, k[0], k[1], k[2], k[3], k[4], k[5], n);
         break;
     }
 }

@@ -27,6 +27,7 @@ cdef extern from *:
         FC_CALL(dtype, sgd_nesterov_momentum, __VA_ARGS__)
     #define call_rmsprop(dtype, ...) FC_CALL(dtype, rmsprop, __VA_ARGS__)
     #define call_adam(dtype, ...) FC_CALL(dtype, adam, __VA_ARGS__)
+    #define call_adamw(dtype, ...) FC_CALL(dtype, adamw, __VA_ARGS__)
     #define call_update(dtype, ...) FC_CALL(dtype, update, __VA_ARGS__)
     #define call_network_loss(dtype, ...) FC_CALL(dtype, network_loss, __VA_ARGS__)
     #define call_peak(dtype, ...) FC_CALL(dtype, peak, __VA_ARGS__)
@@ -61,7 +62,7 @@ cdef extern from *:
         fc_mt19937 *state
         void *dout[2]
         void *workspace
-    int FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM
+    int FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM, FC_ADAMW
     ctypedef struct fc_update:
         int rule
         size_t n
@@ -70,7 +71,7 @@ cdef extern from *:
         const void *w
         const void *dw
         const void *state[2]
-        double number[5]
+        double number[6]
     const size_t FC_WORKSPACE_BYTES
     int fc_isa_count() nogil
     const char *fc_isa_name(int isa) nogil
@@ -119,6 +120,9 @@ cdef extern from *:
     void call_adam(int dtype, void *next_w, void *next_v, void *next_a, void *w, void *dw, void *v,
                    void *a, double learning_rate, double beta1, double beta2, double epsilon,
                    double t, size_t n) nogil
+    void call_adamw(int dtype, void *next_w, void *next_v, void *next_a, void *w, void *dw, void *v,
+                    void *a, double learning_rate, double beta1, double beta2, double epsilon,
+                    double t, double weight_decay, size_t n) nogil
     double call_peak(int dtype, size_t tasks, size_t rounds) nogil
 
 cdef extern from "<stdlib.h>":

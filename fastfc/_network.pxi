@@ -286,6 +286,8 @@ cdef dict RULES = {
     "rmsprop": (FC_RMSPROP, (("cache",), ("a",)), ("learning_rate", "decay_rate", "epsilon")),
     "adam": (FC_ADAM, (("m", "v"), ("v", "a")),
              ("learning_rate", "beta1", "beta2", "epsilon", "t")),
+    "adamw": (FC_ADAMW, (("m", "v"), ("v", "a")),
+              ("learning_rate", "beta1", "beta2", "epsilon", "t", "weight_decay")),
 }
 
 
@@ -332,7 +334,7 @@ cdef class Updates:
                 if type(found) is not float and type(found) is not int:
                     return
                 update.number[j] = found
-            if number == FC_ADAM:
+            if number in (FC_ADAM, FC_ADAMW):
                 update.number[4] += 1
                 if update.number[4] < 1:
                     return
@@ -383,7 +385,7 @@ cdef class Updates:
             call_update(self.dtype, self.updates, count)
         for mapping, key, new in after:
             mapping[key] = new
-        if count and self.updates[0].rule == FC_ADAM:
+        if count and self.updates[0].rule in (FC_ADAM, FC_ADAMW):
             for _, config, _ in self.held:
                 config["t"] += 1
         return 0

@@ -34,7 +34,9 @@ class Solver:
     update_rule : str or callable
         A name in :mod:`fastfc.optim`, default ``'sgd'``, or a function of that signature.
     optim_config : dict
-        Hyper-parameters of the rule; every parameter of the model gets its own copy.
+        Hyper-parameters of the rule; every parameter of the model gets its own copy.  adamw's
+        ``weight_decay`` is 0 in those of parameters of fewer than two dimensions: biases, gammas
+        and betas do not decay, as a network's ``reg`` leaves them out too.
     lr_decay : float
         Factor on every learning rate at the end of an epoch, default 1.
     batch_size : int
@@ -135,6 +137,10 @@ class Solver:
         self.train_acc_history = []
         self.val_acc_history = []
         self.optim_configs = {name: dict(self.optim_config) for name in self.model.params}
+        if getattr(self.update_rule, "__name__", None) == "adamw":
+            for name, w in self.model.params.items():
+                if np.ndim(w) < 2:
+                    self.optim_configs[name]["weight_decay"] = 0.0
 
     def _step(self):
         """Draw a minibatch and update every parameter once; may be called and overridden."""

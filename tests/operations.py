@@ -317,6 +317,22 @@ OPERATIONS = [
         tolerance.adam,
         _arrays(7),
     ),
+    _operation(
+        _updates,
+        "adamw",
+        _rule(
+            ["v", "a"],
+            learning_rate=1e-3,
+            beta1=0.9,
+            beta2=0.999,
+            epsilon=1e-8,
+            weight_decay=0.1,
+            t=6,
+        ),
+        _rule_outputs("v", "a", "t"),
+        tolerance.adamw,
+        _arrays(7),
+    ),
 ]
 
 

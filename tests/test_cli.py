@@ -189,6 +189,7 @@ def test_every_option_arrives(capsys, spies):
         ("sgd", {}),
         ("sgd_momentum --momentum 0.5", {"momentum": 0.5}),
         ("sgd_nesterov_momentum --momentum 0", {"momentum": 0.0}),
+        ("adamw --weight-decay 0", {"learning_rate": 5e-4, "weight_decay": 0.0}),
         ("adam --beta1 0.8 --beta2 0.9", {"learning_rate": 5e-4, "beta1": 0.8, "beta2": 0.9}),
     ],
 )
@@ -292,7 +293,9 @@ BAD_OPTIONS = {
     "train --compare --backend fast": "argument --backend: not allowed with argument --compare",
     "train --momentum 0.9": "--momentum is an option of sgd_momentum and sgd_nesterov_momentum, "
     "not of adam",
-    "train --update-rule sgd --epsilon 1": "--epsilon is an option of rmsprop and adam, not of sgd",
+    "train --update-rule sgd --epsilon 1": "--epsilon is an option of rmsprop, adam and "
+    "adamw, not of sgd",
+    "train --weight-decay 0.1": "--weight-decay is an option of adamw, not of adam",
     "train --data imagenet": "--data imagenet: choose digits, cifar10, mnist or a .npz file",
     "train --root here": "--root is for --data cifar10 and mnist",
     "train --data cifar10": "CIFAR-10 not found",

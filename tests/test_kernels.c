@@ -379,6 +379,14 @@ static void test_optim(size_t n) {
         /* first and second may cancel or vanish: their few roundings, divided by root */
         check("adam", i, adam_w[i], w[i] - step, few * (1 + lr / root + fabs(step)));
     }
+    const double decay = 0.25;
+    KERNELS->adamw(next, next_v, next_a, w, dw, v, a, lr, mu, rho, eps, t, decay, n);
+    for (size_t i = 0; i < n; i++) {
+        const double root = sqrt(next_a[i] / (1 - pow(rho, t))) + eps;
+        check_bits("adamw v", i, next_v[i], adam_v[i]);
+        check_bits("adamw a", i, next_a[i], adam_a[i]);
+        check("adamw", i, next[i], adam_w[i] - lr * decay * w[i], 2 * few * (1 + lr / root));
+    }
     free(w), free(dw), free(v), free(a), free(next), free(next_v), free(next_a);
     free(adam_w), free(adam_v), free(adam_a);
 }

@@ -245,11 +245,12 @@ def rmsprop(w, dw, config):
     }
 
 
-def adam(w, dw, config):
+def adam(w, dw, config, more=0):
     """Moments: 3 and 4 (halved by the root). Corrections: cast and quotient, twice: 4, one pair of
     them halved. Root, eps cast, sum, lr cast, product, quotient: 6. The difference: 1.
 
     1 - beta ** t is itself computed in float64, where its cancellation costs u / (1 - beta ** t).
+    `more` roundings of the step are another rule's.
     """
     dtype, t = w.dtype, config["t"] + 1
     beta1, beta2 = config["beta1"], config["beta2"]
@@ -260,13 +261,23 @@ def adam(w, dw, config):
     cancelled = 2 * unit(np.float64) * (1 / correction1 + 0.5 / correction2)
     step = config["learning_rate"] * v / correction1
     step = step / (np.sqrt(a / correction2) + config["epsilon"])
-    step_error = gamma(1, dtype) * np.abs(w) + (gamma(16, dtype) + cancelled) * step
+    step_error = gamma(1, dtype) * np.abs(w) + (gamma(16 + more, dtype) + cancelled) * step
     return {
         "next_w": 2 * (step_error + underflow(2, dtype)),
         "v": 2 * (gamma(3, dtype) * v + underflow(2, dtype)),
         "a": 2 * (gamma(4, dtype) * a + underflow(2, dtype)),
         "t": 0.0,
     }
+
+
+def adamw(w, dw, config):
+    """As adam, and the step's sum with the decay. The decay: lr * weight_decay, cast, product, that
+    sum, the difference: 5.
+    """
+    bound, dtype = adam(w, dw, config, more=1), w.dtype
+    decay = config["learning_rate"] * config["weight_decay"] * np.abs(w.astype(np.float64))
+    bound["next_w"] += 2 * (gamma(5, dtype) * decay + underflow(1, dtype))
+    return bound
 
 
 def assert_close(got, expected, bound, name="result"):

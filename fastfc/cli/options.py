@@ -12,6 +12,7 @@ RULE_OPTIONS = {
     "sgd_nesterov_momentum": ("momentum",),
     "rmsprop": ("decay_rate", "epsilon"),
     "adam": ("beta1", "beta2", "epsilon"),
+    "adamw": ("beta1", "beta2", "epsilon", "weight_decay"),
 }
 ADAM_LEARNING_RATE = 5e-4
 
@@ -123,7 +124,7 @@ def _add_solver(parser):
         "--learning-rate",
         type=_positive,
         metavar="LR",
-        help=f"step size (default: {ADAM_LEARNING_RATE} for adam, 0.01 for the others)",
+        help=f"step size (default: {ADAM_LEARNING_RATE} for adam and adamw, 0.01 for the others)",
     )
     for key, default in (("momentum", 0.9), ("decay_rate", 0.99), ("beta1", 0.9), ("beta2", 0.999)):
         group.add_argument(
@@ -137,6 +138,12 @@ def _add_solver(parser):
         type=_positive,
         metavar="EPS",
         help=f"of {_rules_with('epsilon')} (default: 1e-08)",
+    )
+    group.add_argument(
+        "--weight-decay",
+        type=_not_negative,
+        metavar="F",
+        help=f"of {_rules_with('weight_decay')}, for weight matrices (default: 0.01)",
     )
     group.add_argument(
         "--lr-decay",
@@ -229,7 +236,7 @@ def rule_config(options):
     config = {}
     if options.learning_rate is not None:
         config["learning_rate"] = options.learning_rate
-    elif rule == "adam":
+    elif rule in ("adam", "adamw"):
         config["learning_rate"] = ADAM_LEARNING_RATE
     for key in dict.fromkeys(key for keys in RULE_OPTIONS.values() for key in keys):
         value = getattr(options, key)
@@ -244,7 +251,8 @@ def rule_config(options):
 
 
 def _rules_with(key):
-    return " and ".join(rule for rule, keys in RULE_OPTIONS.items() if key in keys)
+    *others, last = (rule for rule, keys in RULE_OPTIONS.items() if key in keys)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _number(expected, accepts):
