@@ -40,6 +40,7 @@ typedef struct {
     fc_mt19937 *state; /* that masks are drawn from; NULL: they are there already, or none */
     void *dout[2];     /* work: (N, widest layer) each */
     void *workspace;   /* FC_WORKSPACE_BYTES */
+    double label_smoothing;
 } fc_network;
 
 /* One parameter's update.  Arrays have n elements of the table's dtype; a rule's state and its

@@ -29,8 +29,8 @@ typedef struct {
     void (*philox_keep)(uint8_t *keep, uint64_t key, uint64_t first, double p, size_t n);
     void (*dropout_philox)(real *out, real *mask, const real *x, uint64_t key, double p, size_t n);
     void (*dropout_apply)(real *out, const real *x, const real *mask, size_t n);
-    void (*softmax_loss)(double *loss, real *dx, const real *x, const int64_t *y, size_t N,
-                         size_t C);
+    void (*softmax_loss)(double *loss, real *dx, const real *x, const int64_t *y,
+                         double label_smoothing, size_t N, size_t C);
     void (*svm_loss)(double *loss, real *dx, const real *x, const int64_t *y, size_t N, size_t C);
     void (*sgd)(real *next_w, const real *w, const real *dw, double learning_rate, size_t n);
     void (*sgd_momentum)(real *next_w, real *next_velocity, const real *w, const real *dw,

@@ -62,6 +62,7 @@ cdef extern from *:
         fc_mt19937 *state
         void *dout[2]
         void *workspace
+        double label_smoothing
     int FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM, FC_ADAMW
     ctypedef struct fc_update:
         int rule
@@ -105,7 +106,7 @@ cdef extern from *:
                              size_t n) nogil
     void call_dropout_apply(int dtype, void *out, void *x, void *mask, size_t n) nogil
     void call_softmax_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y,
-                           size_t N, size_t C) nogil
+                           double label_smoothing, size_t N, size_t C) nogil
     void call_svm_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y, size_t N,
                        size_t C) nogil
     void call_sgd(int dtype, void *next_w, void *w, void *dw, double learning_rate, size_t n) nogil

@@ -204,6 +204,9 @@ cdef class Network:
             p = dropout["p"]
             if not 0 < p <= 1:
                 return None
+        self.net.label_smoothing = model.label_smoothing
+        if not 0 <= self.net.label_smoothing <= 1:
+            return None
         self.dtype = F32 if model.dtype is np.float32 else F64
         if self.count != count:
             free(self.layers)

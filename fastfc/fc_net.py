@@ -109,13 +109,15 @@ class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
         In which the network keeps its parameters, computes, and returns gradients.
     seed : int, optional
         Reseeds ``np.random`` at every dropout, so that a gradient check sees the same masks.
+    label_smoothing : float, keyword only
+        Share of each label's weight that the loss spreads evenly over all classes, default 0.
 
     Attributes
     ----------
     params : dict of ndarray
         ``W1, b1, ..., WL, bL`` and with batch normalisation ``gamma1, beta1, ...``.  They may be
         replaced, or edited in place, between calls.
-    reg : float
+    reg, label_smoothing : float
         As above; may be changed.
     num_layers : int
         L.
@@ -132,7 +134,7 @@ class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
     TypeError
         A size is not an integer, or dtype is another one.
     ValueError
-        A size is below 1, or dropout is outside [0, 1].
+        A size is below 1, or dropout or label_smoothing is outside [0, 1].
 
     Examples
     --------

@@ -278,6 +278,15 @@ OPERATIONS = [
         _losses, "softmax_loss", _loss, _named("loss", "dx"), tolerance.softmax_loss, _arrays(2)
     ),
     _operation(
+        _losses,
+        "softmax_loss",
+        lambda shape, dtype: [*_loss(shape, dtype), 0.1],
+        _named("loss", "dx"),
+        tolerance.softmax_loss,
+        _arrays(2),
+        label="smoothed",
+    ),
+    _operation(
         _updates,
         "sgd",
         _rule([], learning_rate=1e-2),

@@ -353,6 +353,12 @@ def test_star_import_brings_everything(package):
         ({"dropout": 1.5}, ValueError, "dropout is 1.5, expected the probability of keeping"),
         ({"dropout": -0.1}, ValueError, "dropout is -0.1"),
         ({"dropout": np.nan}, ValueError, "dropout is nan"),
+        (
+            {"label_smoothing": 2},
+            ValueError,
+            r"label_smoothing is 2, expected a number in \[0, 1\]",
+        ),
+        ({"label_smoothing": "0.1"}, ValueError, "label_smoothing is '0.1'"),
         ({"dropout": "half"}, ValueError, "dropout is 'half'"),
         ({"hidden_dims": 100}, TypeError, "hidden_dims is 100, expected a list of layer sizes"),
         ({"hidden_dims": [100.0]}, TypeError, "hidden_dims has 100.0, expected an integer"),

@@ -304,12 +304,14 @@ static void test_philox_dropout(size_t n, double p) {
 }
 
 static void test_losses(size_t N, size_t C) {
-    real *x = array(N * C), *dx = output(N * C), *ds = output(N * C);
+    real *x = array(N * C), *dx = output(N * C), *ds = output(N * C), *smoothed = output(N * C);
     int64_t *y = malloc(N * sizeof *y);
-    double loss = NAN, margins = NAN, total = 0, hinge = 0;
+    double loss = NAN, margins = NAN, smoothed_loss = NAN, total = 0, hinge = 0, below = 0;
+    const double s = 0.25;
     for (size_t i = 0; i < N * C; i++) x[i] *= 90; /* exp(-180) is a denormal or 0 in float */
     for (size_t i = 0; i < N; i++) y[i] = (int64_t)(i % C);
-    KERNELS->softmax_loss(&loss, dx, x, y, N, C);
+    KERNELS->softmax_loss(&loss, dx, x, y, 0, N, C);
+    KERNELS->softmax_loss(&smoothed_loss, smoothed, x, y, s, N, C);
     KERNELS->svm_loss(&margins, ds, x, y, N, C);
     for (size_t i = 0; i < N; i++) {
         const real *row = x + i * C, score = row[y[i]];
@@ -322,6 +324,9 @@ static void test_losses(size_t N, size_t C) {
             const size_t at = i * C + j;
             const int right = (int64_t)j == y[i];
             const double margin = right ? 0 : fmax(0, (double)(row[j] - score + 1));
+            below += s * (score - row[j]) / (double)C;
+            check("smoothed dx", at, smoothed[at], dx[at] + s * (right - 1 / (double)C) / (double)N,
+                  8 * EPSILON / (double)N);
             hits += margin > 0;
             hinge += margin;
             check("softmax dx", at, dx[at], (exp(row[j] - greatest) / sum - right) / (double)N,
@@ -333,8 +338,10 @@ static void test_losses(size_t N, size_t C) {
               0);
     }
     check("softmax loss", 0, loss, total / (double)N, (180 + (double)C) * EPSILON);
+    check("smoothed loss", 0, smoothed_loss, (total + below) / (double)N,
+          (400 + 180 * (double)C) * EPSILON);
     check("svm loss", 0, margins, hinge / (double)N, sum_bound(C + 4, 181 * (double)C));
-    free(x), free(dx), free(ds), free(y);
+    free(x), free(dx), free(ds), free(smoothed), free(y);
 }
 
 static void test_optim(size_t n) {
@@ -438,8 +445,8 @@ static void test_network(size_t N, const size_t *dims, int batchnorm, double p) 
     seed_mt19937(&state);
     plain = state;
     fc_network net = {
-        N,        DEEP, layers, p, p < 1 ? &state : NULL, {output(N * widest), output(N * widest)},
-        workspace};
+        N,         DEEP, layers, p, p < 1 ? &state : NULL, {output(N * widest), output(N * widest)},
+        workspace, 0.2};
     double loss = NAN, expected_loss = NAN;
     KERNELS->network_loss(&loss, &net, x, y);
 
@@ -470,7 +477,7 @@ static void test_network(size_t N, const size_t *dims, int batchnorm, double p) 
         free(next_mean), free(next_var), free(normed);
     }
     real *dout = output(N * widest), *dx = output(N * widest);
-    KERNELS->softmax_loss(&expected_loss, dout, outs[DEEP - 1], y, N, dims[DEEP]);
+    KERNELS->softmax_loss(&expected_loss, dout, outs[DEEP - 1], y, 0.2, N, dims[DEEP]);
     check("network loss", N, loss, expected_loss, 0);
     check("network random state", N, memcmp(&state, &plain, sizeof state), 0, 0);
     for (int l = DEEP - 1; l >= 0; l--) {

@@ -93,6 +93,27 @@ def test_step_equals_composed_layers(isa, dtype, options, N):
     assert_same(trained(fc_net.FullyConnectedNet, N, dtype=dtype, **options)[1], expected)
 
 
+def test_smoothed_labels(isa, dtype):
+    options = {"hidden_dims": [33], "dropout": 0.5, "label_smoothing": 0.1, "dtype": dtype}
+    expected = trained(Composed, 20, **options)[1]
+    assert_same(trained(fc_net.FullyConnectedNet, 20, **options)[1], expected)
+    different = trained(fc_net.FullyConnectedNet, 20, **{**options, "label_smoothing": 0})[1]
+    assert different["loss"] != expected["loss"]
+
+
+def test_changed_label_smoothing():
+    X, y = examples(4)
+    model = fc_net.FullyConnectedNet([5], input_dim=60)
+    np.random.seed(0)
+    twin = Composed([5], input_dim=60, label_smoothing=0.5)
+    model.params = twin.params
+    model.label_smoothing = 1.5
+    with pytest.raises(ValueError, match=r"label_smoothing is 1.5, expected a number in \[0, 1\]"):
+        model.loss(X, y)
+    model.label_smoothing = 0.5
+    assert_same(model.loss(X, y), twin.loss(X, y))
+
+
 @pytest.mark.parametrize("rule", optim.__all__)
 def test_every_rule(dtype, rule):
     options = {"hidden_dims": [50, 40], "dropout": 0.7, "use_batchnorm": True, "dtype": dtype}

@@ -147,8 +147,12 @@ def batchnorm_backward(dout, cache):
     }
 
 
-def softmax_loss(x, y):
-    """Rows: difference, exponential, sum of C, logarithm. Loss: a sum of N of them, and 1 / N."""
+def softmax_loss(x, y, label_smoothing=0.0):
+    """Rows: difference, exponential, sum of C, logarithm. Loss: a sum of N of them, and 1 / N.
+
+    With smoothed labels a row's loss is a mean of those of the label and of all classes, none of
+    them negative.
+    """
     dtype = computed_dtype(x)
     (x,) = _exact(x)
     n, classes = x.shape
@@ -162,15 +166,26 @@ def softmax_loss(x, y):
     total_error = gamma(classes + FUNCTION, dtype) + u * (p * size).sum(axis=1, keepdims=True)
     log_error = total_error + FUNCTION * u * log
     loss = (log[:, 0] - shifted[rows, y], size[rows, y])
-    loss_error = log_error[:, 0] + u * loss[1] + gamma(n + 2, dtype) * np.abs(loss[0])
+    if label_smoothing:
+        # The mean of C, 1 / C; then 1 - s, s / C or s cast, the product and the sum.
+        ours, others = 1 - label_smoothing, label_smoothing
+        size_of_all = np.where(p > 0, size, np.abs(shifted)).mean(axis=1)
+        loss = (
+            ours * loss[0] + others * (log - shifted).mean(axis=1),
+            ours * loss[1] + others * size_of_all,
+        )
+        extra = classes + 6
+    else:
+        extra = 0
+    loss_error = log_error[:, 0] + u * loss[1] + gamma(n + 2 + extra, dtype) * np.abs(loss[0])
     # Either exp(s) / total or exp(s - log total), then minus 1 at the label, then / N or * (1 / N).
     p_error = p * (total_error + log_error + u * (2 * size + log + FUNCTION + 1))
-    dx = p.copy()
-    dx[rows, y] -= 1
-    return {
-        "loss": 2 * loss_error.mean(),
-        "dx": 2 * ((p_error + gamma(3, dtype) * np.abs(dx)) / n + underflow(FUNCTION, dtype)),
-    }
+    targets = np.full(x.shape, label_smoothing / classes)
+    targets[rows, y] += 1 - label_smoothing
+    dx = np.abs(p - targets)
+    # Targets: 1 - s, s / C, their casts, sum and difference in either order; 0 and 1 are exact.
+    dx_error = p_error + gamma(3, dtype) * dx + (gamma(5, dtype) * targets if extra else 0)
+    return {"loss": 2 * loss_error.mean(), "dx": 2 * (dx_error / n + underflow(FUNCTION, dtype))}
 
 
 def svm_loss(x, y):
