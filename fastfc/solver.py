@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 
 from . import optim
+from .training.rates import Rates
 
 __all__ = ["Solver"]
 
@@ -39,6 +40,11 @@ class Solver:
         and betas do not decay, as a network's ``reg`` leaves them out too.
     lr_decay : float
         Factor on every learning rate at the end of an epoch, default 1.
+    lr_schedule : str, dict or callable, optional
+        A factor on every learning rate for each step, beside that of ``lr_decay``: ``'step'``,
+        ``'exponential'``, ``'cosine'`` or ``'plateau'``, a dictionary of such a ``name`` and its
+        parameters, see `fastfc.training.schedules`, or a function of the step, from 0, and the
+        Solver.  The attribute holds the dictionary with all its parameters, or the function.
     batch_size : int
         Examples per step, default 100.
     num_epochs : int
@@ -102,6 +108,7 @@ class Solver:
         update_rule = kwargs.pop("update_rule", "sgd")
         self.optim_config = kwargs.pop("optim_config", {})
         self.lr_decay = kwargs.pop("lr_decay", 1.0)
+        self.lr_schedule = kwargs.pop("lr_schedule", None)
         self.batch_size = _count("batch_size", kwargs.pop("batch_size", 100))
         self.num_epochs = _count("num_epochs", kwargs.pop("num_epochs", 10), least=0)
         self.print_every = kwargs.pop("print_every", 10)
@@ -136,6 +143,9 @@ class Solver:
         self.loss_history = []
         self.train_acc_history = []
         self.val_acc_history = []
+        steps = self.num_epochs * max(len(self.X_train) // self.batch_size, 1)
+        self._rates = Rates(self.lr_schedule, steps, self.update_rule, self.optim_config)
+        self.lr_schedule = self._rates.config() or self.lr_schedule
         self.optim_configs = {name: dict(self.optim_config) for name in self.model.params}
         if getattr(self.update_rule, "__name__", None) == "adamw":
             for name, w in self.model.params.items():
@@ -144,6 +154,7 @@ class Solver:
 
     def _step(self):
         """Draw a minibatch and update every parameter once; may be called and overridden."""
+        self._rates.before_step(self)
         batch_mask = np.random.choice(len(self.X_train), self.batch_size)
         loss = self._fused_step(batch_mask)
         if loss is None:
@@ -225,6 +236,8 @@ class Solver:
                         config["learning_rate"] *= self.lr_decay
             if epoch_ends or step == 1:
                 self._score()
+            if epoch_ends:
+                self._rates.end_epoch(self)
         if self.best_params:
             self.model.params = self.best_params
             for bn_param, best in zip(self._bn_params(), self.best_bn_params, strict=True):
