@@ -35,6 +35,16 @@ cdef extern from *:
     ctypedef struct fc_mt19937:
         unsigned int key[624]
         int pos
+    int FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM, FC_ADAMW
+    ctypedef struct fc_update:
+        int rule
+        size_t n
+        void *next_w
+        void *next_state[2]
+        const void *w
+        const void *dw
+        const void *state[2]
+        double number[6]
     ctypedef struct fc_layer:
         size_t D, M
         const void *w
@@ -50,6 +60,7 @@ cdef extern from *:
         void *db
         void *dgamma
         void *dbeta
+        const fc_update *update[4]
         void *out
         void *gate
         void *x_normalized
@@ -63,16 +74,6 @@ cdef extern from *:
         void *dout[2]
         void *workspace
         double label_smoothing
-    int FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM, FC_ADAMW
-    ctypedef struct fc_update:
-        int rule
-        size_t n
-        void *next_w
-        void *next_state[2]
-        const void *w
-        const void *dw
-        const void *state[2]
-        double number[6]
     const size_t FC_WORKSPACE_BYTES
     int fc_isa_count() nogil
     const char *fc_isa_name(int isa) nogil
