@@ -96,12 +96,13 @@ static void adamw(real *next_w, real *next_v, real *next_a, const real *w, const
               weight_decay, n);
 }
 
-/* Elements of a task: several microseconds. */
-enum { UPDATE_WORK = 1 << 14 };
+/* Elements of a task: several microseconds; and of a piece of it that is scaled at once, which the
+ * innermost cache holds. */
+enum { UPDATE_WORK = 1 << 14, SCALED_WORK = 1 << 11 };
 
-/* Elements first to last of one parameter. */
-static void update_some(const fc_update *u, size_t first, size_t last) {
-    const real *w = (const real *)u->w + first, *dw = (const real *)u->dw + first;
+/* Elements first to last of one parameter, by the gradient dw of these. */
+static void update_by(const fc_update *u, const real *dw, size_t first, size_t last) {
+    const real *w = (const real *)u->w + first;
     const real *s0 = u->state[0] ? (const real *)u->state[0] + first : NULL;
     const real *s1 = u->state[1] ? (const real *)u->state[1] + first : NULL;
     real *next_w = (real *)u->next_w + first;
@@ -131,17 +132,51 @@ static void update_some(const fc_update *u, size_t first, size_t last) {
     }
 }
 
-static void update_task(void *context, size_t task, void *scratch) {
-    (void)scratch;
-    const fc_update *u = context;
-    for (; task >= parts_of(u->n, UPDATE_WORK); u++) task -= parts_of(u->n, UPDATE_WORK);
-    const size_t first = task * UPDATE_WORK;
-    update_some(u, first, smaller(u->n, first + UPDATE_WORK));
+static void update_some(const fc_update *u, size_t first, size_t last) {
+    update_by(u, (const real *)u->dw + first, first, last);
 }
 
-/* All updates of a training step, in parallel. */
-static void update(const fc_update *updates, size_t count) {
+/* The same by the gradient times a factor: the bits of scaling it first. */
+static void update_scaled(const fc_update *u, real factor, size_t first, size_t last) {
+    const vec scale = vec_set(factor);
+    real scaled[SCALED_WORK];
+    for (size_t next; first < last; first = next) {
+        next = smaller(last, first + SCALED_WORK);
+        const real *dw = (const real *)u->dw + first;
+        EACH_VECTOR(i, next - first,
+                    { vec_store(scaled + i, vec_load(dw + i, lanes) * scale, lanes); });
+        update_by(u, scaled, first, next);
+    }
+}
+
+typedef struct {
+    const fc_update *updates;
+    real scale;
+} update_call;
+
+static void update_task(void *context, size_t task, void *scratch) {
+    (void)scratch;
+    const update_call *c = context;
+    const fc_update *u = c->updates;
+    for (; task >= parts_of(u->n, UPDATE_WORK); u++) task -= parts_of(u->n, UPDATE_WORK);
+    const size_t first = task * UPDATE_WORK, last = smaller(u->n, first + UPDATE_WORK);
+    if (c->scale == 1)
+        update_some(u, first, last);
+    else
+        update_scaled(u, c->scale, first, last);
+}
+
+/* All updates of a training step, in parallel; where clip_norm is above 0 and the gradients' norm
+ * is greater, by gradients scaled to that norm. */
+static void update(const fc_update *updates, double clip_norm, size_t count) {
+    update_call call = {updates, 1};
     size_t tasks = 0;
     for (size_t i = 0; i < count; i++) tasks += parts_of(updates[i].n, UPDATE_WORK);
-    fc_run(update_task, (void *)(uintptr_t)updates, tasks, NULL);
+    if (clip_norm > 0) {
+        double squares = 0;
+        for (size_t i = 0; i < count; i++) squares += sum_of_squares(updates[i].dw, updates[i].n);
+        const double norm = sqrt(squares);
+        if (!(norm <= clip_norm)) call.scale = (real)(clip_norm / norm);
+    }
+    fc_run(update_task, &call, tasks, NULL);
 }

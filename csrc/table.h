@@ -46,7 +46,8 @@ typedef struct {
     void (*adamw)(real *next_w, real *next_v, real *next_a, const real *w, const real *dw,
                   const real *v, const real *a, double learning_rate, double beta1, double beta2,
                   double epsilon, double t, double weight_decay, size_t n);
-    void (*update)(const fc_update *updates, size_t count);
+    double (*sum_of_squares)(const real *x, size_t n);
+    void (*update)(const fc_update *updates, double clip_norm, size_t count);
     void (*network_loss)(double *loss, const fc_network *net, const void *x, const int64_t *y);
     double (*peak)(size_t tasks, size_t rounds);
 } fc_kernels;

@@ -28,6 +28,7 @@ cdef extern from *:
     #define call_rmsprop(dtype, ...) FC_CALL(dtype, rmsprop, __VA_ARGS__)
     #define call_adam(dtype, ...) FC_CALL(dtype, adam, __VA_ARGS__)
     #define call_adamw(dtype, ...) FC_CALL(dtype, adamw, __VA_ARGS__)
+    #define call_sum_of_squares(dtype, ...) FC_CALL(dtype, sum_of_squares, __VA_ARGS__)
     #define call_update(dtype, ...) FC_CALL(dtype, update, __VA_ARGS__)
     #define call_network_loss(dtype, ...) FC_CALL(dtype, network_loss, __VA_ARGS__)
     #define call_peak(dtype, ...) FC_CALL(dtype, peak, __VA_ARGS__)
@@ -133,6 +134,7 @@ cdef extern from "<stdlib.h>":
 cdef extern from *:
     const char *FASTFC_COMPILER
 
-    void call_update(int dtype, const fc_update *updates, size_t count) nogil
+    double call_sum_of_squares(int dtype, void *x, size_t n) nogil
+    void call_update(int dtype, const fc_update *updates, double clip_norm, size_t count) nogil
     void call_network_loss(int dtype, double *loss, const fc_network *net, const void *x,
                            const cnp.int64_t *y) nogil

@@ -133,3 +133,13 @@ def adam(w, dw, v, a, learning_rate, beta1, beta2, epsilon, t):
 def adamw(w, dw, v, a, learning_rate, beta1, beta2, epsilon, t, weight_decay):
     return adam_step("adamw", True, w, dw, v, a, learning_rate, beta1, beta2, epsilon, t,
                      weight_decay)
+
+
+def sum_of_squares(x):
+    cdef int dtype = 0
+    cdef double total
+    cdef ndarray array = operand("sum_of_squares", "x", x, &dtype)
+    array = dense(array, settled(&dtype))
+    with nogil:
+        total = call_sum_of_squares(dtype, cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array))
+    return total

@@ -6,6 +6,8 @@ import warnings
 import numpy as np
 
 from . import optim
+from .reference.clipping import checked
+from .training.clipping import clip_gradients
 from .training.rates import Rates
 
 __all__ = ["Solver"]
@@ -45,6 +47,10 @@ class Solver:
         ``'exponential'``, ``'cosine'`` or ``'plateau'``, a dictionary of such a ``name`` and its
         parameters, see `fastfc.training.schedules`, or a function of the step, from 0, and the
         Solver.  The attribute holds the dictionary with all its parameters, or the function.
+    clip_norm : float, optional
+        Gradients whose norm, taken over all parameters together, is greater are scaled to it
+        (Pascanu et al. 2013), after regularisation and before the rule; see
+        `fastfc.training.clipping`.
     batch_size : int
         Examples per step, default 100.
     num_epochs : int
@@ -109,6 +115,9 @@ class Solver:
         self.optim_config = kwargs.pop("optim_config", {})
         self.lr_decay = kwargs.pop("lr_decay", 1.0)
         self.lr_schedule = kwargs.pop("lr_schedule", None)
+        self.clip_norm = kwargs.pop("clip_norm", None)
+        if self.clip_norm is not None:
+            self.clip_norm = checked(self.clip_norm)
         self.batch_size = _count("batch_size", kwargs.pop("batch_size", 100))
         self.num_epochs = _count("num_epochs", kwargs.pop("num_epochs", 10), least=0)
         self.print_every = kwargs.pop("print_every", 10)
@@ -167,11 +176,17 @@ class Solver:
         rule = _BUILT_IN.get(self.update_rule)
         if offered is None or rule is None:
             return None
-        return offered(self.X_train, self.y_train, rule, self.optim_configs, rows=batch_mask)
+        clip = {} if self.clip_norm is None else {"clip_norm": self.clip_norm}
+        return offered(
+            self.X_train, self.y_train, rule, self.optim_configs, rows=batch_mask, **clip
+        )
 
     def _composed_step(self, batch_mask):
         """Take the loss's gradients and update every parameter by the rule; return the loss."""
         loss, grads = self.model.loss(self.X_train[batch_mask], self.y_train[batch_mask])
+        if self.clip_norm is not None:
+            grads = {name: grads[name] for name in self.model.params}
+            grads, _ = clip_gradients(grads, self.clip_norm)
         for name, w in self.model.params.items():
             next_w, next_config = self.update_rule(w, grads[name], self.optim_configs[name])
             self.model.params[name] = next_w

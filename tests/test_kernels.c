@@ -398,6 +398,21 @@ static void test_optim(size_t n) {
     free(adam_w), free(adam_v), free(adam_a);
 }
 
+/* In double, whatever the order; and the same bits for any number of threads. */
+static void test_squares(size_t n) {
+    real *x = array(n);
+    double exact = 0;
+    for (size_t i = 0; i < n; i++) exact += (double)x[i] * (double)x[i];
+    fc_set_threads(1);
+    const double sum = KERNELS->sum_of_squares(x, n);
+    check("sum_of_squares", n, sum, exact, (double)(2 * n + 2) * DBL_EPSILON / 2 * exact);
+    for (int threads = 2; threads <= 5; threads++) {
+        fc_set_threads(threads);
+        check("sum_of_squares, threads", n, KERNELS->sum_of_squares(x, n), sum, 0);
+    }
+    free(x);
+}
+
 enum { DEEP = 3 };
 
 /* The whole pass against its own pieces, which the tests above have checked: the same bits. */
@@ -512,27 +527,38 @@ static void test_network(size_t N, const size_t *dims, int batchnorm, double p) 
     }
 }
 
-/* All parameters at once against each by itself. */
-static void test_update(void) {
+/* All parameters at once against each by itself, by gradients clipped to a norm or not. */
+static void test_update(double clip_norm) {
     enum { PARAMS = 3 };
     const size_t sizes[PARAMS] = {40000, 1, 17};
     fc_update updates[PARAMS] = {0};
-    real *expected[PARAMS][3];
+    real *expected[PARAMS][3], *gradient[PARAMS];
+    double squares = 0;
+    for (int i = 0; i < PARAMS; i++) {
+        gradient[i] = array(sizes[i]);
+        squares += KERNELS->sum_of_squares(gradient[i], sizes[i]);
+    }
+    const double norm = sqrt(squares);
+    const real scale = (real)(clip_norm > 0 && norm > clip_norm ? clip_norm / norm : 1);
     for (int i = 0; i < PARAMS; i++) {
         const size_t n = sizes[i];
-        real *w = array(n), *dw = array(n), *v = array(n), *a = array(n);
+        real *w = array(n), *dw = output(n), *v = array(n), *a = array(n);
+        for (size_t j = 0; j < n; j++) dw[j] = gradient[i][j] * scale;
         for (size_t j = 0; j < n; j++) a[j] = (real)fabs(a[j]);
         for (int k = 0; k < 3; k++) expected[i][k] = output(n);
         KERNELS->adam(expected[i][0], expected[i][1], expected[i][2], w, dw, v, a, 0.1, 0.9, 0.99,
                       1e-3, 2, n);
+        memcpy(dw, gradient[i], n * sizeof(real));
         updates[i] = (fc_update){FC_ADAM, n, w, {v, a}, w, dw, {v, a}, {0.1, 0.9, 0.99, 1e-3, 2}};
     }
-    KERNELS->update(updates, PARAMS);
+    KERNELS->update(updates, clip_norm, PARAMS);
     for (int i = 0; i < PARAMS; i++) {
         const size_t bytes = sizes[i] * sizeof(real);
         check("update w", (size_t)i, memcmp(updates[i].w, expected[i][0], bytes), 0, 0);
         check("update v", (size_t)i, memcmp(updates[i].state[0], expected[i][1], bytes), 0, 0);
         check("update a", (size_t)i, memcmp(updates[i].state[1], expected[i][2], bytes), 0, 0);
+        check("update dw", (size_t)i, memcmp(updates[i].dw, gradient[i], bytes), 0, 0);
+        free(gradient[i]);
         free(updates[i].next_w), free((void *)(uintptr_t)updates[i].dw);
         free(updates[i].next_state[0]), free(updates[i].next_state[1]);
         for (int k = 0; k < 3; k++) free(expected[i][k]);
@@ -622,7 +648,12 @@ int main(int arguments, char **argument) {
                 test_network(1, dims[i], options & 1, options & 2 ? 0.5 : 1);
                 test_network(101, dims[i], options & 1, options & 2 ? 0.5 : 1);
             }
-        test_update();
+        test_update(0);
+        test_update(1e-2);
+        test_update(1e9);
+        for (size_t i = 0; i < count; i++) test_squares(sizes[i]);
+        test_squares(70001);
+        test_squares(4000001);
         for (int used = 0; used < 624; used += 13) test_dropout(1249, 0.6, used);
         test_philox();
         test_philox_dropout(1100, 0.75);
