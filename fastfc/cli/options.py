@@ -1,9 +1,11 @@
 """The options of the command line, and the values they accept."""
 
 import argparse
+import ast
 import math
 
 from fastfc import __version__
+from fastfc.training.schedules import SCHEDULES, make
 
 # What each update rule can be told besides its learning rate, as keys of its config.
 RULE_OPTIONS = {
@@ -98,6 +100,13 @@ def _add_network(parser):
         help="L2 regularisation, 0.5 * REG * sum of squared weights (default: %(default)s)",
     )
     group.add_argument(
+        "--label-smoothing",
+        type=_number("from 0 to 1", lambda value: 0 <= value <= 1),
+        default=0.0,
+        metavar="S",
+        help="share of a label's weight that goes to all classes (default: %(default)s)",
+    )
+    group.add_argument(
         "--weight-scale",
         type=_not_negative,
         default=0.01,
@@ -151,6 +160,19 @@ def _add_solver(parser):
         default=0.9,
         metavar="F",
         help="factor on the learning rate after each epoch (default: %(default)s)",
+    )
+    group.add_argument(
+        "--lr-schedule",
+        type=_schedule,
+        metavar="NAME[,KEY=VALUE...]",
+        help=f"factor on the learning rate for each step: {', '.join(SCHEDULES)}, perhaps with "
+        "parameters, as cosine,warmup_steps=50 (default: none)",
+    )
+    group.add_argument(
+        "--clip-norm",
+        type=_positive,
+        metavar="NORM",
+        help="largest norm of all gradients together (default: any)",
     )
     group.add_argument(
         "--batch-size",
@@ -272,6 +294,23 @@ def _number(expected, accepts):
 
 _positive = _number("above 0", lambda value: 0 < value < math.inf)
 _not_negative = _number("of at least 0", lambda value: 0 <= value < math.inf)
+
+
+def _schedule(text):
+    """Return NAME,KEY=VALUE,... as the dictionary that the Solver takes."""
+    name, *pairs = text.split(",")
+    schedule = {"name": name}
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        try:
+            schedule[key] = ast.literal_eval(value)
+        except (SyntaxError, ValueError):
+            schedule[key] = value
+    try:
+        make(schedule, 1)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return schedule
 
 
 def _whole(text, low, high, expected):
