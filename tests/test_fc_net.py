@@ -145,8 +145,9 @@ def test_loss_is_the_composition_of_layers(nets, use_batchnorm, dropout):
 GRADIENTS = list(itertools.product([[], [7], [7, 6]], DROPOUTS, [False, True], [0, 0.4]))
 
 
+@pytest.mark.parametrize("label_smoothing", [0, 0.2])
 @pytest.mark.parametrize(("hidden", "dropout", "use_batchnorm", "reg"), GRADIENTS)
-def test_gradient_of_every_parameter(nets, hidden, dropout, use_batchnorm, reg):
+def test_gradient_of_every_parameter(nets, hidden, dropout, use_batchnorm, reg, label_smoothing):
     np.random.seed(4)
     X, y = data(5, (2, 3), 4, seed=6)
     net = nets.FullyConnectedNet(
@@ -159,6 +160,7 @@ def test_gradient_of_every_parameter(nets, hidden, dropout, use_batchnorm, reg):
         weight_scale=0.5,
         dtype=np.float64,
         seed=11,
+        label_smoothing=label_smoothing,
     )
     for name, value in net.params.items():  # no pre-activation on the kink of a ReLU
         if name[0] == "b":
