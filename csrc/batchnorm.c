@@ -37,6 +37,10 @@ ALWAYS_INLINE void add_squares(real *sum, const real *x, const real *mean, size_
     });
 }
 
+ALWAYS_INLINE vec reciprocal_deviation(vec var, vec eps) {
+    return vec_set(1) / vec_sqrt(var + eps);
+}
+
 /* mean and var of x over the batch, and rstd. */
 static void statistics_columns(real *mean, real *var, real *rstd, const real *x, double eps,
                                size_t N, size_t D, size_t stride) {
@@ -48,7 +52,7 @@ static void statistics_columns(real *mean, real *var, real *rstd, const real *x,
     EACH_VECTOR(j, D, {
         vec v = vec_load(var + j, lanes) / n;
         vec_store(var + j, v, lanes);
-        vec_store(rstd + j, vec_set(1) / vec_sqrt(v + e), lanes);
+        vec_store(rstd + j, reciprocal_deviation(v, e), lanes);
     });
 }
 
@@ -135,6 +139,10 @@ ALWAYS_INLINE void add_products(real *sum, const real *a, const real *b, size_t 
     });
 }
 
+ALWAYS_INLINE vec batchnorm_dx(vec dout, vec normalized, vec shift, vec slope, vec scale) {
+    return (dout - shift - normalized * slope) * scale;
+}
+
 /* Backward pass of training mode:
  *
  *   dbeta = sum of dout,   dgamma = sum of dout * x_normalized      (over the batch)
@@ -155,10 +163,10 @@ static void batchnorm_backward_columns(real *dx, real *dgamma, real *dbeta, cons
         EACH_VECTOR(j, D, {
             vec shift = vec_load(dbeta + j, lanes) / n;
             vec slope = vec_load(dgamma + j, lanes) / n;
-            vec d = vec_load(dout + row + j, lanes) - shift;
-            d -= vec_load(x_normalized + row + j, lanes) * slope;
             vec scale = vec_load(gamma + j, lanes) * vec_load(rstd + j, lanes);
-            vec_store(dx + row + j, d * scale, lanes);
+            vec d = batchnorm_dx(vec_load(dout + row + j, lanes),
+                                 vec_load(x_normalized + row + j, lanes), shift, slope, scale);
+            vec_store(dx + row + j, d, lanes);
         });
     }
 }

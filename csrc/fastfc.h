@@ -32,6 +32,14 @@ typedef struct {
     double number[6];
 } fc_update;
 
+/* Row stride of a network's work arrays of M columns, in elements of `size` bytes: whole cache
+ * lines, an odd number of them, so that the elements of a column do not share cache sets; FC_PITCH,
+ * at which the products read rows where they stand, if it is enough. */
+#define FC_PITCH 272
+static inline size_t fc_row_stride(size_t M, size_t size) {
+    return M <= FC_PITCH - 16 ? FC_PITCH : ((M * size + 63) / 64 | 1) * 64 / size;
+}
+
 /* One affine layer of a network with what follows it.  Arrays are of the table's dtype. */
 typedef struct {
     size_t D, M;
@@ -40,12 +48,15 @@ typedef struct {
     int layernorm;                          /* over the features; else over the batch, and then: */
     const void *running_mean, *running_var; /* (M,) */
     double eps, momentum;
-    void *next_mean, *next_var;      /* (M,), set */
-    void *dw, *db, *dgamma, *dbeta;  /* gradients, set */
-    const fc_update *update[4];      /* of w, b, gamma, beta; NULL: none */
-    void *out, *gate, *x_normalized; /* work: (N, M) each */
-    void *rstd;                      /* work: (M,), for layer normalisation (N,) */
-    uint8_t *keep;                   /* (N, M) mask; NULL without dropout */
+    void *next_mean, *next_var;     /* (M,), set */
+    void *dw, *db, *dgamma, *dbeta; /* gradients, set */
+    const fc_update *update[4];     /* of w, b, gamma, beta; NULL: none */
+    size_t stride;                  /* of rows of the work arrays: fc_row_stride; last layer: M */
+    void *out, *x_normalized;       /* work: (N, M) each, aligned to 64, zero behind the columns */
+    uint16_t *gate;                 /* work: (N, M / lanes, rounded up) */
+    void *rstd;                     /* work: (M,), for layer normalisation (N,) */
+    uint8_t *keep;                  /* (N, M) mask, 16 bytes more may be read; NULL without dropout
+                                     */
 } fc_layer;
 
 typedef struct {
@@ -53,7 +64,7 @@ typedef struct {
     fc_layer *layers;
     double p;          /* probability of keeping a unit */
     fc_mt19937 *state; /* that masks are drawn from; NULL: they are there already, or none */
-    void *dout[2];     /* work: (N, widest layer) each */
+    void *dout[2];     /* work, as out: (N, greatest stride) each */
     void *workspace;   /* FC_WORKSPACE_BYTES */
     double label_smoothing;
 } fc_network;

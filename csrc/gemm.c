@@ -5,10 +5,12 @@
  *
  * The loops around the micro-kernel (Goto & van de Geijn 2008; Van Zee & van de Geijn 2015):
  * columns of b by NC, depth by KC, then panels of rows against panels of columns.  Every thread
- * packs the panels of a that it works on; a block of b is packed once, for all.  Rows and vectors
- * of columns are shared out evenly over panels, so there is no padding but inside the last vector.
- * A small c of great depth is cut along the depth instead: each task packs its own part of a and b
- * and keeps its own sum, and the sums are added in order.
+ * packs the panels of a that it works on; a block of b is packed once, for all; what a network
+ * keeps in its own arrays is read where it stands.  Rows and vectors of columns are shared out
+ * evenly over panels, so there is no padding but inside the last vector.  While a panel of a is
+ * multiplied the next one is fetched: the factors have usually left L2. A small c of great depth is
+ * cut along the depth instead: each task packs its own part of a and b and keeps its own sum, and
+ * the sums are added in order.
  *
  * Every element is a sum in one order, given by k: bias, then the sum of each part of the depth,
  * that one from zero upwards.  How the work is cut into tasks does not change it, nor who does
@@ -20,8 +22,9 @@ enum { NC = FC_DOUBLE ? 256 : 512 };
  */
 enum { SMALL_M = 256, SMALL_N = 128, MOST_PARTS = 16 };
 
-/* A task should take several microseconds: multiply-adds and packed elements that are worth one. */
-enum { TASK_WORK = 1 << 18, PACK_WORK = 1 << 14 };
+/* A task should take several microseconds, better more as long as there are many: multiply-adds
+ * that make a large and a small one, and elements to pack. */
+enum { TASK_WORK = 1 << 20, SMALL_TASK_WORK = 1 << 17, MANY_TASKS = 8, PACK_WORK = 1 << 14 };
 
 /* Scratch of the workspace: for all threads, then for each. */
 #define SHARED_REALS ((size_t)MOST_PARTS * SMALL_M * SMALL_N)
@@ -31,113 +34,19 @@ _Static_assert(SHARED_REALS * sizeof(real) <= FC_SHARED_BYTES, "partial sums fit
 _Static_assert((size_t)KC *(NC + NV * LANES) <= SHARED_REALS, "a block of b fits the workspace");
 _Static_assert(SCRATCH_REALS * sizeof(real) <= FC_SCRATCH_BYTES, "a part fits the workspace");
 
-/* c (mr, nv vectors) = addend + sum, whose rows are NV vectors long.  `lanes` counts the elements
- * of the last vector. */
-static void add_tile(real *c, size_t ldc, const real *addend, size_t ld_addend, const vec *sum,
-                     size_t lanes, int mr, int nv) {
-    const size_t last = (size_t)(nv - 1) * LANES;
-    for (int i = 0; i < mr; i++, c += ldc, addend += ld_addend, sum += NV) {
-        for (size_t at = 0; at < last; at += LANES)
-            vec_store(c + at, sum[at / LANES] + vec_load(addend + at, LANES), LANES);
-        if (lanes == LANES)
-            vec_store(c + last, sum[nv - 1] + vec_load(addend + last, LANES), LANES);
-        else
-            vec_store(c + last, sum[nv - 1] + vec_load(addend + last, lanes), lanes);
-    }
-}
-
-/* The micro-kernel: c (mr, nv vectors) = addend + a panel of a times a panel of b, over k steps.
- * a's panel lies by rows or by columns. */
-ALWAYS_INLINE void tile(real *c, size_t ldc, const real *addend, size_t ld_addend, const real *a,
-                        const real *b, size_t k, size_t lanes, const int by_rows, const int mr,
-                        const int nv) {
-    vec sum[MR][NV];
-#pragma GCC unroll 16
-    for (int i = 0; i < mr; i++)
-#pragma GCC unroll 4
-        for (int j = 0; j < nv; j++) sum[i][j] = (vec){0};
-
-    for (size_t p = 0; p < k; p++, a += by_rows ? 1 : mr, b += (size_t)nv * LANES) {
-        vec row[NV];
-#pragma GCC unroll 4
-        for (int j = 0; j < nv; j++) row[j] = *(const vec *)(b + (size_t)j * LANES);
-#pragma GCC unroll 16
-        for (int i = 0; i < mr; i++) {
-            const vec element = vec_set(a[by_rows ? i * PITCH : i]);
-#pragma GCC unroll 4
-            for (int j = 0; j < nv; j++) sum[i][j] = vec_fma(element, row[j], sum[i][j]);
-        }
-    }
-
-    /* by way of memory: the stores that follow are many, rare and awkward to unroll */
-    vec result[MR][NV];
-#pragma GCC unroll 16
-    for (int i = 0; i < mr; i++)
-#pragma GCC unroll 4
-        for (int j = 0; j < nv; j++) result[i][j] = sum[i][j];
-    add_tile(c, ldc, addend, ld_addend, &result[0][0], lanes, mr, nv);
-}
-
-static void any_tile(real *c, size_t ldc, const real *addend, size_t ld_addend, const real *a,
-                     const real *b, size_t k, size_t lanes, int by_rows, size_t mr, size_t nv) {
-#define TILE(by, rows, vectors)                                                                    \
-    tile(c, ldc, addend, ld_addend, a, b, k, lanes, by, rows > MR ? 1 : rows, vectors)
-#define TILES(rows)                                                                                \
-    case rows:                                                                                     \
-        if (rows > MR) break;                                                                      \
-        if (by_rows && nv == 2)                                                                    \
-            TILE(1, rows, 2);                                                                      \
-        else if (by_rows)                                                                          \
-            TILE(1, rows, 1);                                                                      \
-        else if (nv == 2)                                                                          \
-            TILE(0, rows, 2);                                                                      \
-        else                                                                                       \
-            TILE(0, rows, 1);                                                                      \
-        break
-    switch (mr) {
-        TILES(1);
-        TILES(2);
-        TILES(3);
-        TILES(4);
-        TILES(5);
-        TILES(6);
-        TILES(7);
-        TILES(8);
-        TILES(9);
-        TILES(10);
-        TILES(11);
-        TILES(12);
-        TILES(13);
-        TILES(14);
-    }
-#undef TILES
-#undef TILE
-}
-
-/* One panel of a against every panel of b.  c is the panel's first row; addend NULL means zero. */
-static void panel_times_block(real *c, size_t ldc, const real *addend, size_t ld_addend,
-                              const real *a, int by_rows, size_t rows, const real *b,
-                              columns_cut cut, size_t k) {
-    static const real zeros[NV * LANES];
-    for (size_t panel = 0; panel < cut.panels; panel++) {
-        const size_t column = panel_start(cut, panel), end = panel_start(cut, panel + 1);
-        const size_t lanes = smaller(cut.columns - (end - LANES), LANES);
-        any_tile(c + column, ldc, addend ? addend + column : zeros, ld_addend, a, b + column * k, k,
-                 lanes, by_rows, rows, (end - column) / LANES);
-    }
-}
-
 /* A task of the caller's own to run beside the product's; `run` may be NULL. */
 typedef struct {
     fc_task run;
     void *context;
 } side_task;
 
-/* What the caller does with rows first to last - 1 of c, called once for every row as soon as it is
- * complete, by the thread that made it; `run` may be NULL. */
+/* What the caller does with rows first to last - 1 of c, which stand at `rows`, called once for
+ * every row as soon as it is complete, by the thread that made it; `run` may be NULL.  Where the
+ * hook is all that wants c (`only`), c may be left unset. */
 typedef struct {
-    void (*run)(const void *context, size_t first, size_t last);
+    void (*run)(const void *context, const real *rows, size_t first, size_t last);
     const void *context;
+    int only;
 } rows_hook;
 
 /* What a product may do besides. */
@@ -149,12 +58,13 @@ typedef struct {
 
 typedef struct {
     real *c;
+    size_t ldc;
     matrix a, b;
     size_t m, n, k, parts; /* parts of the depth */
     extras with;
     real *shared;  /* the packed block of b; or the sums of the parts */
     void *scratch; /* the caller's */
-    fc_task task;  /* rows_task or depth_task */
+    fc_task task;  /* that multiplies */
     /* the block in work: */
     size_t row_tasks, pack_tasks, part, column;
     columns_cut cut;
@@ -166,6 +76,55 @@ static size_t depth_start(const product *p, size_t part) {
 
 static size_t depth_of(const product *p, size_t part) {
     return depth_start(p, part + 1) - depth_start(p, part);
+}
+
+/* A block of b (k, cut.columns): packed, or where it stands in rows that are padded. */
+typedef struct {
+    const real *at;
+    size_t row; /* stride; 0: packed */
+    columns_cut cut;
+    size_t k;
+} right_block;
+
+/* Whether b need not be packed: it is narrow, so that few pages hold it. */
+static int stands_ready(matrix b, size_t k) {
+    enum { SEVERAL_PAGES = 1 << 18 };
+    return b.padded && b.column == 1 && k * b.row * sizeof(real) <= SEVERAL_PAGES;
+}
+
+/* One panel of a against every panel of b.  c is the panel's first row; addend NULL means zero.
+ * Meanwhile fetches the next panel of a, of `next_rows` rows, maybe none. */
+static void panel_times_block(real *c, size_t ldc, const real *addend, size_t ld_addend,
+                              left_panel a, size_t rows, const right_block *b, matrix next,
+                              size_t next_rows) {
+    static const real zeros[NV * LANES];
+    const columns_cut cut = b->cut;
+    for (size_t panel = 0; panel < panels_of(cut); panel++) {
+        if (next_rows) fetch_a(next, next_rows, b->k, panel, panels_of(cut));
+        const size_t column = panel_start(cut, panel), end = panel_start(cut, panel + 1);
+        const size_t last = end - column > LANES ? end - LANES : column; /* last vector's start */
+        any_tile(c + column, ldc, addend ? addend + column : zeros, ld_addend, a,
+                 b->at + column * (b->row ? 1 : b->k), b->row ? b->row : end - column, b->k,
+                 smaller(cut.columns - last, LANES), rows, (end - column) / LANES);
+    }
+}
+
+/* Panels first to last - 1 of rows of a, from column `start` on, against a block of b.  c is the
+ * first one's row. */
+static void panels_times_block(const product *p, size_t first, size_t last, size_t start, real *c,
+                               size_t ldc, const real *addend, size_t ld_addend,
+                               const right_block *b, real *packed) {
+    const size_t panels = parts_of(p->m, MR), end = part_start(p->m, panels, last);
+    size_t row = part_start(p->m, panels, first), next = row;
+    for (; row < end; row = next) {
+        next = part_start(p->m, panels, ++first);
+        const size_t after = first < last ? part_start(p->m, panels, first + 1) : next;
+        const left_panel a = pack_a(packed, from(p->a, row, start), next - row, b->k);
+        panel_times_block(c, ldc, addend, ld_addend, a, next - row, b, from(p->a, next, start),
+                          after - next);
+        c += (next - row) * ldc;
+        if (addend) addend += (next - row) * ld_addend;
+    }
 }
 
 /* Task: pack some rows of the block of b. */
@@ -180,23 +139,23 @@ static void pack_task(void *context, size_t task, void *scratch) {
 /* Task: some panels of rows against the block of b. */
 static void rows_task(void *context, size_t task, void *scratch) {
     const product *p = context;
-    real *packed = scratch;
-    const int by_rows = p->a.column == 1;
-    const size_t panels = parts_of(p->m, MR), k = depth_of(p, p->part);
+    const rows_hook *done = &p->with.done;
+    const size_t panels = parts_of(p->m, MR), start = depth_start(p, p->part);
     const size_t first = part_start(panels, p->row_tasks, task);
     const size_t last = part_start(panels, p->row_tasks, task + 1);
-    for (size_t panel = first; panel < last; panel++) {
-        const size_t row = part_start(p->m, panels, panel);
-        const size_t rows = part_start(p->m, panels, panel + 1) - row;
-        real *c = p->c + row * p->n + p->column;
-        const real *bias = p->with.bias ? p->with.bias + p->column : NULL;
-        pack_a(packed, from(p->a, row, depth_start(p, p->part)), rows, k);
-        panel_times_block(c, p->n, p->part ? c : bias, p->part ? p->n : 0, packed, by_rows, rows,
-                          p->shared, p->cut, k);
-    }
-    if (p->with.done.run && p->part + 1 == p->parts && p->column + p->cut.columns == p->n)
-        p->with.done.run(p->with.done.context, part_start(p->m, panels, first),
-                         part_start(p->m, panels, last));
+    const size_t row = part_start(p->m, panels, first), end = part_start(p->m, panels, last);
+    real *packed = scratch, *rows = p->c + row * p->ldc;
+    if (done->only && p->parts == 1 && p->cut.columns == p->n &&
+        MR * PITCH + (end - row) * p->ldc <= SCRATCH_REALS)
+        rows = packed + MR * PITCH; /* nobody looks for them elsewhere */
+    const real *bias = p->with.bias ? p->with.bias + p->column : NULL;
+    right_block b = {p->shared, 0, p->cut, depth_of(p, p->part)};
+    if (p->pack_tasks == 0) b.at = from(p->b, start, p->column).at, b.row = p->b.row;
+    real *c = rows + p->column;
+    panels_times_block(p, first, last, start, c, p->ldc, p->part ? c : bias, p->part ? p->ldc : 0,
+                       &b, packed);
+    if (done->run && p->part + 1 == p->parts && p->column + p->cut.columns == p->n)
+        done->run(done->context, rows, row, end);
 }
 
 static void with_side_task(void *context, size_t task, void *scratch) {
@@ -222,9 +181,14 @@ static void product_by_rows(product *p) {
         p->cut = cut_columns(smaller(p->n - p->column, NC));
         for (p->part = 0; p->part < p->parts; p->part++) {
             const size_t k = depth_of(p, p->part), work = p->m * p->cut.columns * k;
-            p->pack_tasks = smaller(k, parts_of(k * p->cut.columns, PACK_WORK));
-            fc_run(pack_task, p, p->pack_tasks, p->scratch);
-            p->row_tasks = smaller(parts_of(p->m, MR), parts_of(work, TASK_WORK));
+            const size_t few = smaller(MANY_TASKS, parts_of(work, SMALL_TASK_WORK));
+            const size_t many = parts_of(work, TASK_WORK);
+            p->pack_tasks = 0;
+            if (!stands_ready(p->b, p->k)) {
+                p->pack_tasks = smaller(k, parts_of(k * p->cut.columns, PACK_WORK));
+                fc_run(pack_task, p, p->pack_tasks, p->scratch);
+            }
+            p->row_tasks = smaller(parts_of(p->m, MR), few > many ? few : many);
             run_tasks(p, rows_task, p->row_tasks);
         }
     }
@@ -235,63 +199,97 @@ static void depth_task(void *context, size_t part, void *scratch) {
     const product *p = context;
     real *packed_b = scratch, *packed_a = packed_b + KC * (SMALL_N + NV * LANES);
     real *sum = p->shared + part * p->m * p->n;
-    const columns_cut cut = cut_columns(p->n);
-    const size_t panels = parts_of(p->m, MR), end = depth_start(p, part + 1);
+    const size_t end = depth_start(p, part + 1);
     for (size_t start = depth_start(p, part), k; start < end; start += k) {
         k = smaller(end - start, KC);
         const real *addend = start > depth_start(p, part) ? sum : NULL;
-        pack_b(packed_b, from(p->b, start, 0), k, 0, k, cut);
-        for (size_t panel = 0; panel < panels; panel++) {
-            const size_t row = part_start(p->m, panels, panel);
-            const size_t rows = part_start(p->m, panels, panel + 1) - row;
-            pack_a(packed_a, from(p->a, row, start), rows, k);
-            panel_times_block(sum + row * p->n, p->n, addend ? addend + row * p->n : NULL,
-                              addend ? p->n : 0, packed_a, p->a.column == 1, rows, packed_b, cut,
-                              k);
-        }
+        const right_block b = {packed_b, 0, cut_columns(p->n), k};
+        pack_b(packed_b, from(p->b, start, 0), k, 0, k, b.cut);
+        panels_times_block(p, 0, parts_of(p->m, MR), start, sum, p->n, addend, addend ? p->n : 0,
+                           &b, packed_a);
     }
 }
 
-/* Task: add up the parts' sums for some rows. */
+/* Rows start to end of some columns of c: the parts' sums, added up. */
+static void add_parts(const product *p, size_t start, size_t end, size_t column, size_t columns) {
+    const real *bias = p->with.bias ? p->with.bias + column : NULL;
+    for (size_t i = start; i < end; i++)
+        EACH_VECTOR(j, columns, {
+            vec sum = bias ? vec_load(bias + j, lanes) : (vec){0};
+            for (size_t part = 0; part < p->parts; part++)
+                sum += vec_load(p->shared + (part * p->m + i) * p->n + column + j, lanes);
+            vec_store(p->c + i * p->ldc + column + j, sum, lanes);
+        });
+}
+
 static void add_parts_task(void *context, size_t task, void *scratch) {
     (void)scratch;
     const product *p = context;
     const size_t start = part_start(p->m, p->row_tasks, task);
     const size_t end = part_start(p->m, p->row_tasks, task + 1);
-    for (size_t i = start; i < end; i++)
-        EACH_VECTOR(j, p->n, {
-            vec sum = p->with.bias ? vec_load(p->with.bias + j, lanes) : (vec){0};
-            for (size_t part = 0; part < p->parts; part++)
-                sum += vec_load(p->shared + (part * p->m + i) * p->n + j, lanes);
-            vec_store(p->c + i * p->n + j, sum, lanes);
-        });
-    if (p->with.done.run) p->with.done.run(p->with.done.context, start, end);
+    add_parts(p, start, end, 0, p->n);
+    if (p->with.done.run) p->with.done.run(p->with.done.context, p->c + start * p->ldc, start, end);
 }
 
-static void gemm(real *c, matrix a, matrix b, extras with, size_t m, size_t n, size_t k,
-                 void *workspace) {
-    product p = {.c = c, .a = a, .b = b, .m = m, .n = n, .k = k, .with = with};
+static product product_of(real *c, size_t ldc, matrix a, matrix b, extras with, size_t m, size_t n,
+                          size_t k, void *workspace) {
+    product p = {.c = c, .ldc = ldc, .a = a, .b = b, .m = m, .n = n, .k = k, .with = with};
     p.shared = workspace;
     p.scratch = (char *)workspace + FC_SHARED_BYTES;
     p.parts = parts_of(k, KC);
-    if (k == 0) { /* an empty sum */
-        for (size_t i = 0; i < m; i++)
-            for (size_t j = 0; j < n; j++) c[i * n + j] = with.bias ? with.bias[j] : 0;
-        if (with.done.run) with.done.run(with.done.context, 0, m);
-    } else if (m > SMALL_M || n > SMALL_N || p.parts < 3) {
-        product_by_rows(&p);
+    return p;
+}
+
+/* Whether the depth is cut. */
+static int is_deep(const product *p) { return p->m <= SMALL_M && p->n <= SMALL_N && p->parts >= 3; }
+
+/* Makes the parts' sums, for add_parts. */
+static void deep_sums(product *p) {
+    p->parts = smaller(p->parts, MOST_PARTS);
+    run_tasks(p, depth_task, p->parts);
+}
+
+static void run_product(product *p) {
+    if (p->m == 0 || p->n == 0) return;
+    if (p->k == 0) { /* an empty sum */
+        for (size_t i = 0; i < p->m; i++)
+            for (size_t j = 0; j < p->n; j++)
+                p->c[i * p->ldc + j] = p->with.bias ? p->with.bias[j] : 0;
+        if (p->with.done.run) p->with.done.run(p->with.done.context, p->c, 0, p->m);
+    } else if (is_deep(p)) {
+        deep_sums(p);
+        p->row_tasks = smaller(p->m, parts_of(p->m * p->n * p->parts, TASK_WORK / 32));
+        fc_run(add_parts_task, p, p->row_tasks, p->scratch);
     } else {
-        p.parts = smaller(p.parts, MOST_PARTS);
-        p.row_tasks = smaller(m, parts_of(m * n * p.parts, TASK_WORK / 8));
-        run_tasks(&p, depth_task, p.parts);
-        fc_run(add_parts_task, &p, p.row_tasks, p.scratch);
+        product_by_rows(p);
     }
+}
+
+/* c = bias + a b, with c's rows ldc apart. */
+static void gemm(real *c, size_t ldc, matrix a, matrix b, extras with, size_t m, size_t n, size_t k,
+                 void *workspace) {
+    product p = product_of(c, ldc, a, b, with, m, n, k, workspace);
+    run_product(&p);
+}
+
+/* Whether columns of c may be made by themselves: a is read where it stands, b in one block. */
+static int is_sliceable(const product *p) {
+    return p->parts == 1 && p->a.column == 1 && p->a.row == PITCH;
+}
+
+/* All rows of some columns of c, at most SMALL_N from a whole vector on. */
+static void product_slice(const product *p, size_t column, size_t columns, void *scratch) {
+    real *packed = scratch;
+    const right_block b = {packed, 0, cut_columns(columns), p->k};
+    const real *bias = p->with.bias ? p->with.bias + column : NULL;
+    pack_b(packed, from(p->b, 0, column), p->k, 0, p->k, b.cut);
+    panels_times_block(p, 0, parts_of(p->m, MR), 0, p->c + column, p->ldc, bias, 0, &b, NULL);
 }
 
 /* c = a b, for benchmarks.  a and b are dense; by columns means that the transpose is. */
 static void gemm_plain(real *c, const real *a, int a_by_columns, const real *b, int b_by_columns,
                        size_t m, size_t n, size_t k, void *workspace) {
-    const matrix left = a_by_columns ? (matrix){a, 1, m} : (matrix){a, k, 1};
-    const matrix right = b_by_columns ? (matrix){b, 1, k} : (matrix){b, n, 1};
-    gemm(c, left, right, (extras){0}, m, n, k, workspace);
+    const matrix left = a_by_columns ? (matrix){a, 1, m, 0} : (matrix){a, k, 1, 0};
+    const matrix right = b_by_columns ? (matrix){b, 1, k, 0} : (matrix){b, n, 1, 0};
+    gemm(c, n, left, right, (extras){0}, m, n, k, workspace);
 }

@@ -12,6 +12,7 @@
 
 #include "sums.c"
 #include "pack.c"
+#include "tile.c"
 #include "gemm.c"
 #include "affine.c"
 #include "gather.c"
@@ -24,6 +25,7 @@
 #include "loss.c"
 #include "clip.c"
 #include "optim.c"
+#include "tail.c"
 #include "network.c"
 #include "peak.c"
 

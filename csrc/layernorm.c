@@ -18,16 +18,16 @@ static size_t ranges_of(size_t N, size_t D) { return smaller(N, parts_of(N * D, 
 
 /* mean and rstd (rows,) of the rows of x. */
 ALWAYS_INLINE void statistics_rows(real *mean, real *rstd, const real *x, double eps, size_t rows,
-                                   size_t D) {
+                                   size_t D, size_t stride) {
     const vec e = vec_set((real)eps);
     vec sum[ROWS_AT_ONCE] = {{0}}, square[ROWS_AT_ONCE] = {{0}};
     EACH_VECTOR(j, D, {
-        for (size_t r = 0; r < rows; r++) sum[r] += vec_load(x + r * D + j, lanes);
+        for (size_t r = 0; r < rows; r++) sum[r] += vec_load(x + r * stride + j, lanes);
     });
     for (size_t r = 0; r < rows; r++) mean[r] = vec_sum(sum[r]) / (real)D;
     EACH_VECTOR(j, D, {
         for (size_t r = 0; r < rows; r++) {
-            vec d = vec_fill_rest(vec_load(x + r * D + j, lanes) - vec_set(mean[r]), lanes, 0);
+            vec d = vec_fill_rest(vec_load(x + r * stride + j, lanes) - vec_set(mean[r]), lanes, 0);
             square[r] = vec_fma(d, d, square[r]);
         }
     });
@@ -52,7 +52,7 @@ static void layernorm_forward_task(void *context, size_t range, void *scratch) {
     EACH_ROW_BLOCK(i, N, {
         real mean[ROWS_AT_ONCE], *rstd = c->rstd + first + i;
         const size_t block = (first + i) * D;
-        statistics_rows(mean, rstd, c->x + block, c->eps, rows, D);
+        statistics_rows(mean, rstd, c->x + block, c->eps, rows, D, D);
         for (size_t r = 0; r < rows; r++) {
             const size_t row = block + r * D;
             EACH_VECTOR(j, D, {
@@ -89,10 +89,11 @@ static size_t backward_ranges_of(size_t N, size_t D) {
  *   g = gamma * dout,   shift = mean of g,   slope = mean of g * x_normalized     (over a row)
  *   dx = rstd * (g - shift - x_normalized * slope)
  *
- * dx, dout, x_normalized: (N, D).  rstd: (N,).  gamma, dgamma, dbeta: (D,).  dx may be dout. */
+ * dx, dout, x_normalized: (N, D), rows `stride` apart.  rstd: (N,).  gamma, dgamma, dbeta: (D,).
+ * dx may be dout. */
 static void layernorm_backward_rows(real *dx, real *dgamma, real *dbeta, const real *dout,
                                     const real *x_normalized, const real *rstd, const real *gamma,
-                                    size_t N, size_t D) {
+                                    size_t N, size_t D, size_t stride) {
     memset(dgamma, 0, D * sizeof(real));
     memset(dbeta, 0, D * sizeof(real));
     EACH_ROW_BLOCK(i, N, {
@@ -101,7 +102,7 @@ static void layernorm_backward_rows(real *dx, real *dgamma, real *dbeta, const r
             const vec scale = vec_load(gamma + j, lanes);
             vec columns = vec_load(dbeta + j, lanes), products = vec_load(dgamma + j, lanes);
             for (size_t r = 0; r < rows; r++) {
-                const size_t at = (i + r) * D + j;
+                const size_t at = (i + r) * stride + j;
                 vec d = vec_load(dout + at, lanes), n = vec_load(x_normalized + at, lanes);
                 vec g = scale * d;
                 columns += d;
@@ -115,7 +116,7 @@ static void layernorm_backward_rows(real *dx, real *dgamma, real *dbeta, const r
         for (size_t r = 0; r < rows; r++) {
             const vec shift = vec_set(vec_sum(sum[r]) / (real)D);
             const vec slope = vec_set(vec_sum(product[r]) / (real)D);
-            const size_t row = (i + r) * D;
+            const size_t row = (i + r) * stride;
             EACH_VECTOR(j, D, {
                 vec g = vec_load(gamma + j, lanes) * vec_load(dout + row + j, lanes) - shift;
                 g -= vec_load(x_normalized + row + j, lanes) * slope;
@@ -128,7 +129,7 @@ static void layernorm_backward_rows(real *dx, real *dgamma, real *dbeta, const r
 typedef struct {
     real *dx, *dgamma, *dbeta, *partial;
     const real *dout, *x_normalized, *rstd, *gamma;
-    size_t N, D, ranges;
+    size_t N, D, stride, ranges;
 } layernorm_backward_call;
 
 /* Where a range's sums go: dgamma, then dbeta. */
@@ -139,12 +140,12 @@ static real *partial_sums(real *partial, size_t range, size_t D) {
 static void layernorm_backward_task(void *context, size_t range, void *scratch) {
     (void)scratch;
     const layernorm_backward_call *c = context;
-    const size_t first = part_start(c->N, c->ranges, range), D = c->D, at = first * D;
+    const size_t first = part_start(c->N, c->ranges, range), D = c->D, at = first * c->stride;
     real *dgamma = range ? partial_sums(c->partial, range, D) : c->dgamma;
     real *dbeta = range ? dgamma + D : c->dbeta;
     layernorm_backward_rows(c->dx + at, dgamma, dbeta, c->dout + at, c->x_normalized + at,
                             c->rstd + first, c->gamma,
-                            part_start(c->N, c->ranges, range + 1) - first, D);
+                            part_start(c->N, c->ranges, range + 1) - first, D, c->stride);
 }
 
 /* dgamma, dbeta (D,) += the sums of all ranges but the first; `first` is their first column. */
@@ -161,17 +162,8 @@ static void add_partial_sums(const layernorm_backward_call *c, size_t first, siz
 static void layernorm_backward(real *dx, real *dgamma, real *dbeta, const real *dout,
                                const real *x_normalized, const real *rstd, const real *gamma,
                                size_t N, size_t D, void *workspace) {
-    layernorm_backward_call c = {dx,
-                                 dgamma,
-                                 dbeta,
-                                 workspace,
-                                 dout,
-                                 x_normalized,
-                                 rstd,
-                                 gamma,
-                                 N,
-                                 D,
-                                 backward_ranges_of(N, D)};
+    layernorm_backward_call c = {dx,   dgamma, dbeta, workspace, dout, x_normalized,
+                                 rstd, gamma,  N,     D,         D,    backward_ranges_of(N, D)};
     fc_run(layernorm_backward_task, &c, c.ranges, NULL);
     add_partial_sums(&c, 0, D);
 }

@@ -10,6 +10,8 @@
 typedef struct {
     const real *at;
     size_t row, column; /* strides, in elements; one of them is 1 */
+    int padded;         /* rows begin aligned, and what is behind their ends, up to whole vectors,
+                         * may be read */
 } matrix;
 
 /* The tile fills the registers: MR x NV sums, NV vectors of b and one element of a. */
@@ -24,7 +26,16 @@ enum { MR = 4, NV = 2 };
 #endif
 
 /* Depth of a block.  A panel of a (MR x KC) stays in L1 while panels of b stream from L2. */
-enum { KC = 256, PITCH = KC + 16 };
+enum { KC = 256, PITCH = FC_PITCH };
+_Static_assert(PITCH >= KC, "a panel's row fits");
+
+/* A panel of a, of up to MR rows: by rows, a[i * PITCH + p], or by columns, a[p * pitch + i]. A
+ * pitch known only at run time would cost the former 5 %. */
+typedef struct {
+    const real *at;
+    size_t pitch;
+    int by_rows;
+} left_panel;
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
@@ -36,19 +47,30 @@ static size_t part_start(size_t count, size_t parts, size_t part) {
     return count / parts * part + smaller(part, count % parts);
 }
 
-/* How n columns fall into vectors, and those into panels. */
+/* How n columns fall into vectors, and those into panels.  A last vector of which no more than half
+ * exists is a panel of its own, half as wide. */
 typedef struct {
-    size_t columns, vectors, panels;
+    size_t columns, vectors, panels; /* without that one */
+    int half;
 } columns_cut;
 
 static columns_cut cut_columns(size_t n) {
-    const size_t vectors = parts_of(n, LANES);
-    return (columns_cut){n, vectors, parts_of(vectors, NV)};
+    const int half = VEC_BYTES >= 32 && n % LANES > 0 && n % LANES <= LANES / 2;
+    const size_t vectors = half ? n / LANES : parts_of(n, LANES);
+    return (columns_cut){n, vectors, parts_of(vectors, NV), half};
 }
 
-/* First column of a panel, a whole number of vectors; for panel == panels their end. */
+/* Panels with the half one, and how far they reach. */
+static size_t panels_of(columns_cut cut) { return cut.panels + (size_t)cut.half; }
+
+static size_t padded_columns(columns_cut cut) {
+    return cut.vectors * LANES + (cut.half ? LANES / 2 : 0);
+}
+
+/* First column of a panel, a whole number of vectors; for panel == panels_of their end. */
 static size_t panel_start(columns_cut cut, size_t panel) {
-    return part_start(cut.vectors, cut.panels, panel) * LANES;
+    if (panel > cut.panels) return padded_columns(cut);
+    return cut.panels ? part_start(cut.vectors, cut.panels, panel) * LANES : 0;
 }
 
 static void copy_rows(real *to, size_t to_row, const real *from, size_t from_row, size_t rows,
@@ -59,10 +81,10 @@ static void copy_rows(real *to, size_t to_row, const real *from, size_t from_row
         });
 }
 
-/* to (columns, LANES) = from (rows, columns) transposed, at most LANES of either; rows past `rows`
+/* to (columns, width) = from (rows, columns) transposed, at most LANES of any; rows past `rows`
  * are taken as zero. */
-ALWAYS_INLINE void transpose_block(real *to, size_t to_row, const real *from, size_t from_row,
-                                   size_t rows, size_t columns) {
+ALWAYS_INLINE void transpose_block(real *to, size_t to_row, size_t width, const real *from,
+                                   size_t from_row, size_t rows, size_t columns) {
     vec block[LANES];
 #pragma GCC unroll 16
     for (size_t i = 0; i < LANES; i++)
@@ -70,16 +92,18 @@ ALWAYS_INLINE void transpose_block(real *to, size_t to_row, const real *from, si
     vec_transpose(block);
 #pragma GCC unroll 16
     for (size_t j = 0; j < LANES; j++)
-        if (j < columns) vec_store(to + j * to_row, block[j], LANES);
+        if (j < columns) vec_store(to + j * to_row, block[j], width);
 }
 
 static void transpose_rows(real *to, size_t to_row, const real *from, size_t from_row, size_t rows,
                            size_t columns) {
     EACH_VECTOR(j, columns, {
         if (rows == LANES)
-            transpose_block(to + j * to_row, to_row, from + j, from_row, LANES, lanes);
+            transpose_block(to + j * to_row, to_row, LANES, from + j, from_row, LANES, lanes);
+        else if (to_row < LANES)
+            transpose_block(to + j * to_row, to_row, LANES / 2, from + j, from_row, rows, lanes);
         else
-            transpose_block(to + j * to_row, to_row, from + j, from_row, rows, lanes);
+            transpose_block(to + j * to_row, to_row, LANES, from + j, from_row, rows, lanes);
     });
 }
 
@@ -87,7 +111,7 @@ static void transpose_rows(real *to, size_t to_row, const real *from, size_t fro
  * where b is a transpose its columns: memory is far away, and the hardware fetches ahead only along
  * lines. */
 static void pack_b_rows(real *to, matrix b, size_t k, size_t first, size_t last, columns_cut cut) {
-    for (size_t p = first; p < last; p++)
+    for (size_t p = first; p < last; p++) {
         for (size_t panel = 0; panel < cut.panels; panel++) {
             const size_t start = panel_start(cut, panel);
             const size_t width = panel_start(cut, panel + 1) - start;
@@ -101,11 +125,17 @@ static void pack_b_rows(real *to, matrix b, size_t k, size_t first, size_t last,
                     vec_store(row + j, vec_load(source, lanes), LANES);
             }
         }
+        if (cut.half) {
+            const size_t start = cut.vectors * LANES;
+            const vec rest = vec_load(b.at + p * b.row + start, cut.columns - start);
+            vec_store(to + start * k + p * (LANES / 2), rest, LANES / 2);
+        }
+    }
 }
 
 static void pack_b_columns(real *to, matrix b, size_t k, size_t first, size_t last,
                            columns_cut cut) {
-    for (size_t panel = 0; panel < cut.panels; panel++) {
+    for (size_t panel = 0; panel < panels_of(cut); panel++) {
         const size_t start = panel_start(cut, panel), width = panel_start(cut, panel + 1) - start;
         real *rows = to + start * k + first * width;
         for (size_t j = 0; j < width; j += LANES)
@@ -127,10 +157,29 @@ static matrix from(matrix a, size_t row, size_t column) {
     return a;
 }
 
-/* One panel of a (rows, k). */
-static void pack_a(real *to, matrix a, size_t rows, size_t k) {
-    if (a.column == 1)
+/* One panel of a (rows, k), packed into `to` unless it can be read where it stands: rows at their
+ * pitch, or columns that neither share L1 sets nor are too many for L1. */
+static left_panel pack_a(real *to, matrix a, size_t rows, size_t k) {
+    enum { L1_LINES = 256, SHARED_SETS = 1024 };
+    const int by_rows = a.column == 1;
+    if (by_rows ? a.row == PITCH : k <= L1_LINES / 2 && a.column * sizeof(real) % SHARED_SETS != 0)
+        return (left_panel){a.at, a.column, by_rows};
+    if (by_rows)
         copy_rows(to, PITCH, a.at, a.row, rows, k);
     else
         copy_rows(to, rows, a.at, a.column, k, rows);
+    return (left_panel){to, rows, by_rows};
+}
+
+/* Asks memory for one of `parts` parts of a panel of a (rows, k) that is wanted next.  Inline,
+ * since GCC drops calls of a function that does nothing else. */
+ALWAYS_INLINE void fetch_a(matrix a, size_t rows, size_t k, size_t part, size_t parts) {
+    const int by_rows = a.column == 1;
+    const size_t runs = by_rows ? rows : k, last = part_start(runs, parts, part + 1);
+    const size_t bytes = (by_rows ? k : rows) * sizeof(real);
+    for (size_t run = part_start(runs, parts, part); run < last; run++) {
+        const char *at = (const char *)(a.at + run * (by_rows ? a.row : a.column));
+        for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + i, 0, 2);
+        __builtin_prefetch(at + bytes - 1, 0, 2);
+    }
 }

@@ -105,12 +105,48 @@ ALWAYS_INLINE void vec_store(real *p, vec v, size_t lanes) {
 #endif
 }
 
-/* Bytes as numbers. */
-ALWAYS_INLINE vec vec_load_bytes(const uint8_t *p, size_t lanes) {
-    typedef uint8_t bytes __attribute__((vector_size(LANES)));
-    bytes loaded = {0};
-    memcpy(&loaded, p, lanes);
-    return __builtin_convertvector(__builtin_convertvector(loaded, ivec), vec);
+/* One bit for each lane, lane 0 lowest, of a mask whose lanes are all ones or all zeros. */
+ALWAYS_INLINE uint16_t vec_bits(ivec mask) {
+#if VEC_BYTES == 64 && defined(__AVX512F__) && FC_DOUBLE
+    return _mm512_movepi64_mask((__m512i)mask);
+#elif VEC_BYTES == 64 && defined(__AVX512F__)
+    return _mm512_movepi32_mask((__m512i)mask);
+#elif VEC_BYTES == 32 && defined(__AVX2__) && FC_DOUBLE
+    return (uint16_t)_mm256_movemask_pd((__m256d)mask);
+#elif VEC_BYTES == 32 && defined(__AVX2__)
+    return (uint16_t)_mm256_movemask_ps((__m256)mask);
+#elif VEC_BYTES == 16 && defined(__SSE2__) && FC_DOUBLE
+    return (uint16_t)_mm_movemask_pd((__m128d)mask);
+#elif VEC_BYTES == 16 && defined(__SSE2__)
+    return (uint16_t)_mm_movemask_ps((__m128)mask);
+#else
+    unsigned bits = 0;
+    for (size_t i = 0; i < LANES; i++) bits |= (mask[i] != 0) << i;
+    return (uint16_t)bits;
+#endif
+}
+
+/* And back. */
+ALWAYS_INLINE ivec vec_mask_of_bits(uint16_t bits) {
+    ivec lane_bits = {0};
+    for (size_t i = 0; i < LANES; i++) lane_bits[i] = (lane_int)1 << i;
+    return (lane_bits & ((ivec){0} + (lane_int)bits)) != 0;
+}
+
+/* A mask of LANES bytes that are 0 or 1. */
+ALWAYS_INLINE ivec vec_mask_of_bytes(const uint8_t *p) {
+#if VEC_BYTES == 64 && defined(__AVX512F__) && FC_DOUBLE
+    return -(ivec)_mm512_cvtepu8_epi64(_mm_loadl_epi64((const __m128i *)p));
+#elif VEC_BYTES == 64 && defined(__AVX512F__)
+    return -(ivec)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+#elif VEC_BYTES == 32 && defined(__AVX2__) && FC_DOUBLE
+    return -(ivec)_mm256_cvtepu8_epi64(_mm_loadu_si32(p));
+#elif VEC_BYTES == 32 && defined(__AVX2__)
+    return -(ivec)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
+#else
+    typedef uint8_t bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
+    return -__builtin_convertvector(*(const bytes *)p, ivec);
+#endif
 }
 
 /* Runs the statements for each vector of n elements: `i` is its first element, `lanes` counts its

@@ -48,6 +48,7 @@ cdef extern from *:
         const void *dw
         const void *state[2]
         double number[6]
+    size_t fc_row_stride(size_t M, size_t size) nogil
     ctypedef struct fc_layer:
         size_t D, M
         const void *w
@@ -65,9 +66,10 @@ cdef extern from *:
         void *dgamma
         void *dbeta
         const fc_update *update[4]
+        size_t stride
         void *out
-        void *gate
         void *x_normalized
+        unsigned short *gate
         void *rstd
         unsigned char *keep
     ctypedef struct fc_network:

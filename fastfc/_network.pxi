@@ -50,7 +50,7 @@ cdef class Network:
     cdef fc_network net
     cdef fc_layer *layers
     cdef char *arena
-    cdef list names, held, averages
+    cdef list names, held, averages, shape  # shape: of the memory's last layout
     cdef dict grads  # of `step`, which nobody else sees
     cdef bint busy  # another thread is inside
 
@@ -133,14 +133,19 @@ cdef class Network:
 
     # Lays out the memory between the layers for N examples.
     cdef int lay_out(self, size_t N, bint dropout) except -1:
-        cdef size_t itemsize = 4 if self.dtype == F32 else 8, bytes = 0, widest = 0, area
+        cdef size_t itemsize = 4 if self.dtype == F32 else 8, bytes = 0, widest = 0, area, masks
         cdef fc_layer *layer
         cdef char *at
         cdef int i
+        cdef list shape = [N, self.dtype]
         for i in range(self.count):
-            area = aligned(N * self.layers[i].M * itemsize)
+            layer = &self.layers[i]
+            layer.stride = fc_row_stride(layer.M, itemsize) if i + 1 < self.count else layer.M
+            area = aligned(N * layer.stride * itemsize)
             widest = max(widest, area)
-            bytes += 4 * area + aligned(max(N, self.layers[i].M) * itemsize)
+            bytes += 2 * area + 2 * aligned(N * (layer.M + 16)) \
+                + aligned(max(N, layer.M) * itemsize)
+            shape.append(layer.M)
         bytes += 2 * widest
         if bytes > self.room:
             free(self.arena)
@@ -149,15 +154,21 @@ cdef class Network:
             if self.arena == NULL:
                 raise MemoryError
             self.room = bytes
+            self.shape = None
+        if shape != self.shape:
+            memset(self.arena, 0, bytes)  # the products multiply what lies behind the columns
+            self.shape = shape
         self.net.dout[0], self.net.dout[1] = self.arena, self.arena + widest
         at = self.arena + 2 * widest
         for i in range(self.count):
             layer = &self.layers[i]
-            area = aligned(N * layer.M * itemsize)
-            layer.out, layer.gate, layer.x_normalized = at, at + area, at + 2 * area
-            layer.keep = <unsigned char *> (at + 3 * area) if dropout else NULL
-            layer.rstd = at + 4 * area
-            at += 4 * area + aligned(max(N, layer.M) * itemsize)
+            area = aligned(N * layer.stride * itemsize)
+            masks = aligned(N * (layer.M + 16))
+            layer.out, layer.x_normalized, layer.rstd = at, at + area, at + 2 * area
+            at += 2 * area + aligned(max(N, layer.M) * itemsize)
+            layer.gate = <unsigned short *> at
+            layer.keep = <unsigned char *> at + masks if dropout else NULL
+            at += 2 * masks
         return 0
 
     # Where the gradients go: arrays of `grads`, made where there is none of the right shape.

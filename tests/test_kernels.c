@@ -38,7 +38,7 @@ static real *array(size_t n) {
 }
 
 static real *output(size_t n) {
-    real *a = malloc(n * sizeof(real));
+    real *a = aligned_alloc(64, (n * sizeof(real) + 63) / 64 * 64);
     for (size_t i = 0; i < n; i++) a[i] = NAN;
     return a;
 }
@@ -472,13 +472,16 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
     for (int l = 0; l < DEEP; l++) {
         const size_t D = dims[l], M = dims[l + 1], sizes[4] = {D * M, M, M, M};
         const int hidden = l + 1 < DEEP;
-        widest = M > widest ? M : widest;
+        const size_t greatest = fc_row_stride(M, sizeof(real));
+        widest = greatest > widest ? greatest : widest;
         for (int k = 0; k < 4; k++) params[l][k] = array(sizes[k]);
         for (int k = 0; k < 4; k++) work[l][k] = output(sizes[k]); /* gradients */
-        for (int k = 4; k < 7; k++) work[l][k] = output(N * M);    /* out, gate, normal */
-        work[l][7] = output(normalization == LAYERNORM ? N : M);   /* rstd */
-        for (int k = 8; k < 10; k++) work[l][k] = output(M);       /* next */
-        work[l][10] = array(M);                                    /* running */
+        const size_t stride = hidden ? fc_row_stride(M, sizeof(real)) : M;
+        for (int k = 4; k < 6; k++) work[l][k] = output(N * stride); /* out, normal */
+        work[l][6] = output(N * (M + 16));                           /* gate */
+        work[l][7] = output(normalization == LAYERNORM ? N : M);     /* rstd */
+        for (int k = 8; k < 10; k++) work[l][k] = output(M);         /* next */
+        work[l][10] = array(M);                                      /* running */
         for (size_t j = 0; j < M; j++) work[l][10][j] = (real)fabs(work[l][10][j]);
         real **w = work[l];
         layers[l] = (fc_layer){.D = D,
@@ -498,11 +501,12 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
                                .db = w[1],
                                .dgamma = w[2],
                                .dbeta = w[3],
+                               .stride = stride,
                                .out = w[4],
-                               .gate = w[5],
-                               .x_normalized = w[6],
+                               .x_normalized = w[5],
+                               .gate = (uint16_t *)w[6],
                                .rstd = w[7],
-                               .keep = p < 1 && hidden ? malloc(N * M) : NULL};
+                               .keep = p < 1 && hidden ? malloc(N * M + 16) : NULL};
     }
     void *workspace = aligned_alloc(64, FC_WORKSPACE_BYTES);
     seed_mt19937(&state);

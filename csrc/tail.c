@@ -1,0 +1,229 @@
+/* What follows the product in a hidden layer of a network, forward and backward:
+ *
+ *   [normalisation] - relu - [dropout]
+ *
+ * Batch normalisation and what follows are per feature, so a task takes a slice of columns; a
+ * vector of columns stays in L1 through all its passes over the rows.  Where the product allows it,
+ * the task makes these columns of it itself, first.  Layer normalisation is per row: there the
+ * tasks are ranges of rows, and backward slices of columns follow, to add up the ranges' sums and
+ * the gradient of the bias.  ReLU and mask are remembered together, as one bit for each element:
+ * `gate`. */
+
+typedef struct {
+    const fc_network *net;
+    const fc_layer *layer;
+    const product *product; /* whose columns, if any, the task makes first */
+    real *dout;             /* backward: gradient of the layer's output, turned into that of its
+                             * product */
+    size_t slices;
+    layernorm_backward_call rows; /* of layer normalisation, in dout itself */
+} tail_call;
+
+/* What a mask holds where it keeps; 1 without dropout. */
+static real mask_scale(const fc_network *net, const fc_layer *l) {
+    return l->keep ? 1 / (real)net->p : 1;
+}
+
+static size_t vectors_of(const fc_layer *l) { return parts_of(l->M, LANES); }
+
+/* Slices of whole vectors: single ones where there are few, else panels of the product; a product's
+ * columns are not too many for its scratch. */
+static size_t tail_slices(const fc_layer *l) {
+    enum { FEW = 8, MOST = SMALL_N / LANES };
+    const size_t vectors = vectors_of(l), slices = parts_of(vectors, NV);
+    const size_t needed = parts_of(vectors, MOST);
+    return vectors <= FEW     ? vectors
+           : slices > 4 * FEW ? (needed > 4 * FEW ? needed : 4 * FEW)
+                              : slices;
+}
+
+/* One vector of ReLU inputs v, in row i and from `column` on: sets out and gate. */
+ALWAYS_INLINE void rectify_and_drop(const fc_layer *l, size_t i, size_t column, vec v, vec scale,
+                                    size_t lanes) {
+    const vec zero = {0};
+    ivec passes = v >= zero;
+    v = (vec)(~(v < zero) & (ivec)v);
+    if (l->keep) {
+        const ivec kept = vec_mask_of_bytes(l->keep + i * l->M + column);
+        passes &= kept;
+        v *= (vec)(kept & (ivec)scale);
+    }
+    l->gate[i * vectors_of(l) + column / LANES] = vec_bits(passes);
+    vec_store((real *)l->out + i * l->stride + column, v, lanes);
+}
+
+/* d, through mask and ReLU. */
+ALWAYS_INLINE vec through_gate(const fc_layer *l, size_t i, size_t column, vec d, vec scale) {
+    const uint16_t bits = l->gate[i * vectors_of(l) + column / LANES];
+    return d * (vec)(vec_mask_of_bits(bits) & (ivec)scale);
+}
+
+ALWAYS_INLINE void forward_columns(const fc_network *net, const fc_layer *l, size_t column,
+                                   size_t lanes) {
+    const size_t N = net->N, stride = l->stride;
+    const real *out = (const real *)l->out + column;
+    real *normalized = (real *)l->x_normalized + column;
+    const vec scale = vec_set(mask_scale(net, l));
+    if (!l->gamma) {
+        for (size_t i = 0; i < N; i++)
+            rectify_and_drop(l, i, column, vec_load(out + i * stride, lanes), scale, lanes);
+        return;
+    }
+    real *mean = (real *)l->next_mean + column, *var = (real *)l->next_var + column;
+    const vec n = vec_set((real)N);
+    vec sum = {0}, squares = {0};
+    for (size_t i = 0; i < N; i++) sum += vec_load(out + i * stride, lanes);
+    const vec m = sum / n;
+    for (size_t i = 0; i < N; i++) {
+        const vec d = vec_load(out + i * stride, lanes) - m;
+        squares = vec_fma(d, d, squares);
+    }
+    const vec v = squares / n, rstd = reciprocal_deviation(v, vec_set((real)l->eps));
+    const vec gamma = vec_load((const real *)l->gamma + column, lanes);
+    const vec beta = vec_load((const real *)l->beta + column, lanes);
+    for (size_t i = 0; i < N; i++) {
+        const vec hat = normalize(vec_load(out + i * stride, lanes), m, rstd);
+        vec_store(normalized + i * stride, hat, lanes);
+        rectify_and_drop(l, i, column, scale_and_shift(hat, gamma, beta), scale, lanes);
+    }
+    vec_store((real *)l->rstd + column, rstd, lanes);
+    vec_store(mean, m, lanes);
+    vec_store(var, v, lanes);
+    running_average(mean, (const real *)l->running_mean + column, l->momentum, lanes);
+    running_average(var, (const real *)l->running_var + column, l->momentum, lanes);
+}
+
+/* The columns of a slice of the product, if the task is to make them. */
+static void make_columns(const tail_call *c, size_t first, size_t columns, void *scratch) {
+    const product *p = c->product;
+    if (p && is_deep(p))
+        add_parts(p, 0, p->m, first, columns);
+    else if (p)
+        product_slice(p, first, columns, scratch);
+}
+
+static void forward_slice_task(void *context, size_t slice, void *scratch) {
+    const tail_call *c = context;
+    const fc_layer *l = c->layer;
+    const size_t first = slice_start(l->M, c->slices, slice);
+    const size_t D = slice_start(l->M, c->slices, slice + 1) - first;
+    make_columns(c, first, D, scratch);
+    EACH_VECTOR(j, D, { forward_columns(c->net, l, first + j, lanes); });
+}
+
+static void forward_rows_task(void *context, size_t range, void *scratch) {
+    (void)scratch;
+    const tail_call *c = context;
+    const fc_layer *l = c->layer;
+    const size_t N = c->net->N, M = l->M, ranges = ranges_of(N, M);
+    const size_t first = part_start(N, ranges, range), end = part_start(N, ranges, range + 1);
+    const real *gamma = l->gamma, *beta = l->beta;
+    const vec scale = vec_set(mask_scale(c->net, l));
+    EACH_ROW_BLOCK(i, end - first, {
+        real mean[ROWS_AT_ONCE], *rstd = (real *)l->rstd + first + i;
+        const real *block = (const real *)l->out + (first + i) * l->stride;
+        statistics_rows(mean, rstd, block, l->eps, rows, M, l->stride);
+        for (size_t r = 0; r < rows; r++) {
+            real *normalized = (real *)l->x_normalized + (first + i + r) * l->stride;
+            EACH_VECTOR(j, M, {
+                vec hat = normalize(vec_load(block + r * l->stride + j, lanes), vec_set(mean[r]),
+                                    vec_set(rstd[r]));
+                vec_store(normalized + j, hat, lanes);
+                vec v = scale_and_shift(hat, vec_load(gamma + j, lanes), vec_load(beta + j, lanes));
+                rectify_and_drop(l, first + i + r, j, v, scale, lanes);
+            });
+        }
+    });
+}
+
+/* What follows the product p, complete, deep or sliceable. */
+static void forward_tail(const fc_network *net, const fc_layer *l, const product *p) {
+    tail_call tail = {.net = net, .layer = l, .product = p, .slices = tail_slices(l)};
+    void *scratch = (char *)net->workspace + FC_SHARED_BYTES;
+    if (l->gamma && l->layernorm)
+        fc_run(forward_rows_task, &tail, ranges_of(net->N, l->M), scratch);
+    else
+        fc_run(forward_slice_task, &tail, tail.slices, scratch);
+}
+
+ALWAYS_INLINE void backward_columns(const fc_network *net, const fc_layer *l, real *dout,
+                                    size_t column, size_t lanes) {
+    const size_t N = net->N, stride = l->stride;
+    const real *normalized = (const real *)l->x_normalized + column;
+    const vec scale = vec_set(mask_scale(net, l));
+    vec sum = {0}, product = {0};
+    for (size_t i = 0; i < N; i++) {
+        const vec d = through_gate(l, i, column, vec_load(dout + i * stride, lanes), scale);
+        vec_store(dout + i * stride, d, lanes);
+        sum += d;
+        if (l->gamma) product = vec_fma(d, vec_load(normalized + i * stride, lanes), product);
+    }
+    if (l->gamma) {
+        vec_store((real *)l->dbeta + column, sum, lanes);
+        vec_store((real *)l->dgamma + column, product, lanes);
+        const vec n = vec_set((real)N), shift = sum / n, slope = product / n;
+        const vec gamma = vec_load((const real *)l->gamma + column, lanes);
+        const vec factor = gamma * vec_load((const real *)l->rstd + column, lanes);
+        sum = (vec){0};
+        for (size_t i = 0; i < N; i++) {
+            const vec d =
+                batchnorm_dx(vec_load(dout + i * stride, lanes),
+                             vec_load(normalized + i * stride, lanes), shift, slope, factor);
+            vec_store(dout + i * stride, d, lanes);
+            sum += d;
+        }
+    }
+    vec_store((real *)l->db + column, sum, lanes);
+}
+
+static void backward_slice_task(void *context, size_t slice, void *scratch) {
+    const tail_call *c = context;
+    const fc_layer *l = c->layer;
+    const size_t first = slice_start(l->M, c->slices, slice);
+    const size_t D = slice_start(l->M, c->slices, slice + 1) - first;
+    make_columns(c, first, D, scratch);
+    EACH_VECTOR(j, D, { backward_columns(c->net, l, c->dout + first + j, first + j, lanes); });
+}
+
+static void backward_rows_task(void *context, size_t range, void *scratch) {
+    const tail_call *c = context;
+    const fc_layer *l = c->layer;
+    const size_t end = part_start(c->rows.N, c->rows.ranges, range + 1);
+    const vec scale = vec_set(mask_scale(c->net, l));
+    for (size_t i = part_start(c->rows.N, c->rows.ranges, range); i < end; i++) {
+        real *dout = c->dout + i * l->stride;
+        EACH_VECTOR(j, l->M, {
+            vec_store(dout + j, through_gate(l, i, j, vec_load(dout + j, lanes), scale), lanes);
+        });
+    }
+    layernorm_backward_task((void *)(uintptr_t)&c->rows, range, scratch);
+}
+
+static void backward_sums_task(void *context, size_t slice, void *scratch) {
+    (void)scratch;
+    const tail_call *c = context;
+    const fc_layer *l = c->layer;
+    const size_t first = slice_start(l->M, c->slices, slice);
+    const size_t D = slice_start(l->M, c->slices, slice + 1) - first;
+    add_partial_sums(&c->rows, first, D);
+    sum_rows((real *)l->db + first, c->dout + first, c->net->N, D, l->stride);
+}
+
+/* dout: what the product p makes, complete, deep or sliceable. */
+static void backward_tail(const fc_network *net, const fc_layer *l, real *dout, const product *p) {
+    const size_t N = net->N, M = l->M;
+    tail_call tail = {.net = net, .layer = l, .product = p, .dout = dout, .slices = tail_slices(l)};
+    void *scratch = (char *)net->workspace + FC_SHARED_BYTES;
+    if (l->gamma && l->layernorm) {
+        tail.rows = (layernorm_backward_call){dout,      l->dgamma,
+                                              l->dbeta,  net->workspace,
+                                              dout,      l->x_normalized,
+                                              l->rstd,   l->gamma,
+                                              N,         M,
+                                              l->stride, backward_ranges_of(N, M)};
+        fc_run(backward_rows_task, &tail, tail.rows.ranges, scratch);
+        fc_run(backward_sums_task, &tail, tail.slices, scratch);
+    } else {
+        fc_run(backward_slice_task, &tail, tail.slices, scratch);
+    }
+}
