@@ -65,7 +65,7 @@ def affine_forward(x, w, b):
         raise shape_error("affine_forward", "w", wa,
                           f"({D}, M) to match x of shape {(<object>xa).shape}")
     cdef cnp.npy_intp M = wa.shape[1]
-    ba = vector("affine_forward", "b", ba, M, settled(&dtype), f"w of shape {(<object>wa).shape}")
+    ba = vector("affine_forward", "b", ba, M, settled(&dtype), "w", wa)
     xa = dense(xa, dtype)
     wa = dense(wa, dtype)
     cdef ndarray out = fresh(2, [N, M], dtype)
@@ -175,34 +175,36 @@ def relu_backward(dout, cache):
     return dx
 
 
-# bn_param's running average `key` as a dense (D,) array; zeros where there is none yet.
-cdef ndarray running(object bn_param, str key, cnp.npy_intp D, int dtype):
-    value = (<dict> bn_param).get(key)
+# A running average of bn_param's as a dense (D,) array; zeros where there is none yet.
+cdef ndarray running(str name, object value, ndarray x, int dtype):
+    cdef cnp.npy_intp D = x.shape[1]
     if value is None:
         return cnp.PyArray_ZEROS(1, &D, dtype, 0)
     cdef int given = 0
-    cdef ndarray array = operand("batchnorm_forward", f"bn_param[{key!r}]", value, &given)
-    return vector("batchnorm_forward", f"bn_param[{key!r}]", array, D, dtype, "x")
+    cdef ndarray array = operand("batchnorm_forward", name, value, &given)
+    return vector("batchnorm_forward", name, array, D, dtype, "x", x)
 
 
 def batchnorm_forward(x, gamma, beta, bn_param):
     mode = param("batchnorm_forward", "bn_param", bn_param, "mode")
     if mode != "train" and mode != "test":
         raise ValueError(f'Invalid forward batchnorm mode "{mode}"')
-    cdef double eps = number("batchnorm_forward", "bn_param['eps']", bn_param.get("eps", 1e-5))
+    cdef double eps = number("batchnorm_forward", "bn_param['eps']",
+                             (<dict> bn_param).get("eps", 1e-5))
     cdef double momentum = number("batchnorm_forward", "bn_param['momentum']",
-                                  bn_param.get("momentum", 0.9))
+                                  (<dict> bn_param).get("momentum", 0.9))
     cdef int dtype = 0
     cdef ndarray xa = matrix("batchnorm_forward", "x",
                              operand("batchnorm_forward", "x", x, &dtype), "(N, D)")
     cdef ndarray ga = operand("batchnorm_forward", "gamma", gamma, &dtype)
     cdef ndarray ba = operand("batchnorm_forward", "beta", beta, &dtype)
     cdef cnp.npy_intp N = xa.shape[0], D = xa.shape[1]
-    cdef str match = f"x of shape ({N}, {D})"
-    ga = vector("batchnorm_forward", "gamma", ga, D, settled(&dtype), match)
-    ba = vector("batchnorm_forward", "beta", ba, D, dtype, match)
-    cdef ndarray mean = running(bn_param, "running_mean", D, dtype)
-    cdef ndarray var = running(bn_param, "running_var", D, dtype)
+    ga = vector("batchnorm_forward", "gamma", ga, D, settled(&dtype), "x", xa)
+    ba = vector("batchnorm_forward", "beta", ba, D, dtype, "x", xa)
+    cdef ndarray mean = running("bn_param['running_mean']",
+                                (<dict> bn_param).get("running_mean"), xa, dtype)
+    cdef ndarray var = running("bn_param['running_var']",
+                               (<dict> bn_param).get("running_var"), xa, dtype)
     cdef ndarray out, normalized, rstd, next_mean, next_var
     xa = dense(xa, dtype)
     if mode == "test":
@@ -250,9 +252,8 @@ def batchnorm_backward(dout, cache):
     if not same_shape(g, normalized):
         raise shape_error("batchnorm_backward", "dout", g,
                           f"({N}, {D}), the shape of batchnorm_forward's output")
-    cdef str match = f"dout of shape ({N}, {D})"
-    rstd = vector("batchnorm_backward", "cache['rstd']", rstd, D, settled(&dtype), match)
-    gamma = vector("batchnorm_backward", "cache['gamma']", gamma, D, dtype, match)
+    rstd = vector("batchnorm_backward", "cache['rstd']", rstd, D, settled(&dtype), "dout", g)
+    gamma = vector("batchnorm_backward", "cache['gamma']", gamma, D, dtype, "dout", g)
     g = dense(g, dtype)
     normalized = dense(normalized, dtype)
     cdef ndarray dx = fresh_like(g, dtype)
@@ -275,7 +276,7 @@ cdef object dropout_mode(str function, object dropout_param):
 
 
 cdef object dropout_rng(object dropout_param):
-    rng = dropout_param.get("rng", "numpy")
+    rng = (<dict> dropout_param).get("rng", "numpy")
     if rng != "numpy" and rng != "philox":
         raise ValueError(f"dropout_forward: dropout_param['rng'] is {rng!r}, "
                          "expected 'numpy' or 'philox'")
@@ -307,7 +308,7 @@ def dropout_forward(x, dropout_param):
     cdef cnp.uint64_t key = 0
     if philox:
         key = philox_key(dropout_param, mode == "train")
-    elif "seed" in dropout_param:
+    elif "seed" in <dict> dropout_param:
         np.random.seed(dropout_param["seed"])
     if mode == "test":
         return xa, (dropout_param, None)
