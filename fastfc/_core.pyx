@@ -421,6 +421,17 @@ def get_num_threads():
     return fc_get_threads()
 
 
+def set_flush_denormal(bint flush):
+    """Take denormals for zero from now on; return whether this machine can."""
+    global fc_flush_denormal
+    fc_flush_denormal = flush and FC_FLUSH_BITS != 0
+    return FC_FLUSH_BITS != 0
+
+
+def get_flush_denormal():
+    return fc_flush_denormal != 0
+
+
 def compiler():
     """Name and version of the C compiler that built the core."""
     return FASTFC_COMPILER.decode()

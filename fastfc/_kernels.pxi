@@ -1,13 +1,17 @@
 # The core's interface, csrc/fastfc.h, as the door sees it.
 #
-# FC_CALL calls an operation of the table in use for a dtype; void pointers become the table's
-# types.  Each operation's arguments are described in csrc/table.h and at the head of its file.
+# FC_CALL calls an operation of the table in use for a dtype, with denormals taken for zero if
+# that was asked for; void pointers become the table's types.  Each operation's arguments are
+# described in csrc/table.h and at the head of its file.
 cdef extern from *:
     """
+    #include "denormal.h"
     #include "fastfc.h"
-    #define FC_CALL(dtype, operation, ...) \
+    static _Atomic(int) fc_flush_denormal;
+    #define FC_OF(dtype, operation, ...) \
         ((dtype) == NPY_FLOAT64 ? fc_f64->operation(__VA_ARGS__) \
                                 : fc_f32->operation(__VA_ARGS__))
+    #define FC_CALL(dtype, ...) FC_FLUSHED(fc_flush_denormal, FC_OF(dtype, __VA_ARGS__))
     #define call_product(dtype, ...) FC_CALL(dtype, product, __VA_ARGS__)
     #define call_affine_forward(dtype, ...) FC_CALL(dtype, affine_forward, __VA_ARGS__)
     #define call_affine_backward(dtype, ...) FC_CALL(dtype, affine_backward, __VA_ARGS__)
@@ -29,7 +33,7 @@ cdef extern from *:
     #define call_adam(dtype, ...) FC_CALL(dtype, adam, __VA_ARGS__)
     #define call_update(dtype, ...) FC_CALL(dtype, update, __VA_ARGS__)
     #define call_network_loss(dtype, ...) FC_CALL(dtype, network_loss, __VA_ARGS__)
-    #define call_peak(dtype, ...) FC_CALL(dtype, peak, __VA_ARGS__)
+    #define call_peak(dtype, ...) FC_OF(dtype, peak, __VA_ARGS__)
     """
     ctypedef struct fc_mt19937:
         unsigned int key[624]
@@ -77,6 +81,8 @@ cdef extern from *:
     bint fc_isa_available(int isa) nogil
     int fc_isa_use(int isa) nogil
     const int FC_MAX_THREADS
+    const unsigned long FC_FLUSH_BITS
+    int fc_flush_denormal
     void fc_set_threads(int threads) nogil
     int fc_get_threads() nogil
 
