@@ -18,6 +18,8 @@ import os
 
 import numpy as np
 
+from fastfc.reference.optim import RULES as definitions
+
 cnp.import_array()
 
 include "_kernels.pxi"

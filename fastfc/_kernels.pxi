@@ -25,12 +25,6 @@ cdef extern from *:
     #define call_dropout_apply(dtype, ...) FC_CALL(dtype, dropout_apply, __VA_ARGS__)
     #define call_softmax_loss(dtype, ...) FC_CALL(dtype, softmax_loss, __VA_ARGS__)
     #define call_svm_loss(dtype, ...) FC_CALL(dtype, svm_loss, __VA_ARGS__)
-    #define call_sgd(dtype, ...) FC_CALL(dtype, sgd, __VA_ARGS__)
-    #define call_sgd_momentum(dtype, ...) FC_CALL(dtype, sgd_momentum, __VA_ARGS__)
-    #define call_sgd_nesterov_momentum(dtype, ...) \
-        FC_CALL(dtype, sgd_nesterov_momentum, __VA_ARGS__)
-    #define call_rmsprop(dtype, ...) FC_CALL(dtype, rmsprop, __VA_ARGS__)
-    #define call_adam(dtype, ...) FC_CALL(dtype, adam, __VA_ARGS__)
     #define call_update(dtype, ...) FC_CALL(dtype, update, __VA_ARGS__)
     #define call_network_loss(dtype, ...) FC_CALL(dtype, network_loss, __VA_ARGS__)
     #define call_peak(dtype, ...) FC_OF(dtype, peak, __VA_ARGS__)
@@ -114,18 +108,6 @@ cdef extern from *:
                            size_t N, size_t C) nogil
     void call_svm_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y, size_t N,
                        size_t C) nogil
-    void call_sgd(int dtype, void *next_w, void *w, void *dw, double learning_rate, size_t n) nogil
-    void call_sgd_momentum(int dtype, void *next_w, void *next_velocity, void *w, void *dw,
-                           void *velocity, double learning_rate, double momentum,
-                           size_t n) nogil
-    void call_sgd_nesterov_momentum(int dtype, void *next_w, void *next_velocity, void *w, void *dw,
-                                    void *velocity, double learning_rate, double momentum,
-                                    size_t n) nogil
-    void call_rmsprop(int dtype, void *next_w, void *next_a, void *w, void *dw, void *a,
-                      double learning_rate, double decay_rate, double epsilon, size_t n) nogil
-    void call_adam(int dtype, void *next_w, void *next_v, void *next_a, void *w, void *dw, void *v,
-                   void *a, double learning_rate, double beta1, double beta2, double epsilon,
-                   double t, size_t n) nogil
     double call_peak(int dtype, size_t tasks, size_t rounds) nogil
 
 cdef extern from "<stdlib.h>":
