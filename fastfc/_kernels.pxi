@@ -25,6 +25,8 @@ cdef extern from *:
     #define call_dropout_apply(dtype, ...) FC_CALL(dtype, dropout_apply, __VA_ARGS__)
     #define call_softmax_loss(dtype, ...) FC_CALL(dtype, softmax_loss, __VA_ARGS__)
     #define call_svm_loss(dtype, ...) FC_CALL(dtype, svm_loss, __VA_ARGS__)
+    #define call_sum_of_squares(dtype, sum, ...) \
+        FC_FLUSHED(fc_flush_denormal, *(sum) = FC_OF(dtype, sum_of_squares, __VA_ARGS__))
     #define call_update(dtype, ...) FC_CALL(dtype, update, __VA_ARGS__)
     #define call_network_loss(dtype, ...) FC_CALL(dtype, network_loss, __VA_ARGS__)
     #define call_peak(dtype, ...) FC_OF(dtype, peak, __VA_ARGS__)
@@ -32,7 +34,7 @@ cdef extern from *:
     ctypedef struct fc_mt19937:
         unsigned int key[624]
         int pos
-    int FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM
+    int FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM, FC_ADAMW
     ctypedef struct fc_update:
         int rule
         size_t n
@@ -41,7 +43,7 @@ cdef extern from *:
         const void *w
         const void *dw
         const void *state[2]
-        double number[5]
+        double number[6]
     ctypedef struct fc_layer:
         size_t D, M
         const void *w
@@ -70,6 +72,7 @@ cdef extern from *:
         fc_mt19937 *state
         void *dout[2]
         void *workspace
+        double label_smoothing
     const size_t FC_WORKSPACE_BYTES
     int fc_isa_count() nogil
     const char *fc_isa_name(int isa) nogil
@@ -105,7 +108,7 @@ cdef extern from *:
                              size_t n) nogil
     void call_dropout_apply(int dtype, void *out, void *x, void *mask, size_t n) nogil
     void call_softmax_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y,
-                           size_t N, size_t C) nogil
+                           double label_smoothing, size_t N, size_t C) nogil
     void call_svm_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y, size_t N,
                        size_t C) nogil
     double call_peak(int dtype, size_t tasks, size_t rounds) nogil
@@ -116,6 +119,7 @@ cdef extern from "<stdlib.h>":
 cdef extern from *:
     const char *FASTFC_COMPILER
 
-    void call_update(int dtype, const fc_update *updates, size_t count) nogil
+    void call_sum_of_squares(int dtype, double *sum, void *x, size_t n) nogil
+    void call_update(int dtype, const fc_update *updates, double clip_norm, size_t count) nogil
     void call_network_loss(int dtype, double *loss, const fc_network *net, const void *x,
                            const cnp.int64_t *y) nogil

@@ -11,6 +11,7 @@ cdef dict RULES = {
         ("sgd_nesterov_momentum", FC_SGD_NESTEROV_MOMENTUM),
         ("rmsprop", FC_RMSPROP),
         ("adam", FC_ADAM),
+        ("adamw", FC_ADAMW),
     )
 }
 
@@ -83,7 +84,7 @@ def update(str rule, w, dw, config):
         after.append(new)
         call.state[j], call.next_state[j] = cnp.PyArray_DATA(<ndarray> old), cnp.PyArray_DATA(new)
     with nogil:
-        call_update(dtype, &call, 1)
+        call_update(dtype, &call, 0, 1)
     for key, new in zip(<tuple> keys, after):
         config[key] = new
     if "t" in <tuple> (<tuple> RULES[rule])[2]:
@@ -93,3 +94,13 @@ def update(str rule, w, dw, config):
             w[...] = next_w
         return w
     return next_w
+
+
+def sum_of_squares(x):
+    cdef int dtype = 0
+    cdef double total = 0
+    cdef ndarray array = operand("sum_of_squares", "x", x, &dtype)
+    array = dense(array, settled(&dtype))
+    with nogil:
+        call_sum_of_squares(dtype, &total, cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array))
+    return total

@@ -145,8 +145,9 @@ def test_loss_is_the_composition_of_layers(nets, use_batchnorm, dropout):
 GRADIENTS = list(itertools.product([[], [7], [7, 6]], DROPOUTS, [False, True], [0, 0.4]))
 
 
+@pytest.mark.parametrize("label_smoothing", [0, 0.2])
 @pytest.mark.parametrize(("hidden", "dropout", "use_batchnorm", "reg"), GRADIENTS)
-def test_gradient_of_every_parameter(nets, hidden, dropout, use_batchnorm, reg):
+def test_gradient_of_every_parameter(nets, hidden, dropout, use_batchnorm, reg, label_smoothing):
     np.random.seed(4)
     X, y = data(5, (2, 3), 4, seed=6)
     net = nets.FullyConnectedNet(
@@ -159,6 +160,7 @@ def test_gradient_of_every_parameter(nets, hidden, dropout, use_batchnorm, reg):
         weight_scale=0.5,
         dtype=np.float64,
         seed=11,
+        label_smoothing=label_smoothing,
     )
     for name, value in net.params.items():  # no pre-activation on the kink of a ReLU
         if name[0] == "b":
@@ -353,6 +355,12 @@ def test_star_import_brings_everything(package):
         ({"dropout": 1.5}, ValueError, "dropout is 1.5, expected the probability of keeping"),
         ({"dropout": -0.1}, ValueError, "dropout is -0.1"),
         ({"dropout": np.nan}, ValueError, "dropout is nan"),
+        (
+            {"label_smoothing": 2},
+            ValueError,
+            r"label_smoothing is 2, expected a number in \[0, 1\]",
+        ),
+        ({"label_smoothing": "0.1"}, ValueError, "label_smoothing is '0.1'"),
         ({"dropout": "half"}, ValueError, "dropout is 'half'"),
         ({"hidden_dims": 100}, TypeError, "hidden_dims is 100, expected a list of layer sizes"),
         ({"hidden_dims": [100.0]}, TypeError, "hidden_dims has 100.0, expected an integer"),

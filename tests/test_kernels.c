@@ -219,12 +219,14 @@ static void test_philox_dropout(size_t n, double p) {
 }
 
 static void test_losses(size_t N, size_t C) {
-    real *x = array(N * C), *dx = output(N * C), *ds = output(N * C);
+    real *x = array(N * C), *dx = output(N * C), *ds = output(N * C), *smoothed = output(N * C);
     int64_t *y = malloc(N * sizeof *y);
-    double loss = NAN, margins = NAN, total = 0, hinge = 0;
+    double loss = NAN, margins = NAN, smoothed_loss = NAN, total = 0, hinge = 0, below = 0;
+    const double s = 0.25;
     for (size_t i = 0; i < N * C; i++) x[i] *= 90; /* exp(-180) is a denormal or 0 in float */
     for (size_t i = 0; i < N; i++) y[i] = (int64_t)(i % C);
-    KERNELS->softmax_loss(&loss, dx, x, y, N, C);
+    KERNELS->softmax_loss(&loss, dx, x, y, 0, N, C);
+    KERNELS->softmax_loss(&smoothed_loss, smoothed, x, y, s, N, C);
     KERNELS->svm_loss(&margins, ds, x, y, N, C);
     for (size_t i = 0; i < N; i++) {
         const real *row = x + i * C, score = row[y[i]];
@@ -237,6 +239,9 @@ static void test_losses(size_t N, size_t C) {
             const size_t at = i * C + j;
             const int right = (int64_t)j == y[i];
             const double margin = right ? 0 : fmax(0, (double)(row[j] - score + 1));
+            below += s * (score - row[j]) / (double)C;
+            check("smoothed dx", at, smoothed[at], dx[at] + s * (right - 1 / (double)C) / (double)N,
+                  8 * EPSILON / (double)N);
             hits += margin > 0;
             hinge += margin;
             check("softmax dx", at, dx[at], (exp(row[j] - greatest) / sum - right) / (double)N,
@@ -248,8 +253,10 @@ static void test_losses(size_t N, size_t C) {
               0);
     }
     check("softmax loss", 0, loss, total / (double)N, (180 + (double)C) * EPSILON);
+    check("smoothed loss", 0, smoothed_loss, (total + below) / (double)N,
+          (400 + 180 * (double)C) * EPSILON);
     check("svm loss", 0, margins, hinge / (double)N, sum_bound(C + 4, 181 * (double)C));
-    free(x), free(dx), free(ds), free(y);
+    free(x), free(dx), free(ds), free(smoothed), free(y);
 }
 
 static void test_optim(size_t n) {
@@ -294,8 +301,26 @@ static void test_optim(size_t n) {
         /* first and second may cancel or vanish: their few roundings, divided by root */
         check("adam", i, adam_w[i], w[i] - step, few * (1 + lr / root + fabs(step)));
     }
+    const double decay = 0.25;
+    KERNELS->adamw(next, next_v, next_a, w, dw, v, a, lr, mu, rho, eps, t, decay, n);
+    for (size_t i = 0; i < n; i++) {
+        const double root = sqrt(next_a[i] / (1 - pow(rho, t))) + eps;
+        check_bits("adamw v", i, next_v[i], adam_v[i]);
+        check_bits("adamw a", i, next_a[i], adam_a[i]);
+        check("adamw", i, next[i], adam_w[i] - lr * decay * w[i], 2 * few * (1 + lr / root));
+    }
     free(w), free(dw), free(v), free(a), free(next), free(next_v), free(next_a);
     free(adam_w), free(adam_v), free(adam_a);
+}
+
+/* In double, whatever the order. */
+static void test_squares(size_t n) {
+    real *x = array(n);
+    double exact = 0;
+    for (size_t i = 0; i < n; i++) exact += (double)x[i] * (double)x[i];
+    const double sum = KERNELS->sum_of_squares(x, n);
+    check("sum_of_squares", n, sum, exact, (double)(2 * n + 2) * DBL_EPSILON / 2 * exact);
+    free(x);
 }
 
 /* Arithmetic is counted, not only done: twice the tasks or the rounds are twice as much. */
@@ -316,6 +341,7 @@ static void tests(void) {
         test_gather(200, sizes[i] + 200);
         test_relu(sizes[i]);
         test_optim(sizes[i]);
+        test_squares(sizes[i]);
         test_dropout(sizes[i], 0.3, (int)i);
         test_philox_dropout(sizes[i], 0.3);
         for (size_t j = 0; j < count; j++) {
@@ -325,6 +351,8 @@ static void tests(void) {
         }
     }
     for (int used = 0; used < 624; used += 13) test_dropout(1249, 0.6, used);
+    test_squares(70001);
+    test_squares(4000001);
     test_philox();
     test_philox_dropout(1100, 0.75);
     test_philox_dropout(1024, 1);

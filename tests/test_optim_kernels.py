@@ -10,7 +10,7 @@ from fastfc import _core, optim
 from fastfc.reference import optim as reference
 from tests import cases, operations
 
-NAMES = ["sgd", "sgd_momentum", "sgd_nesterov_momentum", "rmsprop", "adam"]
+NAMES = ["sgd", "sgd_momentum", "sgd_nesterov_momentum", "rmsprop", "adam", "adamw"]
 
 
 @pytest.fixture(params=NAMES)
@@ -39,6 +39,7 @@ def test_any_constants(isa, dtype, rule, scale, rate, decays, epsilon, t):
         "beta1": decays[0],
         "beta2": decays[1],
         "epsilon": epsilon,
+        "weight_decay": decays[0],
         "t": t,
     }
     config = {key: values.get(key, state) for key, state in config.items()}

@@ -71,7 +71,7 @@ static void test_mode(void) {
     }
 }
 
-/* Products and minibatches: the same bits for any number of threads. */
+/* Products, minibatches and norms: the same bits for any number of threads. */
 static void test_affine(size_t N, size_t D, size_t M) {
     real *x = array(N * D), *w = array(D * M), *b = array(M), *dout = array(N * M);
     real *out = output(N * M), *dx = output(N * D), *dw = output(D * M), *db = output(M);
@@ -104,6 +104,17 @@ static void test_gather(size_t N, size_t D) {
     KERNELS->gather(several, x, type, (ptrdiff_t)(D * sizeof *x), index, N, D);
     check("gather", N, memcmp(one, several, N * D * sizeof *one), 0, 0);
     free(x), free(one), free(several), free(index);
+}
+
+static void test_squares(size_t n) {
+    real *x = array(n);
+    fc_set_threads(1);
+    const double sum = KERNELS->sum_of_squares(x, n);
+    for (int threads = 2; threads <= 5; threads++) {
+        fc_set_threads(threads);
+        check("sum_of_squares", n, KERNELS->sum_of_squares(x, n), sum, 0);
+    }
+    free(x);
 }
 
 enum { DEEP = 3 };
@@ -153,8 +164,8 @@ static void test_network(size_t N, const size_t *dims, int batchnorm, double p) 
     seed_mt19937(&state);
     plain = state;
     fc_network net = {
-        N,        DEEP, layers, p, p < 1 ? &state : NULL, {output(N * widest), output(N * widest)},
-        workspace};
+        N,         DEEP, layers, p, p < 1 ? &state : NULL, {output(N * widest), output(N * widest)},
+        workspace, 0.2};
     double loss = NAN, expected_loss = NAN;
     KERNELS->network_loss(&loss, &net, x, y);
 
@@ -185,7 +196,7 @@ static void test_network(size_t N, const size_t *dims, int batchnorm, double p) 
         free(next_mean), free(next_var), free(normed);
     }
     real *dout = output(N * widest), *dx = output(N * widest);
-    KERNELS->softmax_loss(&expected_loss, dout, outs[DEEP - 1], y, N, dims[DEEP]);
+    KERNELS->softmax_loss(&expected_loss, dout, outs[DEEP - 1], y, 0.2, N, dims[DEEP]);
     check("network loss", N, loss, expected_loss, 0);
     check("network random state", N, memcmp(&state, &plain, sizeof state), 0, 0);
     for (int l = DEEP - 1; l >= 0; l--) {
@@ -220,27 +231,38 @@ static void test_network(size_t N, const size_t *dims, int batchnorm, double p) 
     }
 }
 
-/* All parameters at once against each by itself. */
-static void test_update(void) {
+/* All parameters at once against each by itself, by gradients clipped to a norm or not. */
+static void test_update(double clip_norm) {
     enum { PARAMS = 3 };
     const size_t sizes[PARAMS] = {40000, 1, 17};
     fc_update updates[PARAMS] = {0};
-    real *expected[PARAMS][3];
+    real *expected[PARAMS][3], *gradient[PARAMS];
+    double squares = 0;
+    for (int i = 0; i < PARAMS; i++) {
+        gradient[i] = array(sizes[i]);
+        squares += KERNELS->sum_of_squares(gradient[i], sizes[i]);
+    }
+    const double norm = sqrt(squares);
+    const real scale = (real)(clip_norm > 0 && norm > clip_norm ? clip_norm / norm : 1);
     for (int i = 0; i < PARAMS; i++) {
         const size_t n = sizes[i];
-        real *w = array(n), *dw = array(n), *v = array(n), *a = array(n);
+        real *w = array(n), *dw = output(n), *v = array(n), *a = array(n);
+        for (size_t j = 0; j < n; j++) dw[j] = gradient[i][j] * scale;
         for (size_t j = 0; j < n; j++) a[j] = (real)fabs(a[j]);
         for (int k = 0; k < 3; k++) expected[i][k] = output(n);
         KERNELS->adam(expected[i][0], expected[i][1], expected[i][2], w, dw, v, a, 0.1, 0.9, 0.99,
                       1e-3, 2, n);
+        memcpy(dw, gradient[i], n * sizeof(real));
         updates[i] = (fc_update){FC_ADAM, n, w, {v, a}, w, dw, {v, a}, {0.1, 0.9, 0.99, 1e-3, 2}};
     }
-    KERNELS->update(updates, PARAMS);
+    KERNELS->update(updates, clip_norm, PARAMS);
     for (int i = 0; i < PARAMS; i++) {
         const size_t bytes = sizes[i] * sizeof(real);
         check("update w", (size_t)i, memcmp(updates[i].w, expected[i][0], bytes), 0, 0);
         check("update v", (size_t)i, memcmp(updates[i].state[0], expected[i][1], bytes), 0, 0);
         check("update a", (size_t)i, memcmp(updates[i].state[1], expected[i][2], bytes), 0, 0);
+        check("update dw", (size_t)i, memcmp(updates[i].dw, gradient[i], bytes), 0, 0);
+        free(gradient[i]);
         free(updates[i].next_w), free((void *)(uintptr_t)updates[i].dw);
         free(updates[i].next_state[0]), free(updates[i].next_state[1]);
         for (int k = 0; k < 3; k++) free(expected[i][k]);
@@ -252,12 +274,16 @@ static void tests(void) {
     for (size_t i = 0; i < sizeof products / sizeof *products; i++)
         test_affine(products[i][0], products[i][1], products[i][2]);
     test_gather(200, 513);
+    test_squares(70001);
+    test_squares(4000001);
     for (int i = 0; i < 3; i++)
         for (int options = 0; options < 4; options++) {
             test_network(1, dims[i], options & 1, options & 2 ? 0.5 : 1);
             test_network(101, dims[i], options & 1, options & 2 ? 0.5 : 1);
         }
-    test_update();
+    test_update(0);
+    test_update(1e-2);
+    test_update(1e9);
 }
 
 int main(void) {
