@@ -128,6 +128,50 @@ static void test_batchnorm(size_t N, size_t D) {
     free(dx), free(dgamma), free(dbeta), free(test);
 }
 
+static void test_layernorm(size_t N, size_t D) {
+    real *x = array(N * D), *gamma = array(D), *beta = array(D), *dout = array(N * D);
+    real *out = output(N * D), *normalized = output(N * D), *rstd = output(N);
+    real *dx = output(N * D), *dgamma = output(D), *dbeta = output(D);
+    void *workspace = aligned_alloc(64, FC_WORKSPACE_BYTES);
+    const double eps = 1e-3;
+    KERNELS->layernorm_forward(out, normalized, rstd, x, gamma, beta, eps, N, D);
+    KERNELS->layernorm_backward(dx, dgamma, dbeta, dout, normalized, rstd, gamma, N, D, workspace);
+    /* as for batchnorm, with rows and columns exchanged */
+    const double unit = EPSILON * (double)(D + 4), bound = 64 * 512 * unit;
+    for (size_t i = 0; i < N; i++) {
+        double mean = 0, var = 0, shift = 0, slope = 0;
+        for (size_t j = 0; j < D; j++) mean += x[i * D + j] / (double)D;
+        for (size_t j = 0; j < D; j++) var += pow(x[i * D + j] - mean, 2) / (double)D;
+        const double exact = 1 / sqrt(var + eps);
+        check("layernorm rstd", i, rstd[i], exact, bound);
+        for (size_t j = 0; j < D; j++) {
+            const size_t at = i * D + j;
+            const double hat = (x[at] - mean) * exact, g = (double)gamma[j] * dout[at];
+            check("layernorm x_normalized", at, normalized[at], hat, bound);
+            check("layernorm out", at, out[at], gamma[j] * hat + beta[j], bound);
+            shift += g / (double)D;
+            slope += g * normalized[at] / (double)D;
+        }
+        for (size_t j = 0; j < D; j++) {
+            const size_t at = i * D + j;
+            const double g = (double)gamma[j] * dout[at];
+            check("layernorm dx", at, dx[at], rstd[i] * (g - shift - normalized[at] * slope),
+                  32 * sum_bound(D + 8, 64 * 64));
+        }
+    }
+    for (size_t j = 0; j < D; j++) {
+        double sum = 0, product = 0;
+        for (size_t i = 0; i < N; i++) {
+            sum += dout[i * D + j];
+            product += dout[i * D + j] * (double)normalized[i * D + j];
+        }
+        check("layernorm dbeta", j, dbeta[j], sum, sum_bound(N, (double)N));
+        check("layernorm dgamma", j, dgamma[j], product, sum_bound(N, 64 * (double)N));
+    }
+    free(x), free(gamma), free(beta), free(dout), free(out), free(normalized), free(rstd);
+    free(dx), free(dgamma), free(dbeta), free(workspace);
+}
+
 static uint32_t next_word(fc_mt19937 *state) {
     if (state->pos == 624) {
         for (int i = 0; i < 624; i++) {
@@ -345,6 +389,7 @@ static void tests(void) {
         test_dropout(sizes[i], 0.3, (int)i);
         test_philox_dropout(sizes[i], 0.3);
         for (size_t j = 0; j < count; j++) {
+            if (sizes[j] > 0) test_layernorm(sizes[i], sizes[j]);
             if (sizes[i] == 0) continue;
             test_batchnorm(sizes[i], sizes[j]);
             if (sizes[j] > 0 && sizes[i] < 40) test_losses(sizes[i], sizes[j]);
@@ -353,6 +398,8 @@ static void tests(void) {
     for (int used = 0; used < 624; used += 13) test_dropout(1249, 0.6, used);
     test_squares(70001);
     test_squares(4000001);
+    test_layernorm(7, 200000); /* the workspace has room for two ranges' sums, then for one's */
+    test_layernorm(3, 300000);
     test_philox();
     test_philox_dropout(1100, 0.75);
     test_philox_dropout(1024, 1);

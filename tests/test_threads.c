@@ -119,8 +119,10 @@ static void test_squares(size_t n) {
 
 enum { DEEP = 3 };
 
+enum { NONE, BATCHNORM, LAYERNORM };
+
 /* The whole pass against its own pieces, which the tests above have checked: the same bits. */
-static void test_network(size_t N, const size_t *dims, int batchnorm, double p) {
+static void test_network(size_t N, const size_t *dims, int normalization, double p) {
     fc_layer layers[DEEP] = {0};
     fc_mt19937 state, plain;
     size_t widest = 0;
@@ -134,7 +136,8 @@ static void test_network(size_t N, const size_t *dims, int batchnorm, double p) 
         for (int k = 0; k < 4; k++) params[l][k] = array(sizes[k]);
         for (int k = 0; k < 4; k++) work[l][k] = output(sizes[k]); /* gradients */
         for (int k = 4; k < 7; k++) work[l][k] = output(N * M);    /* out, gate, normal */
-        for (int k = 7; k < 10; k++) work[l][k] = output(M);       /* rstd, next */
+        work[l][7] = output(normalization == LAYERNORM ? N : M);   /* rstd */
+        for (int k = 8; k < 10; k++) work[l][k] = output(M);       /* next */
         work[l][10] = array(M);                                    /* running */
         for (size_t j = 0; j < M; j++) work[l][10][j] = (real)fabs(work[l][10][j]);
         real **w = work[l];
@@ -142,8 +145,9 @@ static void test_network(size_t N, const size_t *dims, int batchnorm, double p) 
                                .M = M,
                                .w = params[l][0],
                                .b = params[l][1],
-                               .gamma = batchnorm && hidden ? params[l][2] : NULL,
+                               .gamma = normalization && hidden ? params[l][2] : NULL,
                                .beta = params[l][3],
+                               .layernorm = normalization == LAYERNORM,
                                .running_mean = w[10],
                                .running_var = w[10],
                                .eps = 1e-3,
@@ -175,10 +179,15 @@ static void test_network(size_t N, const size_t *dims, int batchnorm, double p) 
         const size_t D = dims[l], M = dims[l + 1];
         real *next_mean = output(M), *next_var = output(M), *normed = output(N * M);
         outs[l] = output(N * M), relus[l] = output(N * M), normals[l] = output(N * M);
-        rstds[l] = output(M), masks[l] = output(N * M), inputs[l] = (real *)(uintptr_t)h;
+        rstds[l] = output(M > N ? M : N), masks[l] = output(N * M),
+        inputs[l] = (real *)(uintptr_t)h;
         KERNELS->affine_forward(outs[l], h, params[l][0], params[l][1], N, D, M, workspace);
         h = outs[l];
-        if (layers[l].gamma) {
+        if (layers[l].gamma && normalization == LAYERNORM) {
+            KERNELS->layernorm_forward(normed, normals[l], rstds[l], h, params[l][2], params[l][3],
+                                       1e-3, N, M);
+            memcpy(outs[l], normed, N * M * sizeof(real));
+        } else if (layers[l].gamma) {
             KERNELS->batchnorm_forward(normed, normals[l], rstds[l], next_mean, next_var, h,
                                        params[l][2], params[l][3], work[l][10], work[l][10], 1e-3,
                                        0.75, N, M);
@@ -208,8 +217,12 @@ static void test_network(size_t N, const size_t *dims, int batchnorm, double p) 
             KERNELS->relu_backward(dout, dout, outs[l], N * M);
         }
         if (layers[l].gamma) {
-            KERNELS->batchnorm_backward(dout, dgamma, dbeta, dout, normals[l], rstds[l],
-                                        params[l][2], N, M);
+            if (normalization == LAYERNORM)
+                KERNELS->layernorm_backward(dout, dgamma, dbeta, dout, normals[l], rstds[l],
+                                            params[l][2], N, M, workspace);
+            else
+                KERNELS->batchnorm_backward(dout, dgamma, dbeta, dout, normals[l], rstds[l],
+                                            params[l][2], N, M);
             check("network dgamma", (size_t)l, memcmp(dgamma, work[l][2], M * sizeof(real)), 0, 0);
             check("network dbeta", (size_t)l, memcmp(dbeta, work[l][3], M * sizeof(real)), 0, 0);
         }
@@ -277,10 +290,11 @@ static void tests(void) {
     test_squares(70001);
     test_squares(4000001);
     for (int i = 0; i < 3; i++)
-        for (int options = 0; options < 4; options++) {
-            test_network(1, dims[i], options & 1, options & 2 ? 0.5 : 1);
-            test_network(101, dims[i], options & 1, options & 2 ? 0.5 : 1);
-        }
+        for (int normalization = NONE; normalization <= LAYERNORM; normalization++)
+            for (double p = 0.5; p <= 1; p += 0.5) {
+                test_network(1, dims[i], normalization, p);
+                test_network(301, dims[i], normalization, p);
+            }
     test_update(0);
     test_update(1e-2);
     test_update(1e9);
