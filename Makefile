@@ -1,6 +1,6 @@
 # install · test · bench · lint · format · sanitize
 PYTHON ?= python
-SOURCES = $(wildcard csrc/*.c csrc/*.h) tests/test_kernels.c
+SOURCES = $(wildcard csrc/*.[ch] tests/*.[ch])
 
 install:
 	$(PYTHON) -m pip install -e '.[test]'
@@ -22,8 +22,8 @@ format:
 	ruff format .
 	clang-format -i $(SOURCES)
 
-# The C test of the kernels, warnings as errors, under AddressSanitizer and UndefinedBehaviorSanitizer;
-# and what of it runs on several threads under ThreadSanitizer.
+# The C tests, warnings as errors, under AddressSanitizer and UndefinedBehaviorSanitizer; and that of
+# the threads under ThreadSanitizer.
 sanitize:
 	cmake -S . -B build/sanitize -DFASTFC_EXTENSION=OFF -DFASTFC_TESTS=ON -DFASTFC_WIDE=ON \
 	      -DFASTFC_WERROR=ON -DFASTFC_SANITIZE=address,undefined
@@ -31,7 +31,7 @@ sanitize:
 	ctest --test-dir build/sanitize --output-on-failure
 	cmake -S . -B build/sanitize-threads -DFASTFC_EXTENSION=OFF -DFASTFC_TESTS=ON -DFASTFC_WERROR=ON \
 	      -DFASTFC_SANITIZE=thread
-	cmake --build build/sanitize-threads --parallel --target test_kernels_0
-	build/sanitize-threads/test_kernels_0 threads
+	cmake --build build/sanitize-threads --parallel --target test_threads_0
+	build/sanitize-threads/test_threads_0
 
 .PHONY: install test bench lint format sanitize

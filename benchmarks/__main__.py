@@ -2,7 +2,19 @@
 
 import argparse
 
-from benchmarks import gemm, harness, memory, ops, peak, peers, report, solver, step, threads
+from benchmarks import (
+    denormals,
+    gemm,
+    harness,
+    memory,
+    ops,
+    peak,
+    peers,
+    report,
+    solver,
+    step,
+    threads,
+)
 
 SUITES = {
     "gemm": gemm,
@@ -11,6 +23,7 @@ SUITES = {
     "solver": solver,
     "threads": threads,
     "memory": memory,
+    "denormals": denormals,
 }
 
 
@@ -28,7 +41,10 @@ def main(argv=None):
     parser.add_argument("--json", metavar="FILE", help="write all figures to FILE")
     parser.add_argument("--plot", metavar="FILE", help="draw all ratios into FILE")
     parser.add_argument(
-        "--iterations", type=int, metavar="N", help="steps of the suites solver and memory"
+        "--iterations",
+        type=int,
+        metavar="N",
+        help="steps of the suites solver, memory and denormals",
     )
     parser.add_argument(
         "--quick", action="store_true", help="single calls: shows that it runs, measures nothing"

@@ -5,9 +5,10 @@ clock rate meets them all alike. In its turn a contestant first runs unmeasured,
 data back into the caches, then several samples; a sample is the mean of as many calls as fill
 `SAMPLE` seconds; a row is the median of all samples. No row is dropped, whoever wins it.
 
-Between turns the process sleeps until all its other threads do too. Workers of OpenBLAS, and of
-OpenMP under PyTorch, spin for 30 to 100 ms after a call, waiting for the next one, and so take a core
-from whoever's turn follows: on two cores that halves the next contestant's speed on two threads.
+Between turns the process sleeps until all its other threads do too. Workers of OpenBLAS, and
+of OpenMP under PyTorch, spin for 30 to 100 ms after a call, waiting for the next one, and so take a
+core from whoever's turn follows: on two cores that halves the next contestant's speed on two
+threads.
 """
 
 import contextlib
@@ -43,7 +44,7 @@ class Run:
     peak : dict
         What `benchmarks.peak.measure` found.
     iterations : int or None
-        Steps of the long suites, solver and memory; None takes their own number.
+        Steps of the long suites, solver, memory and denormals; None takes their own number.
     """
 
     quick: bool = False

@@ -32,13 +32,19 @@ def _row(run, operation, shape, dtype):
             calls[name] = peers.load("torch").operation(str(operation), args)
         else:
             calls[name] = functools.partial(operation.callable(packages[name]), *args)
+    return harness.row(
+        run, "ops", str(operation), text(shape), dtype, calls, rate(operation, shape, dtype)
+    )
+
+
+def rate(operation, shape, dtype):
+    """Return what a call's rate is in, and how much of it a call does."""
     elements, flops = operation.traffic(shape)
-    rate = ("GFLOP/s", flops) if flops else ("GB/s", elements * np.dtype(dtype).itemsize)
-    return harness.row(run, "ops", str(operation), _text(shape), dtype, calls, rate)
+    return ("GFLOP/s", flops) if flops else ("GB/s", elements * np.dtype(dtype).itemsize)
 
 
-def _text(shape):
+def text(shape):
     """100x3072; of a product 100x3072 -> 100."""
     if shape and isinstance(shape[0], tuple):
-        return f"{_text(shape[0])} -> {shape[1]}"
+        return f"{text(shape[0])} -> {shape[1]}"
     return "x".join(map(str, shape))

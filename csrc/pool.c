@@ -2,7 +2,8 @@
  *
  * fc_run's caller takes tasks itself, as every worker does, and at the end waits only for tasks
  * that a worker has begun: a worker that the kernel has not scheduled delays nobody.  Who runs a
- * task decides when it is done, never what it computes.
+ * task decides when it is done, never what it computes: a worker takes the caller's floating-point
+ * mode.
  *
  * A job is published by one atomic word, its number above and the count of unclaimed tasks below. A
  * worker claims a task by lowering the word: that it succeeds shows that the job still was the one
@@ -15,6 +16,7 @@
  *
  * Measured and left: barriers (an OpenMP runtime's) make a 2 ms step one of 10 to 40 ms as soon as
  * another process wants a core. */
+#include "denormal.h"
 #include "fastfc.h"
 
 #include <pthread.h>
@@ -31,7 +33,8 @@ static struct {
     _Atomic(fc_task) task;
     _Atomic(void *) context;
     _Atomic(size_t) count;
-    _Atomic(int) threads; /* that may work on it, its caller included */
+    _Atomic(int) threads;   /* that may work on it, its caller included */
+    _Atomic(uint64_t) mode; /* of its caller's arithmetic */
 
     _Atomic(uint64_t) word; /* number of the job << 32 | tasks that nobody has claimed */
     _Atomic(size_t) done;   /* tasks finished */
@@ -66,6 +69,7 @@ static void take_tasks(uint64_t word, int thread, void *scratch) {
         void *context = atomic_load_explicit(&pool.context, memory_order_relaxed);
         const size_t count = atomic_load_explicit(&pool.count, memory_order_relaxed);
         const int threads = atomic_load_explicit(&pool.threads, memory_order_relaxed);
+        const uint64_t mode = atomic_load_explicit(&pool.mode, memory_order_relaxed);
         const uint64_t now = atomic_load_explicit(&pool.word, memory_order_acquire);
         if (now >> 32 != word >> 32) return; /* the fields may be another job's */
         const size_t left = (uint32_t)now;
@@ -74,6 +78,7 @@ static void take_tasks(uint64_t word, int thread, void *scratch) {
         if (!atomic_compare_exchange_strong_explicit(&pool.word, &word, word - 1,
                                                      memory_order_acq_rel, memory_order_acquire))
             continue;
+        fc_set_mode(mode);
         task(context, count - left, scratch);
         atomic_fetch_add_explicit(&pool.done, 1, memory_order_release);
     }
@@ -171,6 +176,7 @@ void fc_run(fc_task task, void *context, size_t count, void *scratch) {
     atomic_store_explicit(&pool.context, context, memory_order_relaxed);
     atomic_store_explicit(&pool.count, count, memory_order_relaxed);
     atomic_store_explicit(&pool.threads, threads, memory_order_relaxed);
+    atomic_store_explicit(&pool.mode, fc_mode(), memory_order_relaxed);
     atomic_store_explicit(&pool.done, 0, memory_order_relaxed);
     const uint64_t word = ((atomic_load(&pool.word) >> 32) + 1) << 32 | count;
     atomic_store(&pool.word, word);

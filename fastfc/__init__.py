@@ -13,11 +13,18 @@ except ImportError as error:
         f"fastfc's core is not built in {__path__[0]}: if this is the source folder, "
         "run `pip install -e .` or start Python elsewhere"
     ) from None
+from .denormal import get_flush_denormal, set_flush_denormal
 from .threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
 
-__all__ = ["get_num_threads", "set_num_threads", "show_config"]
+__all__ = [
+    "get_flush_denormal",
+    "get_num_threads",
+    "set_flush_denormal",
+    "set_num_threads",
+    "show_config",
+]
 
 
 def show_config(mode="stdout"):
@@ -32,7 +39,8 @@ def show_config(mode="stdout"):
     -------
     dict or None
         With ``mode='dicts'``: ``version``, ``compiler``, ``isa`` (a dict of the instruction sets
-        ``built``, ``available`` on this machine and ``in use``), ``threads`` and ``dtypes``.
+        ``built``, ``available`` on this machine and ``in use``), ``threads``, ``flush denormal``
+        and ``dtypes``.
 
     Raises
     ------
@@ -54,6 +62,7 @@ def show_config(mode="stdout"):
             "in use": _core.isa(),
         },
         "threads": get_num_threads(),
+        "flush denormal": get_flush_denormal(),
         "dtypes": ("float32", "float64"),
     }
     if mode == "dicts":
@@ -67,5 +76,6 @@ def show_config(mode="stdout"):
     print(f"                  available: {', '.join(isa['available'])}")
     print(f"                  in use: {isa['in use']}")
     print(f"threads           {config['threads']}")
+    print(f"denormals         {'taken for zero' if config['flush denormal'] else 'kept'}")
     print(f"dtypes            {', '.join(config['dtypes'])}; others are computed in float64")
     return None

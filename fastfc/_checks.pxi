@@ -76,16 +76,17 @@ cdef ndarray fresh_like(ndarray array, int dtype):
     return fresh(array.ndim, array.shape, dtype)
 
 
-# A dense (D,) array from one of shape (D,), (1, D), or a scalar.
-cdef ndarray vector(str function, str name, ndarray array, cnp.npy_intp D, int dtype, str match):
-    cdef cnp.npy_intp length = D
+# A dense (D,) array from one of shape (D,), (1, D), or a scalar.  D is what `other` asks for.
+cdef ndarray vector(str function, str name, ndarray array, cnp.npy_intp D, int dtype,
+                    str other_name, ndarray other):
     cdef int ndim = array.ndim
     if ndim == 0:
         array = np.broadcast_to(array, (D,))
     elif ndim == 2 and array.shape[0] == 1 and array.shape[1] == D:
         array = array.reshape(D)
     elif ndim != 1 or array.shape[0] != D:
-        raise shape_error(function, name, array, f"({D},) to match {match}")
+        raise shape_error(function, name, array,
+                          f"({D},) to match {other_name} of shape {(<object>other).shape}")
     return dense(array, dtype)
 
 
@@ -142,7 +143,7 @@ cdef ndarray scores(str function, object x, int *dtype):
 
 # Labels (N,), dense int64, each in [0, C).
 cdef ndarray labels(str function, object y, cnp.npy_intp N, cnp.npy_intp C):
-    cdef ndarray array = np.asarray(y)
+    cdef ndarray array = y if cnp.PyArray_CheckExact(y) else np.asarray(y)
     cdef const cnp.int64_t *label
     cdef cnp.npy_intp i
     if not cnp.PyArray_ISINTEGER(array):

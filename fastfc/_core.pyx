@@ -18,6 +18,8 @@ import os
 
 import numpy as np
 
+from fastfc.reference.optim import RULES as definitions
+
 cnp.import_array()
 
 include "_kernels.pxi"
@@ -68,7 +70,7 @@ def affine_forward(x, w, b):
         raise shape_error("affine_forward", "w", wa,
                           f"({D}, M) to match x of shape {(<object>xa).shape}")
     cdef cnp.npy_intp M = wa.shape[1]
-    ba = vector("affine_forward", "b", ba, M, settled(&dtype), f"w of shape {(<object>wa).shape}")
+    ba = vector("affine_forward", "b", ba, M, settled(&dtype), "w", wa)
     xa = dense(xa, dtype)
     wa = dense(wa, dtype)
     cdef ndarray out = fresh(2, [N, M], dtype)
@@ -187,7 +189,7 @@ cdef object dropout_mode(str function, object dropout_param):
 
 
 cdef object dropout_rng(object dropout_param):
-    rng = dropout_param.get("rng", "numpy")
+    rng = (<dict> dropout_param).get("rng", "numpy")
     if rng != "numpy" and rng != "philox":
         raise ValueError(f"dropout_forward: dropout_param['rng'] is {rng!r}, "
                          "expected 'numpy' or 'philox'")
@@ -219,7 +221,7 @@ def dropout_forward(x, dropout_param):
     cdef cnp.uint64_t key = 0
     if philox:
         key = philox_key(dropout_param, mode == "train")
-    elif "seed" in dropout_param:
+    elif "seed" in <dict> dropout_param:
         np.random.seed(dropout_param["seed"])
     if mode == "test":
         return xa, (dropout_param, None)
@@ -334,6 +336,17 @@ def set_num_threads(int n):
 
 def get_num_threads():
     return fc_get_threads()
+
+
+def set_flush_denormal(bint flush):
+    """Take denormals for zero from now on; return whether this machine can."""
+    global fc_flush_denormal
+    fc_flush_denormal = flush and FC_FLUSH_BITS != 0
+    return FC_FLUSH_BITS != 0
+
+
+def get_flush_denormal():
+    return fc_flush_denormal != 0
 
 
 def compiler():

@@ -1,13 +1,17 @@
 # The core's interface, csrc/fastfc.h, as the door sees it.
 #
-# FC_CALL calls an operation of the table in use for a dtype; void pointers become the table's
-# types.  Each operation's arguments are described in csrc/table.h and at the head of its file.
+# FC_CALL calls an operation of the table in use for a dtype, with denormals taken for zero if
+# that was asked for; void pointers become the table's types.  Each operation's arguments are
+# described in csrc/table.h and at the head of its file.
 cdef extern from *:
     """
+    #include "denormal.h"
     #include "fastfc.h"
-    #define FC_CALL(dtype, operation, ...) \
+    static _Atomic(int) fc_flush_denormal;
+    #define FC_OF(dtype, operation, ...) \
         ((dtype) == NPY_FLOAT64 ? fc_f64->operation(__VA_ARGS__) \
                                 : fc_f32->operation(__VA_ARGS__))
+    #define FC_CALL(dtype, ...) FC_FLUSHED(fc_flush_denormal, FC_OF(dtype, __VA_ARGS__))
     #define call_product(dtype, ...) FC_CALL(dtype, product, __VA_ARGS__)
     #define call_affine_forward(dtype, ...) FC_CALL(dtype, affine_forward, __VA_ARGS__)
     #define call_affine_backward(dtype, ...) FC_CALL(dtype, affine_backward, __VA_ARGS__)
@@ -23,17 +27,11 @@ cdef extern from *:
     #define call_dropout_apply(dtype, ...) FC_CALL(dtype, dropout_apply, __VA_ARGS__)
     #define call_softmax_loss(dtype, ...) FC_CALL(dtype, softmax_loss, __VA_ARGS__)
     #define call_svm_loss(dtype, ...) FC_CALL(dtype, svm_loss, __VA_ARGS__)
-    #define call_sgd(dtype, ...) FC_CALL(dtype, sgd, __VA_ARGS__)
-    #define call_sgd_momentum(dtype, ...) FC_CALL(dtype, sgd_momentum, __VA_ARGS__)
-    #define call_sgd_nesterov_momentum(dtype, ...) \
-        FC_CALL(dtype, sgd_nesterov_momentum, __VA_ARGS__)
-    #define call_rmsprop(dtype, ...) FC_CALL(dtype, rmsprop, __VA_ARGS__)
-    #define call_adam(dtype, ...) FC_CALL(dtype, adam, __VA_ARGS__)
-    #define call_adamw(dtype, ...) FC_CALL(dtype, adamw, __VA_ARGS__)
-    #define call_sum_of_squares(dtype, ...) FC_CALL(dtype, sum_of_squares, __VA_ARGS__)
+    #define call_sum_of_squares(dtype, sum, ...) \
+        FC_FLUSHED(fc_flush_denormal, *(sum) = FC_OF(dtype, sum_of_squares, __VA_ARGS__))
     #define call_update(dtype, ...) FC_CALL(dtype, update, __VA_ARGS__)
     #define call_network_loss(dtype, ...) FC_CALL(dtype, network_loss, __VA_ARGS__)
-    #define call_peak(dtype, ...) FC_CALL(dtype, peak, __VA_ARGS__)
+    #define call_peak(dtype, ...) FC_OF(dtype, peak, __VA_ARGS__)
     """
     ctypedef struct fc_mt19937:
         unsigned int key[624]
@@ -86,6 +84,8 @@ cdef extern from *:
     bint fc_isa_available(int isa) nogil
     int fc_isa_use(int isa) nogil
     const int FC_MAX_THREADS
+    const unsigned long FC_FLUSH_BITS
+    int fc_flush_denormal
     void fc_set_threads(int threads) nogil
     int fc_get_threads() nogil
 
@@ -121,21 +121,6 @@ cdef extern from *:
                            double label_smoothing, size_t N, size_t C) nogil
     void call_svm_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y, size_t N,
                        size_t C) nogil
-    void call_sgd(int dtype, void *next_w, void *w, void *dw, double learning_rate, size_t n) nogil
-    void call_sgd_momentum(int dtype, void *next_w, void *next_velocity, void *w, void *dw,
-                           void *velocity, double learning_rate, double momentum,
-                           size_t n) nogil
-    void call_sgd_nesterov_momentum(int dtype, void *next_w, void *next_velocity, void *w, void *dw,
-                                    void *velocity, double learning_rate, double momentum,
-                                    size_t n) nogil
-    void call_rmsprop(int dtype, void *next_w, void *next_a, void *w, void *dw, void *a,
-                      double learning_rate, double decay_rate, double epsilon, size_t n) nogil
-    void call_adam(int dtype, void *next_w, void *next_v, void *next_a, void *w, void *dw, void *v,
-                   void *a, double learning_rate, double beta1, double beta2, double epsilon,
-                   double t, size_t n) nogil
-    void call_adamw(int dtype, void *next_w, void *next_v, void *next_a, void *w, void *dw, void *v,
-                    void *a, double learning_rate, double beta1, double beta2, double epsilon,
-                    double t, double weight_decay, size_t n) nogil
     double call_peak(int dtype, size_t tasks, size_t rounds) nogil
 
 cdef extern from "<stdlib.h>":
@@ -144,7 +129,7 @@ cdef extern from "<stdlib.h>":
 cdef extern from *:
     const char *FASTFC_COMPILER
 
-    double call_sum_of_squares(int dtype, void *x, size_t n) nogil
+    void call_sum_of_squares(int dtype, double *sum, void *x, size_t n) nogil
     void call_update(int dtype, const fc_update *updates, double clip_norm, size_t count) nogil
     void call_network_loss(int dtype, double *loss, const fc_network *net, const void *x,
                            const cnp.int64_t *y) nogil

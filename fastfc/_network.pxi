@@ -339,20 +339,6 @@ cdef class Network:
         return self.run_alone(X, y, model, self.grads, updates, clip_norm)
 
 
-# Each rule: its number, its state's keys in either course's names, the names of its numbers.
-cdef dict RULES = {
-    "sgd": (FC_SGD, ((),), ("learning_rate",)),
-    "sgd_momentum": (FC_SGD_MOMENTUM, (("velocity",),), ("learning_rate", "momentum")),
-    "sgd_nesterov_momentum": (FC_SGD_NESTEROV_MOMENTUM, (("velocity",),),
-                              ("learning_rate", "momentum")),
-    "rmsprop": (FC_RMSPROP, (("cache",), ("a",)), ("learning_rate", "decay_rate", "epsilon")),
-    "adam": (FC_ADAM, (("m", "v"), ("v", "a")),
-             ("learning_rate", "beta1", "beta2", "epsilon", "t")),
-    "adamw": (FC_ADAMW, (("m", "v"), ("v", "a")),
-              ("learning_rate", "beta1", "beta2", "epsilon", "t", "weight_decay")),
-}
-
-
 cdef class Updates:
     """A step's updates of all parameters, in place where nobody can tell.
 

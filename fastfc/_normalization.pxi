@@ -1,33 +1,35 @@
 # Batch and layer normalisation.
 
-# bn_param's running average `key` as a dense (D,) array; zeros where there is none yet.
-cdef ndarray running(object bn_param, str key, cnp.npy_intp D, int dtype):
-    value = (<dict> bn_param).get(key)
+# A running average of bn_param's as a dense (D,) array; zeros where there is none yet.
+cdef ndarray running(str name, object value, ndarray x, int dtype):
+    cdef cnp.npy_intp D = x.shape[1]
     if value is None:
         return cnp.PyArray_ZEROS(1, &D, dtype, 0)
     cdef int given = 0
-    cdef ndarray array = operand("batchnorm_forward", f"bn_param[{key!r}]", value, &given)
-    return vector("batchnorm_forward", f"bn_param[{key!r}]", array, D, dtype, "x")
+    cdef ndarray array = operand("batchnorm_forward", name, value, &given)
+    return vector("batchnorm_forward", name, array, D, dtype, "x", x)
 
 
 def batchnorm_forward(x, gamma, beta, bn_param):
     mode = param("batchnorm_forward", "bn_param", bn_param, "mode")
     if mode != "train" and mode != "test":
         raise ValueError(f'Invalid forward batchnorm mode "{mode}"')
-    cdef double eps = number("batchnorm_forward", "bn_param['eps']", bn_param.get("eps", 1e-5))
+    cdef double eps = number("batchnorm_forward", "bn_param['eps']",
+                             (<dict> bn_param).get("eps", 1e-5))
     cdef double momentum = number("batchnorm_forward", "bn_param['momentum']",
-                                  bn_param.get("momentum", 0.9))
+                                  (<dict> bn_param).get("momentum", 0.9))
     cdef int dtype = 0
     cdef ndarray xa = matrix("batchnorm_forward", "x",
                              operand("batchnorm_forward", "x", x, &dtype), "(N, D)")
     cdef ndarray ga = operand("batchnorm_forward", "gamma", gamma, &dtype)
     cdef ndarray ba = operand("batchnorm_forward", "beta", beta, &dtype)
     cdef cnp.npy_intp N = xa.shape[0], D = xa.shape[1]
-    cdef str match = f"x of shape ({N}, {D})"
-    ga = vector("batchnorm_forward", "gamma", ga, D, settled(&dtype), match)
-    ba = vector("batchnorm_forward", "beta", ba, D, dtype, match)
-    cdef ndarray mean = running(bn_param, "running_mean", D, dtype)
-    cdef ndarray var = running(bn_param, "running_var", D, dtype)
+    ga = vector("batchnorm_forward", "gamma", ga, D, settled(&dtype), "x", xa)
+    ba = vector("batchnorm_forward", "beta", ba, D, dtype, "x", xa)
+    cdef ndarray mean = running("bn_param['running_mean']",
+                                (<dict> bn_param).get("running_mean"), xa, dtype)
+    cdef ndarray var = running("bn_param['running_var']",
+                               (<dict> bn_param).get("running_var"), xa, dtype)
     cdef ndarray out, normalized, rstd, next_mean, next_var
     xa = dense(xa, dtype)
     if mode == "test":
@@ -60,18 +62,18 @@ def batchnorm_forward(x, gamma, beta, bn_param):
 def layernorm_forward(x, gamma, beta, ln_param):
     if not isinstance(ln_param, dict):
         raise TypeError(f"layernorm_forward: ln_param is {ln_param!r}, expected a dict")
-    cdef double eps = number("layernorm_forward", "ln_param['eps']", ln_param.get("eps", 1e-5))
+    cdef double eps = number("layernorm_forward", "ln_param['eps']",
+                             (<dict> ln_param).get("eps", 1e-5))
     cdef int dtype = 0
     cdef ndarray xa = matrix("layernorm_forward", "x",
                              operand("layernorm_forward", "x", x, &dtype), "(N, D)")
     cdef ndarray ga = operand("layernorm_forward", "gamma", gamma, &dtype)
     cdef ndarray ba = operand("layernorm_forward", "beta", beta, &dtype)
     cdef cnp.npy_intp N = xa.shape[0], D = xa.shape[1]
-    cdef str match = f"x of shape ({N}, {D})"
     if D == 0:
         raise shape_error("layernorm_forward", "x", xa, "(N, D) with D at least 1")
-    ga = vector("layernorm_forward", "gamma", ga, D, settled(&dtype), match)
-    ba = vector("layernorm_forward", "beta", ba, D, dtype, match)
+    ga = vector("layernorm_forward", "gamma", ga, D, settled(&dtype), "x", xa)
+    ba = vector("layernorm_forward", "beta", ba, D, dtype, "x", xa)
     xa = dense(xa, dtype)
     cdef ndarray out = fresh_like(xa, dtype)
     cdef ndarray normalized = fresh_like(xa, dtype)
@@ -100,9 +102,8 @@ cdef tuple normalization_backward(str function, object dout, object cache, bint 
                           "(N, D) with D at least 1")
     if not same_shape(g, normalized):
         raise shape_error(function, "dout", g, f"({N}, {D}), the shape of the forward pass's out")
-    cdef str match = f"dout of shape ({N}, {D})"
-    rstd = vector(function, "cache['rstd']", rstd, N if by_rows else D, settled(&dtype), match)
-    gamma = vector(function, "cache['gamma']", gamma, D, dtype, match)
+    rstd = vector(function, "cache['rstd']", rstd, N if by_rows else D, settled(&dtype), "dout", g)
+    gamma = vector(function, "cache['gamma']", gamma, D, dtype, "dout", g)
     g = dense(g, dtype)
     normalized = dense(normalized, dtype)
     cdef ndarray dx = fresh_like(g, dtype)

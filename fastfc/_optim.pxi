@@ -1,40 +1,50 @@
-# Update rules: (w, dw, state..., hyper-parameters) -> next arrays.  fastfc/optim.py keeps the
-# config.
+# Update rules.  What each keeps in its config is defined in fastfc/reference/optim.py.
+
+from libc.string cimport memset
+
+# Each rule: its number, its state's keys in either course's names, the names of its constants.
+cdef dict RULES = {
+    name: (number, definitions[name].states, tuple(definitions[name].constants))
+    for name, number in (
+        ("sgd", FC_SGD),
+        ("sgd_momentum", FC_SGD_MOMENTUM),
+        ("sgd_nesterov_momentum", FC_SGD_NESTEROV_MOMENTUM),
+        ("rmsprop", FC_RMSPROP),
+        ("adam", FC_ADAM),
+        ("adamw", FC_ADAMW),
+    )
+}
 
 
-cdef class Weights:
-    """A parameter and its gradient, dense and of one shape and dtype: the parameter's."""
+# Whether value is an array of the dtype and shape of like.
+cdef bint alike(object value, ndarray like):
+    return (cnp.PyArray_CheckExact(value)
+            and cnp.PyArray_TYPE(<ndarray> value) == cnp.PyArray_TYPE(like)
+            and same_shape(<ndarray> value, like))
 
-    cdef str function
-    cdef ndarray w, dw
-    cdef int dtype
-    cdef size_t n
 
-    def __cinit__(self, str function, w, dw):
-        cdef int w_dtype = 0, dw_dtype = 0
-        self.function = function
-        self.w = operand(function, "w", w, &w_dtype)
-        self.dw = operand(function, "dw", dw, &dw_dtype)
-        settled(&dw_dtype)
-        self.dtype = w_dtype if w_dtype else dw_dtype
-        if self.w.ndim == 0 and self.dw.ndim:  # a plain 0 takes its gradient's shape
-            self.w = np.broadcast_to(self.w, (<object> self.dw).shape)
-        self.w = dense(self.w, self.dtype)
-        self.dw = self.state("dw", dw)
-        self.n = cnp.PyArray_SIZE(self.w)
-
-    cdef ndarray state(self, str name, object value):
-        cdef int given = 0
-        cdef ndarray array = operand(self.function, name, value, &given)
-        if array.ndim == 0 and self.w.ndim:
-            array = np.broadcast_to(array, (<object> self.w).shape)
-        if not same_shape(array, self.w):
-            raise shape_error(self.function, name, array,
-                              f"{(<object> self.w).shape}, the shape of w")
-        return dense(array, self.dtype)
-
-    cdef ndarray fresh(self):
-        return fresh_like(self.w, self.dtype)
+# Fills in the constants of w's update, puts dense arrays of its state into `state`, and returns the
+# state's keys; None where config is not as the rule leaves it.
+cdef tuple take_config(fc_update *update, str rule, dict config, ndarray w, list state):
+    cdef int j
+    number, states, constants = <tuple> RULES[rule]
+    keys = states[0] if len(states) == 1 or states[0][0] in config else states[1]
+    update.rule = number
+    for j, key in enumerate(<tuple> constants):
+        value = config.get(key)
+        if not isinstance(value, float) and type(value) is not int:
+            return None
+        update.number[j] = value
+        if key == "t":  # of this step
+            update.number[j] += 1
+            if type(value) is not int or update.number[j] < 1:
+                return None
+    for key in <tuple> keys:
+        value = config.get(key)
+        if not alike(value, w):
+            return None
+        state.append(dense(value, cnp.PyArray_TYPE(w)))
+    return keys
 
 
 # Whether b's memory meets a's at another offset: an update in place would read what it has written.
@@ -44,102 +54,53 @@ cdef bint overlap(ndarray a, ndarray b):
     return pa != pb and pa < pb + cnp.PyArray_NBYTES(b) and pb < pa + cnp.PyArray_NBYTES(a)
 
 
-def sgd(w, dw, learning_rate):
-    cdef double lr = number("sgd", "learning_rate", learning_rate)
-    cdef Weights p = Weights("sgd", w, dw)
-    cdef bint in_place = isinstance(w, np.ndarray) and same_shape(w, p.w)
-    cdef ndarray next_w
-    if in_place and not np.can_cast(p.w.dtype, w.dtype, "same_kind"):
-        raise TypeError(f"sgd: w has dtype {w.dtype}, expected a float dtype to update in place")
-    if in_place and not w.flags.writeable:
-        raise ValueError("sgd: w is read-only, expected an array to update in place")
-    next_w = w if in_place and p.w is w and not overlap(p.w, p.dw) else p.fresh()
+def update(str rule, w, dw, config):
+    """next_w, and the next state in config, where everything is as the rule leaves it: arrays of
+    float32 or float64 and of one shape, constants that are floats.  Elsewhere None, and nothing has
+    been done.  sgd works in w itself."""
+    cdef fc_update call
+    cdef ndarray given, gradient, next_w, new
+    cdef list state = [], after = []
+    cdef int j, dtype
+    if not cnp.PyArray_CheckExact(w) or type(config) is not dict or not alike(dw, w):
+        return None
+    given = w
+    dtype = cnp.PyArray_TYPE(given)
+    if dtype != F32 and dtype != F64:
+        return None
+    memset(&call, 0, sizeof(call))
+    keys = take_config(&call, rule, config, given, state)
+    if keys is None or call.rule == FC_SGD and not cnp.PyArray_ISWRITEABLE(given):
+        return None
+    given = dense(given, dtype)
+    gradient = dense(dw, dtype)
+    in_place = call.rule == FC_SGD and given is w and not overlap(given, gradient)
+    next_w = given if in_place else fresh_like(given, dtype)
+    call.n = cnp.PyArray_SIZE(given)
+    call.next_w, call.w = cnp.PyArray_DATA(next_w), cnp.PyArray_DATA(given)
+    call.dw = cnp.PyArray_DATA(gradient)
+    for j, old in enumerate(state):
+        new = fresh_like(given, dtype)
+        after.append(new)
+        call.state[j], call.next_state[j] = cnp.PyArray_DATA(<ndarray> old), cnp.PyArray_DATA(new)
     with nogil:
-        call_sgd(p.dtype, cnp.PyArray_DATA(next_w), cnp.PyArray_DATA(p.w),
-                 cnp.PyArray_DATA(p.dw), lr, p.n)
-    if in_place:
-        if next_w is not w:
+        call_update(dtype, &call, 0, 1)
+    for key, new in zip(<tuple> keys, after):
+        config[key] = new
+    if "t" in <tuple> (<tuple> RULES[rule])[2]:
+        config["t"] += 1
+    if call.rule == FC_SGD:
+        if not in_place:
             w[...] = next_w
         return w
     return next_w
 
 
-def sgd_momentum(w, dw, velocity, learning_rate, momentum):
-    cdef double lr = number("sgd_momentum", "learning_rate", learning_rate)
-    cdef double mu = number("sgd_momentum", "momentum", momentum)
-    cdef Weights p = Weights("sgd_momentum", w, dw)
-    cdef ndarray v = p.state("velocity", velocity), next_w = p.fresh(), next_v = p.fresh()
-    with nogil:
-        call_sgd_momentum(p.dtype, cnp.PyArray_DATA(next_w), cnp.PyArray_DATA(next_v),
-                          cnp.PyArray_DATA(p.w), cnp.PyArray_DATA(p.dw), cnp.PyArray_DATA(v), lr,
-                          mu, p.n)
-    return next_w, next_v
-
-
-def sgd_nesterov_momentum(w, dw, velocity, learning_rate, momentum):
-    cdef double lr = number("sgd_nesterov_momentum", "learning_rate", learning_rate)
-    cdef double mu = number("sgd_nesterov_momentum", "momentum", momentum)
-    cdef Weights p = Weights("sgd_nesterov_momentum", w, dw)
-    cdef ndarray v = p.state("velocity", velocity), next_w = p.fresh(), next_v = p.fresh()
-    with nogil:
-        call_sgd_nesterov_momentum(p.dtype, cnp.PyArray_DATA(next_w), cnp.PyArray_DATA(next_v),
-                                   cnp.PyArray_DATA(p.w), cnp.PyArray_DATA(p.dw),
-                                   cnp.PyArray_DATA(v), lr, mu, p.n)
-    return next_w, next_v
-
-
-def rmsprop(w, dw, a, learning_rate, decay_rate, epsilon):
-    cdef double lr = number("rmsprop", "learning_rate", learning_rate)
-    cdef double rho = number("rmsprop", "decay_rate", decay_rate)
-    cdef double eps = number("rmsprop", "epsilon", epsilon)
-    cdef Weights p = Weights("rmsprop", w, dw)
-    cdef ndarray old = p.state("a", a), next_w = p.fresh(), next_a = p.fresh()
-    with nogil:
-        call_rmsprop(p.dtype, cnp.PyArray_DATA(next_w), cnp.PyArray_DATA(next_a),
-                     cnp.PyArray_DATA(p.w), cnp.PyArray_DATA(p.dw), cnp.PyArray_DATA(old), lr, rho,
-                     eps, p.n)
-    return next_w, next_a
-
-
-cdef object adam_step(str function, bint decays, w, dw, v, a, learning_rate, beta1, beta2, epsilon,
-                      t, weight_decay):
-    cdef double lr = number(function, "learning_rate", learning_rate)
-    cdef double b1 = number(function, "beta1", beta1), b2 = number(function, "beta2", beta2)
-    cdef double eps = number(function, "epsilon", epsilon), steps = number(function, "t", t)
-    cdef double decay = number(function, "weight_decay", weight_decay)
-    if not steps >= 1:
-        raise ValueError(f"{function}: t is {t}, expected the number of this update, at least 1")
-    cdef Weights p = Weights(function, w, dw)
-    cdef ndarray first = p.state("v", v), second = p.state("a", a)
-    cdef ndarray next_w = p.fresh(), next_v = p.fresh(), next_a = p.fresh()
-    with nogil:
-        if decays:
-            call_adamw(p.dtype, cnp.PyArray_DATA(next_w), cnp.PyArray_DATA(next_v),
-                       cnp.PyArray_DATA(next_a), cnp.PyArray_DATA(p.w), cnp.PyArray_DATA(p.dw),
-                       cnp.PyArray_DATA(first), cnp.PyArray_DATA(second), lr, b1, b2, eps, steps,
-                       decay, p.n)
-        else:
-            call_adam(p.dtype, cnp.PyArray_DATA(next_w), cnp.PyArray_DATA(next_v),
-                      cnp.PyArray_DATA(next_a), cnp.PyArray_DATA(p.w), cnp.PyArray_DATA(p.dw),
-                      cnp.PyArray_DATA(first), cnp.PyArray_DATA(second), lr, b1, b2, eps, steps,
-                      p.n)
-    return next_w, next_v, next_a
-
-
-def adam(w, dw, v, a, learning_rate, beta1, beta2, epsilon, t):
-    return adam_step("adam", False, w, dw, v, a, learning_rate, beta1, beta2, epsilon, t, 0)
-
-
-def adamw(w, dw, v, a, learning_rate, beta1, beta2, epsilon, t, weight_decay):
-    return adam_step("adamw", True, w, dw, v, a, learning_rate, beta1, beta2, epsilon, t,
-                     weight_decay)
-
-
 def sum_of_squares(x):
     cdef int dtype = 0
-    cdef double total
+    cdef double total = 0
     cdef ndarray array = operand("sum_of_squares", "x", x, &dtype)
     array = dense(array, settled(&dtype))
     with nogil:
-        total = call_sum_of_squares(dtype, cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array))
+        call_sum_of_squares(dtype, &total, cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array))
     return total

@@ -8,7 +8,16 @@ from .reference.optim import UpdateRules
 
 __all__ = ["adam", "adamw", "rmsprop", "sgd", "sgd_momentum", "sgd_nesterov_momentum"]
 
-_rules = UpdateRules(_core)
+
+class _Rules(UpdateRules):
+    """The rules, in one call of the core where everything is as a rule leaves it."""
+
+    def _update(self, rule, w, dw, config):
+        next_w = _core.update(rule, w, dw, config)
+        return super()._update(rule, w, dw, config) if next_w is None else (next_w, config)
+
+
+_rules = _Rules(_core.update)
 sgd = _rules.sgd
 sgd_momentum = _rules.sgd_momentum
 sgd_nesterov_momentum = _rules.sgd_nesterov_momentum

@@ -11,7 +11,7 @@ import pytest
 
 import fastfc
 from benchmarks import __main__ as benchmarks
-from benchmarks import gemm, harness, memory, peak, peers, report, solver, step, threads
+from benchmarks import denormals, gemm, harness, memory, peak, peers, report, solver, step, threads
 from tests import cases, operations
 
 pytest.importorskip("threadpoolctl", reason="NumPy's threads are set by threadpoolctl")
@@ -29,6 +29,7 @@ def _small(monkeypatch):
     monkeypatch.setattr(gemm, "PRODUCTS", [(7, 30, 10, False), (30, 7, 10, True)])
     monkeypatch.setattr(threads, "NETWORKS", ("digits",))
     monkeypatch.setattr(memory, "READINGS", 2)
+    monkeypatch.setattr(denormals, "RULE_SHAPE", (20, 10))
     monkeypatch.delenv("FASTFC_DATA", raising=False)
     limit = fastfc.get_num_threads()
     fastfc.set_num_threads(2)
@@ -52,6 +53,11 @@ def _expected(suite):
         "solver": ["epoch of 2, random"],
         "threads": ["digits"],
         "memory": ["40 steps, seed"],
+        "denormals": [
+            "step, half dead",
+            *(f"{rule} dead" for rule in denormals.RULES),
+            *(str(op) for op in operations.OPERATIONS for _ in cases.DTYPES),
+        ],
     }
     return each_dtype[suite]
 
@@ -63,6 +69,7 @@ CONTESTANTS = {
     "solver": ["fastfc", "reference"],
     "threads": ["2 threads", "1 thread", threads.BUSY],
     "memory": ["fastfc"],
+    "denormals": ["flushed", "kept", "none"],
 }
 
 
@@ -121,7 +128,10 @@ def test_an_absent_peer_ends_in_one_line(peer, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["opps"], "no suite 'opps', expected one of gemm, ops, step, solver, threads, memory"),
+        (
+            ["opps"],
+            "no suite 'opps', expected one of gemm, ops, step, solver, threads, memory, denormals",
+        ),
         (["--peers", "tensorflow"], "no peer 'tensorflow', expected one of numpy, torch, jax"),
         (["--iterations", "0"], "--iterations is 0, expected at least 1"),
     ],
@@ -268,3 +278,18 @@ def test_a_contestant_without_a_row_is_a_dash(capsys):
     )
     report.print_row(row, ["fastfc", "torch"])
     assert capsys.readouterr().out.split()[-3:] == ["1.0", "GB/s", "-"]
+
+
+def test_dead_state_decays_into_denormals_unless_flushed(monkeypatch):
+    """The kept contestant computes with denormals throughout, the flushed one with zeros."""
+    calls = {}
+    monkeypatch.setattr(harness, "row", lambda *args: calls.update(args[5]) or {})
+    row = denormals._rule(harness.Run(), operations.find("sgd_momentum"), 2_000)
+    assert row["note"] == "after 2000 steps 100% of the state denormal"
+    for name, remains in (("flushed", False), ("kept", True)):
+        contestant = calls[name]
+        with getattr(contestant, "during", contextlib.nullcontext)():
+            _, config = getattr(contestant, "call", contestant)()
+        assert np.all(config["velocity"] != 0) == remains
+        assert np.any(config["velocity"] != 0) == remains
+    assert not fastfc.get_flush_denormal()

@@ -1,73 +1,8 @@
-/* The kernels alone, without Python: every instruction set that this machine runs, against the
+/* The single operations, without Python: every instruction set that this machine runs, against the
  * formulas written out in double, over awkward sizes.  Every array is a heap block of its exact
  * size and every output starts as NaN, so that under AddressSanitizer and
- * UndefinedBehaviorSanitizer a stray access, and without them an unwritten element, shows.
- *
- * Compiled once with FC_DOUBLE=0 and once with FC_DOUBLE=1.  With an argument, whatever it is, only
- * what runs on several threads is tested, for ThreadSanitizer. */
-#include "fastfc.h"
-
-#include <float.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#if FC_DOUBLE
-typedef double real;
-#define KERNELS fc_f64
-#define EPSILON DBL_EPSILON
-#else
-typedef float real;
-#define KERNELS fc_f32
-#define EPSILON FLT_EPSILON
-#endif
-
-static long passed, failed;
-
-static double uniform(void) { /* in [-1, 1); a fixed sequence */
-    static uint64_t state = 1;
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (double)(state >> 11) / 4503599627370496.0 - 1;
-}
-
-static real *array(size_t n) {
-    real *a = malloc(n * sizeof(real));
-    for (size_t i = 0; i < n; i++) a[i] = (real)uniform();
-    return a;
-}
-
-static real *output(size_t n) {
-    real *a = aligned_alloc(64, (n * sizeof(real) + 63) / 64 * 64);
-    for (size_t i = 0; i < n; i++) a[i] = NAN;
-    return a;
-}
-
-/* |got - expected| <= bound, where both may be NaN. */
-static void check(const char *what, size_t at, double got, double expected, double bound) {
-    if (fabs(got - expected) <= bound || (isnan(got) && isnan(expected))) {
-        passed++;
-        return;
-    }
-    if (failed++ < 20)
-        printf("%s[%zu]: %.17g, expected %.17g within %.3g\n", what, at, got, expected, bound);
-}
-
-/* The very bits, sign of zero and NaN included. */
-static void check_bits(const char *what, size_t at, real got, real expected) {
-    if (memcmp(&got, &expected, sizeof got) == 0)
-        passed++;
-    else if (failed++ < 20)
-        printf("%s[%zu]: bits of %g, expected %g\n", what, at, got, expected);
-}
-
-/* A sum of n rounded products differs from the exact one by at most gamma_n times the sum of their
- * absolute values (Higham 2002, 3.1), gamma_n = n u / (1 - n u), u = EPSILON / 2; the 2 covers the
- * last roundings outside the sum. */
-static double sum_bound(size_t n, double absolute) {
-    const double nu = (double)(n + 2) * EPSILON / 2;
-    return nu / (1 - nu) * absolute;
-}
+ * UndefinedBehaviorSanitizer a stray access, and without them an unwritten element, shows. */
+#include "test.h"
 
 /* got (m, n) = a b + bias, a and b by strides. */
 static void check_product(const char *what, const real *got, const real *a, size_t ar, size_t ac,
@@ -89,21 +24,9 @@ static void test_affine(size_t N, size_t D, size_t M) {
     real *x = array(N * D), *w = array(D * M), *b = array(M), *dout = array(N * M);
     real *out = output(N * M), *dx = output(N * D), *dw = output(D * M), *db = output(M);
     void *workspace = aligned_alloc(64, FC_WORKSPACE_BYTES);
-    fc_set_threads(1);
     KERNELS->affine_forward(out, x, w, b, N, D, M, workspace);
     check_product("affine out", out, x, D, 1, w, M, 1, b, N, M, D);
     KERNELS->affine_backward(dx, dw, db, dout, x, w, N, D, M, workspace);
-    for (int threads = 2; threads <= 5; threads++) { /* the same bits for any number of threads */
-        real *out2 = output(N * M), *dx2 = output(N * D), *dw2 = output(D * M), *db2 = output(M);
-        fc_set_threads(threads);
-        KERNELS->affine_forward(out2, x, w, b, N, D, M, workspace);
-        KERNELS->affine_backward(dx2, dw2, db2, dout, x, w, N, D, M, workspace);
-        check("affine out, threads", (size_t)threads, memcmp(out, out2, N * M * sizeof *out), 0, 0);
-        check("affine dx, threads", (size_t)threads, memcmp(dx, dx2, N * D * sizeof *dx), 0, 0);
-        check("affine dw, threads", (size_t)threads, memcmp(dw, dw2, D * M * sizeof *dw), 0, 0);
-        check("affine db, threads", (size_t)threads, memcmp(db, db2, M * sizeof *db), 0, 0);
-        free(out2), free(dx2), free(dw2), free(db2);
-    }
     check_product("affine dx", dx, dout, M, 1, w, 1, M, NULL, N, D, M);
     check_product("affine dw", dw, x, 1, D, dout, M, 1, NULL, D, M, N);
     for (size_t j = 0; j < M; j++) {
@@ -247,14 +170,6 @@ static void test_layernorm(size_t N, size_t D) {
     }
     free(x), free(gamma), free(beta), free(dout), free(out), free(normalized), free(rstd);
     free(dx), free(dgamma), free(dbeta), free(workspace);
-}
-
-/* MT19937 as its authors publish it: seeded with 5489, output 10000 is 4123659995. */
-static void seed_mt19937(fc_mt19937 *state) {
-    state->key[0] = 5489;
-    for (uint32_t i = 1; i < 624; i++)
-        state->key[i] = 1812433253u * (state->key[i - 1] ^ state->key[i - 1] >> 30) + i;
-    state->pos = 624;
 }
 
 static uint32_t next_word(fc_mt19937 *state) {
@@ -442,224 +357,14 @@ static void test_optim(size_t n) {
     free(adam_w), free(adam_v), free(adam_a);
 }
 
-/* In double, whatever the order; and the same bits for any number of threads. */
+/* In double, whatever the order. */
 static void test_squares(size_t n) {
     real *x = array(n);
     double exact = 0;
     for (size_t i = 0; i < n; i++) exact += (double)x[i] * (double)x[i];
-    fc_set_threads(1);
     const double sum = KERNELS->sum_of_squares(x, n);
     check("sum_of_squares", n, sum, exact, (double)(2 * n + 2) * DBL_EPSILON / 2 * exact);
-    for (int threads = 2; threads <= 5; threads++) {
-        fc_set_threads(threads);
-        check("sum_of_squares, threads", n, KERNELS->sum_of_squares(x, n), sum, 0);
-    }
     free(x);
-}
-
-enum { DEEP = 3 };
-
-enum { NONE, BATCHNORM, LAYERNORM };
-
-/* The whole pass against its own pieces, which the tests above have checked: the same bits. */
-static void test_network(size_t N, const size_t *dims, int normalization, double p) {
-    fc_layer layers[DEEP] = {0};
-    fc_mt19937 state, plain;
-    size_t widest = 0;
-    real *x = array(N * dims[0]), *params[DEEP][4], *work[DEEP][11];
-    int64_t *y = malloc(N * sizeof *y);
-    for (size_t i = 0; i < N; i++) y[i] = (int64_t)(i % dims[DEEP]);
-    for (int l = 0; l < DEEP; l++) {
-        const size_t D = dims[l], M = dims[l + 1], sizes[4] = {D * M, M, M, M};
-        const int hidden = l + 1 < DEEP;
-        const size_t greatest = fc_row_stride(M, sizeof(real));
-        widest = greatest > widest ? greatest : widest;
-        for (int k = 0; k < 4; k++) params[l][k] = array(sizes[k]);
-        for (int k = 0; k < 4; k++) work[l][k] = output(sizes[k]); /* gradients */
-        const size_t stride = hidden ? fc_row_stride(M, sizeof(real)) : M;
-        for (int k = 4; k < 6; k++) work[l][k] = output(N * stride); /* out, normal */
-        work[l][6] = output(N * (M + 16));                           /* gate */
-        work[l][7] = output(normalization == LAYERNORM ? N : M);     /* rstd */
-        for (int k = 8; k < 10; k++) work[l][k] = output(M);         /* next */
-        work[l][10] = array(M);                                      /* running */
-        for (size_t j = 0; j < M; j++) work[l][10][j] = (real)fabs(work[l][10][j]);
-        real **w = work[l];
-        layers[l] = (fc_layer){.D = D,
-                               .M = M,
-                               .w = params[l][0],
-                               .b = params[l][1],
-                               .gamma = normalization && hidden ? params[l][2] : NULL,
-                               .beta = params[l][3],
-                               .layernorm = normalization == LAYERNORM,
-                               .running_mean = w[10],
-                               .running_var = w[10],
-                               .eps = 1e-3,
-                               .momentum = 0.75,
-                               .next_mean = w[8],
-                               .next_var = w[9],
-                               .dw = w[0],
-                               .db = w[1],
-                               .dgamma = w[2],
-                               .dbeta = w[3],
-                               .stride = stride,
-                               .out = w[4],
-                               .x_normalized = w[5],
-                               .gate = (uint16_t *)w[6],
-                               .rstd = w[7],
-                               .keep = p < 1 && hidden ? malloc(N * M + 16) : NULL};
-    }
-    void *workspace = aligned_alloc(64, FC_WORKSPACE_BYTES);
-    seed_mt19937(&state);
-    plain = state;
-    fc_network net = {
-        N,         DEEP, layers, p, p < 1 ? &state : NULL, {output(N * widest), output(N * widest)},
-        workspace, 0.2};
-    double loss = NAN, expected_loss = NAN;
-    KERNELS->network_loss(&loss, &net, x, y);
-
-    real *outs[DEEP], *relus[DEEP], *inputs[DEEP], *normals[DEEP], *rstds[DEEP], *masks[DEEP];
-    const real *h = x;
-    for (int l = 0; l < DEEP; l++) {
-        const size_t D = dims[l], M = dims[l + 1];
-        real *next_mean = output(M), *next_var = output(M), *normed = output(N * M);
-        outs[l] = output(N * M), relus[l] = output(N * M), normals[l] = output(N * M);
-        rstds[l] = output(M > N ? M : N), masks[l] = output(N * M),
-        inputs[l] = (real *)(uintptr_t)h;
-        KERNELS->affine_forward(outs[l], h, params[l][0], params[l][1], N, D, M, workspace);
-        h = outs[l];
-        if (layers[l].gamma && normalization == LAYERNORM) {
-            KERNELS->layernorm_forward(normed, normals[l], rstds[l], h, params[l][2], params[l][3],
-                                       1e-3, N, M);
-            memcpy(outs[l], normed, N * M * sizeof(real));
-        } else if (layers[l].gamma) {
-            KERNELS->batchnorm_forward(normed, normals[l], rstds[l], next_mean, next_var, h,
-                                       params[l][2], params[l][3], work[l][10], work[l][10], 1e-3,
-                                       0.75, N, M);
-            memcpy(outs[l], normed, N * M * sizeof(real));
-            check("network next_mean", (size_t)l, memcmp(next_mean, work[l][8], M * sizeof(real)),
-                  0, 0);
-            check("network next_var", (size_t)l, memcmp(next_var, work[l][9], M * sizeof(real)), 0,
-                  0);
-        }
-        if (l + 1 < DEEP) {
-            KERNELS->relu_forward(relus[l], h, N * M);
-            if (p < 1) KERNELS->dropout_forward(relus[l], masks[l], &plain, relus[l], p, N * M);
-            h = relus[l];
-        }
-        free(next_mean), free(next_var), free(normed);
-    }
-    real *dout = output(N * widest), *dx = output(N * widest);
-    KERNELS->softmax_loss(&expected_loss, dout, outs[DEEP - 1], y, 0.2, N, dims[DEEP]);
-    check("network loss", N, loss, expected_loss, 0);
-    check("network random state", N, memcmp(&state, &plain, sizeof state), 0, 0);
-    for (int l = DEEP - 1; l >= 0; l--) {
-        const size_t D = dims[l], M = dims[l + 1];
-        real *dw = output(D * M), *db = output(M), *dgamma = output(M), *dbeta = output(M);
-        real *input_gradient = output(N * D);
-        if (l + 1 < DEEP) {
-            if (p < 1) KERNELS->dropout_apply(dout, dout, masks[l], N * M);
-            KERNELS->relu_backward(dout, dout, outs[l], N * M);
-        }
-        if (layers[l].gamma) {
-            if (normalization == LAYERNORM)
-                KERNELS->layernorm_backward(dout, dgamma, dbeta, dout, normals[l], rstds[l],
-                                            params[l][2], N, M, workspace);
-            else
-                KERNELS->batchnorm_backward(dout, dgamma, dbeta, dout, normals[l], rstds[l],
-                                            params[l][2], N, M);
-            check("network dgamma", (size_t)l, memcmp(dgamma, work[l][2], M * sizeof(real)), 0, 0);
-            check("network dbeta", (size_t)l, memcmp(dbeta, work[l][3], M * sizeof(real)), 0, 0);
-        }
-        KERNELS->affine_backward(input_gradient, dw, db, dout, inputs[l], params[l][0], N, D, M,
-                                 workspace);
-        check("network dw", (size_t)l, memcmp(dw, work[l][0], D * M * sizeof(real)), 0, 0);
-        check("network db", (size_t)l, memcmp(db, work[l][1], M * sizeof(real)), 0, 0);
-        if (l > 0) memcpy(dx, input_gradient, N * D * sizeof(real));
-        real *swap = dout;
-        dout = dx, dx = swap;
-        free(dw), free(db), free(dgamma), free(dbeta), free(input_gradient);
-    }
-    free(dout), free(dx), free(net.dout[0]), free(net.dout[1]), free(workspace), free(x), free(y);
-    for (int l = 0; l < DEEP; l++) {
-        for (int k = 0; k < 4; k++) free(params[l][k]);
-        for (int k = 0; k < 11; k++) free(work[l][k]);
-        free(layers[l].keep), free(outs[l]), free(relus[l]), free(normals[l]), free(rstds[l]);
-        free(masks[l]);
-    }
-}
-
-/* All parameters at once against each by itself, by gradients clipped to a norm or not. */
-static void test_update(double clip_norm) {
-    enum { PARAMS = 3 };
-    const size_t sizes[PARAMS] = {40000, 1, 17};
-    fc_update updates[PARAMS] = {0};
-    real *expected[PARAMS][3], *gradient[PARAMS];
-    double squares = 0;
-    for (int i = 0; i < PARAMS; i++) {
-        gradient[i] = array(sizes[i]);
-        squares += KERNELS->sum_of_squares(gradient[i], sizes[i]);
-    }
-    const double norm = sqrt(squares);
-    const real scale = (real)(clip_norm > 0 && norm > clip_norm ? clip_norm / norm : 1);
-    for (int i = 0; i < PARAMS; i++) {
-        const size_t n = sizes[i];
-        real *w = array(n), *dw = output(n), *v = array(n), *a = array(n);
-        for (size_t j = 0; j < n; j++) dw[j] = gradient[i][j] * scale;
-        for (size_t j = 0; j < n; j++) a[j] = (real)fabs(a[j]);
-        for (int k = 0; k < 3; k++) expected[i][k] = output(n);
-        KERNELS->adam(expected[i][0], expected[i][1], expected[i][2], w, dw, v, a, 0.1, 0.9, 0.99,
-                      1e-3, 2, n);
-        memcpy(dw, gradient[i], n * sizeof(real));
-        updates[i] = (fc_update){FC_ADAM, n, w, {v, a}, w, dw, {v, a}, {0.1, 0.9, 0.99, 1e-3, 2}};
-    }
-    KERNELS->update(updates, clip_norm, PARAMS);
-    for (int i = 0; i < PARAMS; i++) {
-        const size_t bytes = sizes[i] * sizeof(real);
-        check("update w", (size_t)i, memcmp(updates[i].w, expected[i][0], bytes), 0, 0);
-        check("update v", (size_t)i, memcmp(updates[i].state[0], expected[i][1], bytes), 0, 0);
-        check("update a", (size_t)i, memcmp(updates[i].state[1], expected[i][2], bytes), 0, 0);
-        check("update dw", (size_t)i, memcmp(updates[i].dw, gradient[i], bytes), 0, 0);
-        free(gradient[i]);
-        free(updates[i].next_w), free((void *)(uintptr_t)updates[i].dw);
-        free(updates[i].next_state[0]), free(updates[i].next_state[1]);
-        for (int k = 0; k < 3; k++) free(expected[i][k]);
-    }
-}
-
-/* Jobs that follow each other at once, of few tasks and of many by turns: every task of every job
- * runs exactly once, with its own job's context, on scratch of its own. */
-typedef struct {
-    size_t count;
-    _Atomic(int) runs[40];
-    _Atomic(int) strays;
-} pool_job;
-
-static void count_run(void *context, size_t index, void *scratch) {
-    pool_job *job = context;
-    volatile size_t *mine = scratch;
-    *mine = index;
-    if (index < job->count)
-        job->runs[index]++;
-    else
-        job->strays++;
-    if (*mine != index) job->strays++;
-}
-
-static void test_pool(void) {
-    static pool_job job;
-    size_t scratch[8];
-    long once = 0, tasks = 0, strays = 0;
-    for (int round = 0; round < 40000; round++) {
-        job.count = round % 2 ? 40 : 2 + (size_t)round % 3;
-        for (size_t i = 0; i < 40; i++) job.runs[i] = 0;
-        fc_set_threads(2 + round / 4 % 4);
-        fc_run(count_run, &job, job.count, scratch);
-        for (size_t i = 0; i < job.count; i++) once += job.runs[i] == 1;
-        tasks += (long)job.count;
-        strays += job.strays;
-    }
-    check("tasks that ran once", 0, (double)once, (double)tasks, 0);
-    check("stray tasks", 0, (double)strays, 0, 0);
 }
 
 /* Arithmetic is counted, not only done: twice the tasks or the rounds are twice as much. */
@@ -670,65 +375,38 @@ static void test_peak(void) {
     check("peak: rounds", 0, KERNELS->peak(1, 20), 2 * once, 0);
 }
 
-int main(int arguments, char **argument) {
+static void tests(void) {
     static const size_t sizes[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 61, 100, 313};
-    static const size_t products[][3] = {
-        {1, 1, 1},    {0, 3, 4},       {3, 0, 4},      {3, 4, 0},       {2, 3, 5},
-        {6, 16, 16},  {7, 17, 33},     {13, 257, 31},  {100, 300, 100}, {121, 64, 10},
-        {5, 31, 513}, {25, 513, 1030}, {29, 5000, 33},
-    };
     const size_t count = sizeof sizes / sizeof *sizes;
-    const int threads_alone = arguments > 1;
-    (void)argument;
-    test_pool();
-    for (int isa = 0; isa < fc_isa_count(); isa++) {
-        if (fc_isa_use(isa) != 0) {
-            printf("%s: not on this machine\n", fc_isa_name(isa));
-            continue;
+    for (size_t i = 0; i < sizeof products / sizeof *products; i++)
+        test_affine(products[i][0], products[i][1], products[i][2]);
+    for (size_t i = 0; i < count; i++) {
+        test_gather(sizes[i], sizes[count - 1 - i]);
+        test_gather(200, sizes[i] + 200);
+        test_relu(sizes[i]);
+        test_optim(sizes[i]);
+        test_squares(sizes[i]);
+        test_dropout(sizes[i], 0.3, (int)i);
+        test_philox_dropout(sizes[i], 0.3);
+        for (size_t j = 0; j < count; j++) {
+            if (sizes[j] > 0) test_layernorm(sizes[i], sizes[j]);
+            if (sizes[i] == 0) continue;
+            test_batchnorm(sizes[i], sizes[j]);
+            if (sizes[j] > 0 && sizes[i] < 40) test_losses(sizes[i], sizes[j]);
         }
-        const long failed_before = failed;
-        for (size_t i = 0; i < sizeof products / sizeof *products; i++)
-            test_affine(products[i][0], products[i][1], products[i][2]);
-        for (size_t i = 0; i < count; i++) {
-            test_gather(sizes[i], sizes[count - 1 - i]);
-            test_gather(200, sizes[i] + 200);
-            if (threads_alone) continue;
-            test_relu(sizes[i]);
-            test_optim(sizes[i]);
-            test_dropout(sizes[i], 0.3, (int)i);
-            test_philox_dropout(sizes[i], 0.3);
-            for (size_t j = 0; j < count; j++) {
-                if (sizes[j] > 0) test_layernorm(sizes[i], sizes[j]);
-                if (sizes[i] == 0) continue;
-                test_batchnorm(sizes[i], sizes[j]);
-                if (sizes[j] > 0 && sizes[i] < 40) test_losses(sizes[i], sizes[j]);
-            }
-        }
-        static const size_t dims[][DEEP + 1] = {{1, 1, 1, 1}, {7, 33, 16, 10}, {300, 130, 65, 3}};
-        for (int i = 0; i < 3; i++)
-            for (int normalization = NONE; normalization <= LAYERNORM; normalization++)
-                for (double p = 0.5; p <= 1; p += 0.5) {
-                    test_network(1, dims[i], normalization, p);
-                    test_network(301, dims[i], normalization, p);
-                }
-        test_update(0);
-        test_update(1e-2);
-        test_update(1e9);
-        for (size_t i = 0; i < count; i++) test_squares(sizes[i]);
-        test_squares(70001);
-        test_squares(4000001);
-        test_layernorm(7, 200000); /* the workspace has room for two ranges' sums, then for one's */
-        test_layernorm(3, 300000);
-        for (int used = 0; used < 624; used += 13) test_dropout(1249, 0.6, used);
-        test_philox();
-        test_philox_dropout(1100, 0.75);
-        test_philox_dropout(1024, 1);
-        test_peak();
-        test_dropout(2000, 1.0, 9999);
-        test_dropout(2000, 1e-300, 623);
-        test_dropout(2000, 1 - 0x1p-53, 311);
-        printf("%s: %s\n", fc_isa_name(isa), failed > failed_before ? "FAILED" : "ok");
     }
-    printf("%ld passed, %ld failed\n", passed, failed);
-    return failed > 0;
+    for (int used = 0; used < 624; used += 13) test_dropout(1249, 0.6, used);
+    test_squares(70001);
+    test_squares(4000001);
+    test_layernorm(7, 200000); /* the workspace has room for two ranges' sums, then for one's */
+    test_layernorm(3, 300000);
+    test_philox();
+    test_philox_dropout(1100, 0.75);
+    test_philox_dropout(1024, 1);
+    test_peak();
+    test_dropout(2000, 1.0, 9999);
+    test_dropout(2000, 1e-300, 623);
+    test_dropout(2000, 1 - 0x1p-53, 311);
 }
+
+int main(void) { return under_every_isa(tests); }

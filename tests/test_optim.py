@@ -1,5 +1,6 @@
 """The update rules' configuration, and their formulas on scalars, in both packages."""
 
+import array
 import math
 
 import numpy as np
@@ -199,6 +200,13 @@ def test_sgd_in_place_others_not(rule, name):
         for key, array in state.items():
             assert config[key] is not array
             np.testing.assert_array_equal(array, copies[key])
+
+
+def test_sgd_leaves_what_is_no_array(rules):
+    w = array.array("d", [1.0, 2.0])
+    next_w, _ = rules.sgd(w, np.ones(2), {"learning_rate": 1})
+    np.testing.assert_array_equal(next_w, [0, 1])
+    assert list(w) == [1, 2]
 
 
 def test_sgd_in_place_through_a_view(rules):

@@ -1,3 +1,4 @@
+import collections
 import copy
 
 import hypothesis.strategies as st
@@ -152,34 +153,56 @@ def test_result_keeps_the_dtype_of_w(isa, rule, w_type, dw_type):
             assert given[name].dtype == w_type
 
 
-STATE = {
-    "sgd": (),
-    "sgd_momentum": (0.9,),
-    "sgd_nesterov_momentum": (0.9,),
-    "rmsprop": (0.99, 1e-8),
-    "adam": (0.9, 0.999, 1e-8, 1),
-    "adamw": (0.9, 0.999, 1e-8, 1, 0.01),
-}
-STATES = {"sgd": 0, "adam": 2, "adamw": 2}
+def irregular(w, dw, config):
+    """Yield what the core leaves to Python: one argument at a time is not as the rule leaves it."""
+    for wrong in (w.tolist(), w.astype(int), w.astype(np.longdouble), w[:3], w.view(np.matrix)):
+        yield wrong, dw, config
+    for wrong in (dw.tolist(), dw.astype(np.float32), dw[:, :4], dw[0], None):
+        yield w, wrong, config
+    yield w, dw, None
+    yield w, dw, collections.OrderedDict(config)
+    for key, value in config.items():
+        yield w, dw, {k: v for k, v in config.items() if k != key}
+        if np.ndim(value):
+            others = [None, value.tolist(), value.astype(np.float32), value[0], value * 1j]
+        else:
+            others = [None, "1", np.float32(value), [value]]
+        if key == "t":
+            others += [-1, 1.0]
+        for other in others:
+            yield w, dw, {**config, key: other}
 
 
-def core_call(name, w, dw, state=None):
-    """Call the kernel's door with plain constants and zero state."""
-    count = STATES.get(name, 1)
-    states = [np.zeros(np.shape(w)) if state is None else state for _ in range(count)]
-    return getattr(_core, name)(w, dw, *states, 1e-2, *STATE[name])
+def test_door_does_nothing_where_something_is_irregular(rule):
+    w, dw, config = rule.arguments((4, 5), np.float64)
+    before = copy.deepcopy((w, dw, config))
+    for args in irregular(w, dw, config):
+        held = None if args[2] is None else dict(args[2])
+        assert _core.update(str(rule), *args) is None, args
+        assert args[2] is None or all(args[2][key] is held[key] for key in held)
+    np.testing.assert_array_equal(w, before[0])
+    for key, value in config.items():
+        np.testing.assert_array_equal(value, before[2][key])
+    assert _core.update(str(rule), w, dw, config) is not None
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_errors(name):
-    with pytest.raises(ValueError, match=rf"{name}: dw has shape \(4,\), expected \(3,\)"):
-        core_call(name, np.ones(3), np.ones(4))
-    with pytest.raises(ValueError, match=rf"{name}: dw has shape \(3, 1\), expected \(3,\)"):
-        core_call(name, np.ones(3), np.ones((3, 1)))
-    with pytest.raises(TypeError, match=f"{name}: dw has dtype complex128"):
-        core_call(name, np.ones(3), np.ones(3, complex))
-    with pytest.raises(TypeError, match=f"{name}: w has dtype object"):
-        core_call(name, np.ones(3, object), np.ones(3))
-    if name != "sgd":
-        with pytest.raises(ValueError, match=rf"{name}: \w+ has shape \(2,\), expected \(3,\)"):
-            core_call(name, np.ones(3), np.ones(3), state=np.ones(2))
+def test_regular_calls_stay_in_the_core(rule, dtype, monkeypatch):
+    """Also with what the Solver makes of learning rates, and with CS231n's keys."""
+    w, dw, config = rule.arguments((4, 5), dtype)
+    monkeypatch.setattr(optim.UpdateRules, "_update", None)
+    for rate in (1, 0.1, np.float64(0.1)):
+        config["learning_rate"] = rate
+        w, config = rule.callable(operations.FAST)(w, dw, config)
+    if str(rule) == "rmsprop":
+        config["cache"] = config.pop("a")
+    if str(rule) == "adam":
+        config["m"], config["v"] = config.pop("v"), config.pop("a")
+    rule.callable(operations.FAST)(w, dw, config)
+
+
+@pytest.mark.parametrize("package", [operations.FAST, operations.REFERENCE])
+def test_steps_so_far_are_counted_from_0(package):
+    adam, config = operations.find("adam").callable(package), {"t": -1}
+    with pytest.raises(ValueError, match=r"adam: t is -1, expected .* at least 0"):
+        adam(np.ones(3), np.ones(3), config)
+    assert config["t"] == -1

@@ -1,4 +1,6 @@
-"""Update rules: defaults and state in ``UpdateRules``, formulas in plain NumPy in ``Formulas``."""
+"""Update rules: what each keeps in ``RULES``, calls in ``UpdateRules``, NumPy in ``Formulas``."""
+
+import typing
 
 import numpy as np
 
@@ -7,14 +9,48 @@ from .layers import as_real
 __all__ = ["adam", "adamw", "rmsprop", "sgd", "sgd_momentum", "sgd_nesterov_momentum"]
 
 
+class Rule(typing.NamedTuple):
+    """What a rule keeps in its config, in the order of its formula's arguments.
+
+    Attributes
+    ----------
+    constants : dict
+        Hyper-parameters and their defaults; ``t`` counts the steps.
+    states : tuple of tuple of str
+        The keys of its state.  The last of them unless the config arrives with an earlier one.
+    """
+
+    constants: dict
+    states: tuple
+
+    def keys(self, config):
+        """Return the keys of the state in this config."""
+        return next((keys for keys in self.states[:-1] if keys[0] in config), self.states[-1])
+
+
+RULES = {
+    "sgd": Rule({"learning_rate": 1e-2}, ((),)),
+    "sgd_momentum": Rule({"learning_rate": 1e-2, "momentum": 0.9}, (("velocity",),)),
+    "sgd_nesterov_momentum": Rule({"learning_rate": 1e-2, "momentum": 0.9}, (("velocity",),)),
+    "rmsprop": Rule(
+        {"learning_rate": 1e-2, "decay_rate": 0.99, "epsilon": 1e-8}, (("cache",), ("a",))
+    ),
+    "adam": Rule(
+        {"learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "t": 0},
+        (("m", "v"), ("v", "a")),
+    ),
+}
+RULES["adamw"] = Rule({**RULES["adam"].constants, "weight_decay": 1e-2}, RULES["adam"].states)
+
+
 class Formulas:
-    """The rules as formulas: arrays of one shape and dtype in, new arrays out; sgd in place."""
+    """The rules as formulas: arrays of one shape and dtype in, new ones out, next_w and state."""
 
     @staticmethod
     def sgd(w, dw, learning_rate):
         """Gradient descent in w itself: w <- w - lr dw."""
         w -= learning_rate * dw
-        return w
+        return (w,)
 
     @staticmethod
     def sgd_momentum(w, dw, velocity, learning_rate, momentum):
@@ -57,8 +93,19 @@ def _adam_step(dw, v, a, learning_rate, beta1, beta2, epsilon, t):
     return learning_rate * v_corrected / (np.sqrt(a_corrected) + epsilon), v, a
 
 
+def by_formula(rule, w, dw, config):
+    """Return next_w of a regular update, and put its state and ``t`` into the config."""
+    if "t" in config:
+        config["t"] += 1
+    keys = RULES[rule].keys(config)
+    arguments = [config[key] for key in (*keys, *RULES[rule].constants)]
+    next_w, *state = getattr(Formulas, rule)(w, dw, *arguments)
+    config.update(zip(keys, state, strict=True))
+    return next_w
+
+
 class UpdateRules:
-    """The update rules as people call them, over formulas: defaults, state and its keys.
+    """The update rules as people call them, over regular ones: defaults, state and its keys.
 
     The reference and the fast package share this class.  A rule keeps its hyper-parameters and
     its state in ``config``, one dictionary per parameter; what is missing there is set to its
@@ -69,12 +116,34 @@ class UpdateRules:
 
     Parameters
     ----------
-    formulas : object
-        Offers the rules on arrays and numbers alone, as ``Formulas`` does.
+    regular : callable
+        (rule, w, dw, config) -> next_w, for arrays of one shape and dtype and a complete config of
+        its own, whose state it replaces, as ``by_formula`` does.
     """
 
-    def __init__(self, formulas):
-        self._formulas = formulas
+    def __init__(self, regular):
+        self._regular = regular
+
+    def _update(self, rule, w, dw, config):
+        config = {} if config is None else config
+        for key, value in RULES[rule].constants.items():
+            config.setdefault(key, value)
+        keys = RULES[rule].keys(config)
+        ours, dw = _matched(rule, w, dw)
+        in_place = rule == "sgd" and isinstance(w, np.ndarray) and w.shape == ours.shape
+        if in_place:
+            _expect_writeable(rule, w)
+        elif rule == "sgd":
+            ours = ours.copy()
+        kept = {key: _state(rule, config, key, ours) for key in keys}
+        kept |= {key: float(config[key]) for key in RULES[rule].constants}
+        if "t" in kept:
+            kept["t"] = _steps(rule, config)
+        next_w = self._regular(rule, ours, dw, kept)
+        config.update({key: kept[key] for key in (*keys, "t") if key in kept})
+        if in_place and not np.may_share_memory(next_w, w):
+            w[...] = next_w
+        return w if in_place else next_w, config
 
     def sgd(self, w, dw, config=None):
         """Gradient descent, w <- w - lr dw (Robbins & Monro 1951), in w itself.
@@ -111,15 +180,7 @@ class UpdateRules:
         >>> next_w, next_w is w, config
         (array([0.9, 1.9]), True, {'learning_rate': 0.01})
         """
-        config = _with_defaults(config, learning_rate=1e-2)
-        next_w, dw = _matched("sgd", w, dw)
-        if isinstance(w, np.ndarray) and w.shape == next_w.shape:
-            if w.dtype.kind != "f":
-                raise TypeError(
-                    f"sgd: w has dtype {w.dtype}, expected floats, which can be changed in place"
-                )
-            next_w = w
-        return self._formulas.sgd(next_w, dw, float(config["learning_rate"])), config
+        return self._update("sgd", w, dw, config)
 
     def sgd_momentum(self, w, dw, config=None):
         """Gradient descent with momentum, v <- mu v - lr dw, w <- w + v (Polyak 1964).
@@ -156,7 +217,7 @@ class UpdateRules:
         >>> w, config["velocity"]
         (array([0.71]), array([-0.19]))
         """
-        return self._with_velocity("sgd_momentum", w, dw, config)
+        return self._update("sgd_momentum", w, dw, config)
 
     def sgd_nesterov_momentum(self, w, dw, config=None):
         """Nesterov momentum, w <- w + v + mu (v - v_old) (Sutskever et al. 2013).
@@ -195,17 +256,7 @@ class UpdateRules:
         >>> w, config["velocity"]
         (array([0.81]), array([-0.1]))
         """
-        return self._with_velocity("sgd_nesterov_momentum", w, dw, config)
-
-    def _with_velocity(self, rule, w, dw, config):
-        config = _with_defaults(config, learning_rate=1e-2, momentum=0.9)
-        w, dw = _matched(rule, w, dw)
-        velocity = _state(rule, config, "velocity", w)
-        formula = getattr(self._formulas, rule)
-        next_w, config["velocity"] = formula(
-            w, dw, velocity, float(config["learning_rate"]), float(config["momentum"])
-        )
-        return next_w, config
+        return self._update("sgd_nesterov_momentum", w, dw, config)
 
     def rmsprop(self, w, dw, config=None):
         """RMSProp (Tieleman & Hinton 2012): steps scaled by a running mean of squared gradients.
@@ -244,19 +295,7 @@ class UpdateRules:
         >>> w.round(6), config["a"].round(6)
         (array([0.9]), array([1.]))
         """
-        config = _with_defaults(config, learning_rate=1e-2, decay_rate=0.99, epsilon=1e-8)
-        key = "cache" if "cache" in config else "a"
-        w, dw = _matched("rmsprop", w, dw)
-        a = _state("rmsprop", config, key, w)
-        next_w, config[key] = self._formulas.rmsprop(
-            w,
-            dw,
-            a,
-            float(config["learning_rate"]),
-            float(config["decay_rate"]),
-            float(config["epsilon"]),
-        )
-        return next_w, config
+        return self._update("rmsprop", w, dw, config)
 
     def adam(self, w, dw, config=None):
         """Adam (Kingma & Ba 2015), bias-corrected, epsilon outside the root.
@@ -297,7 +336,7 @@ class UpdateRules:
         >>> w.round(6), config["t"]
         (array([0.999, 1.001]), 1)
         """
-        return self._with_moments("adam", w, dw, config)
+        return self._update("adam", w, dw, config)
 
     def adamw(self, w, dw, config=None):
         """Adam with decoupled weight decay (Loshchilov & Hutter 2019).
@@ -337,31 +376,7 @@ class UpdateRules:
         >>> w.round(6), config["t"]
         (array([0.9985, 0.9995]), 1)
         """
-        config = _with_defaults(config, weight_decay=1e-2)
-        return self._with_moments("adamw", w, dw, config, "weight_decay")
-
-    def _with_moments(self, rule, w, dw, config, *more):
-        config = _with_defaults(
-            config, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, t=0
-        )
-        first, second = ("m", "v") if "m" in config else ("v", "a")
-        w, dw = _matched(rule, w, dw)
-        v = _state(rule, config, first, w)
-        a = _state(rule, config, second, w)
-        constants = (float(config[key]) for key in ("learning_rate", "beta1", "beta2", "epsilon"))
-        t = int(config["t"]) + 1
-        formula = getattr(self._formulas, rule)
-        next_w, v, a = formula(w, dw, v, a, *constants, t, *(float(config[key]) for key in more))
-        config.update({first: v, second: a, "t": t})
-        return next_w, config
-
-
-def _with_defaults(config, **defaults):
-    """Return config itself, or a new dictionary for None, with what it lacks filled in."""
-    config = {} if config is None else config
-    for key, value in defaults.items():
-        config.setdefault(key, value)
-    return config
+        return self._update("adamw", w, dw, config)
 
 
 def _matched(rule, w, dw):
@@ -393,7 +408,25 @@ def _state(rule, config, key, w):
     return state.astype(w.dtype, copy=False)
 
 
-_rules = UpdateRules(Formulas)
+def _expect_writeable(rule, w):
+    """Raise unless w can be changed in place."""
+    if w.dtype.kind != "f":
+        raise TypeError(
+            f"{rule}: w has dtype {w.dtype}, expected floats, which can be changed in place"
+        )
+    if not w.flags.writeable:
+        raise ValueError(f"{rule}: w is read-only, expected an array to update in place")
+
+
+def _steps(rule, config):
+    """Return the steps so far."""
+    t = int(config["t"])
+    if t < 0:
+        raise ValueError(f"{rule}: t is {t}, expected the number of steps so far, at least 0")
+    return t
+
+
+_rules = UpdateRules(by_formula)
 sgd = _rules.sgd
 sgd_momentum = _rules.sgd_momentum
 sgd_nesterov_momentum = _rules.sgd_nesterov_momentum

@@ -1,0 +1,108 @@
+"""What denormals cost, and what taking them for zero saves.
+
+First a long run: inputs that are alive for a while and then zero for good, whose state decays into
+the denormals and stays there.  Then every operation by itself on arrays of nothing else.
+"""
+
+import contextlib
+import copy
+import functools
+
+import numpy as np
+
+import fastfc
+from benchmarks import harness, ops, step
+from tests import cases, operations
+
+NETWORK = "seed"
+STEPS, QUICK_STEPS = 2_000, 4  # of 0.9 and float32: 1e-2 is a denormal after 800
+RULES = ("sgd_momentum", "sgd_nesterov_momentum", "adam")
+RULE_SHAPE = (3072, 100)
+
+
+def contestants(run):
+    """Return the names of the table's columns: denormals taken for zero, kept, and none there."""
+    return ["flushed", "kept", "none"]
+
+
+def rows(run):
+    """Yield a row for the training step, for each rule with a velocity, for each operation."""
+    steps = run.iterations or (QUICK_STEPS if run.quick else STEPS)
+    yield _training(run, steps)
+    for name in RULES:
+        yield _rule(run, operations.find(name), steps)
+    for operation in operations.OPERATIONS:
+        for dtype in cases.DTYPES:
+            yield _operation(run, operation, dtype)
+
+
+def _training(run, steps):
+    network = cases.NETWORKS[NETWORK]
+    alive = step.solver("fastfc", network, np.float32)
+    for _ in range(min(steps, 20)):
+        alive._step()
+    dead = copy.deepcopy(alive)
+    dead.X_train[..., ::2] = 0
+    for _ in range(steps):
+        dead._step()
+    calls = {"flushed": copy.deepcopy(dead)._step, "kept": dead._step, "none": alive._step}
+    note = _note(steps, [config["v"] for config in dead.optim_configs.values()])
+    rate = ("GFLOP/s", step.flops(network))
+    return _row(run, "step, half dead", step.text(network), np.float32, calls, rate, note)
+
+
+def _rule(run, operation, steps):
+    alive, dead = (operation.arguments(RULE_SHAPE, np.float32) for _ in range(2))
+    dead[1][...] = 0
+    rule = operation.callable(operations.FAST)
+    for _ in range(steps):
+        dead[0], _ = rule(*dead)
+    flushed = copy.deepcopy(dead)
+    note = _note(steps, [value for value in dead[2].values() if np.ndim(value)])
+    args = {"flushed": flushed, "kept": dead, "none": alive}
+    return _ours(run, operation, f"{operation} dead", RULE_SHAPE, np.float32, args, note)
+
+
+def _operation(run, operation, dtype):
+    shape = operation.benchmark[1]
+    args = {name: operation.arguments(shape, dtype) for name in contestants(run)}
+    args["flushed"], args["kept"] = _shrunk(args["flushed"]), _shrunk(args["kept"])
+    return _ours(run, operation, str(operation), shape, dtype, args)
+
+
+def _shrunk(value):
+    """Return nested arguments with every array of floats scaled into the denormals."""
+    if isinstance(value, dict):
+        return {key: _shrunk(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_shrunk, value))
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        return value / np.abs(value).max() * (np.finfo(value.dtype).tiny / 2)
+    return value
+
+
+def _note(steps, arrays):
+    values = np.concatenate([array.ravel() for array in arrays])
+    tiny = np.abs(values[values != 0]) < np.finfo(values.dtype).tiny
+    return f"after {steps} steps {tiny.sum() / values.size:.0%} of the state denormal"
+
+
+def _ours(run, operation, name, shape, dtype, args, note=None):
+    calls = {k: functools.partial(operation.callable(operations.FAST), *a) for k, a in args.items()}
+    rate = ops.rate(operation, shape, dtype)
+    return _row(run, name, ops.text(shape), dtype, calls, rate, note)
+
+
+def _row(run, name, shape, dtype, calls, rate, note=None):
+    calls["flushed"] = harness.Contestant(calls["flushed"], _flushing)
+    row = harness.row(run, "denormals", name, shape, dtype, calls, rate)
+    return {**row, "note": note} if note else row
+
+
+@contextlib.contextmanager
+def _flushing():
+    fastfc.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        fastfc.set_flush_denormal(False)

@@ -1,0 +1,311 @@
+/* What runs on several threads, without Python: the pool, and every instruction set's products,
+ * minibatches, whole network and updates, which the tests of the single operations have checked:
+ * here against what one thread gives, or against their own pieces, bit for bit.  For
+ * ThreadSanitizer too. */
+#include "denormal.h"
+#include "test.h"
+
+#include <sched.h>
+
+/* Jobs that follow each other at once, of few tasks and of many by turns: every task of every job
+ * runs exactly once, with its own job's context, on scratch of its own. */
+typedef struct {
+    size_t count;
+    _Atomic(int) runs[40];
+    _Atomic(int) strays;
+} pool_job;
+
+static void count_run(void *context, size_t index, void *scratch) {
+    pool_job *job = context;
+    volatile size_t *mine = scratch;
+    *mine = index;
+    if (index < job->count)
+        job->runs[index]++;
+    else
+        job->strays++;
+    if (*mine != index) job->strays++;
+}
+
+static void test_pool(void) {
+    static pool_job job;
+    size_t scratch[8];
+    long once = 0, tasks = 0, strays = 0;
+    for (int round = 0; round < 40000; round++) {
+        job.count = round % 2 ? 40 : 2 + (size_t)round % 3;
+        for (size_t i = 0; i < 40; i++) job.runs[i] = 0;
+        fc_set_threads(2 + round / 4 % 4);
+        fc_run(count_run, &job, job.count, scratch);
+        for (size_t i = 0; i < job.count; i++) once += job.runs[i] == 1;
+        tasks += (long)job.count;
+        strays += job.strays;
+    }
+    check("tasks that ran once", 0, (double)once, (double)tasks, 0);
+    check("stray tasks", 0, (double)strays, 0, 0);
+}
+
+/* Two tasks that wait for each other, so that two threads run them: both compute in their caller's
+ * mode, whichever it is. */
+typedef struct {
+    _Atomic(int) begun;
+    real tiny, product[2];
+} mode_job;
+
+static void multiply(void *context, size_t index, void *scratch) {
+    (void)scratch;
+    mode_job *job = context;
+    volatile real tiny = job->tiny, one = 1;
+    for (job->begun++; job->begun < 2;) sched_yield();
+    job->product[index] = tiny * one;
+}
+
+static void test_mode(void) {
+    if (FC_FLUSH_BITS == 0) return;
+    fc_set_threads(2);
+    for (int round = 0; round < 100; round++) {
+        mode_job job = {0, FC_DOUBLE ? (real)1e-310 : (real)1e-40, {NAN, NAN}};
+        const int flush = round % 2;
+        const uint64_t before = fc_control();
+        FC_FLUSHED(flush, fc_run(multiply, &job, 2, NULL));
+        check("mode after", (size_t)round, fc_mode() == (before & FC_MODE_BITS), 1, 0);
+        for (size_t i = 0; i < 2; i++) check("mode of a task", i, job.product[i] == 0, flush, 0);
+    }
+}
+
+/* Products, minibatches and norms: the same bits for any number of threads. */
+static void test_affine(size_t N, size_t D, size_t M) {
+    real *x = array(N * D), *w = array(D * M), *b = array(M), *dout = array(N * M);
+    real *out = output(N * M), *dx = output(N * D), *dw = output(D * M), *db = output(M);
+    void *workspace = aligned_alloc(64, FC_WORKSPACE_BYTES);
+    fc_set_threads(1);
+    KERNELS->affine_forward(out, x, w, b, N, D, M, workspace);
+    KERNELS->affine_backward(dx, dw, db, dout, x, w, N, D, M, workspace);
+    for (int threads = 2; threads <= 5; threads++) {
+        real *out2 = output(N * M), *dx2 = output(N * D), *dw2 = output(D * M), *db2 = output(M);
+        fc_set_threads(threads);
+        KERNELS->affine_forward(out2, x, w, b, N, D, M, workspace);
+        KERNELS->affine_backward(dx2, dw2, db2, dout, x, w, N, D, M, workspace);
+        check("affine out", (size_t)threads, memcmp(out, out2, N * M * sizeof *out), 0, 0);
+        check("affine dx", (size_t)threads, memcmp(dx, dx2, N * D * sizeof *dx), 0, 0);
+        check("affine dw", (size_t)threads, memcmp(dw, dw2, D * M * sizeof *dw), 0, 0);
+        check("affine db", (size_t)threads, memcmp(db, db2, M * sizeof *db), 0, 0);
+        free(out2), free(dx2), free(dw2), free(db2);
+    }
+    free(x), free(w), free(b), free(dout), free(out), free(dx), free(dw), free(db), free(workspace);
+}
+
+static void test_gather(size_t N, size_t D) {
+    real *x = array(5 * D), *one = output(N * D), *several = output(N * D);
+    int64_t *index = malloc(N * sizeof *index);
+    for (size_t i = 0; i < N; i++) index[i] = (int64_t)(i * 7 % 5);
+    const fc_type type = FC_DOUBLE ? FC_FLOAT64 : FC_FLOAT32;
+    fc_set_threads(1);
+    KERNELS->gather(one, x, type, (ptrdiff_t)(D * sizeof *x), index, N, D);
+    fc_set_threads(5);
+    KERNELS->gather(several, x, type, (ptrdiff_t)(D * sizeof *x), index, N, D);
+    check("gather", N, memcmp(one, several, N * D * sizeof *one), 0, 0);
+    free(x), free(one), free(several), free(index);
+}
+
+static void test_squares(size_t n) {
+    real *x = array(n);
+    fc_set_threads(1);
+    const double sum = KERNELS->sum_of_squares(x, n);
+    for (int threads = 2; threads <= 5; threads++) {
+        fc_set_threads(threads);
+        check("sum_of_squares", n, KERNELS->sum_of_squares(x, n), sum, 0);
+    }
+    free(x);
+}
+
+enum { DEEP = 3 };
+
+enum { NONE, BATCHNORM, LAYERNORM };
+
+/* The whole pass against its own pieces, which the tests above have checked: the same bits. */
+static void test_network(size_t N, const size_t *dims, int normalization, double p) {
+    fc_layer layers[DEEP] = {0};
+    fc_mt19937 state, plain;
+    size_t widest = 0;
+    real *x = array(N * dims[0]), *params[DEEP][4], *work[DEEP][11];
+    int64_t *y = malloc(N * sizeof *y);
+    for (size_t i = 0; i < N; i++) y[i] = (int64_t)(i % dims[DEEP]);
+    for (int l = 0; l < DEEP; l++) {
+        const size_t D = dims[l], M = dims[l + 1], sizes[4] = {D * M, M, M, M};
+        const int hidden = l + 1 < DEEP;
+        const size_t greatest = fc_row_stride(M, sizeof(real));
+        widest = greatest > widest ? greatest : widest;
+        for (int k = 0; k < 4; k++) params[l][k] = array(sizes[k]);
+        for (int k = 0; k < 4; k++) work[l][k] = output(sizes[k]); /* gradients */
+        const size_t stride = hidden ? fc_row_stride(M, sizeof(real)) : M;
+        for (int k = 4; k < 6; k++) work[l][k] = output(N * stride); /* out, normal */
+        work[l][6] = output(N * (M + 16));                           /* gate */
+        work[l][7] = output(normalization == LAYERNORM ? N : M);     /* rstd */
+        for (int k = 8; k < 10; k++) work[l][k] = output(M);         /* next */
+        work[l][10] = array(M);                                      /* running */
+        for (size_t j = 0; j < M; j++) work[l][10][j] = (real)fabs(work[l][10][j]);
+        real **w = work[l];
+        layers[l] = (fc_layer){.D = D,
+                               .M = M,
+                               .w = params[l][0],
+                               .b = params[l][1],
+                               .gamma = normalization && hidden ? params[l][2] : NULL,
+                               .beta = params[l][3],
+                               .layernorm = normalization == LAYERNORM,
+                               .running_mean = w[10],
+                               .running_var = w[10],
+                               .eps = 1e-3,
+                               .momentum = 0.75,
+                               .next_mean = w[8],
+                               .next_var = w[9],
+                               .dw = w[0],
+                               .db = w[1],
+                               .dgamma = w[2],
+                               .dbeta = w[3],
+                               .stride = stride,
+                               .out = w[4],
+                               .x_normalized = w[5],
+                               .gate = (uint16_t *)w[6],
+                               .rstd = w[7],
+                               .keep = p < 1 && hidden ? malloc(N * M + 16) : NULL};
+    }
+    void *workspace = aligned_alloc(64, FC_WORKSPACE_BYTES);
+    seed_mt19937(&state);
+    plain = state;
+    fc_network net = {
+        N,         DEEP, layers, p, p < 1 ? &state : NULL, {output(N * widest), output(N * widest)},
+        workspace, 0.2};
+    double loss = NAN, expected_loss = NAN;
+    KERNELS->network_loss(&loss, &net, x, y);
+
+    real *outs[DEEP], *relus[DEEP], *inputs[DEEP], *normals[DEEP], *rstds[DEEP], *masks[DEEP];
+    const real *h = x;
+    for (int l = 0; l < DEEP; l++) {
+        const size_t D = dims[l], M = dims[l + 1];
+        real *next_mean = output(M), *next_var = output(M), *normed = output(N * M);
+        outs[l] = output(N * M), relus[l] = output(N * M), normals[l] = output(N * M);
+        rstds[l] = output(M > N ? M : N), masks[l] = output(N * M),
+        inputs[l] = (real *)(uintptr_t)h;
+        KERNELS->affine_forward(outs[l], h, params[l][0], params[l][1], N, D, M, workspace);
+        h = outs[l];
+        if (layers[l].gamma && normalization == LAYERNORM) {
+            KERNELS->layernorm_forward(normed, normals[l], rstds[l], h, params[l][2], params[l][3],
+                                       1e-3, N, M);
+            memcpy(outs[l], normed, N * M * sizeof(real));
+        } else if (layers[l].gamma) {
+            KERNELS->batchnorm_forward(normed, normals[l], rstds[l], next_mean, next_var, h,
+                                       params[l][2], params[l][3], work[l][10], work[l][10], 1e-3,
+                                       0.75, N, M);
+            memcpy(outs[l], normed, N * M * sizeof(real));
+            check("network next_mean", (size_t)l, memcmp(next_mean, work[l][8], M * sizeof(real)),
+                  0, 0);
+            check("network next_var", (size_t)l, memcmp(next_var, work[l][9], M * sizeof(real)), 0,
+                  0);
+        }
+        if (l + 1 < DEEP) {
+            KERNELS->relu_forward(relus[l], h, N * M);
+            if (p < 1) KERNELS->dropout_forward(relus[l], masks[l], &plain, relus[l], p, N * M);
+            h = relus[l];
+        }
+        free(next_mean), free(next_var), free(normed);
+    }
+    real *dout = output(N * widest), *dx = output(N * widest);
+    KERNELS->softmax_loss(&expected_loss, dout, outs[DEEP - 1], y, 0.2, N, dims[DEEP]);
+    check("network loss", N, loss, expected_loss, 0);
+    check("network random state", N, memcmp(&state, &plain, sizeof state), 0, 0);
+    for (int l = DEEP - 1; l >= 0; l--) {
+        const size_t D = dims[l], M = dims[l + 1];
+        real *dw = output(D * M), *db = output(M), *dgamma = output(M), *dbeta = output(M);
+        real *input_gradient = output(N * D);
+        if (l + 1 < DEEP) {
+            if (p < 1) KERNELS->dropout_apply(dout, dout, masks[l], N * M);
+            KERNELS->relu_backward(dout, dout, outs[l], N * M);
+        }
+        if (layers[l].gamma) {
+            if (normalization == LAYERNORM)
+                KERNELS->layernorm_backward(dout, dgamma, dbeta, dout, normals[l], rstds[l],
+                                            params[l][2], N, M, workspace);
+            else
+                KERNELS->batchnorm_backward(dout, dgamma, dbeta, dout, normals[l], rstds[l],
+                                            params[l][2], N, M);
+            check("network dgamma", (size_t)l, memcmp(dgamma, work[l][2], M * sizeof(real)), 0, 0);
+            check("network dbeta", (size_t)l, memcmp(dbeta, work[l][3], M * sizeof(real)), 0, 0);
+        }
+        KERNELS->affine_backward(input_gradient, dw, db, dout, inputs[l], params[l][0], N, D, M,
+                                 workspace);
+        check("network dw", (size_t)l, memcmp(dw, work[l][0], D * M * sizeof(real)), 0, 0);
+        check("network db", (size_t)l, memcmp(db, work[l][1], M * sizeof(real)), 0, 0);
+        if (l > 0) memcpy(dx, input_gradient, N * D * sizeof(real));
+        real *swap = dout;
+        dout = dx, dx = swap;
+        free(dw), free(db), free(dgamma), free(dbeta), free(input_gradient);
+    }
+    free(dout), free(dx), free(net.dout[0]), free(net.dout[1]), free(workspace), free(x), free(y);
+    for (int l = 0; l < DEEP; l++) {
+        for (int k = 0; k < 4; k++) free(params[l][k]);
+        for (int k = 0; k < 11; k++) free(work[l][k]);
+        free(layers[l].keep), free(outs[l]), free(relus[l]), free(normals[l]), free(rstds[l]);
+        free(masks[l]);
+    }
+}
+
+/* All parameters at once against each by itself, by gradients clipped to a norm or not. */
+static void test_update(double clip_norm) {
+    enum { PARAMS = 3 };
+    const size_t sizes[PARAMS] = {40000, 1, 17};
+    fc_update updates[PARAMS] = {0};
+    real *expected[PARAMS][3], *gradient[PARAMS];
+    double squares = 0;
+    for (int i = 0; i < PARAMS; i++) {
+        gradient[i] = array(sizes[i]);
+        squares += KERNELS->sum_of_squares(gradient[i], sizes[i]);
+    }
+    const double norm = sqrt(squares);
+    const real scale = (real)(clip_norm > 0 && norm > clip_norm ? clip_norm / norm : 1);
+    for (int i = 0; i < PARAMS; i++) {
+        const size_t n = sizes[i];
+        real *w = array(n), *dw = output(n), *v = array(n), *a = array(n);
+        for (size_t j = 0; j < n; j++) dw[j] = gradient[i][j] * scale;
+        for (size_t j = 0; j < n; j++) a[j] = (real)fabs(a[j]);
+        for (int k = 0; k < 3; k++) expected[i][k] = output(n);
+        KERNELS->adam(expected[i][0], expected[i][1], expected[i][2], w, dw, v, a, 0.1, 0.9, 0.99,
+                      1e-3, 2, n);
+        memcpy(dw, gradient[i], n * sizeof(real));
+        updates[i] = (fc_update){FC_ADAM, n, w, {v, a}, w, dw, {v, a}, {0.1, 0.9, 0.99, 1e-3, 2}};
+    }
+    KERNELS->update(updates, clip_norm, PARAMS);
+    for (int i = 0; i < PARAMS; i++) {
+        const size_t bytes = sizes[i] * sizeof(real);
+        check("update w", (size_t)i, memcmp(updates[i].w, expected[i][0], bytes), 0, 0);
+        check("update v", (size_t)i, memcmp(updates[i].state[0], expected[i][1], bytes), 0, 0);
+        check("update a", (size_t)i, memcmp(updates[i].state[1], expected[i][2], bytes), 0, 0);
+        check("update dw", (size_t)i, memcmp(updates[i].dw, gradient[i], bytes), 0, 0);
+        free(gradient[i]);
+        free(updates[i].next_w), free((void *)(uintptr_t)updates[i].dw);
+        free(updates[i].next_state[0]), free(updates[i].next_state[1]);
+        for (int k = 0; k < 3; k++) free(expected[i][k]);
+    }
+}
+
+static void tests(void) {
+    static const size_t dims[][DEEP + 1] = {{1, 1, 1, 1}, {7, 33, 16, 10}, {300, 130, 65, 3}};
+    for (size_t i = 0; i < sizeof products / sizeof *products; i++)
+        test_affine(products[i][0], products[i][1], products[i][2]);
+    test_gather(200, 513);
+    test_squares(70001);
+    test_squares(4000001);
+    for (int i = 0; i < 3; i++)
+        for (int normalization = NONE; normalization <= LAYERNORM; normalization++)
+            for (double p = 0.5; p <= 1; p += 0.5) {
+                test_network(1, dims[i], normalization, p);
+                test_network(301, dims[i], normalization, p);
+            }
+    test_update(0);
+    test_update(1e-2);
+    test_update(1e9);
+}
+
+int main(void) {
+    test_pool();
+    test_mode();
+    return under_every_isa(tests);
+}
