@@ -26,7 +26,7 @@ static void forward_tail_task(void *context, size_t slice, void *scratch) {
     real *out = l->out, *gate = l->gate, *normalized = l->x_normalized;
     const real *gamma = l->gamma, *beta = l->beta;
     const real *mean = NULL, *rstd = NULL;
-    const vec zero = {0}, one = vec_set(1), scale = vec_set(1 / (real)c->net->p);
+    const vec zero = {0}, one = vec_set(1), scale = vec_set(dropout_scale(c->net->p, c->net->drop));
     if (gamma) {
         real *next_mean = (real *)l->next_mean + first, *next_var = (real *)l->next_var + first;
         real *own_rstd = (real *)l->rstd + first;
@@ -87,7 +87,7 @@ static void draw_masks(void *context, size_t task, void *scratch) {
     (void)task, (void)scratch;
     const fc_network *net = context;
     for (size_t i = 0; i + 1 < net->count; i++)
-        mt19937_keep(net->layers[i].keep, net->state, net->p, net->N * net->layers[i].M);
+        mt19937_keep(net->layers[i].keep, net->state, net->p, net->drop, net->N * net->layers[i].M);
 }
 
 /* dw, db and so on of every layer, and the loss, of x (N, D) with labels y.  scores: (N, C). */

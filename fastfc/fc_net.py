@@ -22,6 +22,7 @@ class _Fused:
     _layers = layer_utils
 
     def _data_loss(self, X, y):
+        X = self._cast("X", X)
         fused = self._network().loss(X, y, self)
         return super()._data_loss(X, y) if fused is None else fused
 
@@ -81,6 +82,7 @@ class _Fused:
         if rows is not None:
             X = _core.gather(X, rows, self.dtype) if isinstance(X, np.ndarray) else X[rows]
             y = y[rows]
+        X = self._cast("X", X)
         self._set_mode("train")
         return self._network().step(X, y, self, update_rule, optim_configs)
 
@@ -97,7 +99,8 @@ class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
     num_classes : int
         Classes.
     dropout : float
-        Probability of *keeping* a unit, in (0, 1); 0 and 1 both mean no dropout.
+        Probability of *keeping* a unit, in (0, 1); 0 and 1 both mean no dropout.  In the
+        convention ``'drop'`` that of *dropping* one, in [0, 1); 0 means no dropout.
     use_batchnorm : bool
         Whether hidden layers are batch-normalised.
     reg : float
@@ -109,6 +112,8 @@ class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
         In which the network keeps its parameters, computes, and returns gradients.
     seed : int, optional
         Reseeds ``np.random`` at every dropout, so that a gradient check sees the same masks.
+    dropout_convention : {'keep', 'drop'}
+        What ``dropout`` and ``dropout_param['p']`` are the probability of.
 
     Attributes
     ----------
@@ -132,7 +137,8 @@ class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
     TypeError
         A size is not an integer, or dtype is another one.
     ValueError
-        A size is below 1, or dropout is outside [0, 1].
+        A size is below 1, dropout is outside [0, 1], or 1 in the convention ``'drop'``, or the
+        convention is unknown.
 
     Examples
     --------
@@ -163,6 +169,8 @@ class TwoLayerNet(_Fused, reference.TwoLayerNet):
         As for ``FullyConnectedNet``, of which this is the case L = 2; so are its attributes.
     hidden_dim : int, optional
         Goes before ``hidden_dims``.
+    dropout_convention : {'keep', 'drop'}
+        As for ``FullyConnectedNet``.
 
     Raises
     ------

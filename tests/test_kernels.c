@@ -229,7 +229,7 @@ static uint32_t next_word(fc_mt19937 *state) {
     return y ^ y >> 18;
 }
 
-static void test_dropout(size_t n, double p, int used) {
+static void test_dropout(size_t n, double p, int drop, int used) {
     fc_mt19937 state, plain;
     seed_mt19937(&state);
     if (used == 9999) {
@@ -242,11 +242,12 @@ static void test_dropout(size_t n, double p, int used) {
     plain = state;
     fc_mt19937 start = state;
     real *x = array(n), *out = output(n), *mask = output(n), *dx = output(n);
-    KERNELS->dropout_forward(out, mask, &state, x, p, n);
+    KERNELS->dropout_forward(out, mask, &state, x, p, drop, n);
     KERNELS->dropout_apply(dx, x, mask, n);
     for (size_t i = 0; i < n; i++) {
         const double a = next_word(&plain) >> 5, b = next_word(&plain) >> 6;
-        const real expected = (a * 67108864.0 + b) / 9007199254740992.0 < p ? 1 / (real)p : 0;
+        const int below = (a * 67108864.0 + b) / 9007199254740992.0 < p;
+        const real expected = below == drop ? 0 : 1 / (real)(drop ? 1 - p : p);
         check("dropout mask", i, mask[i], expected, 0);
         check("dropout out", i, out[i], x[i] * expected, 0);
         check("dropout dx", i, dx[i], x[i] * expected, 0);
@@ -254,7 +255,7 @@ static void test_dropout(size_t n, double p, int used) {
     check("dropout state", n, memcmp(&state, &plain, sizeof state), 0, 0);
     uint8_t *keep = malloc(n);
     memset(keep, 255, n);
-    KERNELS->mt19937_keep(keep, &start, p, n);
+    KERNELS->mt19937_keep(keep, &start, p, drop, n);
     for (size_t i = 0; i < n; i++) check("mt19937_keep", i, keep[i], mask[i] != 0, 0);
     check("mt19937_keep state", n, memcmp(&start, &plain, sizeof start), 0, 0);
     free(keep);
@@ -281,22 +282,23 @@ static void test_philox(void) {
         }
 }
 
-static void test_philox_dropout(size_t n, double p) {
+static void test_philox_dropout(size_t n, double p, int drop) {
     const uint64_t key = 0x299f31d0a4093822;
     const uint32_t counter[4] = {0}, halves[2] = {0xa4093822, 0x299f31d0};
     uint32_t *words = malloc((n / 32 + 1) * 32 * sizeof *words);
     KERNELS->philox_words(words, counter, halves, (n / 32 + 1) * 32);
     real *x = array(n), *out = output(n), *mask = output(n);
     uint8_t *keep = malloc(n);
-    KERNELS->dropout_philox(out, mask, x, key, p, n);
+    KERNELS->dropout_philox(out, mask, x, key, p, drop, n);
     for (size_t first = 0; first <= n; first += 20) { /* any part of the stream by itself */
         memset(keep, 255, n);
-        KERNELS->philox_keep(keep, key, first, p, n - first);
+        KERNELS->philox_keep(keep, key, first, p, drop, n - first);
         for (size_t i = first; i < n; i++)
-            check("philox_keep", i, keep[i - first], words[i] < ceil(p * 4294967296.0), 0);
+            check("philox_keep", i, keep[i - first], (words[i] < ceil(p * 4294967296.0)) ^ drop, 0);
     }
     for (size_t i = 0; i < n; i++) {
-        const real expected = words[i] < ceil(p * 4294967296.0) ? 1 / (real)p : 0;
+        const int below = words[i] < ceil(p * 4294967296.0);
+        const real expected = below == drop ? 0 : 1 / (real)(drop ? 1 - p : p);
         check("philox mask", i, mask[i], expected, 0);
         check("philox out", i, out[i], x[i] * expected, 0);
     }
@@ -332,8 +334,10 @@ static void test_losses(size_t N, size_t C) {
         check("svm dx", i * C + (size_t)y[i], ds[i * C + (size_t)y[i]], (real)(0 - hits) / (real)N,
               0);
     }
-    check("softmax loss", 0, loss, total / (double)N, (180 + (double)C) * EPSILON);
-    check("svm loss", 0, margins, hinge / (double)N, sum_bound(C + 4, 181 * (double)C));
+    /* an example's loss, below 180 + log(C), and then the sums over N, the kernel's and this one */
+    check("softmax loss", 0, loss, total / (double)N,
+          (180 + (double)C) * EPSILON + sum_bound(2 * N, 180 + (double)C));
+    check("svm loss", 0, margins, hinge / (double)N, sum_bound(C + 2 * N + 4, 181 * (double)C));
     free(x), free(dx), free(ds), free(y);
 }
 
@@ -386,7 +390,7 @@ static void test_optim(size_t n) {
 enum { DEEP = 3 };
 
 /* The whole pass against its own pieces, which the tests above have checked: the same bits. */
-static void test_network(size_t N, const size_t *dims, int batchnorm, double p) {
+static void test_network(size_t N, const size_t *dims, int batchnorm, double p, int drop) {
     fc_layer layers[DEEP] = {0};
     fc_mt19937 state, plain;
     size_t widest = 0;
@@ -429,9 +433,14 @@ static void test_network(size_t N, const size_t *dims, int batchnorm, double p) 
     void *workspace = aligned_alloc(64, FC_WORKSPACE_BYTES);
     seed_mt19937(&state);
     plain = state;
-    fc_network net = {
-        N,        DEEP, layers, p, p < 1 ? &state : NULL, {output(N * widest), output(N * widest)},
-        workspace};
+    fc_network net = {N,
+                      DEEP,
+                      layers,
+                      p,
+                      drop,
+                      p < 1 ? &state : NULL,
+                      {output(N * widest), output(N * widest)},
+                      workspace};
     double loss = NAN, expected_loss = NAN;
     KERNELS->network_loss(&loss, &net, x, y);
 
@@ -456,7 +465,8 @@ static void test_network(size_t N, const size_t *dims, int batchnorm, double p) 
         }
         if (l + 1 < DEEP) {
             KERNELS->relu_forward(relus[l], h, N * M);
-            if (p < 1) KERNELS->dropout_forward(relus[l], masks[l], &plain, relus[l], p, N * M);
+            if (p < 1)
+                KERNELS->dropout_forward(relus[l], masks[l], &plain, relus[l], p, drop, N * M);
             h = relus[l];
         }
         free(next_mean), free(next_var), free(normed);
@@ -593,8 +603,8 @@ int main(int arguments, char **argument) {
             if (threads_alone) continue;
             test_relu(sizes[i]);
             test_optim(sizes[i]);
-            test_dropout(sizes[i], 0.3, (int)i);
-            test_philox_dropout(sizes[i], 0.3);
+            test_dropout(sizes[i], 0.3, i % 2, (int)i);
+            test_philox_dropout(sizes[i], 0.3, i % 2);
             for (size_t j = 0; j < count; j++) {
                 if (sizes[i] == 0) continue;
                 test_batchnorm(sizes[i], sizes[j]);
@@ -603,19 +613,26 @@ int main(int arguments, char **argument) {
         }
         static const size_t dims[][DEEP + 1] = {{1, 1, 1, 1}, {7, 33, 16, 10}, {300, 130, 65, 3}};
         for (int i = 0; i < 3; i++)
-            for (int options = 0; options < 4; options++) {
-                test_network(1, dims[i], options & 1, options & 2 ? 0.5 : 1);
-                test_network(101, dims[i], options & 1, options & 2 ? 0.5 : 1);
+            for (int options = 0; options < 6; options++) {
+                const double p = options < 2 ? 1 : 0.3;
+                test_network(1, dims[i], options & 1, p, options > 3);
+                test_network(101, dims[i], options & 1, p, options > 3);
             }
         test_update();
-        for (int used = 0; used < 624; used += 13) test_dropout(1249, 0.6, used);
+        for (int used = 0; used < 624; used += 13) test_dropout(1249, 0.6, used % 2, used);
         test_philox();
-        test_philox_dropout(1100, 0.75);
-        test_philox_dropout(1024, 1);
+        test_philox_dropout(1100, 0.75, 0);
+        test_philox_dropout(1100, 0.75, 1);
+        test_philox_dropout(1024, 1, 0);
+        test_philox_dropout(1024, 0, 1);
+        test_philox_dropout(1024, 1 - 0x1p-53, 1);
         test_peak();
-        test_dropout(2000, 1.0, 9999);
-        test_dropout(2000, 1e-300, 623);
-        test_dropout(2000, 1 - 0x1p-53, 311);
+        test_dropout(2000, 1.0, 0, 9999);
+        for (int drop = 0; drop < 2; drop++) {
+            test_dropout(2000, 1e-300, drop, 623);
+            test_dropout(2000, 1 - 0x1p-53, drop, 311);
+        }
+        test_dropout(2000, 0, 1, 623);
         printf("%s: %s\n", fc_isa_name(isa), failed > failed_before ? "FAILED" : "ok");
     }
     printf("%ld passed, %ld failed\n", passed, failed);

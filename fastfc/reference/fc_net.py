@@ -32,6 +32,8 @@ class FullyConnectedNet:
         weight_scale=1e-2,
         dtype=np.float32,
         seed=None,
+        *,
+        dropout_convention="keep",
     ):
         if not np.iterable(hidden_dims) or isinstance(hidden_dims, str):
             raise TypeError(f"hidden_dims is {hidden_dims!r}, expected a list of layer sizes")
@@ -40,9 +42,15 @@ class FullyConnectedNet:
             *(_size("hidden_dims", size) for size in hidden_dims),
             _size("num_classes", num_classes),
         ]
-        if not isinstance(dropout, numbers.Real) or not 0 <= dropout <= 1:
+        if dropout_convention not in ("keep", "drop"):
             raise ValueError(
-                f"dropout is {dropout!r}, expected the probability of keeping a unit, in (0, 1], "
+                f"dropout_convention is {dropout_convention!r}, expected 'keep' or 'drop'"
+            )
+        drop = dropout_convention == "drop"
+        if not isinstance(dropout, numbers.Real) or not 0 <= dropout <= 1 or drop and dropout == 1:
+            expected = "dropping a unit, in [0, 1)" if drop else "keeping a unit, in (0, 1]"
+            raise ValueError(
+                f"dropout is {dropout!r}, expected the probability of {expected}, "
                 "or 0 for no dropout"
             )
         if np.dtype(dtype) not in (np.float32, np.float64):
@@ -68,6 +76,8 @@ class FullyConnectedNet:
         self.dropout_param = {}
         if self.use_dropout:
             self.dropout_param = {"mode": "train", "p": dropout}
+            if drop:
+                self.dropout_param["convention"] = "drop"
             if seed is not None:
                 self.dropout_param["seed"] = seed
         self.bn_params = []
@@ -196,6 +206,7 @@ class TwoLayerNet(FullyConnectedNet):
         reg=0.0,
         *,
         hidden_dim=None,
+        dropout_convention="keep",
     ):
         super().__init__(
             [hidden_dims if hidden_dim is None else hidden_dim],
@@ -205,6 +216,7 @@ class TwoLayerNet(FullyConnectedNet):
             reg=reg,
             weight_scale=weight_scale,
             dtype=np.float64,
+            dropout_convention=dropout_convention,
         )
 
 
