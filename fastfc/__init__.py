@@ -2,6 +2,7 @@
 
 The drop-in modules are `layers`, `layer_utils`, `fc_net`, `optim`, `solver`, `gradient_check` and
 `data_utils`; `reference` has the same layers, networks and update rules in plain NumPy.
+`install_as` lets a notebook's own import lines find them.
 """
 
 try:
@@ -13,11 +14,19 @@ except ImportError as error:
         f"fastfc's core is not built in {__path__[0]}: if this is the source folder, "
         "run `pip install -e .` or start Python elsewhere"
     ) from None
+from .dropin import install_as, installed, uninstall
 from .threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
 
-__all__ = ["get_num_threads", "set_num_threads", "show_config"]
+__all__ = [
+    "get_num_threads",
+    "install_as",
+    "installed",
+    "set_num_threads",
+    "show_config",
+    "uninstall",
+]
 
 
 def show_config(mode="stdout"):
