@@ -180,13 +180,12 @@ def fc_net_test():
         for value in model.params.values():
             value[...] = 0.7 * generator.randn(*value.shape)
         loss, gradients = model.loss(X, y)
+
+        def loss_of(_, model=model, X=X, y=y):
+            return model.loss(X, y)[0]
+
         pairs = {
-            name: (
-                gradients[name],
-                eval_numerical_gradient(
-                    lambda _, model=model: model.loss(X, y)[0], value, verbose=False
-                ),
-            )
+            name: (gradients[name], eval_numerical_gradient(loss_of, value, verbose=False))
             for name, value in model.params.items()
         }
         title = f"FullyConnectedNet, reg = {reg}, loss {loss:.6f} and numerical gradients"
@@ -222,9 +221,15 @@ def _report_gradients(name, forward, gradients, inputs, dout):
 def _report(title, bound, **pairs):
     """Print the relative error of each pair of arrays; raise an error where it is too great."""
     print(f"{title}, relative errors below {bound:g} expected:")
-    errors = {name: rel_error(*pair) for name, pair in pairs.items()}
-    for name, error in errors.items():
+    wrong = []
+    for name, (found, expected) in pairs.items():
+        if np.shape(found) != np.shape(expected):
+            raise AssertionError(
+                f"{title}: {name} has shape {np.shape(found)}, expected {np.shape(expected)}"
+            )
+        error = rel_error(found, expected)
         print(f"  {name} {error:.2e}")
-    wrong = [f"{name} is off by {error:.2e}" for name, error in errors.items() if not error < bound]
+        if not error < bound:
+            wrong.append(f"{name} is off by {error:.2e}")
     if wrong:
         raise AssertionError(f"{title}: {', '.join(wrong)}, expected below {bound:g}")

@@ -47,7 +47,8 @@ class FullyConnectedNet:
                 f"dropout_convention is {dropout_convention!r}, expected 'keep' or 'drop'"
             )
         drop = dropout_convention == "drop"
-        if not isinstance(dropout, numbers.Real) or not 0 <= dropout <= 1 or drop and dropout == 1:
+        allowed = isinstance(dropout, numbers.Real) and 0 <= dropout <= 1
+        if not allowed or (drop and dropout == 1):
             expected = "dropping a unit, in [0, 1)" if drop else "keeping a unit, in (0, 1]"
             raise ValueError(
                 f"dropout is {dropout!r}, expected the probability of {expected}, "
