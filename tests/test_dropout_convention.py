@@ -158,3 +158,11 @@ def test_the_convention_by_name_is_the_default(nets):
 def test_errors_of_the_constructor(nets, network, arguments, message):
     with pytest.raises(ValueError, match=message):
         network(nets, **{"dropout_convention": "drop", **arguments})
+
+
+@NETS
+def test_a_keep_ratio_is_no_probability_of_dropping(nets):
+    with pytest.raises(ValueError, match="dropout_keep_ratio is given, expected dropout"):
+        one_hidden_layer(nets, dropout_keep_ratio=0.5, dropout_convention="drop")
+    net = one_hidden_layer(nets, dropout_keep_ratio=0.5, dropout_convention="keep")
+    assert net.dropout_param == {"mode": "train", "p": 0.5}
