@@ -83,7 +83,7 @@ static void forward_rows_task(void *context, size_t range, void *scratch) {
     real *out = l->out, *gate = l->gate, *normalized = l->x_normalized;
     const uint8_t *keep = l->keep;
     const real *gamma = l->gamma, *beta = l->beta;
-    const vec scale = vec_set(1 / (real)c->net->p);
+    const vec scale = vec_set(dropout_scale(c->net->p, c->net->drop));
     EACH_ROW_BLOCK(i, end - first, {
         real mean[ROWS_AT_ONCE], *rstd = (real *)l->rstd + first + i;
         const size_t block = (first + i) * M;

@@ -85,8 +85,14 @@ OPTIONS = [
     if seed is None or dropout
 ]
 OPTIONS += [
-    {"hidden_dims": [33, 7], "dropout": 0.3, "dropout_convention": "drop", "seed": seed}
-    for seed in (None, 3)
+    {
+        "hidden_dims": [33, 7],
+        "dropout": 0.3,
+        "dropout_convention": "drop",
+        "normalization": normalization,
+        "seed": seed,
+    }
+    for normalization, seed in itertools.product((None, "batchnorm", "layernorm"), (None, 3))
 ]
 
 
