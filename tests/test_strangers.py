@@ -9,7 +9,11 @@ from fastfc.solver import Solver
 from tests.strangers import StrangeModel, StrangeSolver, clusters, momentum_by_hand
 
 RULES = {"by hand": momentum_by_hand, **{name: getattr(optim, name) for name in optim.__all__}}
-CONFIGS = {"adam": {"learning_rate": 1e-2}, "sgd": {"learning_rate": 5e-2}}
+CONFIGS = {
+    "adam": {"learning_rate": 1e-2},
+    "adamw": {"learning_rate": 1e-2, "weight_decay": 0.0},  # by default our Solver spares biases
+    "sgd": {"learning_rate": 5e-2},
+}
 NETS = {
     "plain": {},
     "batchnorm": {"use_batchnorm": True},
