@@ -1,11 +1,12 @@
-/* Inverted dropout (Srivastava et al. 2014); p is the probability of keeping a unit:
+/* Inverted dropout (Srivastava et al. 2014); p is the probability of keeping a unit, or, with drop,
+ * of dropping one:
  *
- *   mask = (u < p) / p,   u uniform in [0, 1)
- *   out  = x * mask,      dx = dout * mask
+ *   mask = (u < p) / p  or  (u >= p) / (1 - p),   u uniform in [0, 1)
+ *   out  = x * mask,   dx = dout * mask
  *
- * mask holds 0 and 1/p; 1/p is rounded to the dtype.  All arrays have n elements.  The draws are
- * those of NumPy's rand, and state is left where rand would leave it (see random.c), or those of a
- * counter-based generator (see philox.c). */
+ * mask holds 0 and the scale, which is rounded to the dtype.  All arrays have n elements.  The
+ * draws are those of NumPy's rand, and state is left where rand would leave it (see random.c), or
+ * those of a counter-based generator (see philox.c). */
 
 /* Draws at a time: four twists of the generator, 5 KB. */
 enum { DROPOUT_BLOCK = 4 * MT19937_BLOCK };
@@ -16,32 +17,38 @@ static void dropout_apply(real *out, const real *x, const real *mask, size_t n) 
                 { vec_store(out + i, vec_load(x + i, lanes) * vec_load(mask + i, lanes), lanes); });
 }
 
-/* mask = scale where below is set, 0 elsewhere; out = x * mask.  below is readable to a whole
- * vector. */
-static void dropout_scale(real *out, real *mask, const uint32_t *below, const real *x, real scale,
-                          size_t n) {
+/* What a kept unit is multiplied by. */
+static real dropout_scale(double p, int drop) { return 1 / (real)(drop ? 1 - p : p); }
+
+/* mask = scale where a unit is kept, 0 elsewhere; out = x * mask.  Kept is where below is set, or,
+ * with drop, where it is not; below is readable to a whole vector. */
+static void dropout_mask(real *out, real *mask, const uint32_t *below, const real *x, double p,
+                         int drop, size_t n) {
+    const vec scale = vec_set(dropout_scale(p, drop)), zero = {0};
+    const vec low = drop ? zero : scale, high = drop ? scale : zero;
     EACH_VECTOR(i, n, {
-        const vec m = vec_select(vec_mask_load(below + i), vec_set(scale), (vec){0});
+        const vec m = vec_select(vec_mask_load(below + i), low, high);
         vec_store(mask + i, m, lanes);
         vec_store(out + i, vec_load(x + i, lanes) * m, lanes);
     });
 }
 
 static void dropout_forward(real *out, real *mask, fc_mt19937 *state, const real *x, double p,
-                            size_t n) {
+                            int drop, size_t n) {
     uint32_t below[DROPOUT_BLOCK + WORD_LANES] = {0};
     for (size_t i = 0; i < n; i += DROPOUT_BLOCK) {
         const size_t count = n - i < DROPOUT_BLOCK ? n - i : DROPOUT_BLOCK;
         mt19937_below(below, state, p, count);
-        dropout_scale(out + i, mask + i, below, x + i, 1 / (real)p, count);
+        dropout_mask(out + i, mask + i, below, x + i, p, drop, count);
     }
 }
 
-static void dropout_philox(real *out, real *mask, const real *x, uint64_t key, double p, size_t n) {
+static void dropout_philox(real *out, real *mask, const real *x, uint64_t key, double p, int drop,
+                           size_t n) {
     uint32_t below[PHILOX_BLOCK];
     for (size_t i = 0; i < n; i += PHILOX_BLOCK) {
         const size_t count = n - i < PHILOX_BLOCK ? n - i : PHILOX_BLOCK;
         philox_below(below, key, i, p, count);
-        dropout_scale(out + i, mask + i, below, x + i, 1 / (real)p, count);
+        dropout_mask(out + i, mask + i, below, x + i, p, drop, count);
     }
 }

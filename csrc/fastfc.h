@@ -62,7 +62,8 @@ typedef struct {
 typedef struct {
     size_t N, count; /* examples; layers */
     fc_layer *layers;
-    double p;          /* probability of keeping a unit */
+    double p;          /* probability of keeping a unit; with drop, of dropping one */
+    int drop;          /* 0 or 1 */
     fc_mt19937 *state; /* that masks are drawn from; NULL: they are there already, or none */
     void *dout[2];     /* work, as out: (N, greatest stride) each */
     void *workspace;   /* FC_WORKSPACE_BYTES */

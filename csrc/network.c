@@ -11,7 +11,7 @@ static void draw_masks(void *context, size_t task, void *scratch) {
     (void)task, (void)scratch;
     const fc_network *net = context;
     for (size_t i = 0; i + 1 < net->count; i++)
-        mt19937_keep(net->layers[i].keep, net->state, net->p, net->N * net->layers[i].M);
+        mt19937_keep(net->layers[i].keep, net->state, net->p, net->drop, net->N * net->layers[i].M);
 }
 
 /* Hook: update the rows of w whose gradient is there. */

@@ -6,7 +6,7 @@
  *   (k0, k1)         = (k0 + W0, k1 + W1)
  *
  * The stream of a key is that of the counters 0, 1, 2, ...  A unit is kept when its word is below
- * ceil(p 2^32). */
+ * ceil(p 2^32); with drop, when it is not. */
 
 enum {
     PHILOX_ROUNDS = 10,
@@ -39,23 +39,25 @@ static void philox_words(uint32_t *out, const uint32_t *counter, const uint32_t 
 }
 
 /* below (count of whole steps,) = all ones where word `first` + i of the key's stream is below
- * ceil(p 2^32), 0 elsewhere.  first is a multiple of 4. */
+ * ceil(p 2^32), 0 elsewhere.  first is a multiple of 4, p in [0, 1]. */
 static void philox_below(uint32_t *below, uint64_t key, uint64_t first, double p, size_t n) {
     const uint32_t counter[4] = {(uint32_t)(first / 4), (uint32_t)(first / 4 >> 32), 0, 0};
     const uint32_t halves[2] = {(uint32_t)key, (uint32_t)(key >> 32)};
-    const uint32_t greatest = (uint32_t)((uint64_t)ceil(p * 4294967296.0) - 1);
+    const uint64_t threshold = (uint64_t)ceil(p * 4294967296.0);
+    const uint32_t greatest = (uint32_t)(threshold - 1);
+    const uint32_t any = threshold > 0 ? ~0u : 0;
     philox_words(below, counter, halves, (n + PHILOX_STEP - 1) / PHILOX_STEP * PHILOX_STEP);
     for (size_t i = 0; i < n; i += WORD_LANES)
-        words_store(below + i, (words)(words_load(below + i) <= greatest));
+        words_store(below + i, (words)(words_load(below + i) <= greatest) & any);
 }
 
-/* keep (n,) = 1 where word first + i of the key's stream is below ceil(p 2^32), 0 elsewhere; first
- * is a multiple of 4, p in (0, 1]. */
-static void philox_keep(uint8_t *keep, uint64_t key, uint64_t first, double p, size_t n) {
+/* keep (n,) = 1 where word first + i of the key's stream is below ceil(p 2^32), or, with drop,
+ * where it is not, 0 elsewhere; first is a multiple of 4, p in [0, 1], drop 0 or 1. */
+static void philox_keep(uint8_t *keep, uint64_t key, uint64_t first, double p, int drop, size_t n) {
     uint32_t below[PHILOX_BLOCK];
     for (size_t i = 0; i < n; i += PHILOX_BLOCK) {
         const size_t count = n - i < PHILOX_BLOCK ? n - i : PHILOX_BLOCK;
         philox_below(below, key, first + i, p, count);
-        for (size_t j = 0; j < count; j++) keep[i + j] = below[j] & 1;
+        for (size_t j = 0; j < count; j++) keep[i + j] = (below[j] ^ (uint32_t)drop) & 1;
     }
 }

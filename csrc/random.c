@@ -12,7 +12,7 @@ enum {
     MT19937_BLOCK = MT19937_WORDS / 2, /* draws of one twist */
 };
 
-/* p in (0, 1]; p 2^53 is exact. */
+/* p in [0, 1]; p 2^53 is exact. */
 static uint64_t mt19937_threshold(double p) { return (uint64_t)ceil(p * 9007199254740992.0); }
 
 #define MT19937_MIX(word, next, shifted)                                                           \
@@ -102,12 +102,13 @@ static void mt19937_below(uint32_t *below, fc_mt19937 *state, double p, size_t n
     }
 }
 
-/* keep (n,) = 1 where rand() < p, 0 elsewhere, for the next n draws; p in (0, 1]. */
-static void mt19937_keep(uint8_t *keep, fc_mt19937 *state, double p, size_t n) {
+/* keep (n,) = 1 where rand() < p, or, with drop, where rand() >= p, 0 elsewhere, for the next n
+ * draws; p in [0, 1], drop 0 or 1. */
+static void mt19937_keep(uint8_t *keep, fc_mt19937 *state, double p, int drop, size_t n) {
     uint32_t below[4 * MT19937_BLOCK];
     for (size_t i = 0; i < n; i += 4 * MT19937_BLOCK) {
         const size_t count = n - i < 4 * MT19937_BLOCK ? n - i : 4 * MT19937_BLOCK;
         mt19937_below(below, state, p, count);
-        for (size_t j = 0; j < count; j++) keep[i + j] = below[j] & 1;
+        for (size_t j = 0; j < count; j++) keep[i + j] = (below[j] ^ (uint32_t)drop) & 1;
     }
 }

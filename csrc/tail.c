@@ -21,7 +21,7 @@ typedef struct {
 
 /* What a mask holds where it keeps; 1 without dropout. */
 static real mask_scale(const fc_network *net, const fc_layer *l) {
-    return l->keep ? 1 / (real)net->p : 1;
+    return l->keep ? dropout_scale(net->p, net->drop) : 1;
 }
 
 static size_t vectors_of(const fc_layer *l) { return parts_of(l->M, LANES); }

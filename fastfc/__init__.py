@@ -2,6 +2,7 @@
 
 The drop-in modules are `layers`, `layer_utils`, `fc_net`, `optim`, `solver`, `gradient_check` and
 `data_utils`; `reference` has the same layers, networks and update rules in plain NumPy.
+`install_as` lets a notebook's own import lines find them.
 """
 
 try:
@@ -14,6 +15,7 @@ except ImportError as error:
         "run `pip install -e .` or start Python elsewhere"
     ) from None
 from .denormal import get_flush_denormal, set_flush_denormal
+from .dropin import install_as, installed, uninstall
 from .threads import get_num_threads, set_num_threads
 
 __version__ = "0.1.0"
@@ -21,9 +23,12 @@ __version__ = "0.1.0"
 __all__ = [
     "get_flush_denormal",
     "get_num_threads",
+    "install_as",
+    "installed",
     "set_flush_denormal",
     "set_num_threads",
     "show_config",
+    "uninstall",
 ]
 
 

@@ -196,6 +196,15 @@ cdef object dropout_rng(object dropout_param):
     return rng
 
 
+# Whether p is the probability of dropping a unit, instead of keeping one.
+cdef bint dropout_drops(object dropout_param) except -1:
+    convention = dropout_param.get("convention", "keep")
+    if convention != "keep" and convention != "drop":
+        raise ValueError(f"dropout_forward: dropout_param['convention'] is {convention!r}, "
+                         "expected 'keep' or 'drop'")
+    return convention == "drop"
+
+
 # The key of Philox's stream: the seed, or when there is none, if drawn, 64 bits of np.random.
 cdef object philox_key(object dropout_param, bint drawn):
     if "seed" not in dropout_param:
@@ -211,9 +220,10 @@ def dropout_forward(x, dropout_param):
     mode = dropout_mode("dropout_forward", dropout_param)
     cdef double p = number("dropout_forward", "dropout_param['p']",
                            param("dropout_forward", "dropout_param", dropout_param, "p"))
-    if not 0 < p <= 1:
-        raise ValueError(f"dropout_forward: dropout_param['p'] is {p}, expected the probability "
-                         "of keeping a unit, in (0, 1]")
+    cdef bint drop = dropout_drops(dropout_param)
+    if not (0 <= p < 1 if drop else 0 < p <= 1):
+        raise ValueError(f"dropout_forward: dropout_param['p'] is {p}, expected the probability of "
+                         f"{'dropping a unit, in [0, 1)' if drop else 'keeping a unit, in (0, 1]'}")
     cdef int dtype = 0
     cdef ndarray xa = operand("dropout_forward", "x", x, &dtype)
     xa = dense(xa, settled(&dtype))
@@ -230,9 +240,9 @@ def dropout_forward(x, dropout_param):
     if philox:
         with nogil:
             call_dropout_philox(dtype, cnp.PyArray_DATA(out), cnp.PyArray_DATA(mask),
-                                cnp.PyArray_DATA(xa), key, p, cnp.PyArray_SIZE(xa))
+                                cnp.PyArray_DATA(xa), key, p, drop, cnp.PyArray_SIZE(xa))
     else:
-        draw_dropout(out, mask, xa, p, dtype)
+        draw_dropout(out, mask, xa, p, drop, dtype)
     return out, (dropout_param, mask)
 
 

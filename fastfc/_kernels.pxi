@@ -74,6 +74,7 @@ cdef extern from *:
         size_t N, count
         fc_layer *layers
         double p
+        bint drop
         fc_mt19937 *state
         void *dout[2]
         void *workspace
@@ -113,9 +114,9 @@ cdef extern from *:
                                  void *x_normalized, void *rstd, void *gamma, size_t N, size_t D,
                                  void *workspace) nogil
     void call_dropout_forward(int dtype, void *out, void *mask, fc_mt19937 *state, void *x,
-                              double p, size_t n) nogil
+                              double p, bint drop, size_t n) nogil
     void call_dropout_philox(int dtype, void *out, void *mask, void *x, cnp.uint64_t key, double p,
-                             size_t n) nogil
+                             bint drop, size_t n) nogil
     void call_dropout_apply(int dtype, void *out, void *x, void *mask, size_t n) nogil
     void call_softmax_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y,
                            double label_smoothing, size_t N, size_t C) nogil

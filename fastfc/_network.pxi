@@ -191,7 +191,7 @@ cdef class Network:
         return 0
 
     # Draws the masks before the pass, layer by layer, each after the seed if there is one.
-    cdef int draw_before(self, dict dropout_param, double p) except -1:
+    cdef int draw_before(self, dict dropout_param, double p, bint drop) except -1:
         cdef bitgen_t *bitgen
         cdef size_t j, n
         cdef int i
@@ -203,7 +203,7 @@ cdef class Network:
             n = self.net.N * self.layers[i].M
             with generator.lock, nogil:
                 for j in range(n):
-                    self.layers[i].keep[j] = bitgen.next_double(bitgen.state) < p
+                    self.layers[i].keep[j] = (bitgen.next_double(bitgen.state) < p) != drop
         return 0
 
     # Gives each layer its updates, if they need not wait, and those their gradients; none without
@@ -238,13 +238,15 @@ cdef class Network:
         cdef const cnp.int64_t *py
         cdef void *px
         cdef dict dropout = model.dropout_param if model.use_dropout else None
+        cdef bint drop = False
         if type(model.params) is not dict:
             return None
         if dropout is not None:
-            if not dropout.keys() <= {"mode", "p", "seed"} or type(dropout.get("p")) is not float:
+            if dropout.get("rng", "numpy") != "numpy" or not isinstance(dropout.get("p"), float):
                 return None
-            p = dropout["p"]
-            if not 0 < p <= 1:
+            p, convention = dropout["p"], dropout.get("convention", "keep")
+            drop = convention == "drop"
+            if not drop and convention != "keep" or not (0 <= p < 1 if drop else 0 < p <= 1):
                 return None
         self.net.label_smoothing = model.label_smoothing
         if not 0 <= self.net.label_smoothing <= 1:
@@ -280,7 +282,7 @@ cdef class Network:
         self.take_updates(updates, clip_norm > 0)
 
         self.net.N, self.net.count, self.net.layers = x.shape[0], count, self.layers
-        self.net.p = p
+        self.net.p, self.net.drop = p, drop
         self.net.state = NULL
         px = cnp.PyArray_DATA(x)
         py = <const cnp.int64_t *> cnp.PyArray_DATA(labelled)
@@ -288,7 +290,7 @@ cdef class Network:
         if dropout is not None:
             generator = global_bit_generator()
             if "seed" in dropout or type(generator) is not mt19937_type:
-                self.draw_before(dropout, p)
+                self.draw_before(dropout, p, drop)
                 generator = None
         self.net.workspace = take_workspace()
         if generator is None:
@@ -380,7 +382,7 @@ cdef class Updates:
             update.n = cnp.PyArray_SIZE(w)
             for j, key in enumerate(numbers):
                 found = config.get(key)
-                if type(found) is not float and type(found) is not int:
+                if type(found) is not int and (key == "t" or not isinstance(found, float)):
                     return
                 update.number[j] = found
             if number in (FC_ADAM, FC_ADAMW):

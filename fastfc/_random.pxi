@@ -42,8 +42,9 @@ cdef object global_bit_generator():
     return np_random.get_bit_generator()
 
 
-# out = x * mask, mask = (np.random.rand(*x.shape) < p) / p.
-cdef int draw_dropout(ndarray out, ndarray mask, ndarray x, double p, int dtype) except -1:
+# out = x * mask, mask = (np.random.rand(*x.shape) < p) / p, or with drop (... >= p) / (1 - p).
+cdef int draw_dropout(ndarray out, ndarray mask, ndarray x, double p, bint drop,
+                      int dtype) except -1:
     cdef object generator = global_bit_generator()
     cdef bitgen_t *bitgen = bitgen_of(generator)
     cdef fc_mt19937 *state
@@ -56,15 +57,15 @@ cdef int draw_dropout(ndarray out, ndarray mask, ndarray x, double p, int dtype)
         with nogil:
             if known:
                 state = <fc_mt19937 *> bitgen.state
-                call_dropout_forward(dtype, po, pm, state, px, p, n)
+                call_dropout_forward(dtype, po, pm, state, px, p, drop, n)
             elif dtype == F32:
                 for i in range(n):
-                    (<float *> pm)[i] = bitgen.next_double(bitgen.state) < p
+                    (<float *> pm)[i] = (bitgen.next_double(bitgen.state) < p) != drop
             else:
                 for i in range(n):
-                    (<double *> pm)[i] = bitgen.next_double(bitgen.state) < p
+                    (<double *> pm)[i] = (bitgen.next_double(bitgen.state) < p) != drop
     if not known:
-        np.divide(mask, mask.dtype.type(p), out=mask)
+        np.divide(mask, mask.dtype.type(1 - p if drop else p), out=mask)
         with nogil:
             call_dropout_apply(dtype, po, px, pm, n)
     return 0

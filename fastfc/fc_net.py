@@ -23,6 +23,7 @@ class _Fused:
     _layers = layer_utils
 
     def _data_loss(self, X, y):
+        X = self._cast("X", X)
         fused = self._network().loss(X, y, self)
         return super()._data_loss(X, y) if fused is None else fused
 
@@ -85,6 +86,7 @@ class _Fused:
         if rows is not None:
             X = _core.gather(X, rows, self.dtype) if isinstance(X, np.ndarray) else X[rows]
             y = y[rows]
+        X = self._cast("X", X)
         clip_norm = 0 if clip_norm is None else checked(clip_norm)
         self._set_mode("train")
         return self._network().step(X, y, self, update_rule, optim_configs, clip_norm)
@@ -102,7 +104,8 @@ class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
     num_classes : int
         Classes.
     dropout : float, optional
-        Probability of *keeping* a unit, in (0, 1); 0 and 1 both mean no dropout.
+        Probability of *keeping* a unit, in (0, 1); 0 and 1 both mean no dropout.  In the
+        convention ``'drop'`` that of *dropping* one, in [0, 1); 0 means no dropout.
     use_batchnorm : bool, optional
         Whether hidden layers are batch-normalised; or, as in CS231n, a value of ``normalization``.
     reg : float
@@ -119,6 +122,8 @@ class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
     normalization : {None, "batchnorm", "layernorm"}
         CS231n's name for ``use_batchnorm``, of which one may be given: whether hidden layers are
         normalised, over the batch or over their own features.
+    dropout_convention : {'keep', 'drop'}
+        What ``dropout`` and ``dropout_param['p']`` are the probability of.
     label_smoothing : float, keyword only
         Share of each label's weight that the loss spreads evenly over all classes, default 0.
 
@@ -146,8 +151,9 @@ class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
     TypeError
         A size is not an integer, dtype is another one, or an argument is given under both names.
     ValueError
-        A size is below 1, dropout or label_smoothing is outside [0, 1], or the normalisation is
-        another one.
+        A size is below 1, dropout or label_smoothing is outside [0, 1], or dropout 1 in the
+        convention ``'drop'``, the convention or the normalisation is another one, or
+        ``dropout_keep_ratio`` is given in the convention ``'drop'``.
 
     Examples
     --------
@@ -180,6 +186,8 @@ class TwoLayerNet(_Fused, reference.TwoLayerNet):
         As for ``FullyConnectedNet``, of which this is the case L = 2; so are its attributes.
     hidden_dim : int, optional
         Goes before ``hidden_dims``.
+    dropout_convention : {'keep', 'drop'}
+        As for ``FullyConnectedNet``.
 
     Raises
     ------

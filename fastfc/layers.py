@@ -329,20 +329,23 @@ def dropout_forward(x, dropout_param):
         i of a Philox4x32-10 stream (Salmon et al. 2011) is below ``ceil(p * 2**32)``. The
         stream's key is ``seed``, an integer in [0, 2**64), and ``np.random`` is left alone; or,
         without a seed, one ``np.random.randint(2**64, dtype=np.uint64)`` for each call in mode
-        ``'train'``.
+        ``'train'``.  ``convention``, ``'keep'`` unless given, or ``'drop'``: p is then the
+        probability of *dropping* an element, in [0, 1), kept are those that 'keep' would drop,
+        ``np.random.rand(*x.shape) >= p``, and they are scaled by 1/(1 - p).
 
     Returns
     -------
     out : ndarray, shape of x
     cache : tuple
-        ``(dropout_param, mask)``; the mask holds 0 and 1/p, and is None in mode ``'test'``.
+        ``(dropout_param, mask)``; the mask holds 0 and 1/p, or 1/(1 - p) in the convention
+        ``'drop'``, and is None in mode ``'test'``.
 
     Raises
     ------
     TypeError
         x is not real.
     ValueError
-        p is outside (0, 1], the mode or rng is unknown, or a seed is out of range.
+        p is out of range, the mode, convention or rng is unknown, or a seed is out of range.
 
     Examples
     --------

@@ -40,7 +40,7 @@ class Operation:
     shapes : list
         What `arguments` accepts.
     benchmark : list
-        The shapes that are timed.
+        The shapes that are timed; empty for what takes as long as another one.
     arguments : callable
         (shape, dtype) -> list of positional arguments.
     outputs : callable
@@ -164,9 +164,11 @@ def _layernorm_backward(shape, dtype):
     return [dout, {**cache, "rstd": rstd}]
 
 
-def _dropout_forward(shape, dtype):
-    x = cases.normal(shape, dtype, "x")
-    return [x, {"mode": "train", "p": 0.6}]
+def _dropout_forward(**options):
+    def arguments(shape, dtype):
+        return [cases.normal(shape, dtype, "x"), {"mode": "train", "p": 0.6, **options}]
+
+    return arguments
 
 
 def _dropout_outputs(result, args):
@@ -298,10 +300,19 @@ OPERATIONS = [
     _operation(
         _elementwise,
         "dropout_forward",
-        _dropout_forward,
+        _dropout_forward(),
         _dropout_outputs,
         _bitwise("out", "mask"),
         _arrays(3),
+    ),
+    _operation(
+        ("layers", cases.ELEMENTWISE, []),
+        "dropout_forward",
+        _dropout_forward(convention="drop"),
+        _dropout_outputs,
+        _bitwise("out", "mask"),
+        _arrays(3),
+        label="drop",
     ),
     _operation(
         _elementwise,

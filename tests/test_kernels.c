@@ -188,7 +188,7 @@ static uint32_t next_word(fc_mt19937 *state) {
     return y ^ y >> 18;
 }
 
-static void test_dropout(size_t n, double p, int used) {
+static void test_dropout(size_t n, double p, int drop, int used) {
     fc_mt19937 state, plain;
     seed_mt19937(&state);
     if (used == 9999) {
@@ -201,11 +201,12 @@ static void test_dropout(size_t n, double p, int used) {
     plain = state;
     fc_mt19937 start = state;
     real *x = array(n), *out = output(n), *mask = output(n), *dx = output(n);
-    KERNELS->dropout_forward(out, mask, &state, x, p, n);
+    KERNELS->dropout_forward(out, mask, &state, x, p, drop, n);
     KERNELS->dropout_apply(dx, x, mask, n);
     for (size_t i = 0; i < n; i++) {
         const double a = next_word(&plain) >> 5, b = next_word(&plain) >> 6;
-        const real expected = (a * 67108864.0 + b) / 9007199254740992.0 < p ? 1 / (real)p : 0;
+        const int below = (a * 67108864.0 + b) / 9007199254740992.0 < p;
+        const real expected = below == drop ? 0 : 1 / (real)(drop ? 1 - p : p);
         check("dropout mask", i, mask[i], expected, 0);
         check("dropout out", i, out[i], x[i] * expected, 0);
         check("dropout dx", i, dx[i], x[i] * expected, 0);
@@ -213,7 +214,7 @@ static void test_dropout(size_t n, double p, int used) {
     check("dropout state", n, memcmp(&state, &plain, sizeof state), 0, 0);
     uint8_t *keep = malloc(n);
     memset(keep, 255, n);
-    KERNELS->mt19937_keep(keep, &start, p, n);
+    KERNELS->mt19937_keep(keep, &start, p, drop, n);
     for (size_t i = 0; i < n; i++) check("mt19937_keep", i, keep[i], mask[i] != 0, 0);
     check("mt19937_keep state", n, memcmp(&start, &plain, sizeof start), 0, 0);
     free(keep);
@@ -240,22 +241,23 @@ static void test_philox(void) {
         }
 }
 
-static void test_philox_dropout(size_t n, double p) {
+static void test_philox_dropout(size_t n, double p, int drop) {
     const uint64_t key = 0x299f31d0a4093822;
     const uint32_t counter[4] = {0}, halves[2] = {0xa4093822, 0x299f31d0};
     uint32_t *words = malloc((n / 32 + 1) * 32 * sizeof *words);
     KERNELS->philox_words(words, counter, halves, (n / 32 + 1) * 32);
     real *x = array(n), *out = output(n), *mask = output(n);
     uint8_t *keep = malloc(n);
-    KERNELS->dropout_philox(out, mask, x, key, p, n);
+    KERNELS->dropout_philox(out, mask, x, key, p, drop, n);
     for (size_t first = 0; first <= n; first += 20) { /* any part of the stream by itself */
         memset(keep, 255, n);
-        KERNELS->philox_keep(keep, key, first, p, n - first);
+        KERNELS->philox_keep(keep, key, first, p, drop, n - first);
         for (size_t i = first; i < n; i++)
-            check("philox_keep", i, keep[i - first], words[i] < ceil(p * 4294967296.0), 0);
+            check("philox_keep", i, keep[i - first], (words[i] < ceil(p * 4294967296.0)) ^ drop, 0);
     }
     for (size_t i = 0; i < n; i++) {
-        const real expected = words[i] < ceil(p * 4294967296.0) ? 1 / (real)p : 0;
+        const int below = words[i] < ceil(p * 4294967296.0);
+        const real expected = below == drop ? 0 : 1 / (real)(drop ? 1 - p : p);
         check("philox mask", i, mask[i], expected, 0);
         check("philox out", i, out[i], x[i] * expected, 0);
     }
@@ -296,10 +298,12 @@ static void test_losses(size_t N, size_t C) {
         check("svm dx", i * C + (size_t)y[i], ds[i * C + (size_t)y[i]], (real)(0 - hits) / (real)N,
               0);
     }
-    check("softmax loss", 0, loss, total / (double)N, (180 + (double)C) * EPSILON);
+    /* an example's loss, below 180 + log(C), and then the sums over N, the kernel's and this one */
+    check("softmax loss", 0, loss, total / (double)N,
+          (180 + (double)C) * EPSILON + sum_bound(2 * N, 180 + (double)C));
     check("smoothed loss", 0, smoothed_loss, (total + below) / (double)N,
           (400 + 180 * (double)C) * EPSILON);
-    check("svm loss", 0, margins, hinge / (double)N, sum_bound(C + 4, 181 * (double)C));
+    check("svm loss", 0, margins, hinge / (double)N, sum_bound(C + 2 * N + 4, 181 * (double)C));
     free(x), free(dx), free(ds), free(smoothed), free(y);
 }
 
@@ -386,8 +390,8 @@ static void tests(void) {
         test_relu(sizes[i]);
         test_optim(sizes[i]);
         test_squares(sizes[i]);
-        test_dropout(sizes[i], 0.3, (int)i);
-        test_philox_dropout(sizes[i], 0.3);
+        test_dropout(sizes[i], 0.3, i % 2, (int)i);
+        test_philox_dropout(sizes[i], 0.3, i % 2);
         for (size_t j = 0; j < count; j++) {
             if (sizes[j] > 0) test_layernorm(sizes[i], sizes[j]);
             if (sizes[i] == 0) continue;
@@ -395,18 +399,24 @@ static void tests(void) {
             if (sizes[j] > 0 && sizes[i] < 40) test_losses(sizes[i], sizes[j]);
         }
     }
-    for (int used = 0; used < 624; used += 13) test_dropout(1249, 0.6, used);
+    for (int used = 0; used < 624; used += 13) test_dropout(1249, 0.6, used % 2, used);
     test_squares(70001);
     test_squares(4000001);
     test_layernorm(7, 200000); /* the workspace has room for two ranges' sums, then for one's */
     test_layernorm(3, 300000);
     test_philox();
-    test_philox_dropout(1100, 0.75);
-    test_philox_dropout(1024, 1);
+    test_philox_dropout(1100, 0.75, 0);
+    test_philox_dropout(1100, 0.75, 1);
+    test_philox_dropout(1024, 1, 0);
+    test_philox_dropout(1024, 0, 1);
+    test_philox_dropout(1024, 1 - 0x1p-53, 1);
     test_peak();
-    test_dropout(2000, 1.0, 9999);
-    test_dropout(2000, 1e-300, 623);
-    test_dropout(2000, 1 - 0x1p-53, 311);
+    test_dropout(2000, 1.0, 0, 9999);
+    for (int drop = 0; drop < 2; drop++) {
+        test_dropout(2000, 1e-300, drop, 623);
+        test_dropout(2000, 1 - 0x1p-53, drop, 311);
+    }
+    test_dropout(2000, 0, 1, 623);
 }
 
 int main(void) { return under_every_isa(tests); }

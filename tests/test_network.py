@@ -92,6 +92,16 @@ OPTIONS = [
     )
     if seed is None or dropout
 ]
+OPTIONS += [
+    {
+        "hidden_dims": [33, 7],
+        "dropout": 0.3,
+        "dropout_convention": "drop",
+        "normalization": normalization,
+        "seed": seed,
+    }
+    for normalization, seed in itertools.product((None, "batchnorm", "layernorm"), (None, 3))
+]
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
@@ -191,9 +201,10 @@ def test_regularised_and_two_layer_networks():
     assert_same(got, trained(Composed, 10, hidden_dims=[20], dropout=0.5, **TWO_LAYERS)[1])
 
 
+@pytest.mark.parametrize("convention", ["keep", "drop"])
 @pytest.mark.parametrize("kind", ["PCG64", "MT19937"])
-def test_other_global_generators(kind):
-    options = {"hidden_dims": [30, 20], "dropout": 0.5}
+def test_other_global_generators(kind, convention):
+    options = {"hidden_dims": [30, 20], "dropout": 0.3, "dropout_convention": convention}
     X, y = examples(8)
     results = []
     models = []

@@ -41,13 +41,16 @@ def test_published_vectors(counter, key, expected):
     )
 
 
-@pytest.mark.parametrize("p", PROBABILITIES, ids=repr)
-def test_equals_reference(isa, dtype, p):
-    if dtype(p) == 0:
-        pytest.skip("1 / p has no value in this dtype")
+@pytest.mark.parametrize("p", [*PROBABILITIES, 0.0], ids=repr)
+@pytest.mark.parametrize("convention", ["keep", "drop"])
+def test_equals_reference(isa, dtype, p, convention):
+    kept = p if convention == "keep" else 1 - p
+    if dtype(kept) == 0:
+        pytest.skip("the scale has no value in this dtype")
     for size in SIZES:
         x = np.linspace(-1, 1, size, dtype=dtype)
         param = {"mode": "train", "p": p, "rng": "philox", "seed": 2**63 + 12345 + size}
+        param["convention"] = convention
         with np.errstate(all="ignore"):
             out, (given, mask) = layers.dropout_forward(x, param)
             expected, (_, expected_mask) = reference.dropout_forward(x, param)
@@ -65,6 +68,8 @@ def test_a_word_against_its_own_value(isa):
             for module in (layers, reference):
                 _, (_, mask) = module.dropout_forward(np.ones(40), param)
                 assert (mask[at] != 0) == kept
+                _, (_, other) = module.dropout_forward(np.ones(40), {**param, "convention": "drop"})
+                np.testing.assert_array_equal(other != 0, mask == 0)
 
 
 def test_p_is_rounded_up(isa):

@@ -122,7 +122,7 @@ enum { DEEP = 3 };
 enum { NONE, BATCHNORM, LAYERNORM };
 
 /* The whole pass against its own pieces, which the tests above have checked: the same bits. */
-static void test_network(size_t N, const size_t *dims, int normalization, double p) {
+static void test_network(size_t N, const size_t *dims, int normalization, double p, int drop) {
     fc_layer layers[DEEP] = {0};
     fc_mt19937 state, plain;
     size_t widest = 0;
@@ -171,9 +171,15 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
     void *workspace = aligned_alloc(64, FC_WORKSPACE_BYTES);
     seed_mt19937(&state);
     plain = state;
-    fc_network net = {
-        N,         DEEP, layers, p, p < 1 ? &state : NULL, {output(N * widest), output(N * widest)},
-        workspace, 0.2};
+    fc_network net = {N,
+                      DEEP,
+                      layers,
+                      p,
+                      drop,
+                      p < 1 ? &state : NULL,
+                      {output(N * widest), output(N * widest)},
+                      workspace,
+                      0.2};
     double loss = NAN, expected_loss = NAN;
     KERNELS->network_loss(&loss, &net, x, y);
 
@@ -203,7 +209,8 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
         }
         if (l + 1 < DEEP) {
             KERNELS->relu_forward(relus[l], h, N * M);
-            if (p < 1) KERNELS->dropout_forward(relus[l], masks[l], &plain, relus[l], p, N * M);
+            if (p < 1)
+                KERNELS->dropout_forward(relus[l], masks[l], &plain, relus[l], p, drop, N * M);
             h = relus[l];
         }
         free(next_mean), free(next_var), free(normed);
@@ -295,9 +302,10 @@ static void tests(void) {
     test_squares(4000001);
     for (int i = 0; i < 3; i++)
         for (int normalization = NONE; normalization <= LAYERNORM; normalization++)
-            for (double p = 0.5; p <= 1; p += 0.5) {
-                test_network(1, dims[i], normalization, p);
-                test_network(301, dims[i], normalization, p);
+            for (int dropout = 0; dropout < 3; dropout++) { /* none, keep, drop */
+                const double p = dropout ? 0.3 : 1;
+                test_network(1, dims[i], normalization, p, dropout > 1);
+                test_network(301, dims[i], normalization, p, dropout > 1);
             }
     test_update(0);
     test_update(1e-2);

@@ -42,6 +42,7 @@ class FullyConnectedNet:
         *,
         dropout_keep_ratio=None,
         normalization=None,
+        dropout_convention="keep",
         label_smoothing=0.0,
     ):
         if not np.iterable(hidden_dims) or isinstance(hidden_dims, str):
@@ -51,19 +52,15 @@ class FullyConnectedNet:
             *(_size("hidden_dims", size) for size in hidden_dims),
             _size("num_classes", num_classes),
         ]
-        name, keep = _either("dropout", dropout, "dropout_keep_ratio", dropout_keep_ratio, 0)
-        if not isinstance(keep, numbers.Real) or not 0 <= keep <= 1:
-            raise ValueError(
-                f"{name} is {keep!r}, expected the probability of keeping a unit, in (0, 1], "
-                "or 0 for no dropout"
-            )
+        name, probability = _either("dropout", dropout, "dropout_keep_ratio", dropout_keep_ratio, 0)
+        _check_dropout(name, probability, dropout_convention)
         self.normalization = _normalization(
             *_either("use_batchnorm", use_batchnorm, "normalization", normalization, None)
         )
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise TypeError(f"dtype is {np.dtype(dtype)}, expected float32 or float64")
 
-        self.use_dropout = 0 < keep < 1
+        self.use_dropout = 0 < probability < 1
         self.reg = reg
         self.label_smoothing = _fraction("label_smoothing", label_smoothing)
         self.num_layers = len(dims) - 1
@@ -82,7 +79,9 @@ class FullyConnectedNet:
         # One dictionary serves all dropout layers; each normalisation has its own.
         self.dropout_param = {}
         if self.use_dropout:
-            self.dropout_param = {"mode": "train", "p": keep}
+            self.dropout_param = {"mode": "train", "p": probability}
+            if dropout_convention == "drop":
+                self.dropout_param["convention"] = "drop"
             if seed is not None:
                 self.dropout_param["seed"] = seed
         self.bn_params = []
@@ -213,6 +212,7 @@ class TwoLayerNet(FullyConnectedNet):
         reg=0.0,
         *,
         hidden_dim=None,
+        dropout_convention="keep",
     ):
         super().__init__(
             [hidden_dims if hidden_dim is None else hidden_dim],
@@ -222,6 +222,7 @@ class TwoLayerNet(FullyConnectedNet):
             reg=reg,
             weight_scale=weight_scale,
             dtype=np.float64,
+            dropout_convention=dropout_convention,
         )
 
 
@@ -238,6 +239,25 @@ def _either(name, value, other, other_value, default):
     if other_value is not None:
         return other, other_value
     return name, default if value is None else value
+
+
+def _check_dropout(name, probability, convention):
+    """Raise an error unless a network can keep or drop units with this probability."""
+    if convention not in ("keep", "drop"):
+        raise ValueError(f"dropout_convention is {convention!r}, expected 'keep' or 'drop'")
+    drop = convention == "drop"
+    if drop and name == "dropout_keep_ratio":
+        raise ValueError(
+            "dropout_convention is 'drop' and dropout_keep_ratio is given, expected dropout, the "
+            "probability of dropping a unit"
+        )
+    allowed = isinstance(probability, numbers.Real) and 0 <= probability <= 1
+    if not allowed or (drop and probability == 1):
+        expected = "dropping a unit, in [0, 1)" if drop else "keeping a unit, in (0, 1]"
+        raise ValueError(
+            f"{name} is {probability!r}, expected the probability of {expected}, "
+            "or 0 for no dropout"
+        )
 
 
 def _normalization(name, value):

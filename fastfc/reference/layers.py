@@ -253,12 +253,25 @@ def layernorm_backward(dout, cache):
 
 
 def dropout_forward(x, dropout_param):
-    """Keep each element with probability p, scaled by 1/p (inverted dropout; Srivastava 2014)."""
+    """Keep each element with probability p, scaled by 1/p (inverted dropout; Srivastava 2014).
+
+    In the convention 'drop' it is dropped with probability p, and scaled by 1/(1 - p).
+    """
     p = float(_value("dropout_forward", "dropout_param", dropout_param, "p"))
     mode = _value("dropout_forward", "dropout_param", dropout_param, "mode")
     if mode not in ("train", "test"):
         raise ValueError(f'Invalid forward dropout mode "{mode}"')
-    if not 0 < p <= 1:
+    convention = dropout_param.get("convention", "keep")
+    if convention not in ("keep", "drop"):
+        raise ValueError(
+            f"dropout_forward: convention is {convention!r}, expected 'keep' or 'drop'"
+        )
+    drop = convention == "drop"
+    if drop and not 0 <= p < 1:
+        raise ValueError(
+            f"dropout_forward: p is {p}, expected a probability of dropping, in [0, 1)"
+        )
+    if not drop and not 0 < p <= 1:
         raise ValueError(f"dropout_forward: p is {p}, expected a probability of keeping, in (0, 1]")
     (x,) = as_real("dropout_forward", x=x)
     rng = dropout_param.get("rng", "numpy")
@@ -271,10 +284,11 @@ def dropout_forward(x, dropout_param):
     if mode == "test":
         return x, (dropout_param, None)
     if rng == "philox":
-        kept = (philox.stream(key, x.size) < np.ceil(p * 2**32)).reshape(x.shape)
+        below = (philox.stream(key, x.size) < np.ceil(p * 2**32)).reshape(x.shape)
     else:
-        kept = np.asarray(np.random.rand(*x.shape) < p)
-    mask = kept.astype(x.dtype) / p
+        below = np.asarray(np.random.rand(*x.shape) < p)
+    kept, scale = (~below, 1 - p) if drop else (below, p)
+    mask = kept.astype(x.dtype) / scale
     return x * mask, (dropout_param, mask)
 
 
