@@ -3,7 +3,6 @@
 Everything but the layers they call stands in :mod:`fastfc.reference.fc_net`.
 """
 
-
 from . import _core, _rows, layer_utils
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
 from .reference import fc_net as reference
