@@ -9,17 +9,20 @@ import numpy as np
 
 from . import layer_utils
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
+from .model import Model
 
 __all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
 
 
-class FullyConnectedNet:
+class FullyConnectedNet(Model):
     """{affine - [batch norm] - relu - [dropout]} x (L - 1) - affine - softmax, in plain NumPy.
 
     See :class:`fastfc.fc_net.FullyConnectedNet` for parameters and attributes.
     """
 
     _layers = layer_utils
+    _kind = "FullyConnectedNet"  # in files
+    _loads = ("FullyConnectedNet", "TwoLayerNet")
 
     def __init__(
         self,
@@ -33,6 +36,7 @@ class FullyConnectedNet:
         dtype=np.float32,
         seed=None,
     ):
+        arguments = {name: value for name, value in locals().items() if name != "self"}
         if not np.iterable(hidden_dims) or isinstance(hidden_dims, str):
             raise TypeError(f"hidden_dims is {hidden_dims!r}, expected a list of layer sizes")
         dims = [
@@ -48,6 +52,7 @@ class FullyConnectedNet:
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise TypeError(f"dtype is {np.dtype(dtype)}, expected float32 or float64")
 
+        self._arguments = {**arguments, "hidden_dims": dims[1:-1]}  # for files
         self.use_batchnorm = use_batchnorm
         self.use_dropout = 0 < dropout < 1
         self.reg = reg
@@ -57,7 +62,10 @@ class FullyConnectedNet:
         self.params = {}
         for i in range(1, self.num_layers + 1):
             shape = dims[i - 1], dims[i]
-            self.params[f"W{i}"] = (weight_scale * np.random.randn(*shape)).astype(self.dtype)
+            if weight_scale is None:  # from a file: nothing is drawn
+                self.params[f"W{i}"] = np.zeros(shape, self.dtype)
+            else:
+                self.params[f"W{i}"] = (weight_scale * np.random.randn(*shape)).astype(self.dtype)
             self.params[f"b{i}"] = np.zeros(dims[i], self.dtype)
         if use_batchnorm:
             for i in range(1, self.num_layers):
@@ -73,6 +81,8 @@ class FullyConnectedNet:
         self.bn_params = []
         if use_batchnorm:
             self.bn_params = [{"mode": "train"} for _ in range(1, self.num_layers)]
+
+    _constructor = __init__  # also of networks from files, whose class may have another
 
     def loss(self, X, y=None):
         """Scores of X, or with labels the loss and its gradients.
@@ -185,6 +195,9 @@ class TwoLayerNet(FullyConnectedNet):
 
     See :class:`fastfc.fc_net.TwoLayerNet` for parameters and attributes.
     """
+
+    _kind = "TwoLayerNet"
+    _loads = ("TwoLayerNet",)
 
     def __init__(
         self,
