@@ -321,7 +321,7 @@ def rewritten(path, change):
             lambda m, a: m["arguments"].update(input_dim=7),
             r"params/W1 has shape \(6, 9\), expected \(7, 9\)",
         ),
-        (lambda m, a: m["dropout_param"].update(p=2), r"p 2, expected a number in \(0, 1\]"),
+        (lambda m, a: m["dropout_param"].update(p=2), r"p 2, expected a number in \[0, 1\]"),
         (lambda m, a: m["dropout_param"].pop("mode"), "dropout_param has mode None, expected"),
         (lambda m, a: m.update(dropout_param={}), "dropout_param is {}, expected an object with"),
         (lambda m, a: m.update(bn_params=[]), r"bn_params is \[\], expected a list of 2"),

@@ -151,7 +151,7 @@ def test_summary_counts_what_there_is(nets):
     net = network(nets, use_batchnorm=True, dropout=0.25)
     lines = net.summary().splitlines()
     layers = [line.split("  ")[0] for line in lines[1:]]
-    hidden = ["affine", "batch norm", "relu", "dropout, 0.25"]
+    hidden = ["affine", "batchnorm", "relu", "dropout, 0.25"]
     assert layers == [*hidden, *hidden, "affine", "softmax", "total"]
     counts = [int(line.split()[-1].replace(",", "")) for line in lines[1:]]
     assert sum(counts[:-1]) == counts[-1] == sum(value.size for value in net.params.values())

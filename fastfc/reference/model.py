@@ -163,7 +163,7 @@ class Model:
         >>> print(net.summary())
         layer         output    parameters                      count
         affine        (N, 100)  W1 (3072, 100), b1 (100,)     307,300
-        batch norm    (N, 100)  gamma1 (100,), beta1 (100,)       200
+        batchnorm     (N, 100)  gamma1 (100,), beta1 (100,)       200
         relu          (N, 100)                                      0
         dropout, 0.9  (N, 100)                                      0
         affine        (N, 10)   W2 (100, 10), b2 (10,)          1,010
@@ -177,7 +177,8 @@ class Model:
             if i == self.num_layers:
                 break
             if f"gamma{i}" in self.params:
-                rows.append(self._summary_row("batch norm", width, f"gamma{i}", f"beta{i}"))
+                normalization = getattr(self, "normalization", None) or "batchnorm"
+                rows.append(self._summary_row(normalization, width, f"gamma{i}", f"beta{i}"))
             rows.append(self._summary_row("relu", width))
             if self.use_dropout:
                 rows.append(self._summary_row(f"dropout, {self.dropout_param['p']:g}", width))

@@ -181,8 +181,8 @@ def _checked_dropout_param(found, use_dropout):
         raise ValueError(f"dropout_param is {found!r}, expected {expected}")
     if use_dropout:
         p = found.get("p")
-        if not isinstance(p, numbers.Real) or not 0 < p <= 1:
-            raise ValueError(f"dropout_param has p {p!r}, expected a number in (0, 1]")
+        if not isinstance(p, numbers.Real) or not 0 <= p <= 1:
+            raise ValueError(f"dropout_param has p {p!r}, expected a number in [0, 1]")
         _check_mode("dropout_param", found)
     return dict(found)
 
