@@ -80,6 +80,18 @@ def _batchnorm_backward(dout, cache):
     return function, dout, x, gamma, mean, rstd, mean, rstd, True, 1e-5, wanted
 
 
+def _layernorm_forward(x, gamma, beta, ln_param):
+    x, gamma, beta = _tensors(x, gamma, beta)
+    return aten.native_layer_norm, x, gamma.shape, gamma, beta, ln_param["eps"]
+
+
+def _layernorm_backward(dout, cache):
+    dout, x, rstd, gamma = _tensors(dout, cache["x_normalized"], cache["rstd"], cache["gamma"])
+    rstd, wanted = rstd[:, None], [True, True, True]
+    function = aten.native_layer_norm_backward
+    return function, dout, x / rstd, gamma.shape, torch.zeros_like(rstd), rstd, gamma, gamma, wanted
+
+
 def _dropout_forward(x, dropout_param):
     return aten.native_dropout, *_tensors(x), 1 - dropout_param["p"], True
 
@@ -92,12 +104,13 @@ def _dropout_backward(dout, cache):
 def _loss(function):
     """Loss and gradient: PyTorch has no single operation that gives both."""
 
-    def prepare(x, y):
+    def prepare(x, y, label_smoothing=None):
         x, y = torch.from_numpy(x).requires_grad_(), torch.from_numpy(y)
+        options = {} if label_smoothing is None else {"label_smoothing": label_smoothing}
 
         @torch.enable_grad()
         def call():
-            loss = function(x, y)
+            loss = function(x, y, **options)
             return loss, torch.autograd.grad(loss, x)
 
         return (call,)
@@ -136,6 +149,13 @@ def _adam(params, config):
     return torch.optim.Adam(params, config["learning_rate"], betas, config["epsilon"], fused=True)
 
 
+def _adamw(params, config):
+    betas, decay = (config["beta1"], config["beta2"]), config["weight_decay"]
+    return torch.optim.AdamW(
+        params, config["learning_rate"], betas, config["epsilon"], decay, fused=True
+    )
+
+
 _OPERATIONS = {
     "affine_forward": _affine_forward,
     "affine_backward": _affine_backward,
@@ -144,13 +164,17 @@ _OPERATIONS = {
     "batchnorm_forward train": _batchnorm_forward,
     "batchnorm_forward test": _batchnorm_forward,
     "batchnorm_backward": _batchnorm_backward,
+    "layernorm_forward": _layernorm_forward,
+    "layernorm_backward": _layernorm_backward,
     "dropout_forward": _dropout_forward,
     "dropout_backward": _dropout_backward,
     "softmax_loss": _loss(nn.functional.cross_entropy),
+    "softmax_loss smoothed": _loss(nn.functional.cross_entropy),
     "svm_loss": _loss(nn.functional.multi_margin_loss),
     "sgd": _sgd(),
     "sgd_momentum": _sgd(),
     "sgd_nesterov_momentum": _sgd(nesterov=True),
     "rmsprop": _update(_rmsprop),
     "adam": _update(_adam),
+    "adamw": _update(_adamw),
 }

@@ -22,28 +22,30 @@ typedef struct {
 
 /* One parameter's update.  Arrays have n elements of the table's dtype; a rule's state and its
  * numbers stand in the order of its arguments in table.h.  Outputs may be their own inputs. */
-enum { FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM };
+enum { FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM, FC_ADAMW };
 
 typedef struct {
     int rule;
     size_t n;
     void *next_w, *next_state[2];
     const void *w, *dw, *state[2];
-    double number[5];
+    double number[6];
 } fc_update;
 
 /* One affine layer of a network with what follows it.  Arrays are of the table's dtype. */
 typedef struct {
     size_t D, M;
     const void *w, *b;                      /* (D, M), (M,) */
-    const void *gamma, *beta;               /* (M,); NULL without batch normalisation */
+    const void *gamma, *beta;               /* (M,); NULL without normalisation */
+    int layernorm;                          /* over the features; else over the batch, and then: */
     const void *running_mean, *running_var; /* (M,) */
     double eps, momentum;
-    void *next_mean, *next_var;             /* (M,), set */
-    void *dw, *db, *dgamma, *dbeta;         /* gradients, set */
-    const fc_update *update[4];             /* of w, b, gamma, beta; NULL: none */
-    void *out, *gate, *x_normalized, *rstd; /* work: (N, M) three times, (M,) */
-    uint8_t *keep;                          /* (N, M) mask; NULL without dropout */
+    void *next_mean, *next_var;      /* (M,), set */
+    void *dw, *db, *dgamma, *dbeta;  /* gradients, set */
+    const fc_update *update[4];      /* of w, b, gamma, beta; NULL: none */
+    void *out, *gate, *x_normalized; /* work: (N, M) each */
+    void *rstd;                      /* work: (M,), for layer normalisation (N,) */
+    uint8_t *keep;                   /* (N, M) mask; NULL without dropout */
 } fc_layer;
 
 typedef struct {
@@ -53,6 +55,7 @@ typedef struct {
     fc_mt19937 *state; /* that masks are drawn from; NULL: they are there already, or none */
     void *dout[2];     /* work: (N, widest layer) each */
     void *workspace;   /* FC_WORKSPACE_BYTES */
+    double label_smoothing;
 } fc_network;
 
 #define real float

@@ -17,10 +17,12 @@
 #include "gather.c"
 #include "relu.c"
 #include "batchnorm.c"
+#include "layernorm.c"
 #include "random.c"
 #include "philox.c"
 #include "dropout.c"
 #include "loss.c"
+#include "clip.c"
 #include "optim.c"
 #include "network.c"
 #include "peak.c"
@@ -46,6 +48,8 @@ const TABLE_TYPE TABLE_NAME = {
     .batchnorm_forward = batchnorm_forward,
     .batchnorm_test = batchnorm_test,
     .batchnorm_backward = batchnorm_backward,
+    .layernorm_forward = layernorm_forward,
+    .layernorm_backward = layernorm_backward,
     .mt19937_keep = mt19937_keep,
     .dropout_forward = dropout_forward,
     .philox_words = philox_words,
@@ -59,6 +63,8 @@ const TABLE_TYPE TABLE_NAME = {
     .sgd_nesterov_momentum = sgd_nesterov_momentum,
     .rmsprop = rmsprop,
     .adam = adam,
+    .adamw = adamw,
+    .sum_of_squares = sum_of_squares,
     .update = update,
     .network_loss = network_loss,
     .peak = peak,

@@ -16,6 +16,8 @@ cdef extern from *:
     #define call_batchnorm_forward(dtype, ...) FC_CALL(dtype, batchnorm_forward, __VA_ARGS__)
     #define call_batchnorm_test(dtype, ...) FC_CALL(dtype, batchnorm_test, __VA_ARGS__)
     #define call_batchnorm_backward(dtype, ...) FC_CALL(dtype, batchnorm_backward, __VA_ARGS__)
+    #define call_layernorm_forward(dtype, ...) FC_CALL(dtype, layernorm_forward, __VA_ARGS__)
+    #define call_layernorm_backward(dtype, ...) FC_CALL(dtype, layernorm_backward, __VA_ARGS__)
     #define call_dropout_forward(dtype, ...) FC_CALL(dtype, dropout_forward, __VA_ARGS__)
     #define call_dropout_philox(dtype, ...) FC_CALL(dtype, dropout_philox, __VA_ARGS__)
     #define call_dropout_apply(dtype, ...) FC_CALL(dtype, dropout_apply, __VA_ARGS__)
@@ -27,6 +29,8 @@ cdef extern from *:
         FC_CALL(dtype, sgd_nesterov_momentum, __VA_ARGS__)
     #define call_rmsprop(dtype, ...) FC_CALL(dtype, rmsprop, __VA_ARGS__)
     #define call_adam(dtype, ...) FC_CALL(dtype, adam, __VA_ARGS__)
+    #define call_adamw(dtype, ...) FC_CALL(dtype, adamw, __VA_ARGS__)
+    #define call_sum_of_squares(dtype, ...) FC_CALL(dtype, sum_of_squares, __VA_ARGS__)
     #define call_update(dtype, ...) FC_CALL(dtype, update, __VA_ARGS__)
     #define call_network_loss(dtype, ...) FC_CALL(dtype, network_loss, __VA_ARGS__)
     #define call_peak(dtype, ...) FC_CALL(dtype, peak, __VA_ARGS__)
@@ -34,7 +38,7 @@ cdef extern from *:
     ctypedef struct fc_mt19937:
         unsigned int key[624]
         int pos
-    int FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM
+    int FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM, FC_ADAMW
     ctypedef struct fc_update:
         int rule
         size_t n
@@ -43,13 +47,14 @@ cdef extern from *:
         const void *w
         const void *dw
         const void *state[2]
-        double number[5]
+        double number[6]
     ctypedef struct fc_layer:
         size_t D, M
         const void *w
         const void *b
         const void *gamma
         const void *beta
+        bint layernorm
         const void *running_mean
         const void *running_var
         double eps, momentum
@@ -72,6 +77,7 @@ cdef extern from *:
         fc_mt19937 *state
         void *dout[2]
         void *workspace
+        double label_smoothing
     const size_t FC_WORKSPACE_BYTES
     int fc_isa_count() nogil
     const char *fc_isa_name(int isa) nogil
@@ -99,13 +105,18 @@ cdef extern from *:
     void call_batchnorm_backward(int dtype, void *dx, void *dgamma, void *dbeta, void *dout,
                                  void *x_normalized, void *rstd, void *gamma, size_t N,
                                  size_t D) nogil
+    void call_layernorm_forward(int dtype, void *out, void *x_normalized, void *rstd, void *x,
+                                void *gamma, void *beta, double eps, size_t N, size_t D) nogil
+    void call_layernorm_backward(int dtype, void *dx, void *dgamma, void *dbeta, void *dout,
+                                 void *x_normalized, void *rstd, void *gamma, size_t N, size_t D,
+                                 void *workspace) nogil
     void call_dropout_forward(int dtype, void *out, void *mask, fc_mt19937 *state, void *x,
                               double p, size_t n) nogil
     void call_dropout_philox(int dtype, void *out, void *mask, void *x, cnp.uint64_t key, double p,
                              size_t n) nogil
     void call_dropout_apply(int dtype, void *out, void *x, void *mask, size_t n) nogil
     void call_softmax_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y,
-                           size_t N, size_t C) nogil
+                           double label_smoothing, size_t N, size_t C) nogil
     void call_svm_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y, size_t N,
                        size_t C) nogil
     void call_sgd(int dtype, void *next_w, void *w, void *dw, double learning_rate, size_t n) nogil
@@ -120,6 +131,9 @@ cdef extern from *:
     void call_adam(int dtype, void *next_w, void *next_v, void *next_a, void *w, void *dw, void *v,
                    void *a, double learning_rate, double beta1, double beta2, double epsilon,
                    double t, size_t n) nogil
+    void call_adamw(int dtype, void *next_w, void *next_v, void *next_a, void *w, void *dw, void *v,
+                    void *a, double learning_rate, double beta1, double beta2, double epsilon,
+                    double t, double weight_decay, size_t n) nogil
     double call_peak(int dtype, size_t tasks, size_t rounds) nogil
 
 cdef extern from "<stdlib.h>":
@@ -128,6 +142,7 @@ cdef extern from "<stdlib.h>":
 cdef extern from *:
     const char *FASTFC_COMPILER
 
-    void call_update(int dtype, const fc_update *updates, size_t count) nogil
+    double call_sum_of_squares(int dtype, void *x, size_t n) nogil
+    void call_update(int dtype, const fc_update *updates, double clip_norm, size_t count) nogil
     void call_network_loss(int dtype, double *loss, const fc_network *net, const void *x,
                            const cnp.int64_t *y) nogil

@@ -6,6 +6,7 @@ Everything but the layers they call stands in :mod:`fastfc.reference.fc_net`.
 from . import _core, _rows, layer_utils
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
 from .reference import fc_net as reference
+from .reference.clipping import checked
 
 __all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
 
@@ -33,7 +34,9 @@ class _Fused:
     def __getstate__(self):
         return {name: value for name, value in self.__dict__.items() if name != "_memory"}
 
-    def train_step(self, X, y, update_rule, optim_configs, rows=None, normalize=None):
+    def train_step(
+        self, X, y, update_rule, optim_configs, rows=None, normalize=None, clip_norm=None
+    ):
         """Do a training pass and update every parameter in one call.
 
         What the Solver calls instead of ``loss`` and the update rule, where both are fastfc's own.
@@ -52,6 +55,9 @@ class _Fused:
             The minibatch is ``X[rows]`` and ``y[rows]``; X may then be what the Solver takes.
         normalize : (mean, std), optional
             Numbers or arrays: the minibatch is ``(X[rows] - mean) / std``.
+        clip_norm : float, optional
+            Gradients whose norm together is greater are scaled to it, see
+            `fastfc.training.clipping`.
 
         Returns
         -------
@@ -82,12 +88,13 @@ class _Fused:
             rows = slice(None)
         if rows is not None:
             X, y = _rows.take(X, rows, self.dtype, normalize), y[rows]
+        clip_norm = 0 if clip_norm is None else checked(clip_norm)
         self._set_mode("train")
-        return self._network().step(X, y, self, update_rule, optim_configs)
+        return self._network().step(X, y, self, update_rule, optim_configs, clip_norm)
 
 
 class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
-    """{affine - [batch norm] - relu - [dropout]} x (L - 1) - affine - softmax.
+    """{affine - [normalisation] - relu - [dropout]} x (L - 1) - affine - softmax.
 
     Parameters
     ----------
@@ -97,10 +104,10 @@ class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
         Numbers per example.
     num_classes : int
         Classes.
-    dropout : float
+    dropout : float, optional
         Probability of *keeping* a unit, in (0, 1); 0 and 1 both mean no dropout.
-    use_batchnorm : bool
-        Whether hidden layers are batch-normalised.
+    use_batchnorm : bool, optional
+        Whether hidden layers are batch-normalised; or, as in CS231n, a value of ``normalization``.
     reg : float
         Strength of the L2 regularisation, 0.5 * reg * (sum of the squared weights).
     weight_scale : float
@@ -110,20 +117,29 @@ class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
         In which the network keeps its parameters, computes, and returns gradients.
     seed : int, optional
         Reseeds ``np.random`` at every dropout, so that a gradient check sees the same masks.
+    dropout_keep_ratio : float, optional
+        CS231n's name for ``dropout``; one of them may be given.
+    normalization : {None, "batchnorm", "layernorm"}
+        CS231n's name for ``use_batchnorm``, of which one may be given: whether hidden layers are
+        normalised, over the batch or over their own features.
+    label_smoothing : float, keyword only
+        Share of each label's weight that the loss spreads evenly over all classes, default 0.
 
     Attributes
     ----------
     params : dict of ndarray
-        ``W1, b1, ..., WL, bL`` and with batch normalisation ``gamma1, beta1, ...``.  They may be
+        ``W1, b1, ..., WL, bL`` and with normalisation ``gamma1, beta1, ...``.  They may be
         replaced, or edited in place, between calls.
-    reg : float
+    reg, label_smoothing : float
         As above; may be changed.
     num_layers : int
         L.
     dropout_param : dict
         What the dropout layers share; empty without dropout.
     bn_params : list of dict
-        One per hidden layer, with its running statistics; empty without batch normalisation.
+        One per hidden layer, what its normalisation is called with: batch normalisation keeps its
+        mode and running statistics there.  Empty without normalisation.
+    normalization : None, "batchnorm" or "layernorm"
     use_batchnorm, use_dropout : bool
     dtype : type
         ``np.float32`` or ``np.float64``.
@@ -131,9 +147,10 @@ class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
     Raises
     ------
     TypeError
-        A size is not an integer, or dtype is another one.
+        A size is not an integer, dtype is another one, or an argument is given under both names.
     ValueError
-        A size is below 1, or dropout is outside [0, 1].
+        A size is below 1, dropout or label_smoothing is outside [0, 1], or the normalisation is
+        another one.
 
     Examples
     --------
@@ -146,6 +163,8 @@ class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
     ((15, 20), dtype('float32'))
     >>> net.loss(X).shape
     (4, 10)
+    >>> FullyConnectedNet([20], normalization="layernorm", dropout_keep_ratio=0.9).bn_params
+    [{}]
     """
 
 

@@ -7,6 +7,9 @@ import warnings
 import numpy as np
 
 from . import _rows, optim
+from .reference.clipping import checked
+from .training.clipping import clip_gradients
+from .training.rates import Rates
 
 __all__ = ["Solver"]
 
@@ -37,9 +40,20 @@ class Solver:
     update_rule : str or callable
         A name in :mod:`fastfc.optim`, default ``'sgd'``, or a function of that signature.
     optim_config : dict
-        Hyper-parameters of the rule; every parameter of the model gets its own copy.
+        Hyper-parameters of the rule; every parameter of the model gets its own copy.  adamw's
+        ``weight_decay`` is 0 in those of parameters of fewer than two dimensions: biases, gammas
+        and betas do not decay, as a network's ``reg`` leaves them out too.
     lr_decay : float
         Factor on every learning rate at the end of an epoch, default 1.
+    lr_schedule : str, dict or callable, optional
+        A factor on every learning rate for each step, beside that of ``lr_decay``: ``'step'``,
+        ``'exponential'``, ``'cosine'`` or ``'plateau'``, a dictionary of such a ``name`` and its
+        parameters, see `fastfc.training.schedules`, or a function of the step, from 0, and the
+        Solver.  The attribute holds the dictionary with all its parameters, or the function.
+    clip_norm : float, optional
+        Gradients whose norm, taken over all parameters together, is greater are scaled to it
+        (Pascanu et al. 2013), after regularisation and before the rule; see
+        `fastfc.training.clipping`.
     batch_size : int
         Examples per step, default 100.
     num_epochs : int
@@ -107,6 +121,10 @@ class Solver:
         update_rule = kwargs.pop("update_rule", "sgd")
         self.optim_config = kwargs.pop("optim_config", {})
         self.lr_decay = kwargs.pop("lr_decay", 1.0)
+        self.lr_schedule = kwargs.pop("lr_schedule", None)
+        self.clip_norm = kwargs.pop("clip_norm", None)
+        if self.clip_norm is not None:
+            self.clip_norm = checked(self.clip_norm)
         self.batch_size = _count("batch_size", kwargs.pop("batch_size", 100))
         self.num_epochs = _count("num_epochs", kwargs.pop("num_epochs", 10), least=0)
         self.print_every = kwargs.pop("print_every", 10)
@@ -144,10 +162,18 @@ class Solver:
         self.loss_history = []
         self.train_acc_history = []
         self.val_acc_history = []
+        steps = self.num_epochs * max(len(self.y_train) // self.batch_size, 1)
+        self._rates = Rates(self.lr_schedule, steps, self.update_rule, self.optim_config)
+        self.lr_schedule = self._rates.config() or self.lr_schedule
         self.optim_configs = {name: dict(self.optim_config) for name in self.model.params}
+        if getattr(self.update_rule, "__name__", None) == "adamw":
+            for name, w in self.model.params.items():
+                if np.ndim(w) < 2:
+                    self.optim_configs[name]["weight_decay"] = 0.0
 
     def _step(self):
         """Draw a minibatch and update every parameter once; may be called and overridden."""
+        self._rates.before_step(self)
         batch_mask = np.random.choice(len(self.y_train), self.batch_size)
         loss = self._fused_step(batch_mask)
         if loss is None:
@@ -160,7 +186,8 @@ class Solver:
         rule = _BUILT_IN.get(self.update_rule)
         if offered is None or rule is None:
             return None
-        given = {} if self.normalize is None else {"normalize": self.normalize}
+        options = {"normalize": self.normalize, "clip_norm": self.clip_norm}
+        given = {name: value for name, value in options.items() if value is not None}
         return offered(
             self.X_train, self.y_train, rule, self.optim_configs, rows=batch_mask, **given
         )
@@ -169,6 +196,9 @@ class Solver:
         """Take the loss's gradients and update every parameter by the rule; return the loss."""
         X = self._examples(self.X_train, batch_mask)
         loss, grads = self.model.loss(X, self.y_train[batch_mask])
+        if self.clip_norm is not None:
+            grads = {name: grads[name] for name in self.model.params}
+            grads, _ = clip_gradients(grads, self.clip_norm)
         for name, w in self.model.params.items():
             next_w, next_config = self.update_rule(w, grads[name], self.optim_configs[name])
             self.model.params[name] = next_w
@@ -253,6 +283,8 @@ class Solver:
                         config["learning_rate"] *= self.lr_decay
             if epoch_ends or step == 1:
                 self._score()
+            if epoch_ends:
+                self._rates.end_epoch(self)
         if self.best_params:
             self.model.params = self.best_params
             for bn_param, best in zip(self._bn_params(), self.best_bn_params, strict=True):

@@ -212,6 +212,50 @@ static void test_batchnorm(size_t N, size_t D) {
     free(dx), free(dgamma), free(dbeta), free(test);
 }
 
+static void test_layernorm(size_t N, size_t D) {
+    real *x = array(N * D), *gamma = array(D), *beta = array(D), *dout = array(N * D);
+    real *out = output(N * D), *normalized = output(N * D), *rstd = output(N);
+    real *dx = output(N * D), *dgamma = output(D), *dbeta = output(D);
+    void *workspace = aligned_alloc(64, FC_WORKSPACE_BYTES);
+    const double eps = 1e-3;
+    KERNELS->layernorm_forward(out, normalized, rstd, x, gamma, beta, eps, N, D);
+    KERNELS->layernorm_backward(dx, dgamma, dbeta, dout, normalized, rstd, gamma, N, D, workspace);
+    /* as for batchnorm, with rows and columns exchanged */
+    const double unit = EPSILON * (double)(D + 4), bound = 64 * 512 * unit;
+    for (size_t i = 0; i < N; i++) {
+        double mean = 0, var = 0, shift = 0, slope = 0;
+        for (size_t j = 0; j < D; j++) mean += x[i * D + j] / (double)D;
+        for (size_t j = 0; j < D; j++) var += pow(x[i * D + j] - mean, 2) / (double)D;
+        const double exact = 1 / sqrt(var + eps);
+        check("layernorm rstd", i, rstd[i], exact, bound);
+        for (size_t j = 0; j < D; j++) {
+            const size_t at = i * D + j;
+            const double hat = (x[at] - mean) * exact, g = (double)gamma[j] * dout[at];
+            check("layernorm x_normalized", at, normalized[at], hat, bound);
+            check("layernorm out", at, out[at], gamma[j] * hat + beta[j], bound);
+            shift += g / (double)D;
+            slope += g * normalized[at] / (double)D;
+        }
+        for (size_t j = 0; j < D; j++) {
+            const size_t at = i * D + j;
+            const double g = (double)gamma[j] * dout[at];
+            check("layernorm dx", at, dx[at], rstd[i] * (g - shift - normalized[at] * slope),
+                  32 * sum_bound(D + 8, 64 * 64));
+        }
+    }
+    for (size_t j = 0; j < D; j++) {
+        double sum = 0, product = 0;
+        for (size_t i = 0; i < N; i++) {
+            sum += dout[i * D + j];
+            product += dout[i * D + j] * (double)normalized[i * D + j];
+        }
+        check("layernorm dbeta", j, dbeta[j], sum, sum_bound(N, (double)N));
+        check("layernorm dgamma", j, dgamma[j], product, sum_bound(N, 64 * (double)N));
+    }
+    free(x), free(gamma), free(beta), free(dout), free(out), free(normalized), free(rstd);
+    free(dx), free(dgamma), free(dbeta), free(workspace);
+}
+
 /* MT19937 as its authors publish it: seeded with 5489, output 10000 is 4123659995. */
 static void seed_mt19937(fc_mt19937 *state) {
     state->key[0] = 5489;
@@ -311,12 +355,14 @@ static void test_philox_dropout(size_t n, double p) {
 }
 
 static void test_losses(size_t N, size_t C) {
-    real *x = array(N * C), *dx = output(N * C), *ds = output(N * C);
+    real *x = array(N * C), *dx = output(N * C), *ds = output(N * C), *smoothed = output(N * C);
     int64_t *y = malloc(N * sizeof *y);
-    double loss = NAN, margins = NAN, total = 0, hinge = 0;
+    double loss = NAN, margins = NAN, smoothed_loss = NAN, total = 0, hinge = 0, below = 0;
+    const double s = 0.25;
     for (size_t i = 0; i < N * C; i++) x[i] *= 90; /* exp(-180) is a denormal or 0 in float */
     for (size_t i = 0; i < N; i++) y[i] = (int64_t)(i % C);
-    KERNELS->softmax_loss(&loss, dx, x, y, N, C);
+    KERNELS->softmax_loss(&loss, dx, x, y, 0, N, C);
+    KERNELS->softmax_loss(&smoothed_loss, smoothed, x, y, s, N, C);
     KERNELS->svm_loss(&margins, ds, x, y, N, C);
     for (size_t i = 0; i < N; i++) {
         const real *row = x + i * C, score = row[y[i]];
@@ -329,6 +375,9 @@ static void test_losses(size_t N, size_t C) {
             const size_t at = i * C + j;
             const int right = (int64_t)j == y[i];
             const double margin = right ? 0 : fmax(0, (double)(row[j] - score + 1));
+            below += s * (score - row[j]) / (double)C;
+            check("smoothed dx", at, smoothed[at], dx[at] + s * (right - 1 / (double)C) / (double)N,
+                  8 * EPSILON / (double)N);
             hits += margin > 0;
             hinge += margin;
             check("softmax dx", at, dx[at], (exp(row[j] - greatest) / sum - right) / (double)N,
@@ -340,8 +389,10 @@ static void test_losses(size_t N, size_t C) {
               0);
     }
     check("softmax loss", 0, loss, total / (double)N, (180 + (double)C) * EPSILON);
+    check("smoothed loss", 0, smoothed_loss, (total + below) / (double)N,
+          (400 + 180 * (double)C) * EPSILON);
     check("svm loss", 0, margins, hinge / (double)N, sum_bound(C + 4, 181 * (double)C));
-    free(x), free(dx), free(ds), free(y);
+    free(x), free(dx), free(ds), free(smoothed), free(y);
 }
 
 static void test_optim(size_t n) {
@@ -386,14 +437,39 @@ static void test_optim(size_t n) {
         /* first and second may cancel or vanish: their few roundings, divided by root */
         check("adam", i, adam_w[i], w[i] - step, few * (1 + lr / root + fabs(step)));
     }
+    const double decay = 0.25;
+    KERNELS->adamw(next, next_v, next_a, w, dw, v, a, lr, mu, rho, eps, t, decay, n);
+    for (size_t i = 0; i < n; i++) {
+        const double root = sqrt(next_a[i] / (1 - pow(rho, t))) + eps;
+        check_bits("adamw v", i, next_v[i], adam_v[i]);
+        check_bits("adamw a", i, next_a[i], adam_a[i]);
+        check("adamw", i, next[i], adam_w[i] - lr * decay * w[i], 2 * few * (1 + lr / root));
+    }
     free(w), free(dw), free(v), free(a), free(next), free(next_v), free(next_a);
     free(adam_w), free(adam_v), free(adam_a);
 }
 
+/* In double, whatever the order; and the same bits for any number of threads. */
+static void test_squares(size_t n) {
+    real *x = array(n);
+    double exact = 0;
+    for (size_t i = 0; i < n; i++) exact += (double)x[i] * (double)x[i];
+    fc_set_threads(1);
+    const double sum = KERNELS->sum_of_squares(x, n);
+    check("sum_of_squares", n, sum, exact, (double)(2 * n + 2) * DBL_EPSILON / 2 * exact);
+    for (int threads = 2; threads <= 5; threads++) {
+        fc_set_threads(threads);
+        check("sum_of_squares, threads", n, KERNELS->sum_of_squares(x, n), sum, 0);
+    }
+    free(x);
+}
+
 enum { DEEP = 3 };
 
+enum { NONE, BATCHNORM, LAYERNORM };
+
 /* The whole pass against its own pieces, which the tests above have checked: the same bits. */
-static void test_network(size_t N, const size_t *dims, int batchnorm, double p) {
+static void test_network(size_t N, const size_t *dims, int normalization, double p) {
     fc_layer layers[DEEP] = {0};
     fc_mt19937 state, plain;
     size_t widest = 0;
@@ -407,7 +483,8 @@ static void test_network(size_t N, const size_t *dims, int batchnorm, double p) 
         for (int k = 0; k < 4; k++) params[l][k] = array(sizes[k]);
         for (int k = 0; k < 4; k++) work[l][k] = output(sizes[k]); /* gradients */
         for (int k = 4; k < 7; k++) work[l][k] = output(N * M);    /* out, gate, normal */
-        for (int k = 7; k < 10; k++) work[l][k] = output(M);       /* rstd, next */
+        work[l][7] = output(normalization == LAYERNORM ? N : M);   /* rstd */
+        for (int k = 8; k < 10; k++) work[l][k] = output(M);       /* next */
         work[l][10] = array(M);                                    /* running */
         for (size_t j = 0; j < M; j++) work[l][10][j] = (real)fabs(work[l][10][j]);
         real **w = work[l];
@@ -415,8 +492,9 @@ static void test_network(size_t N, const size_t *dims, int batchnorm, double p) 
                                .M = M,
                                .w = params[l][0],
                                .b = params[l][1],
-                               .gamma = batchnorm && hidden ? params[l][2] : NULL,
+                               .gamma = normalization && hidden ? params[l][2] : NULL,
                                .beta = params[l][3],
+                               .layernorm = normalization == LAYERNORM,
                                .running_mean = w[10],
                                .running_var = w[10],
                                .eps = 1e-3,
@@ -437,8 +515,8 @@ static void test_network(size_t N, const size_t *dims, int batchnorm, double p) 
     seed_mt19937(&state);
     plain = state;
     fc_network net = {
-        N,        DEEP, layers, p, p < 1 ? &state : NULL, {output(N * widest), output(N * widest)},
-        workspace};
+        N,         DEEP, layers, p, p < 1 ? &state : NULL, {output(N * widest), output(N * widest)},
+        workspace, 0.2};
     double loss = NAN, expected_loss = NAN;
     KERNELS->network_loss(&loss, &net, x, y);
 
@@ -448,10 +526,15 @@ static void test_network(size_t N, const size_t *dims, int batchnorm, double p) 
         const size_t D = dims[l], M = dims[l + 1];
         real *next_mean = output(M), *next_var = output(M), *normed = output(N * M);
         outs[l] = output(N * M), relus[l] = output(N * M), normals[l] = output(N * M);
-        rstds[l] = output(M), masks[l] = output(N * M), inputs[l] = (real *)(uintptr_t)h;
+        rstds[l] = output(M > N ? M : N), masks[l] = output(N * M),
+        inputs[l] = (real *)(uintptr_t)h;
         KERNELS->affine_forward(outs[l], h, params[l][0], params[l][1], N, D, M, workspace);
         h = outs[l];
-        if (layers[l].gamma) {
+        if (layers[l].gamma && normalization == LAYERNORM) {
+            KERNELS->layernorm_forward(normed, normals[l], rstds[l], h, params[l][2], params[l][3],
+                                       1e-3, N, M);
+            memcpy(outs[l], normed, N * M * sizeof(real));
+        } else if (layers[l].gamma) {
             KERNELS->batchnorm_forward(normed, normals[l], rstds[l], next_mean, next_var, h,
                                        params[l][2], params[l][3], work[l][10], work[l][10], 1e-3,
                                        0.75, N, M);
@@ -469,7 +552,7 @@ static void test_network(size_t N, const size_t *dims, int batchnorm, double p) 
         free(next_mean), free(next_var), free(normed);
     }
     real *dout = output(N * widest), *dx = output(N * widest);
-    KERNELS->softmax_loss(&expected_loss, dout, outs[DEEP - 1], y, N, dims[DEEP]);
+    KERNELS->softmax_loss(&expected_loss, dout, outs[DEEP - 1], y, 0.2, N, dims[DEEP]);
     check("network loss", N, loss, expected_loss, 0);
     check("network random state", N, memcmp(&state, &plain, sizeof state), 0, 0);
     for (int l = DEEP - 1; l >= 0; l--) {
@@ -481,8 +564,12 @@ static void test_network(size_t N, const size_t *dims, int batchnorm, double p) 
             KERNELS->relu_backward(dout, dout, outs[l], N * M);
         }
         if (layers[l].gamma) {
-            KERNELS->batchnorm_backward(dout, dgamma, dbeta, dout, normals[l], rstds[l],
-                                        params[l][2], N, M);
+            if (normalization == LAYERNORM)
+                KERNELS->layernorm_backward(dout, dgamma, dbeta, dout, normals[l], rstds[l],
+                                            params[l][2], N, M, workspace);
+            else
+                KERNELS->batchnorm_backward(dout, dgamma, dbeta, dout, normals[l], rstds[l],
+                                            params[l][2], N, M);
             check("network dgamma", (size_t)l, memcmp(dgamma, work[l][2], M * sizeof(real)), 0, 0);
             check("network dbeta", (size_t)l, memcmp(dbeta, work[l][3], M * sizeof(real)), 0, 0);
         }
@@ -504,27 +591,38 @@ static void test_network(size_t N, const size_t *dims, int batchnorm, double p) 
     }
 }
 
-/* All parameters at once against each by itself. */
-static void test_update(void) {
+/* All parameters at once against each by itself, by gradients clipped to a norm or not. */
+static void test_update(double clip_norm) {
     enum { PARAMS = 3 };
     const size_t sizes[PARAMS] = {40000, 1, 17};
     fc_update updates[PARAMS] = {0};
-    real *expected[PARAMS][3];
+    real *expected[PARAMS][3], *gradient[PARAMS];
+    double squares = 0;
+    for (int i = 0; i < PARAMS; i++) {
+        gradient[i] = array(sizes[i]);
+        squares += KERNELS->sum_of_squares(gradient[i], sizes[i]);
+    }
+    const double norm = sqrt(squares);
+    const real scale = (real)(clip_norm > 0 && norm > clip_norm ? clip_norm / norm : 1);
     for (int i = 0; i < PARAMS; i++) {
         const size_t n = sizes[i];
-        real *w = array(n), *dw = array(n), *v = array(n), *a = array(n);
+        real *w = array(n), *dw = output(n), *v = array(n), *a = array(n);
+        for (size_t j = 0; j < n; j++) dw[j] = gradient[i][j] * scale;
         for (size_t j = 0; j < n; j++) a[j] = (real)fabs(a[j]);
         for (int k = 0; k < 3; k++) expected[i][k] = output(n);
         KERNELS->adam(expected[i][0], expected[i][1], expected[i][2], w, dw, v, a, 0.1, 0.9, 0.99,
                       1e-3, 2, n);
+        memcpy(dw, gradient[i], n * sizeof(real));
         updates[i] = (fc_update){FC_ADAM, n, w, {v, a}, w, dw, {v, a}, {0.1, 0.9, 0.99, 1e-3, 2}};
     }
-    KERNELS->update(updates, PARAMS);
+    KERNELS->update(updates, clip_norm, PARAMS);
     for (int i = 0; i < PARAMS; i++) {
         const size_t bytes = sizes[i] * sizeof(real);
         check("update w", (size_t)i, memcmp(updates[i].w, expected[i][0], bytes), 0, 0);
         check("update v", (size_t)i, memcmp(updates[i].state[0], expected[i][1], bytes), 0, 0);
         check("update a", (size_t)i, memcmp(updates[i].state[1], expected[i][2], bytes), 0, 0);
+        check("update dw", (size_t)i, memcmp(updates[i].dw, gradient[i], bytes), 0, 0);
+        free(gradient[i]);
         free(updates[i].next_w), free((void *)(uintptr_t)updates[i].dw);
         free(updates[i].next_state[0]), free(updates[i].next_state[1]);
         for (int k = 0; k < 3; k++) free(expected[i][k]);
@@ -603,6 +701,7 @@ int main(int arguments, char **argument) {
             test_dropout(sizes[i], 0.3, (int)i);
             test_philox_dropout(sizes[i], 0.3);
             for (size_t j = 0; j < count; j++) {
+                if (sizes[j] > 0) test_layernorm(sizes[i], sizes[j]);
                 if (sizes[i] == 0) continue;
                 test_batchnorm(sizes[i], sizes[j]);
                 if (sizes[j] > 0 && sizes[i] < 40) test_losses(sizes[i], sizes[j]);
@@ -610,11 +709,19 @@ int main(int arguments, char **argument) {
         }
         static const size_t dims[][DEEP + 1] = {{1, 1, 1, 1}, {7, 33, 16, 10}, {300, 130, 65, 3}};
         for (int i = 0; i < 3; i++)
-            for (int options = 0; options < 4; options++) {
-                test_network(1, dims[i], options & 1, options & 2 ? 0.5 : 1);
-                test_network(101, dims[i], options & 1, options & 2 ? 0.5 : 1);
-            }
-        test_update();
+            for (int normalization = NONE; normalization <= LAYERNORM; normalization++)
+                for (double p = 0.5; p <= 1; p += 0.5) {
+                    test_network(1, dims[i], normalization, p);
+                    test_network(301, dims[i], normalization, p);
+                }
+        test_update(0);
+        test_update(1e-2);
+        test_update(1e9);
+        for (size_t i = 0; i < count; i++) test_squares(sizes[i]);
+        test_squares(70001);
+        test_squares(4000001);
+        test_layernorm(7, 200000); /* the workspace has room for two ranges' sums, then for one's */
+        test_layernorm(3, 300000);
         for (int used = 0; used < 624; used += 13) test_dropout(1249, 0.6, used);
         test_philox();
         test_philox_dropout(1100, 0.75);

@@ -19,7 +19,7 @@ def network(nets, dtype=np.float32, **arguments):
     return net
 
 
-OPTIONS = [{}, {"use_batchnorm": True, "dropout": 0.5}]
+OPTIONS = [{}, {"normalization": "layernorm"}, {"use_batchnorm": True, "dropout": 0.5}]
 
 
 # --- predictions ------------------------------------------------------------------------------

@@ -105,6 +105,29 @@ def test_batchnorm_output_has_mean_beta_and_deviation_gamma(rng):
     np.testing.assert_allclose(out.std(axis=0), gamma, rtol=1e-13)
 
 
+def test_layernorm_in_loops(rng):
+    x, gamma, beta = rng.normal(3, 2, size=(5, 3)), rng.normal(size=3), rng.normal(size=3)
+    out, cache = layers.layernorm_forward(x, gamma, beta, {"eps": 1e-3})
+    for n in range(5):
+        mean = math.fsum(x[n]) / 3
+        var = math.fsum((value - mean) ** 2 for value in x[n]) / 3
+        assert cache["rstd"][n] == pytest.approx(1 / math.sqrt(var + 1e-3))
+        for d in range(3):
+            normalized = (x[n, d] - mean) / math.sqrt(var + 1e-3)
+            assert out[n, d] == pytest.approx(gamma[d] * normalized + beta[d], abs=100 * U)
+
+
+def test_layernorm_is_batchnorm_of_the_transpose(rng):
+    """Where gamma and beta do nothing the two differ in the axis alone."""
+    x, dout = rng.normal(3, 2, size=(2, 6, 4))
+    out, cache = layers.layernorm_forward(x, np.ones(4), np.zeros(4), {})
+    other, other_cache = layers.batchnorm_forward(x.T, np.ones(6), np.zeros(6), {"mode": "train"})
+    np.testing.assert_allclose(out, other.T, rtol=0, atol=100 * U)
+    dx = layers.layernorm_backward(dout, cache)[0]
+    other_dx = layers.batchnorm_backward(dout.T, other_cache)[0]
+    np.testing.assert_allclose(dx, other_dx.T, rtol=0, atol=100 * U)
+
+
 def test_dropout_is_numpys_stream():
     x = np.random.RandomState(1).randn(30, 20) + 10
     np.random.seed(5)
@@ -151,6 +174,15 @@ def test_losses_in_loops(rng):
     assert layers.svm_loss(x, y)[0] == pytest.approx(math.fsum(hinges) / 6, rel=100 * U)
     assert layers.softmax_loss(x, y)[0] == pytest.approx(math.fsum(entropies) / 6, rel=100 * U)
 
+    targets = np.full((6, 4), 0.3 / 4)
+    targets[range(6), y] = 0.7 + 0.3 / 4
+    smoothed = [
+        -q * math.log(math.exp(scores[j]) / math.fsum(math.exp(s) for s in scores))
+        for scores, row in zip(x, targets, strict=True)
+        for j, q in enumerate(row)
+    ]
+    assert layers.softmax_loss(x, y, 0.3)[0] == pytest.approx(math.fsum(smoothed) / 6, rel=100 * U)
+
 
 def test_softmax_is_finite_on_huge_scores():
     x = np.array([[0.0, 1e4, -1e4], [1e308, 0.0, 0.0]])
@@ -176,10 +208,19 @@ def normalized_affine(x, w, b, gamma, beta):
     return layer_utils.affine_batchnorm_relu_forward(x, w, b, gamma, beta, bn_param)
 
 
+def layer_normalize(x, gamma, beta):
+    return layers.layernorm_forward(x, gamma, beta, {})
+
+
+def layer_normalized_affine(x, w, b, gamma, beta):
+    return layer_utils.affine_ln_relu_forward(x, w, b, gamma, beta, {})
+
+
 OPERATIONS = {
     "affine": (layers.affine_forward, layers.affine_backward, (X, W, B)),
     "relu": (layers.relu_forward, layers.relu_backward, (HIDDEN,)),
     "batchnorm": (normalize, layers.batchnorm_backward, (HIDDEN, GAMMA, BETA)),
+    "layernorm": (layer_normalize, layers.layernorm_backward, (HIDDEN, GAMMA, BETA)),
     "dropout": (
         lambda x: layers.dropout_forward(x, DROPOUT),
         layers.dropout_backward,
@@ -193,6 +234,11 @@ OPERATIONS = {
     "affine_batchnorm_relu": (
         normalized_affine,
         layer_utils.affine_batchnorm_relu_backward,
+        (X, W, B, GAMMA, BETA),
+    ),
+    "affine_ln_relu": (
+        layer_normalized_affine,
+        layer_utils.affine_ln_relu_backward,
         (X, W, B, GAMMA, BETA),
     ),
 }
@@ -213,7 +259,11 @@ def test_gradient(name):
         tolerance.assert_gradient(gradient, lambda _: forward(*inputs)[0], array, dout, bound)
 
 
-@pytest.mark.parametrize("loss", [layers.svm_loss, layers.softmax_loss])
+def smoothed_loss(x, y):
+    return layers.softmax_loss(x, y, label_smoothing=0.2)
+
+
+@pytest.mark.parametrize("loss", [layers.svm_loss, layers.softmax_loss, smoothed_loss])
 def test_loss_gradient(loss, rng):
     x, y = rng.normal(size=(6, 5)) * 3, np.array([0, 1, 2, 3, 4, 0])
     value, dx = loss(x, y)
@@ -301,6 +351,16 @@ def ones(*shape):
             lambda: layers.batchnorm_backward(ones(2, 3), None),
             ValueError,
             "batchnorm_backward: cache is None",
+        ),
+        (
+            lambda: layers.layernorm_forward(ones(2, 0), ones(0), ones(0), {}),
+            ValueError,
+            r"layernorm_forward: x has shape \(2, 0\), expected \(N, D\) with D at least 1",
+        ),
+        (
+            lambda: layers.layernorm_forward(ones(2, 3), ones(3), ones(3), None),
+            TypeError,
+            "layernorm_forward: ln_param is None, expected a dict",
         ),
         (
             lambda: layers.dropout_forward(ones(2), {"mode": "train", "p": 0}),

@@ -80,22 +80,9 @@ def affine_backward(dout, cache):
     }
 
 
-def batchnorm_forward(x, scale, shift, bn_param):
-    """Bounds for either mode; `scale` and `shift` are gamma and beta."""
-    dtype = computed_dtype(x, scale, shift)
-    x, scale, shift = _exact(x, scale, shift)
-    eps, momentum = bn_param.get("eps", 1e-5), bn_param.get("momentum", 0.9)
-    (mean_before,) = _exact(bn_param.get("running_mean", np.zeros(x.shape[1])))
-    (var_before,) = _exact(bn_param.get("running_var", np.zeros(x.shape[1])))
-    u = unit(dtype)
-    if bn_param["mode"] == "test":
-        # eps cast, var + eps, root, quotient; x - mean, two products, the sum; two more for the
-        # form scale * x + shift, whose terms are the larger ones bounded here.
-        rstd = 1 / np.sqrt(var_before + eps)
-        terms = np.abs(scale) * rstd * (np.abs(x) + np.abs(mean_before)) + np.abs(shift)
-        return {"out": 2 * gamma(10, dtype) * terms, "running_mean": 0.0, "running_var": 0.0}
-
-    n = len(x)
+def _normalised(x, eps, dtype):
+    """Mean, var, rstd and x_normalized over the first axis, each with one computation's error."""
+    n, u = len(x), unit(dtype)
     mean, var = x.mean(axis=0), x.var(axis=0)
     rstd = 1 / np.sqrt(var + eps)
     normal = (x - mean) * rstd
@@ -109,9 +96,30 @@ def batchnorm_forward(x, scale, shift, bn_param):
     # Difference, product; or quotient.
     normal_error = rstd * mean_error * (1 + rstd_error)
     normal_error = normal_error + np.abs(normal) * (rstd_error + gamma(3, dtype))
-    # Product and sum.
-    out_error = np.abs(scale) * normal_error * (1 + gamma(2, dtype))
-    out_error = out_error + gamma(2, dtype) * (np.abs(scale * normal) + np.abs(shift))
+    return (mean, mean_error), (var, var_error), (rstd, rstd * rstd_error), (normal, normal_error)
+
+
+def _scaled_error(normal, normal_error, scale, shift, dtype):
+    """The error of scale * normal + shift: product and sum."""
+    error = np.abs(scale) * normal_error * (1 + gamma(2, dtype))
+    return error + gamma(2, dtype) * (np.abs(scale * normal) + np.abs(shift))
+
+
+def batchnorm_forward(x, scale, shift, bn_param):
+    """Bounds for either mode; `scale` and `shift` are gamma and beta."""
+    dtype = computed_dtype(x, scale, shift)
+    x, scale, shift = _exact(x, scale, shift)
+    eps, momentum = bn_param.get("eps", 1e-5), bn_param.get("momentum", 0.9)
+    (mean_before,) = _exact(bn_param.get("running_mean", np.zeros(x.shape[1])))
+    (var_before,) = _exact(bn_param.get("running_var", np.zeros(x.shape[1])))
+    if bn_param["mode"] == "test":
+        # eps cast, var + eps, root, quotient; x - mean, two products, the sum; two more for the
+        # form scale * x + shift, whose terms are the larger ones bounded here.
+        rstd = 1 / np.sqrt(var_before + eps)
+        terms = np.abs(scale) * rstd * (np.abs(x) + np.abs(mean_before)) + np.abs(shift)
+        return {"out": 2 * gamma(10, dtype) * terms, "running_mean": 0.0, "running_var": 0.0}
+
+    (mean, mean_error), (var, var_error), rstd, normal = _normalised(x, eps, dtype)
 
     # (1 - momentum) cast, momentum cast, products, sum: 3 on either path.
     def averaged(before, now, error):
@@ -119,9 +127,9 @@ def batchnorm_forward(x, scale, shift, bn_param):
         return gamma(3, dtype) * terms + (1 - momentum) * error + underflow(2, dtype)
 
     return {
-        "out": 2 * out_error,
-        "x_normalized": 2 * normal_error,
-        "rstd": 2 * rstd * rstd_error,
+        "out": 2 * _scaled_error(*normal, scale, shift, dtype),
+        "x_normalized": 2 * normal[1],
+        "rstd": 2 * rstd[1],
         "gamma": 0.0,
         "running_mean": 2 * averaged(mean_before, mean, mean_error),
         "running_var": 2 * averaged(var_before, var, var_error),
@@ -147,8 +155,48 @@ def batchnorm_backward(dout, cache):
     }
 
 
-def softmax_loss(x, y):
-    """Rows: difference, exponential, sum of C, logarithm. Loss: a sum of N of them, and 1 / N."""
+def layernorm_forward(x, scale, shift, ln_param):
+    """As batch normalisation's training, over the rows of x."""
+    dtype = computed_dtype(x, scale, shift)
+    x, scale, shift = _exact(x, scale, shift)
+    _, _, (_, rstd_error), normal = _normalised(x.T, ln_param.get("eps", 1e-5), dtype)
+    normal = [part.T for part in normal]
+    return {
+        "out": 2 * _scaled_error(*normal, scale, shift, dtype),
+        "x_normalized": 2 * normal[1],
+        "rstd": 2 * rstd_error,
+    }
+
+
+def layernorm_backward(dout, cache):
+    """dbeta: a sum of N. dgamma: the same of products. dx: sums of D, 1 / D and 7 more."""
+    normal, rstd, scale = cache["x_normalized"], cache["rstd"], cache["gamma"]
+    dtype = computed_dtype(dout, normal, rstd, scale)
+    dout, normal, rstd, scale = _exact(dout, normal, rstd, scale)
+    n, d = normal.shape
+    rstd = rstd[:, np.newaxis]
+    g = np.abs(scale * dout)
+    shift, slope = g.mean(axis=1, keepdims=True), (g * np.abs(normal)).mean(axis=1, keepdims=True)
+    # scale * dout, product with normal, 1 / D and the product with it, slope * normal, difference
+    # twice, and the product with rstd.
+    terms = g + shift + np.abs(normal) * slope
+    # What underflows is magnified by rstd, in the slope by a normal first and last.
+    greatest = np.abs(normal).max(axis=1, keepdims=True)
+    tiny = underflow(d + 8, dtype) * (1 + np.abs(rstd)) * (1 + greatest) ** 2
+    dgamma, dbeta = np.abs(dout * normal).sum(axis=0), np.abs(dout).sum(axis=0)
+    return {
+        "dx": 2 * (gamma(d + 8, dtype) * np.abs(rstd) * terms + tiny),
+        "dgamma": 2 * (gamma(n, dtype) * dgamma + underflow(n, dtype)),
+        "dbeta": 2 * (gamma(n, dtype) * dbeta + underflow(1, dtype)),
+    }
+
+
+def softmax_loss(x, y, label_smoothing=0.0):
+    """Rows: difference, exponential, sum of C, logarithm. Loss: a sum of N of them, and 1 / N.
+
+    With smoothed labels a row's loss is a mean of those of the label and of all classes, none of
+    them negative.
+    """
     dtype = computed_dtype(x)
     (x,) = _exact(x)
     n, classes = x.shape
@@ -162,15 +210,26 @@ def softmax_loss(x, y):
     total_error = gamma(classes + FUNCTION, dtype) + u * (p * size).sum(axis=1, keepdims=True)
     log_error = total_error + FUNCTION * u * log
     loss = (log[:, 0] - shifted[rows, y], size[rows, y])
-    loss_error = log_error[:, 0] + u * loss[1] + gamma(n + 2, dtype) * np.abs(loss[0])
+    if label_smoothing:
+        # The mean of C, 1 / C; then 1 - s, s / C or s cast, the product and the sum.
+        ours, others = 1 - label_smoothing, label_smoothing
+        size_of_all = np.where(p > 0, size, np.abs(shifted)).mean(axis=1)
+        loss = (
+            ours * loss[0] + others * (log - shifted).mean(axis=1),
+            ours * loss[1] + others * size_of_all,
+        )
+        extra = classes + 6
+    else:
+        extra = 0
+    loss_error = log_error[:, 0] + u * loss[1] + gamma(n + 2 + extra, dtype) * np.abs(loss[0])
     # Either exp(s) / total or exp(s - log total), then minus 1 at the label, then / N or * (1 / N).
     p_error = p * (total_error + log_error + u * (2 * size + log + FUNCTION + 1))
-    dx = p.copy()
-    dx[rows, y] -= 1
-    return {
-        "loss": 2 * loss_error.mean(),
-        "dx": 2 * ((p_error + gamma(3, dtype) * np.abs(dx)) / n + underflow(FUNCTION, dtype)),
-    }
+    targets = np.full(x.shape, label_smoothing / classes)
+    targets[rows, y] += 1 - label_smoothing
+    dx = np.abs(p - targets)
+    # Targets: 1 - s, s / C, their casts, sum and difference in either order; 0 and 1 are exact.
+    dx_error = p_error + gamma(3, dtype) * dx + (gamma(5, dtype) * targets if extra else 0)
+    return {"loss": 2 * loss_error.mean(), "dx": 2 * (dx_error / n + underflow(FUNCTION, dtype))}
 
 
 def svm_loss(x, y):
@@ -245,11 +304,12 @@ def rmsprop(w, dw, config):
     }
 
 
-def adam(w, dw, config):
+def adam(w, dw, config, more=0):
     """Moments: 3 and 4 (halved by the root). Corrections: cast and quotient, twice: 4, one pair of
     them halved. Root, eps cast, sum, lr cast, product, quotient: 6. The difference: 1.
 
     1 - beta ** t is itself computed in float64, where its cancellation costs u / (1 - beta ** t).
+    `more` roundings of the step are another rule's.
     """
     dtype, t = w.dtype, config["t"] + 1
     beta1, beta2 = config["beta1"], config["beta2"]
@@ -260,13 +320,23 @@ def adam(w, dw, config):
     cancelled = 2 * unit(np.float64) * (1 / correction1 + 0.5 / correction2)
     step = config["learning_rate"] * v / correction1
     step = step / (np.sqrt(a / correction2) + config["epsilon"])
-    step_error = gamma(1, dtype) * np.abs(w) + (gamma(16, dtype) + cancelled) * step
+    step_error = gamma(1, dtype) * np.abs(w) + (gamma(16 + more, dtype) + cancelled) * step
     return {
         "next_w": 2 * (step_error + underflow(2, dtype)),
         "v": 2 * (gamma(3, dtype) * v + underflow(2, dtype)),
         "a": 2 * (gamma(4, dtype) * a + underflow(2, dtype)),
         "t": 0.0,
     }
+
+
+def adamw(w, dw, config):
+    """As adam, and the step's sum with the decay. The decay: lr * weight_decay, cast, product, that
+    sum, the difference: 5.
+    """
+    bound, dtype = adam(w, dw, config, more=1), w.dtype
+    decay = config["learning_rate"] * config["weight_decay"] * np.abs(w.astype(np.float64))
+    bound["next_w"] += 2 * (gamma(5, dtype) * decay + underflow(1, dtype))
+    return bound
 
 
 def assert_close(got, expected, bound, name="result"):

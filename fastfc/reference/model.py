@@ -176,9 +176,8 @@ class Model:
             rows.append(self._summary_row("affine", width, f"W{i}", f"b{i}"))
             if i == self.num_layers:
                 break
-            if f"gamma{i}" in self.params:
-                normalization = getattr(self, "normalization", None) or "batchnorm"
-                rows.append(self._summary_row(normalization, width, f"gamma{i}", f"beta{i}"))
+            if self.normalization:
+                rows.append(self._summary_row(self.normalization, width, f"gamma{i}", f"beta{i}"))
             rows.append(self._summary_row("relu", width))
             if self.use_dropout:
                 rows.append(self._summary_row(f"dropout, {self.dropout_param['p']:g}", width))

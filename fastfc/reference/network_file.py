@@ -7,9 +7,9 @@
 ``bn_params/<i>/running_var``   from 0; absent before the first training pass
 ==============================  ====================================================
 
-The object has ``format`` and ``version``; ``class``, the network's; ``arguments``, the
-constructor's, as they hold now; ``dropout_param`` and ``bn_params`` without their arrays; and
-``arrays``, the names of these: a damaged directory of the archive may hide one.
+The object has ``format`` and ``version``; ``class``, the network's; ``arguments``, what its
+constructor was given, as it holds now; ``dropout_param`` and ``bn_params`` without their arrays;
+and ``arrays``, the names of these: a damaged directory of the archive may hide one.
 """
 
 import inspect
@@ -25,10 +25,9 @@ FORMAT, VERSION = "fastfc network", 1
 
 def write(path, network):
     """Write the network to a file; see `fastfc.reference.model.Model.save`."""
-    arguments = {
-        name: _plain(name, getattr(network, name, given))
-        for name, given in network._arguments.items()
-    }
+    now = {name: value for name, value in network._arguments.items() if value is not None}
+    now |= {name: vars(network)[name] for name in now.keys() & vars(network).keys()}
+    arguments = {name: _plain(name, now.get(name)) for name in network._arguments}
     arrays = {f"params/{name}": value for name, value in network._own_params().items()}
     bn_params = []
     for i, bn_param in enumerate(network.bn_params):
@@ -202,5 +201,5 @@ def _checked_bn_params(found, count):
 
 
 def _check_mode(name, param):
-    if param.get("mode") not in ("train", "test"):
-        raise ValueError(f"{name} has mode {param.get('mode')!r}, expected 'train' or 'test'")
+    if param.get("mode", "train") not in ("train", "test"):
+        raise ValueError(f"{name} has mode {param['mode']!r}, expected 'train' or 'test'")

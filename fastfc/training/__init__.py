@@ -1,0 +1,1 @@
+"""What the Solver uses around its step."""
