@@ -9,7 +9,7 @@ cdef extern from *:
         FC_FLOAT64
         FC_UINT8
     void call_gather(int dtype, void *out, void *x, fc_type type, Py_ssize_t stride,
-                     const cnp.int64_t *index, size_t N, size_t D) nogil
+                     const cnp.int64_t *index, void *mean, void *std, size_t N, size_t D) nogil
 
 
 # index as dense int64 row numbers of an array of `rows` rows, negative ones counted from the end.
@@ -46,8 +46,26 @@ cdef bint has_dense_rows(ndarray x):
     return True
 
 
-def gather(X, index, dtype):
+# mean or std as a dense (D,) row: a number for each feature, or for what broadcasts to an example.
+cdef ndarray each_feature(str name, object value, ndarray x, cnp.npy_intp D, int dtype):
+    cdef int given = 0
+    cdef ndarray array = operand("gather", name, value, &given)
+    if array.ndim == 1 and array.shape[0] == D:
+        return dense(array, dtype)
+    example = (<object> x).shape[1:]
+    try:
+        array = np.broadcast_to(array, example)
+    except ValueError:
+        raise shape_error("gather", name, array, f"({D},), or what broadcasts to an example "
+                          f"of shape {example}") from None
+    return dense(array, dtype).reshape(D)
+
+
+def gather(X, index, dtype, mean=None, std=None):
     """``X[index].astype(dtype)`` for a 1-d integer index and dtype float32 or float64.
+
+    With mean and std, in that dtype, ``(X[index].astype(dtype) - mean) / std``: a number for each
+    feature, or what broadcasts to an example.
 
     Rows of float32, float64 and uint8 are converted as they are gathered, by all threads; what else
     X may hold, and rows that are not dense, go through NumPy.  What is too large for float32
@@ -62,20 +80,34 @@ def gather(X, index, dtype):
     if x.ndim == 0:
         raise shape_error("gather", "X", x, "(N, d_1, ..., d_k)")
     cdef ndarray rows = row_numbers(index, x.shape[0])
+    cdef cnp.npy_intp D = features("gather", x)
+    cdef ndarray mean_row = None, std_row = None
+    if (mean is None) != (std is None):
+        raise ValueError("gather: mean and std must be given both or neither")
+    if mean is not None:
+        mean_row = each_feature("mean", mean, x, D, kind)
+        std_row = each_feature("std", std, x, D, kind)
     cdef int given = cnp.PyArray_TYPE(x)
     cdef bint known = given == F32 or given == F64 or given == cnp.NPY_UINT8
     if not known or not has_dense_rows(x) or not cnp.PyArray_ISBEHAVED_RO(x):
-        with np.errstate(over="ignore"):
-            return np.asarray(x)[rows].astype(dtype, order="C")
+        with np.errstate(all="ignore"):
+            converted = np.asarray(x)[rows].astype(dtype, order="C")
+            if mean_row is not None:
+                by_feature = converted.reshape(len(converted), D)
+                by_feature -= mean_row
+                by_feature /= std_row
+        return converted
     cdef fc_type type_ = FC_FLOAT32 if given == F32 else FC_FLOAT64 if given == F64 else FC_UINT8
-    cdef cnp.npy_intp N = rows.shape[0], D = features("gather", x), stride = x.strides[0]
+    cdef cnp.npy_intp N = rows.shape[0], stride = x.strides[0]
     cdef cnp.npy_intp[64] shape  # NumPy's own limit of dimensions
     cdef int i
     shape[0] = N
     for i in range(1, x.ndim):
         shape[i] = x.shape[i]
     cdef ndarray out = fresh(x.ndim, shape, kind)
+    cdef void *pmean = NULL if mean_row is None else cnp.PyArray_DATA(mean_row)
+    cdef void *pstd = NULL if std_row is None else cnp.PyArray_DATA(std_row)
     with nogil:
         call_gather(kind, cnp.PyArray_DATA(out), cnp.PyArray_DATA(x), type_, stride,
-                    <const cnp.int64_t *> cnp.PyArray_DATA(rows), N, D)
+                    <const cnp.int64_t *> cnp.PyArray_DATA(rows), pmean, pstd, N, D)
     return out

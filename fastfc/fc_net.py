@@ -3,9 +3,7 @@
 Everything but the layers they call stands in :mod:`fastfc.reference.fc_net`.
 """
 
-import numpy as np
-
-from . import _core, layer_utils
+from . import _core, _rows, layer_utils
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
 from .reference import fc_net as reference
 from .reference.clipping import checked
@@ -37,7 +35,9 @@ class _Fused:
     def __getstate__(self):
         return {name: value for name, value in self.__dict__.items() if name != "_memory"}
 
-    def train_step(self, X, y, update_rule, optim_configs, rows=None, clip_norm=None):
+    def train_step(
+        self, X, y, update_rule, optim_configs, rows=None, normalize=None, clip_norm=None
+    ):
         """Do a training pass and update every parameter in one call.
 
         What the Solver calls instead of ``loss`` and the update rule, where both are fastfc's own.
@@ -53,7 +53,9 @@ class _Fused:
         optim_configs : dict of dict
             For every parameter the rule's hyper-parameters and state.
         rows : array of int, shape (N,), optional
-            The minibatch is ``X[rows]`` and ``y[rows]``.
+            The minibatch is ``X[rows]`` and ``y[rows]``; X may then be what the Solver takes.
+        normalize : (mean, std), optional
+            Numbers or arrays: the minibatch is ``(X[rows] - mean) / std``.
         clip_norm : float, optional
             Gradients whose norm together is greater are scaled to it, see
             `fastfc.training.clipping`.
@@ -83,9 +85,10 @@ class _Fused:
         plain = "loss" not in self.__dict__ and type(self).loss is reference.FullyConnectedNet.loss
         if not plain or self.reg != 0:
             return None
+        if rows is None and normalize is not None:
+            rows = slice(None)
         if rows is not None:
-            X = _core.gather(X, rows, self.dtype) if isinstance(X, np.ndarray) else X[rows]
-            y = y[rows]
+            X, y = _rows.take(X, rows, self.dtype, normalize), y[rows]
         X = self._cast("X", X)
         clip_norm = 0 if clip_norm is None else checked(clip_norm)
         self._set_mode("train")

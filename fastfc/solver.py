@@ -1,11 +1,12 @@
 """The Solver: trains any model by minibatch descent."""
 
+import math
 import numbers
 import warnings
 
 import numpy as np
 
-from . import optim
+from . import _rows, optim
 from .reference.clipping import checked
 from .training.clipping import clip_gradients
 from .training.rates import Rates
@@ -33,7 +34,9 @@ class Solver:
         As above.
     data : dict
         ``X_train`` and ``X_val``, arrays whose first axis counts examples, and ``y_train`` and
-        ``y_val``, their labels; other keys are ignored.
+        ``y_val``, their labels; other keys are ignored.  Examples need not be in memory: with
+        ``shape``, ``dtype`` and rows found by number, as ``np.memmap``, HDF5 datasets and zarr
+        arrays have them, they are read batch by batch.
     update_rule : str or callable
         A name in :mod:`fastfc.optim`, default ``'sgd'``, or a function of that signature.
     optim_config : dict
@@ -62,6 +65,10 @@ class Solver:
     num_train_samples, num_val_samples : int or None
         Accuracies are estimated on so many examples, drawn with replacement; None takes all.
         Default 1000 and None.
+    normalize : (mean, std), optional
+        The model gets ``(X - mean) / std``, for minibatches and accuracies alike, computed in its
+        dtype (float64 if it names none): numbers, arrays that broadcast to an example, say
+        (3, 1, 1) for images (3, 32, 32), or one number for each of its features.
     checkpoint_name : str, optional
         Accepted and kept; no checkpoint files are written yet, and a warning says so.
 
@@ -85,7 +92,7 @@ class Solver:
     Raises
     ------
     TypeError
-        ``X_train`` or ``X_val`` is no array.
+        ``X_train`` or ``X_val`` is no array, or ``normalize`` no pair of real ones.
     ValueError
         An argument is unknown or out of range, or the data do not fit together.
 
@@ -129,6 +136,9 @@ class Solver:
         for name in ("num_train_samples", "num_val_samples"):
             if getattr(self, name) is not None:
                 _count(name, getattr(self, name))
+        self.normalize = kwargs.pop("normalize", None)
+        if self.normalize is not None:
+            self.normalize = self._normalization(self.normalize)
         self.checkpoint_name = kwargs.pop("checkpoint_name", None)
         if self.checkpoint_name is not None:
             warnings.warn("checkpoint_name: no checkpoint files are written yet", stacklevel=2)
@@ -152,7 +162,7 @@ class Solver:
         self.loss_history = []
         self.train_acc_history = []
         self.val_acc_history = []
-        steps = self.num_epochs * max(len(self.X_train) // self.batch_size, 1)
+        steps = self.num_epochs * max(len(self.y_train) // self.batch_size, 1)
         self._rates = Rates(self.lr_schedule, steps, self.update_rule, self.optim_config)
         self.lr_schedule = self._rates.config() or self.lr_schedule
         self.optim_configs = {name: dict(self.optim_config) for name in self.model.params}
@@ -164,7 +174,7 @@ class Solver:
     def _step(self):
         """Draw a minibatch and update every parameter once; may be called and overridden."""
         self._rates.before_step(self)
-        batch_mask = np.random.choice(len(self.X_train), self.batch_size)
+        batch_mask = np.random.choice(len(self.y_train), self.batch_size)
         loss = self._fused_step(batch_mask)
         if loss is None:
             loss = self._composed_step(batch_mask)
@@ -176,14 +186,16 @@ class Solver:
         rule = _BUILT_IN.get(self.update_rule)
         if offered is None or rule is None:
             return None
-        clip = {} if self.clip_norm is None else {"clip_norm": self.clip_norm}
+        options = {"normalize": self.normalize, "clip_norm": self.clip_norm}
+        given = {name: value for name, value in options.items() if value is not None}
         return offered(
-            self.X_train, self.y_train, rule, self.optim_configs, rows=batch_mask, **clip
+            self.X_train, self.y_train, rule, self.optim_configs, rows=batch_mask, **given
         )
 
     def _composed_step(self, batch_mask):
         """Take the loss's gradients and update every parameter by the rule; return the loss."""
-        loss, grads = self.model.loss(self.X_train[batch_mask], self.y_train[batch_mask])
+        X = self._examples(self.X_train, batch_mask)
+        loss, grads = self.model.loss(X, self.y_train[batch_mask])
         if self.clip_norm is not None:
             grads = {name: grads[name] for name in self.model.params}
             grads, _ = clip_gradients(grads, self.clip_norm)
@@ -193,13 +205,31 @@ class Solver:
             self.optim_configs[name] = next_config
         return loss
 
+    def _examples(self, X, rows):
+        """Return rows of X as the model gets them."""
+        if self.normalize is None:
+            return _rows.take(X, rows)
+        return _rows.take(X, rows, self.normalize[0].dtype, self.normalize)
+
+    def _normalization(self, normalize):
+        """Return mean and standard deviation of every feature, in the model's dtype."""
+        example, other = self.X_train.shape[1:], self.X_val.shape[1:]
+        if math.prod(other) != math.prod(example):
+            raise ValueError(
+                f"X_val has examples of shape {other}, expected {example}, as X_train's, "
+                "to normalize both"
+            )
+        dtype = getattr(self.model, "dtype", np.float64)
+        dtype = dtype if dtype in (np.float32, np.float64) else np.float64
+        return _rows.normalization(normalize, example, dtype)
+
     def check_accuracy(self, X, y, num_samples=None, batch_size=100):
         """Return the fraction of examples that the model classifies as labelled.
 
         Parameters
         ----------
         X : array, shape (N, d_1, ..., d_k)
-            Examples.
+            Examples as in ``data``: not normalized yet, and not necessarily in memory.
         y : array, shape (N,)
             Labels.
         num_samples : int, optional
@@ -221,13 +251,15 @@ class Solver:
         >>> Solver(model, data).check_accuracy(X, y)
         np.float64(0.5)
         """
-        if num_samples is not None and len(X) > num_samples:
-            mask = np.random.choice(len(X), num_samples)
-            X, y = X[mask], y[mask]
-        predictions = [
-            np.argmax(self.model.loss(X[start : start + batch_size]), axis=1)
-            for start in range(0, len(X), batch_size)
-        ]
+        mask = None
+        if num_samples is not None and X.shape[0] > num_samples:
+            mask = np.random.choice(X.shape[0], num_samples)
+            y = y[mask]
+        predictions = []
+        for start in range(0, X.shape[0] if mask is None else num_samples, batch_size):
+            rows = slice(start, start + batch_size)
+            batch = self._examples(X, rows if mask is None else mask[rows])
+            predictions.append(np.argmax(self.model.loss(batch), axis=1))
         return np.mean(np.hstack(predictions) == y)
 
     def train(self):
@@ -237,7 +269,7 @@ class Solver:
         """
         if self.model.params is self.best_params:  # left there by an earlier call
             self.model.params = _copied(self.best_params)
-        steps_per_epoch = max(len(self.X_train) // self.batch_size, 1)
+        steps_per_epoch = max(len(self.y_train) // self.batch_size, 1)
         num_steps = self.num_epochs * steps_per_epoch
         for step in range(1, num_steps + 1):
             self._step()
@@ -302,9 +334,10 @@ def _check_split(data, split):
                 f'data has no "{key}", expected X_train, y_train, X_val and y_val; '
                 f"it has {', '.join(map(str, data))}"
             )
-    if not hasattr(data[f"X_{split}"], "shape"):
-        raise TypeError(f"X_{split} is a {type(data[f'X_{split}']).__name__}, expected an array")
-    examples, labels = len(data[f"X_{split}"]), np.shape(data[f"y_{split}"])
+    X = data[f"X_{split}"]
+    if not hasattr(X, "shape") or not hasattr(X, "dtype") or not X.shape:
+        raise TypeError(f"X_{split} is a {type(X).__name__}, expected an array of examples")
+    examples, labels = X.shape[0], np.shape(data[f"y_{split}"])
     if examples == 0 or labels != (examples,):
         raise ValueError(
             f"y_{split} has shape {labels}, expected ({examples},) to match the {examples} "

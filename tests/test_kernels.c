@@ -49,17 +49,24 @@ static void test_gather(size_t N, size_t D) {
         u[i] = (uint8_t)(i * 37);
     }
     for (size_t i = 0; i < N; i++) index[i] = (int64_t)(i * 7 % rows);
-    real *from_f = output(N * D), *from_d = output(N * D), *from_u = output(N * D);
-    KERNELS->gather(from_f, f, FC_FLOAT32, (ptrdiff_t)(D * sizeof *f), index, N, D);
-    KERNELS->gather(from_d, d, FC_FLOAT64, (ptrdiff_t)(D * sizeof *d), index, N, D);
-    KERNELS->gather(from_u, u, FC_UINT8, (ptrdiff_t)D, index, N, D);
-    for (size_t i = 0; i < N * D; i++) {
-        const size_t at = (size_t)index[i / D] * D + i % D;
-        check_bits("gather float32", i, from_f[i], (real)f[at]);
-        check_bits("gather float64", i, from_d[i], (real)d[at]);
-        check_bits("gather uint8", i, from_u[i], (real)u[at]);
+    real *mean = array(D), *std = array(D);
+    const ptrdiff_t f_stride = (ptrdiff_t)(D * sizeof *f), d_stride = (ptrdiff_t)(D * sizeof *d);
+    for (int normalised = 0; normalised < 2; normalised++) {
+        const real *m = normalised ? mean : NULL, *s = normalised ? std : NULL;
+        real *from_f = output(N * D), *from_d = output(N * D), *from_u = output(N * D);
+        KERNELS->gather(from_f, f, FC_FLOAT32, f_stride, index, m, s, N, D);
+        KERNELS->gather(from_d, d, FC_FLOAT64, d_stride, index, m, s, N, D);
+        KERNELS->gather(from_u, u, FC_UINT8, (ptrdiff_t)D, index, m, s, N, D);
+        for (size_t i = 0; i < N * D; i++) {
+            const size_t j = i % D, at = (size_t)index[i / D] * D + j;
+            const real rf = (real)f[at], rd = (real)d[at], ru = (real)u[at];
+            check_bits("gather float32", i, from_f[i], m ? (rf - m[j]) / s[j] : rf);
+            check_bits("gather float64", i, from_d[i], m ? (rd - m[j]) / s[j] : rd);
+            check_bits("gather uint8", i, from_u[i], m ? (ru - m[j]) / s[j] : ru);
+        }
+        free(from_f), free(from_d), free(from_u);
     }
-    free(f), free(d), free(u), free(index), free(from_f), free(from_d), free(from_u);
+    free(f), free(d), free(u), free(index), free(mean), free(std);
 }
 
 static void test_relu(size_t n) {

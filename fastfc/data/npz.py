@@ -1,10 +1,8 @@
 """Data of one's own, from a NumPy archive."""
 
-import zipfile
-import zlib
-from pathlib import Path
-
 import numpy as np
+
+from fastfc.reference._files import read_arrays
 
 REQUIRED = ("X_train", "y_train", "X_val", "y_val")
 OPTIONAL = ("X_test", "y_test")
@@ -45,7 +43,7 @@ def load_npz(path):
     >>> data["X_val"].shape
     (3, 3)
     """
-    data = _read_arrays(Path(path))
+    data = read_arrays(path, _wanted)
     for name in data:
         if name.startswith("X"):
             _check_inputs(path, name, data[name], data["X_train"].shape)
@@ -55,22 +53,13 @@ def load_npz(path):
     return data
 
 
-def _read_arrays(path):
-    """Return the arrays of the file that training needs."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file")
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path}: truncated, or not a .npz file")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            wanted = REQUIRED + OPTIONAL if set(OPTIONAL) & set(archive.files) else REQUIRED
-            missing = [name for name in wanted if name not in archive.files]
-            data = {name: archive[name] for name in wanted if not missing}
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: {error}") from error
+def _wanted(found):
+    """Return the names of the arrays that training needs."""
+    wanted = REQUIRED + OPTIONAL if set(OPTIONAL) & set(found) else REQUIRED
+    missing = [name for name in wanted if name not in found]
     if missing:
-        raise ValueError(f"{path}: {', '.join(missing)} missing")
-    return data
+        raise ValueError(f"{', '.join(missing)} missing")
+    return wanted
 
 
 def _check_inputs(path, name, X, train_shape):

@@ -9,6 +9,7 @@ import numpy as np
 
 from . import layer_utils
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
+from .model import Model
 
 __all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
 
@@ -20,13 +21,15 @@ _HIDDEN = {
 }
 
 
-class FullyConnectedNet:
+class FullyConnectedNet(Model):
     """{affine - [normalisation] - relu - [dropout]} x (L - 1) - affine - softmax, in plain NumPy.
 
     See :class:`fastfc.fc_net.FullyConnectedNet` for parameters and attributes.
     """
 
     _layers = layer_utils
+    _kind = "FullyConnectedNet"  # in files
+    _loads = ("FullyConnectedNet", "TwoLayerNet")
 
     def __init__(
         self,
@@ -45,6 +48,7 @@ class FullyConnectedNet:
         dropout_convention="keep",
         label_smoothing=0.0,
     ):
+        arguments = {name: value for name, value in locals().items() if name != "self"}
         if not np.iterable(hidden_dims) or isinstance(hidden_dims, str):
             raise TypeError(f"hidden_dims is {hidden_dims!r}, expected a list of layer sizes")
         dims = [
@@ -60,6 +64,7 @@ class FullyConnectedNet:
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise TypeError(f"dtype is {np.dtype(dtype)}, expected float32 or float64")
 
+        self._arguments = {**arguments, "hidden_dims": dims[1:-1]}  # for files
         self.use_dropout = 0 < probability < 1
         self.reg = reg
         self.label_smoothing = _fraction("label_smoothing", label_smoothing)
@@ -69,7 +74,10 @@ class FullyConnectedNet:
         self.params = {}
         for i in range(1, self.num_layers + 1):
             shape = dims[i - 1], dims[i]
-            self.params[f"W{i}"] = (weight_scale * np.random.randn(*shape)).astype(self.dtype)
+            if weight_scale is None:  # from a file: nothing is drawn
+                self.params[f"W{i}"] = np.zeros(shape, self.dtype)
+            else:
+                self.params[f"W{i}"] = (weight_scale * np.random.randn(*shape)).astype(self.dtype)
             self.params[f"b{i}"] = np.zeros(dims[i], self.dtype)
         if self.normalization:
             for i in range(1, self.num_layers):
@@ -93,6 +101,8 @@ class FullyConnectedNet:
     def use_batchnorm(self):
         """Whether hidden layers are batch-normalised."""
         return self.normalization == "batchnorm"
+
+    _constructor = __init__  # also of networks from files, whose class may have another
 
     def loss(self, X, y=None):
         """Scores of X, or with labels the loss and its gradients.
@@ -201,6 +211,9 @@ class TwoLayerNet(FullyConnectedNet):
 
     See :class:`fastfc.fc_net.TwoLayerNet` for parameters and attributes.
     """
+
+    _kind = "TwoLayerNet"
+    _loads = ("TwoLayerNet",)
 
     def __init__(
         self,

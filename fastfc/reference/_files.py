@@ -1,0 +1,114 @@
+"""Files: written whole or not at all; archives of arrays, read with a word on what is wrong."""
+
+import contextlib
+import os
+import zipfile
+import zlib
+
+import numpy as np
+
+
+@contextlib.contextmanager
+def replaced(path):
+    """Open a new binary file that takes the place of ``path`` when the block ends.
+
+    It is written beside ``path``, flushed to the disk and renamed: whatever happens, ``path`` holds
+    either what it held before or all of the new.  An exception, Ctrl-C among them, leaves nothing.
+
+    Parameters
+    ----------
+    path : path
+        May exist, may be a link.
+
+    Yields
+    ------
+    file object
+
+    Raises
+    ------
+    OSError
+        It cannot be written there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with replaced(f"{folder}/greeting") as file:
+    ...         _ = file.write(b"hello")
+    ...     os.listdir(folder)
+    ['greeting']
+    """
+    target = os.path.realpath(path)
+    temporary = f"{target}.{os.urandom(4).hex()}.tmp"
+    try:
+        file = open(temporary, "xb")  # noqa: SIM115  (closed below, before the rename)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+    try:
+        with file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    folder = os.open(os.path.dirname(target), os.O_RDONLY)
+    with contextlib.suppress(OSError):  # not every file system can
+        os.fsync(folder)  # the name too
+    os.close(folder)
+
+
+def read_arrays(path, choose=list):
+    """Return the arrays of an ``.npz`` file; what is wrong with it is said with its name.
+
+    Parameters
+    ----------
+    path : path
+    choose : callable
+        Takes the names that the file has and returns those to read, all by default; may raise
+        ValueError.
+
+    Returns
+    -------
+    dict of ndarray
+        Pickled objects are never loaded.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        It is no ``.npz`` file, or damaged, or holds other things than arrays.
+
+    Examples
+    --------
+    >>> read_arrays("digits.npz")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: digits.npz: no such file
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{path}: no such file")
+    with open(path, "rb") as file:
+        if not zipfile.is_zipfile(file):
+            raise ValueError(f"{path}: truncated, or not a .npz file")
+        file.seek(0)
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in choose(archive.files)}
+        except (
+            ValueError,
+            KeyError,
+            OSError,  # a place before the file's beginning
+            EOFError,
+            MemoryError,  # a size that no array has
+            RuntimeError,  # encrypted, or compressed in another way
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as error:
+            raise ValueError(f"{path}: {error}") from error
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"{path}: {name} is no array")
+    return arrays

@@ -1,0 +1,201 @@
+"""What networks offer around their loss: predictions, files, a summary."""
+
+import numbers
+
+import numpy as np
+
+
+class Model:
+    """Predictions, files and a summary of a network, by its ``loss`` and its parameters.
+
+    The networks of :mod:`fastfc.reference.fc_net`, and with them those of :mod:`fastfc.fc_net`,
+    inherit these methods.
+    """
+
+    def predict(self, X, batch_size=1000):
+        """Return the class with the greatest score for every example.
+
+        Parameters
+        ----------
+        X : array_like, shape (N, d_1, ..., d_k), real
+            Inputs as ``loss`` takes them; N may be 0.  An array in a file is read batch by batch.
+        batch_size : int
+            Examples per pass, which bounds the memory in use.
+
+        Returns
+        -------
+        ndarray, shape (N,), int64
+
+        Raises
+        ------
+        TypeError, ValueError
+            As ``loss``; or batch_size is no integer of at least 1.
+
+        Examples
+        --------
+        >>> from fastfc.fc_net import FullyConnectedNet
+        >>> net = FullyConnectedNet([], input_dim=2, num_classes=2)
+        >>> net.params["W1"] = np.eye(2, dtype=np.float32)
+        >>> net.predict([[3, 1], [1, 2]])
+        array([0, 1])
+        """
+        return np.concatenate([scores.argmax(axis=1) for scores in self._scores(X, batch_size)])
+
+    def predict_proba(self, X, batch_size=1000):
+        """Return the probability of every class for every example: the softmax of its scores.
+
+        Parameters
+        ----------
+        X, batch_size
+            As for ``predict``.
+
+        Returns
+        -------
+        ndarray, shape (N, C), of the network's dtype
+            Each row sums to 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As ``predict``.
+
+        Examples
+        --------
+        >>> from fastfc.fc_net import FullyConnectedNet
+        >>> net = FullyConnectedNet([], input_dim=2, num_classes=2, weight_scale=0)
+        >>> net.predict_proba([[3, 1]])
+        array([[0.5, 0.5]], dtype=float32)
+        """
+        return np.concatenate([_softmax(scores) for scores in self._scores(X, batch_size)])
+
+    def _scores(self, X, batch_size):
+        """Generate the scores of X, batch by batch; of an empty X one empty batch."""
+        if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size!r}, expected an integer of at least 1")
+        if not hasattr(X, "shape"):
+            X = np.asarray(X)
+        if not X.shape:
+            yield self.loss(X)  # says what it expects
+            return
+        for start in range(0, max(X.shape[0], 1), batch_size):
+            yield self.loss(X[start : start + batch_size])
+
+    def save(self, path):
+        """Write the network to a file, whole or not at all.
+
+        Configuration, parameters and running statistics, as an ``.npz`` archive with JSON inside
+        and without pickles; see :mod:`fastfc.reference.network_file`.  What a subclass adds to a
+        network is not in it, nor is the state of an update rule.
+
+        Parameters
+        ----------
+        path : path
+            The file, replaced if it exists; its name is taken as it is.
+
+        Raises
+        ------
+        OSError
+            It cannot be written; what was there stays.
+        TypeError, ValueError
+            A parameter's shape is not the network's, or something was set to what no file can hold.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from fastfc.fc_net import FullyConnectedNet
+        >>> net = FullyConnectedNet([20], input_dim=15, use_batchnorm=True)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     net.save(f"{folder}/net.npz")
+        ...     again = FullyConnectedNet.load(f"{folder}/net.npz")
+        >>> bool(np.all(again.loss(np.ones((2, 15))) == net.loss(np.ones((2, 15)))))
+        True
+        """
+        from . import network_file
+
+        network_file.write(path, self)
+
+    @classmethod
+    def load(cls, path):
+        """Return the network that ``save`` wrote, with the same scores bit for bit.
+
+        The file is checked before a network is made of it; nothing is drawn from ``np.random``.  A
+        file of either package loads in both, and one of a ``TwoLayerNet`` as
+        ``FullyConnectedNet`` too.
+
+        Parameters
+        ----------
+        path : path
+
+        Returns
+        -------
+        A network of this class.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file.
+        ValueError
+            It is damaged, no network's, another class's, or of a newer fastfc.
+
+        Examples
+        --------
+        >>> from fastfc.fc_net import FullyConnectedNet
+        >>> FullyConnectedNet.load("digits.npz")
+        Traceback (most recent call last):
+            ...
+        FileNotFoundError: digits.npz: no such file
+        """
+        from . import network_file
+
+        return network_file.read(path, cls)
+
+    def summary(self):
+        """Return a table of the layers, what they return, their parameters and how many these are.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> from fastfc.fc_net import FullyConnectedNet
+        >>> net = FullyConnectedNet([100], use_batchnorm=True, dropout=0.9)
+        >>> print(net.summary())
+        layer         output    parameters                      count
+        affine        (N, 100)  W1 (3072, 100), b1 (100,)     307,300
+        batchnorm     (N, 100)  gamma1 (100,), beta1 (100,)       200
+        relu          (N, 100)                                      0
+        dropout, 0.9  (N, 100)                                      0
+        affine        (N, 10)   W2 (100, 10), b2 (10,)          1,010
+        softmax       (N, 10)                                       0
+        total                   float32, 1,234,040 bytes      308,510
+        """
+        rows = [("layer", "output", "parameters", "count")]
+        for i in range(1, self.num_layers + 1):
+            width = np.shape(self.params[f"W{i}"])[1]
+            rows.append(self._summary_row("affine", width, f"W{i}", f"b{i}"))
+            if i == self.num_layers:
+                break
+            if self.normalization:
+                rows.append(self._summary_row(self.normalization, width, f"gamma{i}", f"beta{i}"))
+            rows.append(self._summary_row("relu", width))
+            if self.use_dropout:
+                rows.append(self._summary_row(f"dropout, {self.dropout_param['p']:g}", width))
+        rows.append(self._summary_row("softmax", width))
+        total = sum(np.size(value) for value in self.params.values())
+        dtype = np.dtype(self.dtype)
+        rows.append(("total", "", f"{dtype}, {total * dtype.itemsize:,} bytes", f"{total:,}"))
+        a, b, c, d = (max(map(len, column)) for column in zip(*rows, strict=True))
+        return "\n".join(f"{r[0]:{a}}  {r[1]:{b}}  {r[2]:{c}}  {r[3]:>{d}}" for r in rows)
+
+    def _summary_row(self, layer, width, *names):
+        """Return a layer's row of the table."""
+        shapes = ", ".join(f"{name} {np.shape(self.params[name])}" for name in names)
+        count = sum(np.size(self.params[name]) for name in names)
+        return layer, f"(N, {width})", shapes, f"{count:,}"
+
+
+def _softmax(scores):
+    """Return exp(x) / sum(exp(x)) for every row; shifted, so that nothing overflows."""
+    exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
