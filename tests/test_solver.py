@@ -371,12 +371,6 @@ def test_errors_of_arguments(arguments, message):
         Solver(Stranger(), indices(), **arguments)
 
 
-def test_missing_checkpoints_are_warned_of_not_passed_over():
-    with pytest.warns(UserWarning, match="checkpoint_name: no checkpoint files"):
-        solver = Solver(Stranger(), indices(), checkpoint_name="run")
-    assert solver.checkpoint_name == "run"
-
-
 @pytest.mark.parametrize("key", ["X_train", "y_train", "X_val", "y_val"])
 def test_missing_data(key):
     data = indices()
