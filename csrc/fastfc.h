@@ -20,6 +20,18 @@ typedef struct {
     int pos;
 } fc_mt19937;
 
+/* One parameter's update.  Arrays have n elements of the table's dtype; a rule's state and its
+ * numbers stand in the order of its arguments in table.h.  Outputs may be their own inputs. */
+enum { FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM };
+
+typedef struct {
+    int rule;
+    size_t n;
+    void *next_w, *next_state[2];
+    const void *w, *dw, *state[2];
+    double number[5];
+} fc_update;
+
 /* One affine layer of a network with what follows it.  Arrays are of the table's dtype. */
 typedef struct {
     size_t D, M;
@@ -29,6 +41,7 @@ typedef struct {
     double eps, momentum;
     void *next_mean, *next_var;             /* (M,), set */
     void *dw, *db, *dgamma, *dbeta;         /* gradients, set */
+    const fc_update *update[4];             /* of w, b, gamma, beta; NULL: none */
     void *out, *gate, *x_normalized, *rstd; /* work: (N, M) three times, (M,) */
     uint8_t *keep;                          /* (N, M) mask; NULL without dropout */
 } fc_layer;
@@ -41,18 +54,6 @@ typedef struct {
     void *dout[2];     /* work: (N, widest layer) each */
     void *workspace;   /* FC_WORKSPACE_BYTES */
 } fc_network;
-
-/* One parameter's update.  Arrays have n elements of the table's dtype; a rule's state and its
- * numbers stand in the order of its arguments in table.h.  Outputs may be their own inputs. */
-enum { FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM };
-
-typedef struct {
-    int rule;
-    size_t n;
-    void *next_w, *next_state[2];
-    const void *w, *dw, *state[2];
-    double number[5];
-} fc_update;
 
 #define real float
 #define fc_kernels fc_kernels_f32

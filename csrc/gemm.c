@@ -133,15 +133,28 @@ typedef struct {
     void *context;
 } side_task;
 
+/* What the caller does with rows first to last - 1 of c, called once for every row as soon as it is
+ * complete, by the thread that made it; `run` may be NULL. */
+typedef struct {
+    void (*run)(const void *context, size_t first, size_t last);
+    const void *context;
+} rows_hook;
+
+/* What a product may do besides. */
+typedef struct {
+    const real *bias;
+    side_task side; /* runs once, before the first task that multiplies */
+    rows_hook done;
+} extras;
+
 typedef struct {
     real *c;
     matrix a, b;
-    const real *bias;
     size_t m, n, k, parts; /* parts of the depth */
+    extras with;
     real *shared;          /* the packed block of b; or the sums of the parts */
     void *scratch;         /* the caller's */
     fc_task task;          /* rows_task or depth_task */
-    side_task side;        /* runs once, before the first of them */
     /* the block in work: */
     size_t row_tasks, pack_tasks, part, column;
     columns_cut cut;
@@ -170,22 +183,26 @@ static void rows_task(void *context, size_t task, void *scratch) {
     real *packed = scratch;
     const int by_rows = p->a.column == 1;
     const size_t panels = parts_of(p->m, MR), k = depth_of(p, p->part);
+    const size_t first = part_start(panels, p->row_tasks, task);
     const size_t last = part_start(panels, p->row_tasks, task + 1);
-    for (size_t panel = part_start(panels, p->row_tasks, task); panel < last; panel++) {
+    for (size_t panel = first; panel < last; panel++) {
         const size_t row = part_start(p->m, panels, panel);
         const size_t rows = part_start(p->m, panels, panel + 1) - row;
         real *c = p->c + row * p->n + p->column;
-        const real *first = p->bias ? p->bias + p->column : NULL;
+        const real *bias = p->with.bias ? p->with.bias + p->column : NULL;
         pack_a(packed, from(p->a, row, depth_start(p, p->part)), rows, k);
-        panel_times_block(c, p->n, p->part ? c : first, p->part ? p->n : 0, packed, by_rows, rows,
+        panel_times_block(c, p->n, p->part ? c : bias, p->part ? p->n : 0, packed, by_rows, rows,
                           p->shared, p->cut, k);
     }
+    if (p->with.done.run && p->part + 1 == p->parts && p->column + p->cut.columns == p->n)
+        p->with.done.run(p->with.done.context, part_start(p->m, panels, first),
+                    part_start(p->m, panels, last));
 }
 
 static void with_side_task(void *context, size_t task, void *scratch) {
     const product *p = context;
     if (task == 0)
-        p->side.run(p->side.context, 0, scratch);
+        p->with.side.run(p->with.side.context, 0, scratch);
     else
         p->task(context, task - 1, scratch);
 }
@@ -193,11 +210,11 @@ static void with_side_task(void *context, size_t task, void *scratch) {
 /* Runs the product's tasks, and the side task if it has not yet run. */
 static void run_tasks(product *p, fc_task task, size_t count) {
     p->task = task;
-    if (p->side.run)
+    if (p->with.side.run)
         fc_run(with_side_task, p, count + 1, p->scratch);
     else
         fc_run(task, p, count, p->scratch);
-    p->side.run = NULL;
+    p->with.side.run = NULL;
 }
 
 static void product_by_rows(product *p) {
@@ -243,23 +260,24 @@ static void add_parts_task(void *context, size_t task, void *scratch) {
     const size_t end = part_start(p->m, p->row_tasks, task + 1);
     for (size_t i = start; i < end; i++)
         EACH_VECTOR(j, p->n, {
-            vec sum = p->bias ? vec_load(p->bias + j, lanes) : (vec){0};
+            vec sum = p->with.bias ? vec_load(p->with.bias + j, lanes) : (vec){0};
             for (size_t part = 0; part < p->parts; part++)
                 sum += vec_load(p->shared + (part * p->m + i) * p->n + j, lanes);
             vec_store(p->c + i * p->n + j, sum, lanes);
         });
+    if (p->with.done.run) p->with.done.run(p->with.done.context, start, end);
 }
 
-static void gemm(real *c, matrix a, matrix b, const real *bias, size_t m, size_t n, size_t k,
-                 const side_task *side, void *workspace) {
-    product p = {.c = c, .a = a, .b = b, .bias = bias, .m = m, .n = n, .k = k};
+static void gemm(real *c, matrix a, matrix b, extras with, size_t m, size_t n, size_t k,
+                 void *workspace) {
+    product p = {.c = c, .a = a, .b = b, .m = m, .n = n, .k = k, .with = with};
     p.shared = workspace;
     p.scratch = (char *)workspace + FC_SHARED_BYTES;
     p.parts = parts_of(k, KC);
-    if (side) p.side = *side;
     if (k == 0) { /* an empty sum */
         for (size_t i = 0; i < m; i++)
-            for (size_t j = 0; j < n; j++) c[i * n + j] = bias ? bias[j] : 0;
+            for (size_t j = 0; j < n; j++) c[i * n + j] = with.bias ? with.bias[j] : 0;
+        if (with.done.run) with.done.run(with.done.context, 0, m);
     } else if (m > SMALL_M || n > SMALL_N || p.parts < 3) {
         product_by_rows(&p);
     } else {
@@ -275,5 +293,5 @@ static void gemm_plain(real *c, const real *a, int a_by_columns, const real *b, 
                        size_t m, size_t n, size_t k, void *workspace) {
     const matrix left = a_by_columns ? (matrix){a, 1, m} : (matrix){a, k, 1};
     const matrix right = b_by_columns ? (matrix){b, 1, k} : (matrix){b, n, 1};
-    gemm(c, left, right, NULL, m, n, k, NULL, workspace);
+    gemm(c, left, right, (extras){0}, m, n, k, workspace);
 }

@@ -1,5 +1,5 @@
-/* A whole training step's forward and backward pass, from the same pieces as the single operations
- * and bit for bit what composing them gives:
+/* A whole training step's forward and backward pass and updates, from the same pieces as the single
+ * operations and bit for bit what composing them gives:
  *
  *   {affine - [batch norm] - relu - [dropout]} x (L - 1) - affine - softmax
  *
@@ -7,7 +7,8 @@
  * rows that the slice's own cache holds: statistics, normalisation, ReLU and mask in a pass, and
  * backward likewise.  ReLU and mask are remembered as one factor, `gate` = mask * (x >= 0). The
  * masks are drawn by one task beside the first product: the stream is serial, the products are not.
- */
+ * Rows of a weight matrix are updated as soon as the product has made those of its gradient, which
+ * are still in cache. */
 
 typedef struct {
     const fc_network *net;
@@ -90,16 +91,35 @@ static void draw_masks(void *context, size_t task, void *scratch) {
         mt19937_keep(net->layers[i].keep, net->state, net->p, net->N * net->layers[i].M);
 }
 
-/* dw, db and so on of every layer, and the loss, of x (N, D) with labels y.  scores: (N, C). */
+/* Hook: update the rows of w whose gradient is there. */
+static void update_rows(const void *context, size_t first, size_t last) {
+    const fc_layer *l = context;
+    update_some(l->update[0], first * l->M, last * l->M);
+}
+
+/* All the small parameters. */
+static void update_vectors(void *context, size_t task, void *scratch) {
+    (void)task, (void)scratch;
+    const fc_network *net = context;
+    for (size_t i = 0; i < net->count; i++)
+        for (int j = 1; j < 4; j++) {
+            const fc_update *u = net->layers[i].update[j];
+            if (u) update_some(u, 0, u->n);
+        }
+}
+
+/* dw, db and so on of every layer, and the loss, of x (N, D) with labels y.  scores: (N, C).
+ * Nothing is updated when the loss is not finite. */
 static void network_loss(double *loss, const fc_network *net, const void *x, const int64_t *y) {
     const fc_layer *layers = net->layers, *last = layers + net->count - 1;
     const size_t N = net->N;
-    side_task draw = {net->state ? draw_masks : NULL, (void *)(uintptr_t)net};
 
     const real *input = x;
     for (const fc_layer *l = layers; l <= last; l++) {
-        gemm(l->out, (matrix){input, l->D, 1}, (matrix){l->w, l->M, 1}, l->b, N, l->M, l->D,
-             l == layers ? &draw : NULL, net->workspace);
+        extras with = {.bias = l->b};
+        if (l == layers && net->state) with.side = (side_task){draw_masks, (void *)(uintptr_t)net};
+        gemm(l->out, (matrix){input, l->D, 1}, (matrix){l->w, l->M, 1}, with, N, l->M, l->D,
+             net->workspace);
         input = l->out;
         if (l == last) break;
         tail_call tail = {net, l, NULL, slices_of(N, l->M)};
@@ -109,13 +129,18 @@ static void network_loss(double *loss, const fc_network *net, const void *x, con
     real *dout = net->dout[0], *dx = net->dout[1];
     softmax_loss(loss, dout, last->out, y, N, last->M);
     sum_rows(last->db, dout, N, last->M, last->M);
+    const int updates = last->update[0] != NULL;
+    if (updates && !isfinite(*loss)) return;
     for (const fc_layer *l = last;; l--) {
-        const real *layer_input = l == layers ? x : l[-1].out;
-        gemm(l->dw, (matrix){layer_input, 1, l->D}, (matrix){dout, l->M, 1}, NULL, l->D, l->M, N,
-             NULL, net->workspace);
+        if (l > layers)
+            gemm(dx, (matrix){dout, l->M, 1}, (matrix){l->w, 1, l->M}, (extras){0}, N, l->D, l->M,
+                 net->workspace);
+        extras with = {0};
+        if (updates) with.done = (rows_hook){update_rows, l};
+        if (updates && l == layers) with.side = (side_task){update_vectors, (void *)(uintptr_t)net};
+        gemm(l->dw, (matrix){l == layers ? x : l[-1].out, 1, l->D}, (matrix){dout, l->M, 1}, with,
+             l->D, l->M, N, net->workspace);
         if (l == layers) break;
-        gemm(dx, (matrix){dout, l->M, 1}, (matrix){l->w, 1, l->M}, NULL, N, l->D, l->M, NULL,
-             net->workspace);
         tail_call tail = {net, l - 1, dx, slices_of(N, l->D)};
         fc_run(backward_tail_task, &tail, tail.slices, NULL);
         real *swap = dout;

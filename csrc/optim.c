@@ -110,13 +110,9 @@ static void update_some(const fc_update *u, size_t first, size_t last) {
     }
 }
 
-typedef struct {
-    const fc_update *updates;
-} update_call;
-
 static void update_task(void *context, size_t task, void *scratch) {
     (void)scratch;
-    const fc_update *u = ((const update_call *)context)->updates;
+    const fc_update *u = context;
     for (; task >= parts_of(u->n, UPDATE_WORK); u++) task -= parts_of(u->n, UPDATE_WORK);
     const size_t first = task * UPDATE_WORK;
     update_some(u, first, smaller(u->n, first + UPDATE_WORK));
@@ -124,8 +120,7 @@ static void update_task(void *context, size_t task, void *scratch) {
 
 /* All updates of a training step, in parallel. */
 static void update(const fc_update *updates, size_t count) {
-    update_call call = {updates};
     size_t tasks = 0;
     for (size_t i = 0; i < count; i++) tasks += parts_of(updates[i].n, UPDATE_WORK);
-    fc_run(update_task, &call, tasks, NULL);
+    fc_run(update_task, (void *)(uintptr_t)updates, tasks, NULL);
 }

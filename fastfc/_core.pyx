@@ -8,6 +8,8 @@ kernel of the table in use.  Nothing that the caller holds is changed before tha
 """
 cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.math cimport isfinite
+from libc.math cimport isfinite
 from libc.stdint cimport PTRDIFF_MAX
 from libc.stdlib cimport calloc, free
 

@@ -34,6 +34,16 @@ cdef extern from *:
     ctypedef struct fc_mt19937:
         unsigned int key[624]
         int pos
+    int FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM
+    ctypedef struct fc_update:
+        int rule
+        size_t n
+        void *next_w
+        void *next_state[2]
+        const void *w
+        const void *dw
+        const void *state[2]
+        double number[5]
     ctypedef struct fc_layer:
         size_t D, M
         const void *w
@@ -49,6 +59,7 @@ cdef extern from *:
         void *db
         void *dgamma
         void *dbeta
+        const fc_update *update[4]
         void *out
         void *gate
         void *x_normalized
@@ -61,16 +72,6 @@ cdef extern from *:
         fc_mt19937 *state
         void *dout[2]
         void *workspace
-    int FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM
-    ctypedef struct fc_update:
-        int rule
-        size_t n
-        void *next_w
-        void *next_state[2]
-        const void *w
-        const void *dw
-        const void *state[2]
-        double number[5]
     const size_t FC_WORKSPACE_BYTES
     int fc_isa_count() nogil
     const char *fc_isa_name(int isa) nogil

@@ -188,8 +188,28 @@ cdef class Network:
                     self.layers[i].keep[j] = bitgen.next_double(bitgen.state) < p
         return 0
 
-    # Forward and backward pass into `grads`.  None where the layers must be composed.
-    cdef object run(self, object X, object y, object model, dict grads):
+    # Gives each layer its updates, and those their gradients; none without `updates`.
+    cdef int take_updates(self, Updates updates) except -1:
+        cdef fc_layer *layer
+        cdef fc_update *update
+        cdef const void *gradients[4]
+        cdef int i, j
+        for i in range(self.count):
+            layer = &self.layers[i]
+            names = <tuple> self.names[i]
+            gradients[0], gradients[1] = layer.dw, layer.db
+            gradients[2], gradients[3] = layer.dgamma, layer.dbeta
+            for j in range(4):
+                layer.update[j] = NULL
+                if updates is not None and (j < 2 or layer.gamma != NULL):
+                    update = &updates.updates[<int> updates.places[names[j]]]
+                    update.dw = gradients[j]
+                    layer.update[j] = update
+        return 0
+
+    # Forward and backward pass into `grads`, and the updates if there are any.  None where the
+    # layers must be composed.
+    cdef object run(self, object X, object y, object model, dict grads, Updates updates):
         cdef double loss = 0, p = 1
         cdef int given = 0, count = model.num_layers
         cdef ndarray x, labelled
@@ -213,6 +233,8 @@ cdef class Network:
                 raise MemoryError
             self.count = count
             self.names = [(f"W{i}", f"b{i}", f"gamma{i}", f"beta{i}") for i in range(1, count + 1)]
+        if updates is not None:
+            updates.prepare()  # before anybody else here holds a parameter
         self.held = []
         self.averages = []
         if not self.take_params(model.params, model.use_batchnorm):
@@ -226,6 +248,7 @@ cdef class Network:
         labelled = labels("softmax_loss", y, x.shape[0], self.layers[count - 1].M)
         self.lay_out(x.shape[0], dropout is not None)
         self.take_gradients(grads, model.params)
+        self.take_updates(updates)
 
         self.net.N, self.net.count, self.net.layers = x.shape[0], count, self.layers
         self.net.p = p
@@ -247,9 +270,12 @@ cdef class Network:
             with generator.lock, nogil:
                 call_network_loss(self.dtype, &loss, &self.net, px, py)
         give_workspace(self.net.workspace)
-        for bn_param, mean, var in self.averages:
-            bn_param["running_mean"] = mean
-            bn_param["running_var"] = var
+        if updates is None or isfinite(loss):
+            for bn_param, mean, var in self.averages:
+                bn_param["running_mean"] = mean
+                bn_param["running_var"] = var
+            if updates is not None:
+                updates.commit()
         self.held = self.averages = None
         return loss_scalar(loss, self.dtype)
 
@@ -258,10 +284,7 @@ cdef class Network:
             return None
         self.busy = True
         try:
-            loss = self.run(X, y, model, grads)
-            if loss is not None and updates is not None:
-                updates.apply(grads)
-            return loss
+            return self.run(X, y, model, grads, updates)
         finally:
             self.busy = False
 
@@ -272,7 +295,10 @@ cdef class Network:
         return None if loss is None else (loss, grads)
 
     def step(self, X, y, model, str rule, dict configs):
-        """Loss, after every parameter has been updated; None where nothing has been done."""
+        """Loss, after every parameter has been updated; None where nothing has been done.
+
+        Where the loss is not finite it is returned all the same, and nothing else has changed.
+        """
         cdef Updates updates = Updates(rule, model.params, configs)
         return self.run_alone(X, y, model, self.grads, updates) if updates.regular else None
 
@@ -298,8 +324,8 @@ cdef class Updates:
 
     cdef readonly bint regular
     cdef fc_update *updates
-    cdef list params_of, held
-    cdef dict params, configs
+    cdef list held, after, alive  # alive: whatever other threads put into the dictionaries
+    cdef dict params, places
     cdef int dtype
 
     def __cinit__(self, str rule, dict params, dict configs):
@@ -308,8 +334,9 @@ cdef class Updates:
         cdef int number, j, i = 0
         self.regular = False
         self.dtype = 0
-        self.params, self.configs = params, configs
+        self.params = params
         self.held = []
+        self.places = {}
         number, choices, numbers = RULES[rule]
         self.updates = <fc_update *> calloc(len(params), sizeof(fc_update))
         if self.updates == NULL:
@@ -345,29 +372,30 @@ cdef class Updates:
                         or not same_shape(state, w):
                     return
             self.held.append((name, config, keys))
+            self.places[name] = i
             i += 1
         self.regular = self.dtype == F32 or self.dtype == F64
 
     def __dealloc__(self):
         free(self.updates)
 
-    cdef int apply(self, dict grads) except -1:
+    # Fills in the addresses of what is updated: in place, or into new arrays.
+    cdef int prepare(self) except -1:
         cdef fc_update *update
         cdef ndarray w, old, new
         cdef int i, j
-        cdef list after = [], alive = []  # whatever other threads put into the dictionaries
+        self.after, self.alive = [], []
         for i, (name, config, keys) in enumerate(self.held):
             update = &self.updates[i]
             w = self.params[name]
             update.w = cnp.PyArray_DATA(w)
-            update.dw = cnp.PyArray_DATA(<ndarray> grads[name])
             if update.rule == FC_SGD or fc_is_ours(<PyObject *> w):
                 update.next_w = cnp.PyArray_DATA(w)
             else:
                 new = fresh_like(w, self.dtype)
                 update.next_w = cnp.PyArray_DATA(new)
-                after.append((self.params, name, new))
-            alive.append(w)
+                self.after.append((self.params, name, new))
+            self.alive.append(w)
             for j, key in enumerate(keys):
                 old = (<dict> config)[key]
                 update.state[j] = cnp.PyArray_DATA(old)
@@ -376,14 +404,15 @@ cdef class Updates:
                 else:
                     new = fresh_like(old, self.dtype)
                     update.next_state[j] = cnp.PyArray_DATA(new)
-                    after.append((config, key, new))
-                alive.append(old)
-        cdef size_t count = len(self.held)
-        with nogil:
-            call_update(self.dtype, self.updates, count)
-        for mapping, key, new in after:
+                    self.after.append((config, key, new))
+                self.alive.append(old)
+        return 0
+
+    # Puts what the core has written where it belongs.
+    cdef int commit(self) except -1:
+        for mapping, key, new in self.after:
             mapping[key] = new
-        if count and self.updates[0].rule == FC_ADAM:
+        if self.held and self.updates[0].rule == FC_ADAM:
             for _, config, _ in self.held:
                 config["t"] += 1
         return 0
