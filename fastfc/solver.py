@@ -311,7 +311,7 @@ class Solver(Resumable):
         --------
         See `fastfc.training.Callback`.
         """
-        self._asked = reason
+        self._asked = reason or "stopped"
 
     @property
     def history(self):

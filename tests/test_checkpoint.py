@@ -28,22 +28,6 @@ KINDS = tuple(runs.NETWORKS)
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """Return what an uninterrupted run leaves behind, by network, dtype and settings."""
-    known = {}
-
-    def run(kind="fused", dtype=np.float32, **settings):
-        key = kind, dtype, *map(str, settings.items())
-        if key not in known:
-            solver = runs.solver(kind, dtype, **settings)
-            solver.train()
-            known[key] = runs.left(solver, tmp_path_factory.mktemp("whole"))
-        return known[key]
-
-    return run
-
-
-@pytest.fixture(scope="module")
 def some(tmp_path_factory):
     """Return the path of a checkpoint within an epoch."""
     folder = tmp_path_factory.mktemp("some")
@@ -247,6 +231,25 @@ def test_files_within_epochs_and_the_last_ones_kept(tmp_path):
     assert own[-1] == ["run_epoch_4.npz", "run_step_20.npz"]
 
 
+def test_a_file_that_was_not_written_does_not_count_as_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "replace", Failing(os.replace, works=1))
+    solver = runs.solver(checkpoint_name=tmp_path / "run", keep_last=2)
+    with pytest.raises(OSError, match="No space left"):
+        solver.train()
+    monkeypatch.undo()
+    solver.max_steps = runs.STEPS_PER_EPOCH
+    solver.train()
+    assert names(tmp_path) == ["run_epoch_1.npz", "run_epoch_3.npz"]
+
+
+def test_a_file_written_again_is_kept(tmp_path):
+    solver = runs.solver(checkpoint_name=tmp_path / "run", keep_last=runs.EPOCHS + 1)
+    solver.train()
+    solver._reset()
+    solver.train()
+    assert names(tmp_path) == [f"run_epoch_{k}.npz" for k in range(1, runs.EPOCHS + 1)]
+
+
 def test_files_by_time(tmp_path, monkeypatch):
     clock = iter(np.arange(0, 10000, 0.25))
     monkeypatch.setattr(time, "perf_counter", clock.__next__)
@@ -325,6 +328,15 @@ def test_damaged(tmp_path, some, refused):
     assert noticed > len(whole) / 211 * 0.5
     path.write_bytes(whole[:3000] + b"?" + whole[3001:])
     refused(path, "damaged")
+
+
+def test_damaged_shape_is_noticed_before_its_memory_is_asked_for(tmp_path, some, refused):
+    shape, other = b"'shape': (12, 9), }            ", b"'shape': (999999999999, 99), }  "
+    content = some.read_bytes()
+    assert shape in content
+    path = tmp_path / "damaged.npz"
+    path.write_bytes(content.replace(shape, other[: len(shape)]))
+    refused(path, "damaged.*the sum of .* is wrong")
 
 
 def archive(**arrays):
@@ -527,6 +539,25 @@ def test_full_disk_leaves_the_old_checkpoints(tmp_path, monkeypatch, name, whole
     again = runs.resumed(tmp_path / old)
     again.train()
     assert_same(runs.left(again, tmp_path), whole())
+
+
+def test_bytes_before_name_before_return(tmp_path, monkeypatch):
+    seen = []
+
+    def noting(name):
+        function = getattr(os, name)
+
+        def call(first, *rest):
+            what = first if name == "replace" else os.readlink(f"/proc/self/fd/{first}")
+            seen.append((name, Path(what).name))
+            return function(first, *rest)
+
+        monkeypatch.setattr(os, name, call)
+
+    noting("fsync")
+    noting("replace")
+    runs.solver().save(tmp_path / "a.npz")
+    assert seen == [("fsync", "a.npz.tmp"), ("replace", "a.npz.tmp"), ("fsync", tmp_path.name)]
 
 
 @pytest.mark.parametrize("room", [0, 100, 3000, 9000])

@@ -1,5 +1,6 @@
 """Ways to end a run, and the loss that is not finite."""
 
+import copy
 import os
 import signal
 import threading
@@ -12,10 +13,10 @@ from fastfc import reference
 from fastfc.fc_net import FullyConnectedNet, TwoLayerNet
 from fastfc.solver import Solver
 from fastfc.training import NonFiniteLossError
+from fastfc.training.state import running
 from tests import runs
 from tests.same import assert_same
 from tests.stranger import Stranger, indices
-from tests.test_checkpoint import whole  # noqa: F401  (a fixture)
 
 
 class At:
@@ -44,7 +45,7 @@ def usual_handler():
 
 
 @pytest.mark.parametrize("step", [1, 8, 12, runs.STEPS])
-def test_interrupt_ends_after_the_step(tmp_path, whole, step):  # noqa: F811
+def test_interrupt_ends_after_the_step(tmp_path, whole, step):
     solver = runs.solver(checkpoint_name=tmp_path / "run", callbacks=At(step, interrupt))
     with pytest.raises(KeyboardInterrupt, match=f"stopped after iteration {step}"):
         solver.train()
@@ -58,7 +59,7 @@ def test_interrupt_ends_after_the_step(tmp_path, whole, step):  # noqa: F811
     assert_same(runs.left(again, tmp_path), whole())
 
 
-def test_interrupted_run_goes_on_in_the_same_solver(tmp_path, whole):  # noqa: F811
+def test_interrupted_run_goes_on_in_the_same_solver(tmp_path, whole):
     solver = runs.solver(callbacks=At(8, interrupt))
     with pytest.raises(KeyboardInterrupt):
         solver.train()
@@ -117,7 +118,7 @@ def test_errors_give_the_handler_back():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_training_in_another_thread(tmp_path, whole):  # noqa: F811
+def test_training_in_another_thread(tmp_path, whole):
     solver = runs.solver()
     thread = threading.Thread(target=solver.train)
     thread.start()
@@ -128,7 +129,7 @@ def test_training_in_another_thread(tmp_path, whole):  # noqa: F811
 # --- limits -----------------------------------------------------------------------------------
 
 
-def test_stop_from_a_callback(tmp_path, whole):  # noqa: F811
+def test_stop_from_a_callback(tmp_path, whole):
     solver = runs.solver(callbacks=At(8, lambda solver: solver.stop("enough")))
     solver.train()
     assert solver.stop_reason == "enough"
@@ -298,10 +299,7 @@ def test_networks_keep_all_that_was_good(kind, batchnorm, reg):
         before.append(state())
 
     def state():
-        bn_params = [dict(bn_param) for bn_param in model.bn_params]
-        configs = {name: dict(config) for name, config in solver.optim_configs.items()}
-        values = {"params": dict(model.params), "bn": bn_params, "optim": configs}
-        return _deep_copied(values)
+        return copy.deepcopy([model.params, running(model.bn_params), solver.optim_configs])
 
     before = []
     solver.callbacks = [At(4, poison)]
@@ -311,19 +309,9 @@ def test_networks_keep_all_that_was_good(kind, batchnorm, reg):
     ):
         solver.train()
     assert caught.value.where == "X"
-    for name in model.bn_params:
-        name["mode"] = before[0]["bn"][0]["mode"]
     assert_same(state(), before[0])
     assert len(solver.loss_history) == 4
     assert all(np.isfinite(w).all() for w in model.params.values())
-
-
-def _deep_copied(value):
-    if isinstance(value, dict):
-        return {key: _deep_copied(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_deep_copied(item) for item in value]
-    return np.copy(value) if isinstance(value, np.ndarray) else value
 
 
 def test_failure_of_the_search_does_not_hide_the_loss():
@@ -358,7 +346,7 @@ def test_first_nonfinite(kind, batchnorm, change, where):
     if "W1" in change:
         model.params["b1"][:] = change.get("b1", 0)
     X = np.abs(np.random.randn(20, 12)) + 1
-    before = _deep_copied(vars(model))
+    before = copy.deepcopy(vars(model))
     stream = np.random.get_state(legacy=False)
     assert model.first_nonfinite(X) == where
     assert_same(np.random.get_state(legacy=False), stream)

@@ -140,7 +140,7 @@ def _solve(model, data, **kwargs):
         try:
             solver.train()
         except NonFiniteLossError as error:
-            raise UsageError(f"{error}: choose a smaller --learning-rate") from error
+            raise UsageError(f"{error}; choose a smaller --learning-rate") from error
         return solver, time.perf_counter() - start
 
 
