@@ -80,6 +80,18 @@ def _batchnorm_backward(dout, cache):
     return function, dout, x, gamma, mean, rstd, mean, rstd, True, 1e-5, wanted
 
 
+def _layernorm_forward(x, gamma, beta, ln_param):
+    x, gamma, beta = _tensors(x, gamma, beta)
+    return aten.native_layer_norm, x, gamma.shape, gamma, beta, ln_param["eps"]
+
+
+def _layernorm_backward(dout, cache):
+    dout, x, rstd, gamma = _tensors(dout, cache["x_normalized"], cache["rstd"], cache["gamma"])
+    rstd, wanted = rstd[:, None], [True, True, True]
+    function = aten.native_layer_norm_backward
+    return function, dout, x / rstd, gamma.shape, torch.zeros_like(rstd), rstd, gamma, gamma, wanted
+
+
 def _dropout_forward(x, dropout_param):
     return aten.native_dropout, *_tensors(x), 1 - dropout_param["p"], True
 
@@ -144,6 +156,8 @@ _OPERATIONS = {
     "batchnorm_forward train": _batchnorm_forward,
     "batchnorm_forward test": _batchnorm_forward,
     "batchnorm_backward": _batchnorm_backward,
+    "layernorm_forward": _layernorm_forward,
+    "layernorm_backward": _layernorm_backward,
     "dropout_forward": _dropout_forward,
     "dropout_backward": _dropout_backward,
     "softmax_loss": _loss(nn.functional.cross_entropy),

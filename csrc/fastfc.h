@@ -36,14 +36,16 @@ typedef struct {
 typedef struct {
     size_t D, M;
     const void *w, *b;                      /* (D, M), (M,) */
-    const void *gamma, *beta;               /* (M,); NULL without batch normalisation */
+    const void *gamma, *beta;               /* (M,); NULL without normalisation */
+    int layernorm;                          /* over the features; else over the batch, and then: */
     const void *running_mean, *running_var; /* (M,) */
     double eps, momentum;
-    void *next_mean, *next_var;             /* (M,), set */
-    void *dw, *db, *dgamma, *dbeta;         /* gradients, set */
-    const fc_update *update[4];             /* of w, b, gamma, beta; NULL: none */
-    void *out, *gate, *x_normalized, *rstd; /* work: (N, M) three times, (M,) */
-    uint8_t *keep;                          /* (N, M) mask; NULL without dropout */
+    void *next_mean, *next_var;      /* (M,), set */
+    void *dw, *db, *dgamma, *dbeta;  /* gradients, set */
+    const fc_update *update[4];      /* of w, b, gamma, beta; NULL: none */
+    void *out, *gate, *x_normalized; /* work: (N, M) each */
+    void *rstd;                      /* work: (M,), for layer normalisation (N,) */
+    uint8_t *keep;                   /* (N, M) mask; NULL without dropout */
 } fc_layer;
 
 typedef struct {

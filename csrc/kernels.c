@@ -17,6 +17,7 @@
 #include "gather.c"
 #include "relu.c"
 #include "batchnorm.c"
+#include "layernorm.c"
 #include "random.c"
 #include "philox.c"
 #include "dropout.c"
@@ -46,6 +47,8 @@ const TABLE_TYPE TABLE_NAME = {
     .batchnorm_forward = batchnorm_forward,
     .batchnorm_test = batchnorm_test,
     .batchnorm_backward = batchnorm_backward,
+    .layernorm_forward = layernorm_forward,
+    .layernorm_backward = layernorm_backward,
     .mt19937_keep = mt19937_keep,
     .dropout_forward = dropout_forward,
     .philox_words = philox_words,

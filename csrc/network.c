@@ -1,14 +1,15 @@
 /* A whole training step's forward and backward pass and updates, from the same pieces as the single
  * operations and bit for bit what composing them gives:
  *
- *   {affine - [batch norm] - relu - [dropout]} x (L - 1) - affine - softmax
+ *   {affine - [normalisation] - relu - [dropout]} x (L - 1) - affine - softmax
  *
  * What follows a product is per feature, so it runs in one task for each slice of columns, over
  * rows that the slice's own cache holds: statistics, normalisation, ReLU and mask in a pass, and
- * backward likewise.  ReLU and mask are remembered as one factor, `gate` = mask * (x >= 0). The
- * masks are drawn by one task beside the first product: the stream is serial, the products are not.
- * Rows of a weight matrix are updated as soon as the product has made those of its gradient, which
- * are still in cache. */
+ * backward likewise.  Layer normalisation is per row: there the tasks are ranges of rows, and
+ * backward slices of columns follow, to add up the ranges' sums and the gradient of the bias.  ReLU
+ * and mask are remembered as one factor, `gate` = mask * (x >= 0). The masks are drawn by one task
+ * beside the first product: the stream is serial, the products are not. Rows of a weight matrix are
+ * updated as soon as the product has made those of its gradient, which are still in cache. */
 
 typedef struct {
     const fc_network *net;
@@ -16,7 +17,24 @@ typedef struct {
     real *dout; /* backward: (N, M), gradient of the layer's output, turned into that of its product
                  */
     size_t slices;
+    layernorm_backward_call rows; /* of layer normalisation, in dout itself */
 } tail_call;
+
+/* out and gate, at an offset, of a vector v of ReLU inputs.  keep may be NULL; `scale` is what a
+ * mask holds where it keeps. */
+ALWAYS_INLINE void rectify_and_drop(real *out, real *gate, const uint8_t *keep, size_t at, vec v,
+                                    vec scale, size_t lanes) {
+    const vec zero = {0}, one = vec_set(1);
+    vec passes = (vec)((v >= zero) & (ivec)one);
+    v = (vec)(~(v < zero) & (ivec)v);
+    if (keep) {
+        vec mask = vec_load_bytes(keep + at, lanes) * scale;
+        v *= mask;
+        passes *= mask;
+    }
+    vec_store(gate + at, passes, lanes);
+    vec_store(out + at, v, lanes);
+}
 
 static void forward_tail_task(void *context, size_t slice, void *scratch) {
     (void)scratch;
@@ -25,9 +43,10 @@ static void forward_tail_task(void *context, size_t slice, void *scratch) {
     const size_t N = c->net->N, M = l->M, first = slice_start(M, c->slices, slice);
     const size_t D = slice_start(M, c->slices, slice + 1) - first;
     real *out = l->out, *gate = l->gate, *normalized = l->x_normalized;
+    const uint8_t *keep = l->keep;
     const real *gamma = l->gamma, *beta = l->beta;
     const real *mean = NULL, *rstd = NULL;
-    const vec zero = {0}, one = vec_set(1), scale = vec_set(1 / (real)c->net->p);
+    const vec scale = vec_set(1 / (real)c->net->p);
     if (gamma) {
         real *next_mean = (real *)l->next_mean + first, *next_var = (real *)l->next_var + first;
         real *own_rstd = (real *)l->rstd + first;
@@ -43,15 +62,7 @@ static void forward_tail_task(void *context, size_t slice, void *scratch) {
                 vec_store(normalized + row + j, n, lanes);
                 v = scale_and_shift(n, vec_load(gamma + j, lanes), vec_load(beta + j, lanes));
             }
-            vec passes = (vec)((v >= zero) & (ivec)one);
-            v = (vec)(~(v < zero) & (ivec)v);
-            if (l->keep) {
-                vec mask = vec_load_bytes(l->keep + row + j, lanes) * scale;
-                v *= mask;
-                passes *= mask;
-            }
-            vec_store(gate + row + j, passes, lanes);
-            vec_store(out + row + j, v, lanes);
+            rectify_and_drop(out, gate, keep, row + j, v, scale, lanes);
         });
     }
     if (gamma) {
@@ -60,6 +71,42 @@ static void forward_tail_task(void *context, size_t slice, void *scratch) {
         running_average((real *)l->next_var + first, (const real *)l->running_var + first,
                         l->momentum, D);
     }
+}
+
+/* The same over a range of rows, for layer normalisation. */
+static void forward_rows_task(void *context, size_t range, void *scratch) {
+    (void)scratch;
+    const tail_call *c = context;
+    const fc_layer *l = c->layer;
+    const size_t N = c->net->N, M = l->M, ranges = ranges_of(N, M);
+    const size_t first = part_start(N, ranges, range), end = part_start(N, ranges, range + 1);
+    real *out = l->out, *gate = l->gate, *normalized = l->x_normalized;
+    const uint8_t *keep = l->keep;
+    const real *gamma = l->gamma, *beta = l->beta;
+    const vec scale = vec_set(1 / (real)c->net->p);
+    EACH_ROW_BLOCK(i, end - first, {
+        real mean[ROWS_AT_ONCE], *rstd = (real *)l->rstd + first + i;
+        const size_t block = (first + i) * M;
+        statistics_rows(mean, rstd, out + block, l->eps, rows, M);
+        for (size_t r = 0; r < rows; r++) {
+            const size_t row = block + r * M;
+            EACH_VECTOR(j, M, {
+                vec n =
+                    normalize(vec_load(out + row + j, lanes), vec_set(mean[r]), vec_set(rstd[r]));
+                vec_store(normalized + row + j, n, lanes);
+                vec v = scale_and_shift(n, vec_load(gamma + j, lanes), vec_load(beta + j, lanes));
+                rectify_and_drop(out, gate, keep, row + j, v, scale, lanes);
+            });
+        }
+    });
+}
+
+static void forward_tail(const fc_network *net, const fc_layer *l) {
+    tail_call tail = {net, l, NULL, slices_of(net->N, l->M), {0}};
+    if (l->gamma && l->layernorm)
+        fc_run(forward_rows_task, &tail, ranges_of(net->N, l->M), NULL);
+    else
+        fc_run(forward_tail_task, &tail, tail.slices, NULL);
 }
 
 static void backward_tail_task(void *context, size_t slice, void *scratch) {
@@ -82,6 +129,37 @@ static void backward_tail_task(void *context, size_t slice, void *scratch) {
             (const real *)l->x_normalized + first, (const real *)l->rstd + first,
             (const real *)l->gamma + first, N, D, M);
     sum_rows((real *)l->db + first, c->dout + first, N, D, M);
+}
+
+static void backward_rows_task(void *context, size_t range, void *scratch) {
+    const tail_call *c = context;
+    const size_t M = c->layer->M, at = part_start(c->rows.N, c->rows.ranges, range) * M;
+    const size_t n = part_start(c->rows.N, c->rows.ranges, range + 1) * M - at;
+    dropout_apply(c->dout + at, c->dout + at, (const real *)c->layer->gate + at, n);
+    layernorm_backward_task((void *)(uintptr_t)&c->rows, range, scratch);
+}
+
+static void backward_sums_task(void *context, size_t slice, void *scratch) {
+    (void)scratch;
+    const tail_call *c = context;
+    const size_t M = c->layer->M, first = slice_start(M, c->slices, slice);
+    const size_t D = slice_start(M, c->slices, slice + 1) - first;
+    add_partial_sums(&c->rows, first, D);
+    sum_rows((real *)c->layer->db + first, c->dout + first, c->net->N, D, M);
+}
+
+static void backward_tail(const fc_network *net, const fc_layer *l, real *dout) {
+    const size_t N = net->N, M = l->M;
+    tail_call tail = {net, l, dout, slices_of(N, M), {0}};
+    if (l->gamma && l->layernorm) {
+        tail.rows = (layernorm_backward_call){
+            dout,     l->dgamma, l->dbeta, net->workspace,          dout, l->x_normalized, l->rstd,
+            l->gamma, N,         M,        backward_ranges_of(N, M)};
+        fc_run(backward_rows_task, &tail, tail.rows.ranges, NULL);
+        fc_run(backward_sums_task, &tail, tail.slices, NULL);
+    } else {
+        fc_run(backward_tail_task, &tail, tail.slices, NULL);
+    }
 }
 
 static void draw_masks(void *context, size_t task, void *scratch) {
@@ -122,8 +200,7 @@ static void network_loss(double *loss, const fc_network *net, const void *x, con
              net->workspace);
         input = l->out;
         if (l == last) break;
-        tail_call tail = {net, l, NULL, slices_of(N, l->M)};
-        fc_run(forward_tail_task, &tail, tail.slices, NULL);
+        forward_tail(net, l);
     }
 
     real *dout = net->dout[0], *dx = net->dout[1];
@@ -141,8 +218,7 @@ static void network_loss(double *loss, const fc_network *net, const void *x, con
         gemm(l->dw, (matrix){l == layers ? x : l[-1].out, 1, l->D}, (matrix){dout, l->M, 1}, with,
              l->D, l->M, N, net->workspace);
         if (l == layers) break;
-        tail_call tail = {net, l - 1, dx, slices_of(N, l->D)};
-        fc_run(backward_tail_task, &tail, tail.slices, NULL);
+        backward_tail(net, l - 1, dx);
         real *swap = dout;
         dout = dx, dx = swap;
     }

@@ -22,6 +22,11 @@ typedef struct {
     void (*batchnorm_backward)(real *dx, real *dgamma, real *dbeta, const real *dout,
                                const real *x_normalized, const real *rstd, const real *gamma,
                                size_t N, size_t D);
+    void (*layernorm_forward)(real *out, real *x_normalized, real *rstd, const real *x,
+                              const real *gamma, const real *beta, double eps, size_t N, size_t D);
+    void (*layernorm_backward)(real *dx, real *dgamma, real *dbeta, const real *dout,
+                               const real *x_normalized, const real *rstd, const real *gamma,
+                               size_t N, size_t D, void *workspace);
     void (*mt19937_keep)(uint8_t *keep, fc_mt19937 *state, double p, size_t n);
     void (*dropout_forward)(real *out, real *mask, fc_mt19937 *state, const real *x, double p,
                             size_t n);

@@ -25,6 +25,7 @@ include "_checks.pxi"
 include "_random.pxi"
 include "_optim.pxi"
 include "_gather.pxi"
+include "_normalization.pxi"
 
 
 # Scratch memory is kept between calls: one block, taken and given back under the GIL.  A call that
@@ -175,97 +176,6 @@ def relu_backward(dout, cache):
         call_relu_backward(dtype, cnp.PyArray_DATA(dx), cnp.PyArray_DATA(g), cnp.PyArray_DATA(x),
                            cnp.PyArray_SIZE(x))
     return dx
-
-
-# bn_param's running average `key` as a dense (D,) array; zeros where there is none yet.
-cdef ndarray running(object bn_param, str key, cnp.npy_intp D, int dtype):
-    value = (<dict> bn_param).get(key)
-    if value is None:
-        return cnp.PyArray_ZEROS(1, &D, dtype, 0)
-    cdef int given = 0
-    cdef ndarray array = operand("batchnorm_forward", f"bn_param[{key!r}]", value, &given)
-    return vector("batchnorm_forward", f"bn_param[{key!r}]", array, D, dtype, "x")
-
-
-def batchnorm_forward(x, gamma, beta, bn_param):
-    mode = param("batchnorm_forward", "bn_param", bn_param, "mode")
-    if mode != "train" and mode != "test":
-        raise ValueError(f'Invalid forward batchnorm mode "{mode}"')
-    cdef double eps = number("batchnorm_forward", "bn_param['eps']", bn_param.get("eps", 1e-5))
-    cdef double momentum = number("batchnorm_forward", "bn_param['momentum']",
-                                  bn_param.get("momentum", 0.9))
-    cdef int dtype = 0
-    cdef ndarray xa = matrix("batchnorm_forward", "x",
-                             operand("batchnorm_forward", "x", x, &dtype), "(N, D)")
-    cdef ndarray ga = operand("batchnorm_forward", "gamma", gamma, &dtype)
-    cdef ndarray ba = operand("batchnorm_forward", "beta", beta, &dtype)
-    cdef cnp.npy_intp N = xa.shape[0], D = xa.shape[1]
-    cdef str match = f"x of shape ({N}, {D})"
-    ga = vector("batchnorm_forward", "gamma", ga, D, settled(&dtype), match)
-    ba = vector("batchnorm_forward", "beta", ba, D, dtype, match)
-    cdef ndarray mean = running(bn_param, "running_mean", D, dtype)
-    cdef ndarray var = running(bn_param, "running_var", D, dtype)
-    cdef ndarray out, normalized, rstd, next_mean, next_var
-    xa = dense(xa, dtype)
-    if mode == "test":
-        out = fresh_like(xa, dtype)
-        with nogil:
-            call_batchnorm_test(dtype, cnp.PyArray_DATA(out), cnp.PyArray_DATA(xa),
-                                cnp.PyArray_DATA(ga), cnp.PyArray_DATA(ba),
-                                cnp.PyArray_DATA(mean), cnp.PyArray_DATA(var), eps, N, D)
-        bn_param["running_mean"] = mean
-        bn_param["running_var"] = var
-        return out, None
-    if N == 0:
-        raise shape_error("batchnorm_forward", "x", xa, "at least one row in train mode")
-    out = fresh_like(xa, dtype)
-    normalized = fresh_like(xa, dtype)
-    rstd = fresh(1, &D, dtype)
-    next_mean = fresh(1, &D, dtype)
-    next_var = fresh(1, &D, dtype)
-    with nogil:
-        call_batchnorm_forward(dtype, cnp.PyArray_DATA(out), cnp.PyArray_DATA(normalized),
-                               cnp.PyArray_DATA(rstd), cnp.PyArray_DATA(next_mean),
-                               cnp.PyArray_DATA(next_var), cnp.PyArray_DATA(xa),
-                               cnp.PyArray_DATA(ga), cnp.PyArray_DATA(ba), cnp.PyArray_DATA(mean),
-                               cnp.PyArray_DATA(var), eps, momentum, N, D)
-    bn_param["running_mean"] = next_mean
-    bn_param["running_var"] = next_var
-    return out, {"x_normalized": normalized, "rstd": rstd, "gamma": ga}
-
-
-def batchnorm_backward(dout, cache):
-    if not isinstance(cache, dict):
-        raise ValueError("batchnorm_backward: cache is not what batchnorm_forward returns "
-                         "in train mode (test mode keeps none)")
-    cdef int dtype = 0
-    cdef ndarray g = operand("batchnorm_backward", "dout", dout, &dtype)
-    cdef ndarray normalized = operand(
-        "batchnorm_backward", "cache['x_normalized']",
-        param("batchnorm_backward", "cache", cache, "x_normalized"), &dtype)
-    cdef ndarray rstd = operand("batchnorm_backward", "cache['rstd']",
-                                param("batchnorm_backward", "cache", cache, "rstd"), &dtype)
-    cdef ndarray gamma = operand("batchnorm_backward", "cache['gamma']",
-                                 param("batchnorm_backward", "cache", cache, "gamma"), &dtype)
-    matrix("batchnorm_backward", "cache['x_normalized']", normalized, "(N, D)")
-    cdef cnp.npy_intp N = normalized.shape[0], D = normalized.shape[1]
-    if not same_shape(g, normalized):
-        raise shape_error("batchnorm_backward", "dout", g,
-                          f"({N}, {D}), the shape of batchnorm_forward's output")
-    cdef str match = f"dout of shape ({N}, {D})"
-    rstd = vector("batchnorm_backward", "cache['rstd']", rstd, D, settled(&dtype), match)
-    gamma = vector("batchnorm_backward", "cache['gamma']", gamma, D, dtype, match)
-    g = dense(g, dtype)
-    normalized = dense(normalized, dtype)
-    cdef ndarray dx = fresh_like(g, dtype)
-    cdef ndarray dgamma = fresh(1, &D, dtype)
-    cdef ndarray dbeta = fresh(1, &D, dtype)
-    with nogil:
-        call_batchnorm_backward(dtype, cnp.PyArray_DATA(dx), cnp.PyArray_DATA(dgamma),
-                                cnp.PyArray_DATA(dbeta), cnp.PyArray_DATA(g),
-                                cnp.PyArray_DATA(normalized), cnp.PyArray_DATA(rstd),
-                                cnp.PyArray_DATA(gamma), N, D)
-    return dx, dgamma, dbeta
 
 
 cdef object dropout_mode(str function, object dropout_param):

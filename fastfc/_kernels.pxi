@@ -16,6 +16,8 @@ cdef extern from *:
     #define call_batchnorm_forward(dtype, ...) FC_CALL(dtype, batchnorm_forward, __VA_ARGS__)
     #define call_batchnorm_test(dtype, ...) FC_CALL(dtype, batchnorm_test, __VA_ARGS__)
     #define call_batchnorm_backward(dtype, ...) FC_CALL(dtype, batchnorm_backward, __VA_ARGS__)
+    #define call_layernorm_forward(dtype, ...) FC_CALL(dtype, layernorm_forward, __VA_ARGS__)
+    #define call_layernorm_backward(dtype, ...) FC_CALL(dtype, layernorm_backward, __VA_ARGS__)
     #define call_dropout_forward(dtype, ...) FC_CALL(dtype, dropout_forward, __VA_ARGS__)
     #define call_dropout_philox(dtype, ...) FC_CALL(dtype, dropout_philox, __VA_ARGS__)
     #define call_dropout_apply(dtype, ...) FC_CALL(dtype, dropout_apply, __VA_ARGS__)
@@ -50,6 +52,7 @@ cdef extern from *:
         const void *b
         const void *gamma
         const void *beta
+        bint layernorm
         const void *running_mean
         const void *running_var
         double eps, momentum
@@ -99,6 +102,11 @@ cdef extern from *:
     void call_batchnorm_backward(int dtype, void *dx, void *dgamma, void *dbeta, void *dout,
                                  void *x_normalized, void *rstd, void *gamma, size_t N,
                                  size_t D) nogil
+    void call_layernorm_forward(int dtype, void *out, void *x_normalized, void *rstd, void *x,
+                                void *gamma, void *beta, double eps, size_t N, size_t D) nogil
+    void call_layernorm_backward(int dtype, void *dx, void *dgamma, void *dbeta, void *dout,
+                                 void *x_normalized, void *rstd, void *gamma, size_t N, size_t D,
+                                 void *workspace) nogil
     void call_dropout_forward(int dtype, void *out, void *mask, fc_mt19937 *state, void *x,
                               double p, size_t n) nogil
     void call_dropout_philox(int dtype, void *out, void *mask, void *x, cnp.uint64_t key, double p,

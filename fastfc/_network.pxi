@@ -64,7 +64,7 @@ cdef class Network:
         free(self.arena)
 
     # Takes the parameters' addresses.  False where one is not regular.
-    cdef bint take_params(self, dict params, bint batchnorm) except -1:
+    cdef bint take_params(self, dict params, bint normalized) except -1:
         cdef ndarray w
         cdef fc_layer *layer
         cdef int i
@@ -83,15 +83,16 @@ cdef class Network:
             layer.gamma = layer.beta = NULL
             if layer.b == NULL:
                 return False
-            if batchnorm and i + 1 < self.count:
+            if normalized and i + 1 < self.count:
                 layer.gamma = row_of(params, names[2], layer.M, self.dtype, self.held)
                 layer.beta = row_of(params, names[3], layer.M, self.dtype, self.held)
                 if layer.gamma == NULL or layer.beta == NULL:
                     return False
-        return len(params) == (4 * self.count - 2 if batchnorm else 2 * self.count)
+        return len(params) == (4 * self.count - 2 if normalized else 2 * self.count)
 
-    # Takes the running averages' addresses and makes arrays for the next ones.
-    cdef bint take_averages(self, object bn_params) except -1:
+    # Takes what the normalisations are called with.  Of batch normalisation the running averages'
+    # addresses; makes arrays for the next ones.
+    cdef bint take_normalization(self, object bn_params, bint layernorm) except -1:
         cdef fc_layer *layer
         cdef ndarray mean, var
         cdef cnp.npy_intp M
@@ -104,7 +105,13 @@ cdef class Network:
             bn_param = bn_params[i]
             if type(bn_param) is not dict:
                 return False
-            layer.eps = bn_param.get("eps", 1e-5)
+            eps = bn_param.get("eps", 1e-5)
+            if type(eps) is not float and type(eps) is not int:
+                return False
+            layer.eps = eps
+            layer.layernorm = layernorm
+            if layernorm:
+                continue
             layer.momentum = bn_param.get("momentum", 0.9)
             if "running_mean" in bn_param and "running_var" in bn_param:
                 layer.running_mean = row_of(bn_param, "running_mean", M, self.dtype, self.held)
@@ -133,7 +140,7 @@ cdef class Network:
         for i in range(self.count):
             area = aligned(N * self.layers[i].M * itemsize)
             widest = max(widest, area)
-            bytes += 4 * area + aligned(self.layers[i].M * itemsize)
+            bytes += 4 * area + aligned(max(N, self.layers[i].M) * itemsize)
         bytes += 2 * widest
         if bytes > self.room:
             free(self.arena)
@@ -150,7 +157,7 @@ cdef class Network:
             layer.out, layer.gate, layer.x_normalized = at, at + area, at + 2 * area
             layer.keep = <unsigned char *> (at + 3 * area) if dropout else NULL
             layer.rstd = at + 4 * area
-            at += 4 * area + aligned(layer.M * itemsize)
+            at += 4 * area + aligned(max(N, layer.M) * itemsize)
         return 0
 
     # Where the gradients go: arrays of `grads`, made where there is none of the right shape.
@@ -237,9 +244,13 @@ cdef class Network:
             updates.prepare()  # before anybody else here holds a parameter
         self.held = []
         self.averages = []
-        if not self.take_params(model.params, model.use_batchnorm):
+        normalization = model.normalization
+        if normalization not in (None, "batchnorm", "layernorm"):
             return None
-        if model.use_batchnorm and not self.take_averages(model.bn_params):
+        if not self.take_params(model.params, normalization is not None):
+            return None
+        if normalization is not None \
+                and not self.take_normalization(model.bn_params, normalization == "layernorm"):
             return None
         x = operand("loss", "X", X, &given)
         if x.ndim == 0 or x.shape[0] == 0 or <size_t> features("loss", x) != self.layers[0].D:

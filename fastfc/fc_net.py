@@ -86,7 +86,7 @@ class _Fused:
 
 
 class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
-    """{affine - [batch norm] - relu - [dropout]} x (L - 1) - affine - softmax.
+    """{affine - [normalisation] - relu - [dropout]} x (L - 1) - affine - softmax.
 
     Parameters
     ----------
@@ -96,10 +96,10 @@ class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
         Numbers per example.
     num_classes : int
         Classes.
-    dropout : float
+    dropout : float, optional
         Probability of *keeping* a unit, in (0, 1); 0 and 1 both mean no dropout.
-    use_batchnorm : bool
-        Whether hidden layers are batch-normalised.
+    use_batchnorm : bool, optional
+        Whether hidden layers are batch-normalised; or, as in CS231n, a value of ``normalization``.
     reg : float
         Strength of the L2 regularisation, 0.5 * reg * (sum of the squared weights).
     weight_scale : float
@@ -109,11 +109,16 @@ class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
         In which the network keeps its parameters, computes, and returns gradients.
     seed : int, optional
         Reseeds ``np.random`` at every dropout, so that a gradient check sees the same masks.
+    dropout_keep_ratio : float, optional
+        CS231n's name for ``dropout``; one of them may be given.
+    normalization : {None, "batchnorm", "layernorm"}
+        CS231n's name for ``use_batchnorm``, of which one may be given: whether hidden layers are
+        normalised, over the batch or over their own features.
 
     Attributes
     ----------
     params : dict of ndarray
-        ``W1, b1, ..., WL, bL`` and with batch normalisation ``gamma1, beta1, ...``.  They may be
+        ``W1, b1, ..., WL, bL`` and with normalisation ``gamma1, beta1, ...``.  They may be
         replaced, or edited in place, between calls.
     reg : float
         As above; may be changed.
@@ -122,7 +127,9 @@ class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
     dropout_param : dict
         What the dropout layers share; empty without dropout.
     bn_params : list of dict
-        One per hidden layer, with its running statistics; empty without batch normalisation.
+        One per hidden layer, what its normalisation is called with: batch normalisation keeps its
+        mode and running statistics there.  Empty without normalisation.
+    normalization : None, "batchnorm" or "layernorm"
     use_batchnorm, use_dropout : bool
     dtype : type
         ``np.float32`` or ``np.float64``.
@@ -130,9 +137,9 @@ class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
     Raises
     ------
     TypeError
-        A size is not an integer, or dtype is another one.
+        A size is not an integer, dtype is another one, or an argument is given under both names.
     ValueError
-        A size is below 1, or dropout is outside [0, 1].
+        A size is below 1, dropout is outside [0, 1], or the normalisation is another one.
 
     Examples
     --------
@@ -145,6 +152,8 @@ class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
     ((15, 20), dtype('float32'))
     >>> net.loss(X).shape
     (4, 10)
+    >>> FullyConnectedNet([20], normalization="layernorm", dropout_keep_ratio=0.9).bn_params
+    [{}]
     """
 
 

@@ -13,3 +13,5 @@ affine_batchnorm_relu_forward = _joined.affine_batchnorm_relu_forward
 affine_batchnorm_relu_backward = _joined.affine_batchnorm_relu_backward
 affine_bn_relu_forward = _joined.affine_bn_relu_forward
 affine_bn_relu_backward = _joined.affine_bn_relu_backward
+affine_ln_relu_forward = _joined.affine_ln_relu_forward
+affine_ln_relu_backward = _joined.affine_ln_relu_backward

@@ -13,9 +13,12 @@ __all__ = [
     "affine_backward",
     "affine_forward",
     "batchnorm_backward",
+    "batchnorm_backward_alt",
     "batchnorm_forward",
     "dropout_backward",
     "dropout_forward",
+    "layernorm_backward",
+    "layernorm_forward",
     "np",  # a star import brings np along, as it does from the original
     "relu_backward",
     "relu_forward",
@@ -202,7 +205,7 @@ def batchnorm_forward(x, gamma, beta, bn_param):
 
 
 def batchnorm_backward(dout, cache):
-    """Gradient of ``batchnorm_forward`` in mode ``'train'``.
+    """Gradient of ``batchnorm_forward`` in mode ``'train'``; also ``batchnorm_backward_alt``.
 
     Parameters
     ----------
@@ -233,6 +236,80 @@ def batchnorm_backward(dout, cache):
     (array([1.]), array([3.]))
     """
     return _core.batchnorm_backward(dout, cache)
+
+
+batchnorm_backward_alt = batchnorm_backward
+
+
+def layernorm_forward(x, gamma, beta, ln_param):
+    """Layer normalisation per example (Ba, Kiros & Hinton 2016).
+
+    out = gamma * x_normalized + beta, x_normalized = (x - mean) / sqrt(var + eps), where mean and
+    var, biased, are those of each row: the same in training and testing.
+
+    Parameters
+    ----------
+    x : array_like, shape (N, D)
+        Input, D >= 1.
+    gamma, beta : array_like, shape (D,)
+        Scale and shift.
+    ln_param : dict
+        ``eps``, default 1e-5.
+
+    Returns
+    -------
+    out : ndarray, shape (N, D)
+    cache : dict
+        ``x_normalized``, ``rstd`` = 1 / sqrt(var + eps), shape (N,), and ``gamma``.
+
+    Raises
+    ------
+    TypeError
+        An array is not real, or ln_param is no dict.
+    ValueError
+        A shape does not fit, or there is no feature.
+
+    Examples
+    --------
+    >>> out, cache = layernorm_forward([[1.0, 3.0]], [2.0, 2.0], [5.0, 5.0], {})
+    >>> out.round(3)
+    array([[3., 7.]])
+    """
+    return _core.layernorm_forward(x, gamma, beta, ln_param)
+
+
+def layernorm_backward(dout, cache):
+    """Gradient of ``layernorm_forward``.
+
+    Parameters
+    ----------
+    dout : array_like, shape (N, D)
+        Gradient of the loss with respect to ``out``.
+    cache : dict
+        From ``layernorm_forward``.
+
+    Returns
+    -------
+    dx : ndarray, shape (N, D)
+        ``rstd * (g - mean(g) - x_normalized * mean(g * x_normalized))`` with g = gamma * dout, the
+        means over each row.
+    dgamma, dbeta : ndarray, shape (D,)
+
+    Raises
+    ------
+    TypeError
+        An array is not real.
+    ValueError
+        The shape of dout does not fit the cache.
+
+    Examples
+    --------
+    >>> out, cache = layernorm_forward([[1.0, 3.0]], [2.0, 2.0], [5.0, 5.0], {})
+    >>> dx, dgamma, dbeta = layernorm_backward([[10.0, 20.0]], cache)
+    >>> dgamma.round(3), dbeta
+    (array([-10.,  20.]), array([10., 20.]))
+    """
+    return _core.layernorm_backward(dout, cache)
 
 
 def dropout_forward(x, dropout_param):

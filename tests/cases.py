@@ -81,6 +81,15 @@ BATCHNORM = [
     (256, 33),
 ]
 
+# (N, D): layer normalisation, which needs a feature but no example.
+LAYERNORM = [
+    *((7, n) for n in LENGTHS if n > 0),
+    *((n, 5) for n in LENGTHS),
+    (100, 100),
+    (100, 3072),
+    (256, 33),
+]
+
 # (N, C): losses.
 LOSS = [
     *((7, n) for n in LENGTHS if n > 0),

@@ -109,13 +109,17 @@ def _two(shape, dtype):
     return [cases.normal(shape, dtype, "dout"), cases.normal(shape, dtype, "x")]
 
 
+def _uneven(shape, dtype):
+    """Numbers whose last axis has means and scales of its own, some means far from zero."""
+    means = cases.normal(shape[-1], np.float64, "means", scale=10.0)
+    scales = np.exp(cases.normal(shape[-1], np.float64, "scales"))
+    return (cases.normal(shape, np.float64, "x") * scales + means).astype(dtype)
+
+
 def _batchnorm(mode):
     def arguments(shape, dtype):
         d = shape[1]
-        # Every feature with a mean and a scale of its own, some means far from zero.
-        means = cases.normal(d, np.float64, "means", scale=10.0)
-        scales = np.exp(cases.normal(d, np.float64, "scales"))
-        x = (cases.normal(shape, np.float64, "x") * scales + means).astype(dtype)
+        x = _uneven(shape, dtype)
         bn_param = {
             "mode": mode,
             "eps": 1e-4,
@@ -141,6 +145,23 @@ def _batchnorm_backward(shape, dtype):
         "gamma": cases.normal(shape[1], dtype, "gamma"),
     }
     return [cases.normal(shape, dtype, "dout"), cache]
+
+
+def _layernorm_forward(shape, dtype):
+    n, d = shape
+    x = np.ascontiguousarray(_uneven((d, n), dtype).T)
+    return [x, cases.normal(d, dtype, "gamma"), cases.normal(d, dtype, "beta"), {"eps": 1e-4}]
+
+
+def _layernorm_outputs(result, args):
+    out, cache = result
+    return {"out": out, "x_normalized": cache["x_normalized"], "rstd": cache["rstd"]}
+
+
+def _layernorm_backward(shape, dtype):
+    dout, cache = _batchnorm_backward(shape, dtype)
+    rstd = np.exp(cases.normal(shape[0], np.float64, "rstd")).astype(dtype)
+    return [dout, {**cache, "rstd": rstd}]
 
 
 def _dropout_forward(shape, dtype):
@@ -203,6 +224,7 @@ def _arrays(count):
 _affine = ("layers", cases.AFFINE, cases.BENCHMARK_AFFINE)
 _elementwise = ("layers", cases.ELEMENTWISE, cases.BENCHMARK)
 _normalised = ("layers", cases.BATCHNORM, cases.BENCHMARK)
+_layer_normalised = ("layers", cases.LAYERNORM, cases.BENCHMARK)
 _losses = ("layers", cases.LOSS, cases.BENCHMARK)
 _updates = ("optim", cases.ELEMENTWISE, [*cases.BENCHMARK, (3072, 100)])
 
@@ -255,6 +277,22 @@ OPERATIONS = [
         _batchnorm_backward,
         _named("dx", "dgamma", "dbeta"),
         tolerance.batchnorm_backward,
+        _arrays(3),
+    ),
+    _operation(
+        _layer_normalised,
+        "layernorm_forward",
+        _layernorm_forward,
+        _layernorm_outputs,
+        tolerance.layernorm_forward,
+        _arrays(3),
+    ),
+    _operation(
+        _layer_normalised,
+        "layernorm_backward",
+        _layernorm_backward,
+        _named("dx", "dgamma", "dbeta"),
+        tolerance.layernorm_backward,
         _arrays(3),
     ),
     _operation(

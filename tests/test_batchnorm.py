@@ -124,6 +124,14 @@ def test_caches_are_interchangeable(isa, dtype):
         BACKWARD.check([dout, cache])
 
 
+def test_alternative_backward_is_the_same(isa, dtype):
+    dout, cache = BACKWARD.arguments((13, 17), dtype)
+    for module in (layers, reference):
+        results = module.batchnorm_backward(dout, cache), module.batchnorm_backward_alt(dout, cache)
+        for one, other in zip(*results, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
 def test_cache_outlives_changes_of_its_inputs(isa):
     """An update of gamma in place between forward and backward: as in the reference, it shows."""
     results = []

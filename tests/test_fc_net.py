@@ -10,6 +10,7 @@ from fastfc.reference import fc_net as reference
 from tests import tolerance
 
 DROPOUTS = [0, 0.25, 0.5]
+NORMALIZATIONS = [None, "batchnorm", "layernorm"]
 
 
 @pytest.fixture(params=[reference, fc_net], ids=["reference", "fast"])
@@ -116,12 +117,12 @@ def test_two_layer_net_of_plain_biases(nets):
 # --- what a network computes ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("use_batchnorm", [False, True])
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
 @pytest.mark.parametrize("dropout", [0, 0.6])
-def test_loss_is_the_composition_of_layers(nets, use_batchnorm, dropout):
+def test_loss_is_the_composition_of_layers(nets, normalization, dropout):
     X, y = data(8, (3, 5))
     net = nets.FullyConnectedNet(
-        [20, 12], 15, dropout=dropout, use_batchnorm=use_batchnorm, reg=0.3, dtype=np.float64
+        [20, 12], 15, dropout=dropout, normalization=normalization, reg=0.3, dtype=np.float64
     )
     np.random.seed(2)
     loss, _ = net.loss(X, y)
@@ -129,9 +130,10 @@ def test_loss_is_the_composition_of_layers(nets, use_batchnorm, dropout):
     out = X
     for i in (1, 2):
         out, _ = nets.affine_forward(out, net.params[f"W{i}"], net.params[f"b{i}"])
-        if use_batchnorm:
+        if normalization:
             gamma, beta = net.params[f"gamma{i}"], net.params[f"beta{i}"]
-            out, _ = nets.batchnorm_forward(out, gamma, beta, {"mode": "train"})
+            normalize = getattr(nets, f"{normalization}_forward")
+            out, _ = normalize(out, gamma, beta, {"mode": "train"})
         out, _ = nets.relu_forward(out)
         if dropout:
             out, _ = nets.dropout_forward(out, {"mode": "train", "p": dropout})
@@ -142,11 +144,11 @@ def test_loss_is_the_composition_of_layers(nets, use_batchnorm, dropout):
     assert loss == pytest.approx(expected, rel=1e-14)
 
 
-GRADIENTS = list(itertools.product([[], [7], [7, 6]], DROPOUTS, [False, True], [0, 0.4]))
+GRADIENTS = list(itertools.product([[], [7], [7, 6]], DROPOUTS, NORMALIZATIONS, [0, 0.4]))
 
 
-@pytest.mark.parametrize(("hidden", "dropout", "use_batchnorm", "reg"), GRADIENTS)
-def test_gradient_of_every_parameter(nets, hidden, dropout, use_batchnorm, reg):
+@pytest.mark.parametrize(("hidden", "dropout", "normalization", "reg"), GRADIENTS)
+def test_gradient_of_every_parameter(nets, hidden, dropout, normalization, reg):
     np.random.seed(4)
     X, y = data(5, (2, 3), 4, seed=6)
     net = nets.FullyConnectedNet(
@@ -154,7 +156,7 @@ def test_gradient_of_every_parameter(nets, hidden, dropout, use_batchnorm, reg):
         input_dim=6,
         num_classes=4,
         dropout=dropout,
-        use_batchnorm=use_batchnorm,
+        normalization=normalization,
         reg=reg,
         weight_scale=0.5,
         dtype=np.float64,
@@ -286,14 +288,14 @@ def test_gradients_are_the_callers_own(nets):
 
 
 @pytest.mark.parametrize("dropout", DROPOUTS)
-@pytest.mark.parametrize("use_batchnorm", [False, True])
-def test_both_packages_agree(dropout, use_batchnorm):
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_both_packages_agree(dropout, normalization):
     X, y = data(40, (3, 8, 8), seed=1)
     results = []
     for module in (reference, fc_net):
         np.random.seed(5)
         net = module.FullyConnectedNet(
-            [33, 17], 192, dropout=dropout, use_batchnorm=use_batchnorm, reg=0.1, dtype=np.float64
+            [33, 17], 192, dropout=dropout, normalization=normalization, reg=0.1, dtype=np.float64
         )
         results.append((*net.loss(X, y), net.loss(X)))
     (loss, grads, scores), (fast_loss, fast_grads, fast_scores) = results

@@ -205,6 +205,50 @@ static void test_batchnorm(size_t N, size_t D) {
     free(dx), free(dgamma), free(dbeta), free(test);
 }
 
+static void test_layernorm(size_t N, size_t D) {
+    real *x = array(N * D), *gamma = array(D), *beta = array(D), *dout = array(N * D);
+    real *out = output(N * D), *normalized = output(N * D), *rstd = output(N);
+    real *dx = output(N * D), *dgamma = output(D), *dbeta = output(D);
+    void *workspace = aligned_alloc(64, FC_WORKSPACE_BYTES);
+    const double eps = 1e-3;
+    KERNELS->layernorm_forward(out, normalized, rstd, x, gamma, beta, eps, N, D);
+    KERNELS->layernorm_backward(dx, dgamma, dbeta, dout, normalized, rstd, gamma, N, D, workspace);
+    /* as for batchnorm, with rows and columns exchanged */
+    const double unit = EPSILON * (double)(D + 4), bound = 64 * 512 * unit;
+    for (size_t i = 0; i < N; i++) {
+        double mean = 0, var = 0, shift = 0, slope = 0;
+        for (size_t j = 0; j < D; j++) mean += x[i * D + j] / (double)D;
+        for (size_t j = 0; j < D; j++) var += pow(x[i * D + j] - mean, 2) / (double)D;
+        const double exact = 1 / sqrt(var + eps);
+        check("layernorm rstd", i, rstd[i], exact, bound);
+        for (size_t j = 0; j < D; j++) {
+            const size_t at = i * D + j;
+            const double hat = (x[at] - mean) * exact, g = (double)gamma[j] * dout[at];
+            check("layernorm x_normalized", at, normalized[at], hat, bound);
+            check("layernorm out", at, out[at], gamma[j] * hat + beta[j], bound);
+            shift += g / (double)D;
+            slope += g * normalized[at] / (double)D;
+        }
+        for (size_t j = 0; j < D; j++) {
+            const size_t at = i * D + j;
+            const double g = (double)gamma[j] * dout[at];
+            check("layernorm dx", at, dx[at], rstd[i] * (g - shift - normalized[at] * slope),
+                  32 * sum_bound(D + 8, 64 * 64));
+        }
+    }
+    for (size_t j = 0; j < D; j++) {
+        double sum = 0, product = 0;
+        for (size_t i = 0; i < N; i++) {
+            sum += dout[i * D + j];
+            product += dout[i * D + j] * (double)normalized[i * D + j];
+        }
+        check("layernorm dbeta", j, dbeta[j], sum, sum_bound(N, (double)N));
+        check("layernorm dgamma", j, dgamma[j], product, sum_bound(N, 64 * (double)N));
+    }
+    free(x), free(gamma), free(beta), free(dout), free(out), free(normalized), free(rstd);
+    free(dx), free(dgamma), free(dbeta), free(workspace);
+}
+
 /* MT19937 as its authors publish it: seeded with 5489, output 10000 is 4123659995. */
 static void seed_mt19937(fc_mt19937 *state) {
     state->key[0] = 5489;
@@ -385,8 +429,10 @@ static void test_optim(size_t n) {
 
 enum { DEEP = 3 };
 
+enum { NONE, BATCHNORM, LAYERNORM };
+
 /* The whole pass against its own pieces, which the tests above have checked: the same bits. */
-static void test_network(size_t N, const size_t *dims, int batchnorm, double p) {
+static void test_network(size_t N, const size_t *dims, int normalization, double p) {
     fc_layer layers[DEEP] = {0};
     fc_mt19937 state, plain;
     size_t widest = 0;
@@ -400,7 +446,8 @@ static void test_network(size_t N, const size_t *dims, int batchnorm, double p) 
         for (int k = 0; k < 4; k++) params[l][k] = array(sizes[k]);
         for (int k = 0; k < 4; k++) work[l][k] = output(sizes[k]); /* gradients */
         for (int k = 4; k < 7; k++) work[l][k] = output(N * M);    /* out, gate, normal */
-        for (int k = 7; k < 10; k++) work[l][k] = output(M);       /* rstd, next */
+        work[l][7] = output(normalization == LAYERNORM ? N : M);   /* rstd */
+        for (int k = 8; k < 10; k++) work[l][k] = output(M);       /* next */
         work[l][10] = array(M);                                    /* running */
         for (size_t j = 0; j < M; j++) work[l][10][j] = (real)fabs(work[l][10][j]);
         real **w = work[l];
@@ -408,8 +455,9 @@ static void test_network(size_t N, const size_t *dims, int batchnorm, double p) 
                                .M = M,
                                .w = params[l][0],
                                .b = params[l][1],
-                               .gamma = batchnorm && hidden ? params[l][2] : NULL,
+                               .gamma = normalization && hidden ? params[l][2] : NULL,
                                .beta = params[l][3],
+                               .layernorm = normalization == LAYERNORM,
                                .running_mean = w[10],
                                .running_var = w[10],
                                .eps = 1e-3,
@@ -441,10 +489,15 @@ static void test_network(size_t N, const size_t *dims, int batchnorm, double p) 
         const size_t D = dims[l], M = dims[l + 1];
         real *next_mean = output(M), *next_var = output(M), *normed = output(N * M);
         outs[l] = output(N * M), relus[l] = output(N * M), normals[l] = output(N * M);
-        rstds[l] = output(M), masks[l] = output(N * M), inputs[l] = (real *)(uintptr_t)h;
+        rstds[l] = output(M > N ? M : N), masks[l] = output(N * M),
+        inputs[l] = (real *)(uintptr_t)h;
         KERNELS->affine_forward(outs[l], h, params[l][0], params[l][1], N, D, M, workspace);
         h = outs[l];
-        if (layers[l].gamma) {
+        if (layers[l].gamma && normalization == LAYERNORM) {
+            KERNELS->layernorm_forward(normed, normals[l], rstds[l], h, params[l][2], params[l][3],
+                                       1e-3, N, M);
+            memcpy(outs[l], normed, N * M * sizeof(real));
+        } else if (layers[l].gamma) {
             KERNELS->batchnorm_forward(normed, normals[l], rstds[l], next_mean, next_var, h,
                                        params[l][2], params[l][3], work[l][10], work[l][10], 1e-3,
                                        0.75, N, M);
@@ -474,8 +527,12 @@ static void test_network(size_t N, const size_t *dims, int batchnorm, double p) 
             KERNELS->relu_backward(dout, dout, outs[l], N * M);
         }
         if (layers[l].gamma) {
-            KERNELS->batchnorm_backward(dout, dgamma, dbeta, dout, normals[l], rstds[l],
-                                        params[l][2], N, M);
+            if (normalization == LAYERNORM)
+                KERNELS->layernorm_backward(dout, dgamma, dbeta, dout, normals[l], rstds[l],
+                                            params[l][2], N, M, workspace);
+            else
+                KERNELS->batchnorm_backward(dout, dgamma, dbeta, dout, normals[l], rstds[l],
+                                            params[l][2], N, M);
             check("network dgamma", (size_t)l, memcmp(dgamma, work[l][2], M * sizeof(real)), 0, 0);
             check("network dbeta", (size_t)l, memcmp(dbeta, work[l][3], M * sizeof(real)), 0, 0);
         }
@@ -596,6 +653,7 @@ int main(int arguments, char **argument) {
             test_dropout(sizes[i], 0.3, (int)i);
             test_philox_dropout(sizes[i], 0.3);
             for (size_t j = 0; j < count; j++) {
+                if (sizes[j] > 0) test_layernorm(sizes[i], sizes[j]);
                 if (sizes[i] == 0) continue;
                 test_batchnorm(sizes[i], sizes[j]);
                 if (sizes[j] > 0 && sizes[i] < 40) test_losses(sizes[i], sizes[j]);
@@ -603,11 +661,14 @@ int main(int arguments, char **argument) {
         }
         static const size_t dims[][DEEP + 1] = {{1, 1, 1, 1}, {7, 33, 16, 10}, {300, 130, 65, 3}};
         for (int i = 0; i < 3; i++)
-            for (int options = 0; options < 4; options++) {
-                test_network(1, dims[i], options & 1, options & 2 ? 0.5 : 1);
-                test_network(101, dims[i], options & 1, options & 2 ? 0.5 : 1);
-            }
+            for (int normalization = NONE; normalization <= LAYERNORM; normalization++)
+                for (double p = 0.5; p <= 1; p += 0.5) {
+                    test_network(1, dims[i], normalization, p);
+                    test_network(301, dims[i], normalization, p);
+                }
         test_update();
+        test_layernorm(7, 200000); /* the workspace has room for two ranges' sums, then for one's */
+        test_layernorm(3, 300000);
         for (int used = 0; used < 624; used += 13) test_dropout(1249, 0.6, used);
         test_philox();
         test_philox_dropout(1100, 0.75);

@@ -56,6 +56,23 @@ def test_affine_batchnorm_relu_is_the_composition(backend, inputs, name):
         np.testing.assert_array_equal(got, want)
 
 
+def test_affine_ln_relu_is_the_composition(backend, inputs):
+    utils, layers = backend
+    x, w, b, gamma, beta, dout = inputs
+    out, cache = utils.affine_ln_relu_forward(x, w, b, gamma, beta, {"eps": 0.1})
+    hidden, fc_cache = layers.affine_forward(x, w, b)
+    normalized, ln_cache = layers.layernorm_forward(hidden, gamma, beta, {"eps": 0.1})
+    np.testing.assert_array_equal(out, layers.relu_forward(normalized)[0])
+
+    gradients = utils.affine_ln_relu_backward(dout, cache)
+    dhidden, dgamma, dbeta = layers.layernorm_backward(
+        layers.relu_backward(dout, normalized), ln_cache
+    )
+    expected = (*layers.affine_backward(dhidden, fc_cache), dgamma, dbeta)
+    for got, want in zip(gradients, expected, strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
 def test_affine_batchnorm_relu_in_test_mode(backend, inputs):
     utils, _ = backend
     x, w, b, gamma, beta, dout = inputs
@@ -87,11 +104,11 @@ def test_gradient(backend, inputs):
 def test_star_import_brings_the_layers(package):
     names = {}
     exec(f"from {package}.layer_utils import *", names)
-    expected = [f"{n}_{d}" for n in ("affine", "relu", "batchnorm", "dropout") for d in DIRECTIONS]
-    expected += [
-        f"affine_{n}_{d}" for n in ("relu", "batchnorm_relu", "bn_relu") for d in DIRECTIONS
-    ]
-    assert {*expected, "svm_loss", "softmax_loss", "np"} <= names.keys()
+    single = ("affine", "relu", "batchnorm", "layernorm", "dropout")
+    joined = ("relu", "batchnorm_relu", "bn_relu", "ln_relu")
+    expected = [f"{name}_{d}" for name in single for d in DIRECTIONS]
+    expected += [f"affine_{name}_{d}" for name in joined for d in DIRECTIONS]
+    assert {*expected, "batchnorm_backward_alt", "svm_loss", "softmax_loss", "np"} <= names.keys()
 
 
 DIRECTIONS = ("forward", "backward")

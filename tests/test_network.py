@@ -62,9 +62,9 @@ def trained(network, N, rule="adam", epochs=3, **options):
 
 
 OPTIONS = [
-    {"hidden_dims": hidden, "dropout": dropout, "use_batchnorm": batchnorm, "seed": seed}
-    for hidden, dropout, batchnorm, seed in itertools.product(
-        ([], [33], [100, 64, 7]), (0, 0.5), (False, True), (None, 3)
+    {"hidden_dims": hidden, "dropout": dropout, "normalization": normalization, "seed": seed}
+    for hidden, dropout, normalization, seed in itertools.product(
+        ([], [33], [100, 64, 7]), (0, 0.5), (None, "batchnorm", "layernorm"), (None, 3)
     )
     if seed is None or dropout
 ]
@@ -78,17 +78,44 @@ def test_step_equals_composed_layers(isa, dtype, options, N):
 
 
 @pytest.mark.parametrize("rule", optim.__all__)
-def test_every_rule(dtype, rule):
-    options = {"hidden_dims": [50, 40], "dropout": 0.7, "use_batchnorm": True, "dtype": dtype}
-    expected = trained(Composed, 20, rule, **options)[1]
-    assert_same(trained(fc_net.FullyConnectedNet, 20, rule, **options)[1], expected)
+@pytest.mark.parametrize("normalization", ["batchnorm", "layernorm"])
+def test_every_rule(dtype, rule, normalization):
+    options = {"hidden_dims": [50, 40], "dropout": 0.7, "normalization": normalization}
+    expected = trained(Composed, 20, rule, dtype=dtype, **options)[1]
+    assert_same(trained(fc_net.FullyConnectedNet, 20, rule, dtype=dtype, **options)[1], expected)
 
 
-def test_any_number_of_threads(isa, dtype, threads):
-    options = {"hidden_dims": [300, 130], "dropout": 0.7, "use_batchnorm": True, "dtype": dtype}
+@pytest.mark.parametrize("normalization", ["batchnorm", "layernorm"])
+def test_any_number_of_threads(isa, dtype, threads, normalization):
+    options = {"hidden_dims": [300, 130], "dropout": 0.7, "normalization": normalization}
+    options["dtype"] = dtype
     got = trained(fc_net.FullyConnectedNet, 150, epochs=2, **options)[1]
     fastfc.set_num_threads(1)
     assert_same(got, trained(Composed, 150, epochs=2, **options)[1])
+
+
+@pytest.mark.parametrize("normalization", [None, "batchnorm", "layernorm"])
+def test_the_core_serves_every_normalization(normalization):
+    X, y = examples(8)
+    model = fc_net.FullyConnectedNet([30, 20], input_dim=60, normalization=normalization)
+    assert model._network().loss(X, y, model) is not None
+
+
+def test_what_layer_normalization_is_called_with():
+    """Its eps is used; one that is no number is complained of as the layers complain."""
+    X, y = examples(8)
+    results = []
+    for network in (Composed, fc_net.FullyConnectedNet):
+        np.random.seed(1)
+        model = network([30, 20], input_dim=60, normalization="layernorm")
+        plain = model.loss(X, y)[0]
+        model.bn_params[0]["eps"] = 7.5
+        results.append(model.loss(X, y))
+        assert results[-1][0] != plain
+        model.bn_params[1]["eps"] = "small"
+        with pytest.raises(TypeError, match=r"layernorm_forward: ln_param\['eps'\] is 'small'"):
+            model.loss(X, y)
+    assert_same(results[1], results[0])
 
 
 # What TwoLayerNet sets.
@@ -138,14 +165,15 @@ def irregular():
     }
 
 
+@pytest.mark.parametrize("normalization", ["batchnorm", "layernorm"])
 @pytest.mark.parametrize("change", irregular(), ids=str)
-def test_replaced_parameters(change):
+def test_replaced_parameters(change, normalization):
     results = []
     X, y = examples(12)
     data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
     for network in (Composed, fc_net.FullyConnectedNet):
         np.random.seed(3)
-        model = network([22], input_dim=60, use_batchnorm=True)
+        model = network([22], input_dim=60, normalization=normalization)
         irregular()[change](model.params)
         solver = Solver(model, data, update_rule="adam", batch_size=12, verbose=False)
         for _ in range(3):

@@ -105,6 +105,29 @@ def test_batchnorm_output_has_mean_beta_and_deviation_gamma(rng):
     np.testing.assert_allclose(out.std(axis=0), gamma, rtol=1e-13)
 
 
+def test_layernorm_in_loops(rng):
+    x, gamma, beta = rng.normal(3, 2, size=(5, 3)), rng.normal(size=3), rng.normal(size=3)
+    out, cache = layers.layernorm_forward(x, gamma, beta, {"eps": 1e-3})
+    for n in range(5):
+        mean = math.fsum(x[n]) / 3
+        var = math.fsum((value - mean) ** 2 for value in x[n]) / 3
+        assert cache["rstd"][n] == pytest.approx(1 / math.sqrt(var + 1e-3))
+        for d in range(3):
+            normalized = (x[n, d] - mean) / math.sqrt(var + 1e-3)
+            assert out[n, d] == pytest.approx(gamma[d] * normalized + beta[d], abs=100 * U)
+
+
+def test_layernorm_is_batchnorm_of_the_transpose(rng):
+    """Where gamma and beta do nothing the two differ in the axis alone."""
+    x, dout = rng.normal(3, 2, size=(2, 6, 4))
+    out, cache = layers.layernorm_forward(x, np.ones(4), np.zeros(4), {})
+    other, other_cache = layers.batchnorm_forward(x.T, np.ones(6), np.zeros(6), {"mode": "train"})
+    np.testing.assert_allclose(out, other.T, rtol=0, atol=100 * U)
+    dx = layers.layernorm_backward(dout, cache)[0]
+    other_dx = layers.batchnorm_backward(dout.T, other_cache)[0]
+    np.testing.assert_allclose(dx, other_dx.T, rtol=0, atol=100 * U)
+
+
 def test_dropout_is_numpys_stream():
     x = np.random.RandomState(1).randn(30, 20) + 10
     np.random.seed(5)
@@ -176,10 +199,19 @@ def normalized_affine(x, w, b, gamma, beta):
     return layer_utils.affine_batchnorm_relu_forward(x, w, b, gamma, beta, bn_param)
 
 
+def layer_normalize(x, gamma, beta):
+    return layers.layernorm_forward(x, gamma, beta, {})
+
+
+def layer_normalized_affine(x, w, b, gamma, beta):
+    return layer_utils.affine_ln_relu_forward(x, w, b, gamma, beta, {})
+
+
 OPERATIONS = {
     "affine": (layers.affine_forward, layers.affine_backward, (X, W, B)),
     "relu": (layers.relu_forward, layers.relu_backward, (HIDDEN,)),
     "batchnorm": (normalize, layers.batchnorm_backward, (HIDDEN, GAMMA, BETA)),
+    "layernorm": (layer_normalize, layers.layernorm_backward, (HIDDEN, GAMMA, BETA)),
     "dropout": (
         lambda x: layers.dropout_forward(x, DROPOUT),
         layers.dropout_backward,
@@ -193,6 +225,11 @@ OPERATIONS = {
     "affine_batchnorm_relu": (
         normalized_affine,
         layer_utils.affine_batchnorm_relu_backward,
+        (X, W, B, GAMMA, BETA),
+    ),
+    "affine_ln_relu": (
+        layer_normalized_affine,
+        layer_utils.affine_ln_relu_backward,
         (X, W, B, GAMMA, BETA),
     ),
 }
@@ -301,6 +338,16 @@ def ones(*shape):
             lambda: layers.batchnorm_backward(ones(2, 3), None),
             ValueError,
             "batchnorm_backward: cache is None",
+        ),
+        (
+            lambda: layers.layernorm_forward(ones(2, 0), ones(0), ones(0), {}),
+            ValueError,
+            r"layernorm_forward: x has shape \(2, 0\), expected \(N, D\) with D at least 1",
+        ),
+        (
+            lambda: layers.layernorm_forward(ones(2, 3), ones(3), ones(3), None),
+            TypeError,
+            "layernorm_forward: ln_param is None, expected a dict",
         ),
         (
             lambda: layers.dropout_forward(ones(2), {"mode": "train", "p": 0}),

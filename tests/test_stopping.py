@@ -283,14 +283,14 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("reg", [0, 0.1])
-@pytest.mark.parametrize("batchnorm", [False, True])
+@pytest.mark.parametrize("normalization", [None, "batchnorm", "layernorm"])
 @pytest.mark.parametrize("kind", NETWORKS)
-def test_networks_keep_all_that_was_good(kind, batchnorm, reg):
+def test_networks_keep_all_that_was_good(kind, normalization, reg):
     """From a good state, one step whose minibatch has an example that is not finite."""
     np.random.seed(0)
     data = runs.data()
     model = NETWORKS[kind](
-        [9, 7], 12, 3, use_batchnorm=batchnorm, dropout=0.8, reg=reg, weight_scale=0.1
+        [9, 7], 12, 3, normalization=normalization, dropout=0.8, reg=reg, weight_scale=0.1
     )
     solver = Solver(model, data, update_rule="adam", batch_size=20, num_epochs=1, verbose=False)
 
@@ -324,23 +324,25 @@ def test_failure_of_the_search_does_not_hide_the_loss():
 
 @pytest.mark.parametrize("kind", NETWORKS)
 @pytest.mark.parametrize(
-    ("batchnorm", "change", "where"),
+    ("normalization", "change", "where"),
     [
-        (False, {}, None),
-        (True, {}, None),
-        (False, {"W1": 1e38}, "layer 1: affine"),
-        (False, {"W1": 1e30, "W2": 1e30}, "layer 2: affine"),
-        (False, {"W1": 1e20, "W2": 1e10, "W3": 1e20}, "layer 3: affine"),
-        (True, {"b1": 3e38, "W1": 3e38}, "layer 1: affine"),
-        (True, {"gamma2": 3e38}, "layer 2: batchnorm"),
-        (False, {"b2": np.nan}, "b2"),
-        (True, {"gamma1": np.inf}, "gamma1"),
-        (False, {"b1": 3.2e38}, "layer 1: dropout"),
+        (None, {}, None),
+        ("batchnorm", {}, None),
+        (None, {"W1": 1e38}, "layer 1: affine"),
+        (None, {"W1": 1e30, "W2": 1e30}, "layer 2: affine"),
+        (None, {"W1": 1e20, "W2": 1e10, "W3": 1e20}, "layer 3: affine"),
+        ("batchnorm", {"b1": 3e38, "W1": 3e38}, "layer 1: affine"),
+        ("batchnorm", {"gamma2": 3e38}, "layer 2: batchnorm"),
+        ("layernorm", {"gamma2": 3e38}, "layer 2: layernorm"),
+        ("layernorm", {}, None),
+        (None, {"b2": np.nan}, "b2"),
+        ("batchnorm", {"gamma1": np.inf}, "gamma1"),
+        (None, {"b1": 3.2e38}, "layer 1: dropout"),
     ],
 )
-def test_first_nonfinite(kind, batchnorm, change, where):
+def test_first_nonfinite(kind, normalization, change, where):
     np.random.seed(3)
-    model = NETWORKS[kind]([9, 7], 12, 3, use_batchnorm=batchnorm, dropout=0.5, seed=7)
+    model = NETWORKS[kind]([9, 7], 12, 3, normalization=normalization, dropout=0.5, seed=7)
     for name, value in change.items():
         model.params[name][:] = value
     if "W1" in change:

@@ -80,22 +80,9 @@ def affine_backward(dout, cache):
     }
 
 
-def batchnorm_forward(x, scale, shift, bn_param):
-    """Bounds for either mode; `scale` and `shift` are gamma and beta."""
-    dtype = computed_dtype(x, scale, shift)
-    x, scale, shift = _exact(x, scale, shift)
-    eps, momentum = bn_param.get("eps", 1e-5), bn_param.get("momentum", 0.9)
-    (mean_before,) = _exact(bn_param.get("running_mean", np.zeros(x.shape[1])))
-    (var_before,) = _exact(bn_param.get("running_var", np.zeros(x.shape[1])))
-    u = unit(dtype)
-    if bn_param["mode"] == "test":
-        # eps cast, var + eps, root, quotient; x - mean, two products, the sum; two more for the
-        # form scale * x + shift, whose terms are the larger ones bounded here.
-        rstd = 1 / np.sqrt(var_before + eps)
-        terms = np.abs(scale) * rstd * (np.abs(x) + np.abs(mean_before)) + np.abs(shift)
-        return {"out": 2 * gamma(10, dtype) * terms, "running_mean": 0.0, "running_var": 0.0}
-
-    n = len(x)
+def _normalised(x, eps, dtype):
+    """Mean, var, rstd and x_normalized over the first axis, each with one computation's error."""
+    n, u = len(x), unit(dtype)
     mean, var = x.mean(axis=0), x.var(axis=0)
     rstd = 1 / np.sqrt(var + eps)
     normal = (x - mean) * rstd
@@ -109,9 +96,30 @@ def batchnorm_forward(x, scale, shift, bn_param):
     # Difference, product; or quotient.
     normal_error = rstd * mean_error * (1 + rstd_error)
     normal_error = normal_error + np.abs(normal) * (rstd_error + gamma(3, dtype))
-    # Product and sum.
-    out_error = np.abs(scale) * normal_error * (1 + gamma(2, dtype))
-    out_error = out_error + gamma(2, dtype) * (np.abs(scale * normal) + np.abs(shift))
+    return (mean, mean_error), (var, var_error), (rstd, rstd * rstd_error), (normal, normal_error)
+
+
+def _scaled_error(normal, normal_error, scale, shift, dtype):
+    """The error of scale * normal + shift: product and sum."""
+    error = np.abs(scale) * normal_error * (1 + gamma(2, dtype))
+    return error + gamma(2, dtype) * (np.abs(scale * normal) + np.abs(shift))
+
+
+def batchnorm_forward(x, scale, shift, bn_param):
+    """Bounds for either mode; `scale` and `shift` are gamma and beta."""
+    dtype = computed_dtype(x, scale, shift)
+    x, scale, shift = _exact(x, scale, shift)
+    eps, momentum = bn_param.get("eps", 1e-5), bn_param.get("momentum", 0.9)
+    (mean_before,) = _exact(bn_param.get("running_mean", np.zeros(x.shape[1])))
+    (var_before,) = _exact(bn_param.get("running_var", np.zeros(x.shape[1])))
+    if bn_param["mode"] == "test":
+        # eps cast, var + eps, root, quotient; x - mean, two products, the sum; two more for the
+        # form scale * x + shift, whose terms are the larger ones bounded here.
+        rstd = 1 / np.sqrt(var_before + eps)
+        terms = np.abs(scale) * rstd * (np.abs(x) + np.abs(mean_before)) + np.abs(shift)
+        return {"out": 2 * gamma(10, dtype) * terms, "running_mean": 0.0, "running_var": 0.0}
+
+    (mean, mean_error), (var, var_error), rstd, normal = _normalised(x, eps, dtype)
 
     # (1 - momentum) cast, momentum cast, products, sum: 3 on either path.
     def averaged(before, now, error):
@@ -119,9 +127,9 @@ def batchnorm_forward(x, scale, shift, bn_param):
         return gamma(3, dtype) * terms + (1 - momentum) * error + underflow(2, dtype)
 
     return {
-        "out": 2 * out_error,
-        "x_normalized": 2 * normal_error,
-        "rstd": 2 * rstd * rstd_error,
+        "out": 2 * _scaled_error(*normal, scale, shift, dtype),
+        "x_normalized": 2 * normal[1],
+        "rstd": 2 * rstd[1],
         "gamma": 0.0,
         "running_mean": 2 * averaged(mean_before, mean, mean_error),
         "running_var": 2 * averaged(var_before, var, var_error),
@@ -142,6 +150,42 @@ def batchnorm_backward(dout, cache):
     tiny = underflow(n + 8, dtype) * (1 + np.abs(scale * rstd)) * (1 + np.abs(normal))
     return {
         "dx": 2 * (gamma(n + 8, dtype) * np.abs(scale * rstd) * terms + tiny),
+        "dgamma": 2 * (gamma(n, dtype) * dgamma + underflow(n, dtype)),
+        "dbeta": 2 * (gamma(n, dtype) * dbeta + underflow(1, dtype)),
+    }
+
+
+def layernorm_forward(x, scale, shift, ln_param):
+    """As batch normalisation's training, over the rows of x."""
+    dtype = computed_dtype(x, scale, shift)
+    x, scale, shift = _exact(x, scale, shift)
+    _, _, (_, rstd_error), normal = _normalised(x.T, ln_param.get("eps", 1e-5), dtype)
+    normal = [part.T for part in normal]
+    return {
+        "out": 2 * _scaled_error(*normal, scale, shift, dtype),
+        "x_normalized": 2 * normal[1],
+        "rstd": 2 * rstd_error,
+    }
+
+
+def layernorm_backward(dout, cache):
+    """dbeta: a sum of N. dgamma: the same of products. dx: sums of D, 1 / D and 7 more."""
+    normal, rstd, scale = cache["x_normalized"], cache["rstd"], cache["gamma"]
+    dtype = computed_dtype(dout, normal, rstd, scale)
+    dout, normal, rstd, scale = _exact(dout, normal, rstd, scale)
+    n, d = normal.shape
+    rstd = rstd[:, np.newaxis]
+    g = np.abs(scale * dout)
+    shift, slope = g.mean(axis=1, keepdims=True), (g * np.abs(normal)).mean(axis=1, keepdims=True)
+    # scale * dout, product with normal, 1 / D and the product with it, slope * normal, difference
+    # twice, and the product with rstd.
+    terms = g + shift + np.abs(normal) * slope
+    # What underflows is magnified by rstd, in the slope by a normal first and last.
+    greatest = np.abs(normal).max(axis=1, keepdims=True)
+    tiny = underflow(d + 8, dtype) * (1 + np.abs(rstd)) * (1 + greatest) ** 2
+    dgamma, dbeta = np.abs(dout * normal).sum(axis=0), np.abs(dout).sum(axis=0)
+    return {
+        "dx": 2 * (gamma(d + 8, dtype) * np.abs(rstd) * terms + tiny),
         "dgamma": 2 * (gamma(n, dtype) * dgamma + underflow(n, dtype)),
         "dbeta": 2 * (gamma(n, dtype) * dbeta + underflow(1, dtype)),
     }

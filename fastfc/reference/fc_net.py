@@ -14,9 +14,16 @@ from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all
 
 __all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
 
+# What a hidden layer is, in layer_utils, under each normalisation.
+_HIDDEN = {
+    None: "affine_relu",
+    "batchnorm": "affine_batchnorm_relu",
+    "layernorm": "affine_ln_relu",
+}
+
 
 class FullyConnectedNet:
-    """{affine - [batch norm] - relu - [dropout]} x (L - 1) - affine - softmax, in plain NumPy.
+    """{affine - [normalisation] - relu - [dropout]} x (L - 1) - affine - softmax, in plain NumPy.
 
     See :class:`fastfc.fc_net.FullyConnectedNet` for parameters and attributes.
     """
@@ -28,12 +35,15 @@ class FullyConnectedNet:
         hidden_dims,
         input_dim=3 * 32 * 32,
         num_classes=10,
-        dropout=0,
-        use_batchnorm=False,
+        dropout=None,
+        use_batchnorm=None,
         reg=0.0,
         weight_scale=1e-2,
         dtype=np.float32,
         seed=None,
+        *,
+        dropout_keep_ratio=None,
+        normalization=None,
     ):
         if not np.iterable(hidden_dims) or isinstance(hidden_dims, str):
             raise TypeError(f"hidden_dims is {hidden_dims!r}, expected a list of layer sizes")
@@ -42,16 +52,19 @@ class FullyConnectedNet:
             *(_size("hidden_dims", size) for size in hidden_dims),
             _size("num_classes", num_classes),
         ]
-        if not isinstance(dropout, numbers.Real) or not 0 <= dropout <= 1:
+        name, keep = _either("dropout", dropout, "dropout_keep_ratio", dropout_keep_ratio, 0)
+        if not isinstance(keep, numbers.Real) or not 0 <= keep <= 1:
             raise ValueError(
-                f"dropout is {dropout!r}, expected the probability of keeping a unit, in (0, 1], "
+                f"{name} is {keep!r}, expected the probability of keeping a unit, in (0, 1], "
                 "or 0 for no dropout"
             )
+        self.normalization = _normalization(
+            *_either("use_batchnorm", use_batchnorm, "normalization", normalization, None)
+        )
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise TypeError(f"dtype is {np.dtype(dtype)}, expected float32 or float64")
 
-        self.use_batchnorm = use_batchnorm
-        self.use_dropout = 0 < dropout < 1
+        self.use_dropout = 0 < keep < 1
         self.reg = reg
         self.num_layers = len(dims) - 1
         self.dtype = np.dtype(dtype).type
@@ -61,20 +74,26 @@ class FullyConnectedNet:
             shape = dims[i - 1], dims[i]
             self.params[f"W{i}"] = (weight_scale * np.random.randn(*shape)).astype(self.dtype)
             self.params[f"b{i}"] = np.zeros(dims[i], self.dtype)
-        if use_batchnorm:
+        if self.normalization:
             for i in range(1, self.num_layers):
                 self.params[f"gamma{i}"] = np.ones(dims[i], self.dtype)
                 self.params[f"beta{i}"] = np.zeros(dims[i], self.dtype)
 
-        # One dictionary serves all dropout layers; each batch normalisation has its own.
+        # One dictionary serves all dropout layers; each normalisation has its own.
         self.dropout_param = {}
         if self.use_dropout:
-            self.dropout_param = {"mode": "train", "p": dropout}
+            self.dropout_param = {"mode": "train", "p": keep}
             if seed is not None:
                 self.dropout_param["seed"] = seed
         self.bn_params = []
-        if use_batchnorm:
-            self.bn_params = [{"mode": "train"} for _ in range(1, self.num_layers)]
+        if self.normalization:
+            self.bn_params = [{} for _ in range(1, self.num_layers)]
+        self._set_mode("train")
+
+    @property
+    def use_batchnorm(self):
+        """Whether hidden layers are batch-normalised."""
+        return self.normalization == "batchnorm"
 
     def loss(self, X, y=None):
         """Scores of X, or with labels the loss and its gradients.
@@ -170,8 +189,9 @@ class FullyConnectedNet:
         """Tell the dropout and batch normalisation layers which pass this is."""
         if self.use_dropout:
             self.dropout_param["mode"] = mode
-        for bn_param in self.bn_params:
-            bn_param["mode"] = mode
+        if self.normalization == "batchnorm":
+            for bn_param in self.bn_params:
+                bn_param["mode"] = mode
 
     def _data_loss(self, X, y):
         """Return the softmax loss and its gradients, without regularisation."""
@@ -193,16 +213,13 @@ class FullyConnectedNet:
     def _forward(self, x, params):
         """Return the scores and each layer's caches."""
         layers = self._layers
+        hidden_forward = getattr(layers, f"{_HIDDEN[self.normalization]}_forward")
         caches = []
         for i in range(1, self.num_layers):
-            w, b = params[f"W{i}"], params[f"b{i}"]
-            if self.use_batchnorm:
-                gamma, beta = params[f"gamma{i}"], params[f"beta{i}"]
-                x, cache = layers.affine_batchnorm_relu_forward(
-                    x, w, b, gamma, beta, self.bn_params[i - 1]
-                )
-            else:
-                x, cache = layers.affine_relu_forward(x, w, b)
+            arguments = [params[f"W{i}"], params[f"b{i}"]]
+            if self.normalization:
+                arguments += [params[f"gamma{i}"], params[f"beta{i}"], self.bn_params[i - 1]]
+            x, cache = hidden_forward(x, *arguments)
             dropout_cache = None
             if self.use_dropout:
                 x, dropout_cache = layers.dropout_forward(x, self.dropout_param)
@@ -214,6 +231,7 @@ class FullyConnectedNet:
     def _backward(self, dscores, caches):
         """Return the gradients, in the order of params, from the scores' gradient."""
         layers = self._layers
+        hidden_backward = getattr(layers, f"{_HIDDEN[self.normalization]}_backward")
         grads = {}
         last = self.num_layers
         dout, grads[f"W{last}"], grads[f"b{last}"] = layers.affine_backward(dscores, caches[-1])
@@ -221,12 +239,9 @@ class FullyConnectedNet:
             cache, dropout_cache = caches[i - 1]
             if self.use_dropout:
                 dout = layers.dropout_backward(dout, dropout_cache)
-            if self.use_batchnorm:
-                dout, grads[f"W{i}"], grads[f"b{i}"], grads[f"gamma{i}"], grads[f"beta{i}"] = (
-                    layers.affine_batchnorm_relu_backward(dout, cache)
-                )
-            else:
-                dout, grads[f"W{i}"], grads[f"b{i}"] = layers.affine_relu_backward(dout, cache)
+            dout, grads[f"W{i}"], grads[f"b{i}"], *rest = hidden_backward(dout, cache)
+            if self.normalization:
+                grads[f"gamma{i}"], grads[f"beta{i}"] = rest
         return {name: grads[name] for name in self.params if name in grads}
 
 
@@ -276,6 +291,33 @@ class _WatchedLayers(layer_utils.JoinedLayers):
         if self.first is None and not np.isfinite(out).all():
             self.first = f"layer {self._number}: {operation}"
         return out, cache
+
+
+def _either(name, value, other, other_value, default):
+    """Return the name and the value of an argument that has two names, of which None is not given.
+
+    The nndl and CS231n courses call it differently, at the same place.
+    """
+    if value is not None and other_value is not None:
+        raise TypeError(
+            f"{name} is {value!r} and {other} is {other_value!r}, expected one of them: "
+            "they are two names of one argument"
+        )
+    if other_value is not None:
+        return other, other_value
+    return name, default if value is None else value
+
+
+def _normalization(name, value):
+    """Return the kind of normalisation: None, "batchnorm" or "layernorm"."""
+    if value is None or (isinstance(value, str) and value in _HIDDEN):
+        return value
+    if not isinstance(value, bool | np.bool_ | numbers.Integral):
+        raise ValueError(
+            f"{name} is {value!r}, expected None, 'batchnorm', 'layernorm', or whether to "
+            "normalise over the batch"
+        )
+    return "batchnorm" if value else None
 
 
 def _size(name, value):

@@ -149,6 +149,69 @@ class JoinedLayers:
     affine_bn_relu_forward = affine_batchnorm_relu_forward
     affine_bn_relu_backward = affine_batchnorm_relu_backward
 
+    def affine_ln_relu_forward(self, x, w, b, gamma, beta, ln_param):
+        """Affine layer, then layer normalisation, then ReLU.
+
+        Parameters
+        ----------
+        x, w, b : array_like
+            As for ``affine_relu_forward``.
+        gamma, beta : array_like, shape (M,)
+            Scale and shift of the layer normalisation.
+        ln_param : dict
+            As for ``layernorm_forward``.
+
+        Returns
+        -------
+        out : ndarray, shape (N, M)
+        cache : tuple
+            What ``affine_ln_relu_backward`` needs.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As ``affine_forward`` and ``layernorm_forward``.
+
+        Examples
+        --------
+        >>> from fastfc.layer_utils import affine_ln_relu_forward
+        >>> x, w, b = [[1.0]], [[1.0, 3.0]], [0.0, 0.0]
+        >>> out, cache = affine_ln_relu_forward(x, w, b, [1.0, 1.0], [0.0, 0.0], {})
+        >>> out.round(3)
+        array([[0., 1.]])
+        """
+        hidden, fc_cache = self._layers.affine_forward(x, w, b)
+        normalized, ln_cache = self._layers.layernorm_forward(hidden, gamma, beta, ln_param)
+        out, relu_cache = self._layers.relu_forward(normalized)
+        return out, (fc_cache, ln_cache, relu_cache)
+
+    def affine_ln_relu_backward(self, dout, cache):
+        """Gradient of ``affine_ln_relu_forward``.
+
+        Parameters
+        ----------
+        dout : array_like, shape (N, M)
+            Gradient of the loss with respect to ``out``.
+        cache : tuple
+            From ``affine_ln_relu_forward``.
+
+        Returns
+        -------
+        dx : ndarray, shape of x
+        dw : ndarray, shape (D, M)
+        db, dgamma, dbeta : ndarray, shape (M,)
+
+        Raises
+        ------
+        TypeError, ValueError
+            As ``relu_backward`` and ``layernorm_backward``.
+        """
+        fc_cache, ln_cache, relu_cache = cache
+        dnormalized = self._layers.relu_backward(dout, relu_cache)
+        dhidden, dgamma, dbeta = self._layers.layernorm_backward(dnormalized, ln_cache)
+        dx, dw, db = self._layers.affine_backward(dhidden, fc_cache)
+        return dx, dw, db, dgamma, dbeta
+
 
 _joined = JoinedLayers(layers)
 affine_relu_forward = _joined.affine_relu_forward
@@ -157,6 +220,8 @@ affine_batchnorm_relu_forward = _joined.affine_batchnorm_relu_forward
 affine_batchnorm_relu_backward = _joined.affine_batchnorm_relu_backward
 affine_bn_relu_forward = _joined.affine_bn_relu_forward
 affine_bn_relu_backward = _joined.affine_bn_relu_backward
+affine_ln_relu_forward = _joined.affine_ln_relu_forward
+affine_ln_relu_backward = _joined.affine_ln_relu_backward
 
 __all__ = [
     *layers.__all__,
@@ -164,6 +229,8 @@ __all__ = [
     "affine_batchnorm_relu_forward",
     "affine_bn_relu_backward",
     "affine_bn_relu_forward",
+    "affine_ln_relu_backward",
+    "affine_ln_relu_forward",
     "affine_relu_backward",
     "affine_relu_forward",
 ]

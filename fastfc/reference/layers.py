@@ -14,9 +14,12 @@ __all__ = [
     "affine_backward",
     "affine_forward",
     "batchnorm_backward",
+    "batchnorm_backward_alt",
     "batchnorm_forward",
     "dropout_backward",
     "dropout_forward",
+    "layernorm_backward",
+    "layernorm_forward",
     "np",  # a star import brings np along, as it does from the original
     "relu_backward",
     "relu_forward",
@@ -186,6 +189,65 @@ def batchnorm_backward(dout, cache):
     dbeta = dout.sum(axis=0)
     dgamma = (dout * x_normalized).sum(axis=0)
     dx = gamma * rstd * (dout - dbeta / N - x_normalized * (dgamma / N))
+    return dx, dgamma, dbeta
+
+
+# CS231n asks for the backward pass twice, step by step and simplified: this is the simplified one.
+batchnorm_backward_alt = batchnorm_backward
+
+
+def layernorm_forward(x, gamma, beta, ln_param):
+    """Return gamma * x_normalized + beta and the cache (Ba, Kiros & Hinton 2016).
+
+    Every row is normalised by its own mean and biased variance, in training and testing alike.
+    """
+    if not isinstance(ln_param, dict):
+        raise TypeError(f"layernorm_forward: ln_param is {ln_param!r}, expected a dict")
+    eps = float(ln_param.get("eps", 1e-5))
+    x, gamma, beta = as_real("layernorm_forward", x=x, gamma=gamma, beta=beta)
+    if x.ndim != 2 or x.shape[1] == 0:
+        raise ValueError(
+            f"layernorm_forward: x has shape {x.shape}, expected (N, D) with D at least 1"
+        )
+    for name, array in [("gamma", gamma), ("beta", beta)]:
+        _expect_row("layernorm_forward", name, array, x.shape[1], f"x of shape {x.shape}")
+
+    mean, var = x.mean(axis=1), x.var(axis=1)
+    rstd = 1 / np.sqrt(var + eps)
+    x_normalized = (x - mean[:, np.newaxis]) * rstd[:, np.newaxis]
+    out = gamma * x_normalized + beta
+    return out, {"x_normalized": x_normalized, "rstd": rstd, "gamma": gamma}
+
+
+def layernorm_backward(dout, cache):
+    """Return dx, dgamma and dbeta of layer normalisation.
+
+    A row's mean and variance depend on its x too; gathered, the three paths give, with
+    g = gamma * dout and means over the row's features,
+    dx = rstd * (g - mean(g) - x_normalized * mean(g * x_normalized)).
+    """
+    if not isinstance(cache, dict):
+        raise TypeError(f"layernorm_backward: cache is {cache!r}, expected a dict")
+    dout, x_normalized, rstd, gamma = as_real(
+        "layernorm_backward",
+        dout=dout,
+        x_normalized=cache["x_normalized"],
+        rstd=cache["rstd"],
+        gamma=cache["gamma"],
+    )
+    N, D = x_normalized.shape
+    if D == 0:
+        raise ValueError(
+            f"layernorm_backward: x_normalized has shape {(N, D)}, "
+            "expected (N, D) with D at least 1"
+        )
+    _expect_shape("layernorm_backward", "dout", dout, (N, D), f"x of shape {(N, D)}")
+    dbeta = dout.sum(axis=0)
+    dgamma = (dout * x_normalized).sum(axis=0)
+    g = gamma * dout
+    shift = g.mean(axis=1, keepdims=True)
+    slope = (g * x_normalized).mean(axis=1, keepdims=True)
+    dx = rstd[:, np.newaxis] * (g - shift - x_normalized * slope)
     return dx, dgamma, dbeta
 
 

@@ -1,0 +1,138 @@
+# Batch and layer normalisation.
+
+# bn_param's running average `key` as a dense (D,) array; zeros where there is none yet.
+cdef ndarray running(object bn_param, str key, cnp.npy_intp D, int dtype):
+    value = (<dict> bn_param).get(key)
+    if value is None:
+        return cnp.PyArray_ZEROS(1, &D, dtype, 0)
+    cdef int given = 0
+    cdef ndarray array = operand("batchnorm_forward", f"bn_param[{key!r}]", value, &given)
+    return vector("batchnorm_forward", f"bn_param[{key!r}]", array, D, dtype, "x")
+
+
+def batchnorm_forward(x, gamma, beta, bn_param):
+    mode = param("batchnorm_forward", "bn_param", bn_param, "mode")
+    if mode != "train" and mode != "test":
+        raise ValueError(f'Invalid forward batchnorm mode "{mode}"')
+    cdef double eps = number("batchnorm_forward", "bn_param['eps']", bn_param.get("eps", 1e-5))
+    cdef double momentum = number("batchnorm_forward", "bn_param['momentum']",
+                                  bn_param.get("momentum", 0.9))
+    cdef int dtype = 0
+    cdef ndarray xa = matrix("batchnorm_forward", "x",
+                             operand("batchnorm_forward", "x", x, &dtype), "(N, D)")
+    cdef ndarray ga = operand("batchnorm_forward", "gamma", gamma, &dtype)
+    cdef ndarray ba = operand("batchnorm_forward", "beta", beta, &dtype)
+    cdef cnp.npy_intp N = xa.shape[0], D = xa.shape[1]
+    cdef str match = f"x of shape ({N}, {D})"
+    ga = vector("batchnorm_forward", "gamma", ga, D, settled(&dtype), match)
+    ba = vector("batchnorm_forward", "beta", ba, D, dtype, match)
+    cdef ndarray mean = running(bn_param, "running_mean", D, dtype)
+    cdef ndarray var = running(bn_param, "running_var", D, dtype)
+    cdef ndarray out, normalized, rstd, next_mean, next_var
+    xa = dense(xa, dtype)
+    if mode == "test":
+        out = fresh_like(xa, dtype)
+        with nogil:
+            call_batchnorm_test(dtype, cnp.PyArray_DATA(out), cnp.PyArray_DATA(xa),
+                                cnp.PyArray_DATA(ga), cnp.PyArray_DATA(ba),
+                                cnp.PyArray_DATA(mean), cnp.PyArray_DATA(var), eps, N, D)
+        bn_param["running_mean"] = mean
+        bn_param["running_var"] = var
+        return out, None
+    if N == 0:
+        raise shape_error("batchnorm_forward", "x", xa, "at least one row in train mode")
+    out = fresh_like(xa, dtype)
+    normalized = fresh_like(xa, dtype)
+    rstd = fresh(1, &D, dtype)
+    next_mean = fresh(1, &D, dtype)
+    next_var = fresh(1, &D, dtype)
+    with nogil:
+        call_batchnorm_forward(dtype, cnp.PyArray_DATA(out), cnp.PyArray_DATA(normalized),
+                               cnp.PyArray_DATA(rstd), cnp.PyArray_DATA(next_mean),
+                               cnp.PyArray_DATA(next_var), cnp.PyArray_DATA(xa),
+                               cnp.PyArray_DATA(ga), cnp.PyArray_DATA(ba), cnp.PyArray_DATA(mean),
+                               cnp.PyArray_DATA(var), eps, momentum, N, D)
+    bn_param["running_mean"] = next_mean
+    bn_param["running_var"] = next_var
+    return out, {"x_normalized": normalized, "rstd": rstd, "gamma": ga}
+
+
+def layernorm_forward(x, gamma, beta, ln_param):
+    if not isinstance(ln_param, dict):
+        raise TypeError(f"layernorm_forward: ln_param is {ln_param!r}, expected a dict")
+    cdef double eps = number("layernorm_forward", "ln_param['eps']", ln_param.get("eps", 1e-5))
+    cdef int dtype = 0
+    cdef ndarray xa = matrix("layernorm_forward", "x",
+                             operand("layernorm_forward", "x", x, &dtype), "(N, D)")
+    cdef ndarray ga = operand("layernorm_forward", "gamma", gamma, &dtype)
+    cdef ndarray ba = operand("layernorm_forward", "beta", beta, &dtype)
+    cdef cnp.npy_intp N = xa.shape[0], D = xa.shape[1]
+    cdef str match = f"x of shape ({N}, {D})"
+    if D == 0:
+        raise shape_error("layernorm_forward", "x", xa, "(N, D) with D at least 1")
+    ga = vector("layernorm_forward", "gamma", ga, D, settled(&dtype), match)
+    ba = vector("layernorm_forward", "beta", ba, D, dtype, match)
+    xa = dense(xa, dtype)
+    cdef ndarray out = fresh_like(xa, dtype)
+    cdef ndarray normalized = fresh_like(xa, dtype)
+    cdef ndarray rstd = fresh(1, &N, dtype)
+    with nogil:
+        call_layernorm_forward(dtype, cnp.PyArray_DATA(out), cnp.PyArray_DATA(normalized),
+                               cnp.PyArray_DATA(rstd), cnp.PyArray_DATA(xa), cnp.PyArray_DATA(ga),
+                               cnp.PyArray_DATA(ba), eps, N, D)
+    return out, {"x_normalized": normalized, "rstd": rstd, "gamma": ga}
+
+
+# Both backward passes take a cache of the same keys; rstd is one for each row or for each column.
+cdef tuple normalization_backward(str function, object dout, object cache, bint by_rows):
+    cdef int dtype = 0
+    cdef ndarray g = operand(function, "dout", dout, &dtype)
+    cdef ndarray normalized = operand(function, "cache['x_normalized']",
+                                      param(function, "cache", cache, "x_normalized"), &dtype)
+    cdef ndarray rstd = operand(function, "cache['rstd']",
+                                param(function, "cache", cache, "rstd"), &dtype)
+    cdef ndarray gamma = operand(function, "cache['gamma']",
+                                 param(function, "cache", cache, "gamma"), &dtype)
+    matrix(function, "cache['x_normalized']", normalized, "(N, D)")
+    cdef cnp.npy_intp N = normalized.shape[0], D = normalized.shape[1]
+    if by_rows and D == 0:
+        raise shape_error(function, "cache['x_normalized']", normalized,
+                          "(N, D) with D at least 1")
+    if not same_shape(g, normalized):
+        raise shape_error(function, "dout", g, f"({N}, {D}), the shape of the forward pass's out")
+    cdef str match = f"dout of shape ({N}, {D})"
+    rstd = vector(function, "cache['rstd']", rstd, N if by_rows else D, settled(&dtype), match)
+    gamma = vector(function, "cache['gamma']", gamma, D, dtype, match)
+    g = dense(g, dtype)
+    normalized = dense(normalized, dtype)
+    cdef ndarray dx = fresh_like(g, dtype)
+    cdef ndarray dgamma = fresh(1, &D, dtype)
+    cdef ndarray dbeta = fresh(1, &D, dtype)
+    cdef void *pdx = cnp.PyArray_DATA(dx)
+    cdef void *pdgamma = cnp.PyArray_DATA(dgamma)
+    cdef void *pdbeta = cnp.PyArray_DATA(dbeta)
+    cdef void *pdout = cnp.PyArray_DATA(g)
+    cdef void *pnormalized = cnp.PyArray_DATA(normalized)
+    cdef void *prstd = cnp.PyArray_DATA(rstd)
+    cdef void *pgamma = cnp.PyArray_DATA(gamma)
+    cdef void *workspace = take_workspace()
+    with nogil:
+        if by_rows:
+            call_layernorm_backward(dtype, pdx, pdgamma, pdbeta, pdout, pnormalized, prstd, pgamma,
+                                    N, D, workspace)
+        else:
+            call_batchnorm_backward(dtype, pdx, pdgamma, pdbeta, pdout, pnormalized, prstd, pgamma,
+                                    N, D)
+    give_workspace(workspace)
+    return dx, dgamma, dbeta
+
+
+def batchnorm_backward(dout, cache):
+    if not isinstance(cache, dict):
+        raise ValueError("batchnorm_backward: cache is not what batchnorm_forward returns "
+                         "in train mode (test mode keeps none)")
+    return normalization_backward("batchnorm_backward", dout, cache, False)
+
+
+def layernorm_backward(dout, cache):
+    return normalization_backward("layernorm_backward", dout, cache, True)
