@@ -5,7 +5,7 @@ clock rate meets them all alike. In its turn a contestant first runs unmeasured,
 data back into the caches, then several samples; a sample is the mean of as many calls as fill
 `SAMPLE` seconds; a row is the median of all samples. No row is dropped, whoever wins it.
 
-Between turns the process sleeps until all its other threads do too. The workers of OpenBLAS, and of
+Between turns the process sleeps until all its other threads do too. Workers of OpenBLAS, and of
 OpenMP under PyTorch, spin for 30 to 100 ms after a call, waiting for the next one, and so take a core
 from whoever's turn follows: on two cores that halves the next contestant's speed on two threads.
 """

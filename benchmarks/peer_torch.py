@@ -104,12 +104,13 @@ def _dropout_backward(dout, cache):
 def _loss(function):
     """Loss and gradient: PyTorch has no single operation that gives both."""
 
-    def prepare(x, y):
+    def prepare(x, y, label_smoothing=None):
         x, y = torch.from_numpy(x).requires_grad_(), torch.from_numpy(y)
+        options = {} if label_smoothing is None else {"label_smoothing": label_smoothing}
 
         @torch.enable_grad()
         def call():
-            loss = function(x, y)
+            loss = function(x, y, **options)
             return loss, torch.autograd.grad(loss, x)
 
         return (call,)
@@ -148,6 +149,13 @@ def _adam(params, config):
     return torch.optim.Adam(params, config["learning_rate"], betas, config["epsilon"], fused=True)
 
 
+def _adamw(params, config):
+    betas, decay = (config["beta1"], config["beta2"]), config["weight_decay"]
+    return torch.optim.AdamW(
+        params, config["learning_rate"], betas, config["epsilon"], decay, fused=True
+    )
+
+
 _OPERATIONS = {
     "affine_forward": _affine_forward,
     "affine_backward": _affine_backward,
@@ -161,10 +169,12 @@ _OPERATIONS = {
     "dropout_forward": _dropout_forward,
     "dropout_backward": _dropout_backward,
     "softmax_loss": _loss(nn.functional.cross_entropy),
+    "softmax_loss smoothed": _loss(nn.functional.cross_entropy),
     "svm_loss": _loss(nn.functional.multi_margin_loss),
     "sgd": _sgd(),
     "sgd_momentum": _sgd(),
     "sgd_nesterov_momentum": _sgd(nesterov=True),
     "rmsprop": _update(_rmsprop),
     "adam": _update(_adam),
+    "adamw": _update(_adamw),
 }

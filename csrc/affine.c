@@ -7,8 +7,7 @@
 
 static void affine_forward(real *out, const real *x, const real *w, const real *b, size_t N,
                            size_t D, size_t M, void *workspace) {
-    gemm(out, (matrix){x, D, 1}, (matrix){w, M, 1}, (extras){.bias = b}, N, M, D,
-         workspace);
+    gemm(out, (matrix){x, D, 1}, (matrix){w, M, 1}, (extras){.bias = b}, N, M, D, workspace);
 }
 
 static void affine_backward(real *dx, real *dw, real *db, const real *dout, const real *x,

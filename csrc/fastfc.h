@@ -22,14 +22,14 @@ typedef struct {
 
 /* One parameter's update.  Arrays have n elements of the table's dtype; a rule's state and its
  * numbers stand in the order of its arguments in table.h.  Outputs may be their own inputs. */
-enum { FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM };
+enum { FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM, FC_ADAMW };
 
 typedef struct {
     int rule;
     size_t n;
     void *next_w, *next_state[2];
     const void *w, *dw, *state[2];
-    double number[5];
+    double number[6];
 } fc_update;
 
 /* One affine layer of a network with what follows it.  Arrays are of the table's dtype. */
@@ -55,6 +55,7 @@ typedef struct {
     fc_mt19937 *state; /* that masks are drawn from; NULL: they are there already, or none */
     void *dout[2];     /* work: (N, widest layer) each */
     void *workspace;   /* FC_WORKSPACE_BYTES */
+    double label_smoothing;
 } fc_network;
 
 #define real float

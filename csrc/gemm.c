@@ -152,9 +152,9 @@ typedef struct {
     matrix a, b;
     size_t m, n, k, parts; /* parts of the depth */
     extras with;
-    real *shared;          /* the packed block of b; or the sums of the parts */
-    void *scratch;         /* the caller's */
-    fc_task task;          /* rows_task or depth_task */
+    real *shared;  /* the packed block of b; or the sums of the parts */
+    void *scratch; /* the caller's */
+    fc_task task;  /* rows_task or depth_task */
     /* the block in work: */
     size_t row_tasks, pack_tasks, part, column;
     columns_cut cut;
@@ -196,7 +196,7 @@ static void rows_task(void *context, size_t task, void *scratch) {
     }
     if (p->with.done.run && p->part + 1 == p->parts && p->column + p->cut.columns == p->n)
         p->with.done.run(p->with.done.context, part_start(p->m, panels, first),
-                    part_start(p->m, panels, last));
+                         part_start(p->m, panels, last));
 }
 
 static void with_side_task(void *context, size_t task, void *scratch) {

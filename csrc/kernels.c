@@ -22,6 +22,7 @@
 #include "philox.c"
 #include "dropout.c"
 #include "loss.c"
+#include "clip.c"
 #include "optim.c"
 #include "network.c"
 #include "peak.c"
@@ -62,6 +63,8 @@ const TABLE_TYPE TABLE_NAME = {
     .sgd_nesterov_momentum = sgd_nesterov_momentum,
     .rmsprop = rmsprop,
     .adam = adam,
+    .adamw = adamw,
+    .sum_of_squares = sum_of_squares,
     .update = update,
     .network_loss = network_loss,
     .peak = peak,

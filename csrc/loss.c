@@ -1,7 +1,8 @@
 /* Losses over class scores x (N, C) and labels y (N,) in [0, C), averaged over the batch.
  * loss: one number; dx (N, C): its gradient with respect to x, set.  N, C >= 1.
  *
- *   softmax   loss = mean of  log sum_j exp(x_j) - x_y        dx = (softmax(x) - onehot(y)) / N
+ *   softmax   loss = mean of  log sum_j exp(x_j) - sum_j q_j x_j         dx = (softmax(x) - q) / N
+ *             q = (1 - s) onehot(y) + s / C,  s = label_smoothing in [0, 1]  (Szegedy et al. 2016)
  *   svm       loss = mean of  sum_{j != y} max(0, x_j - x_y + 1)     (Weston & Watkins 1999)
  *             dx_j = [margin_j > 0] / N,   dx_y = -(number of those) / N */
 
@@ -77,17 +78,32 @@ static real greatest_of_row(const real *x, size_t C) {
     return vec_greatest(greatest);
 }
 
-static void softmax_loss(double *loss, real *dx, const real *x, const int64_t *y, size_t N,
-                         size_t C) {
+/* The sum of x - greatest over one row. */
+static real sum_below(const real *x, real greatest, size_t C) {
+    vec sum = {0};
+    EACH_VECTOR(j, C,
+                { sum += vec_fill_rest(vec_load(x + j, lanes) - vec_set(greatest), lanes, 0); });
+    return vec_sum(sum);
+}
+
+static void softmax_loss(double *loss, real *dx, const real *x, const int64_t *y,
+                         double label_smoothing, size_t N, size_t C) {
+    const double share = label_smoothing / (double)C;
+    const real target = (real)(1 - label_smoothing + share);
+    const vec other = vec_set((real)share), n = vec_set((real)N);
     double total = 0;
     for (size_t i = 0; i < N; i++, x += C, dx += C) {
         const real greatest = greatest_of_row(x, C), score = x[y[i]];
         const real sum = exp_row(dx, x, greatest, C);
-        total += log((double)sum) - (double)(score - greatest);
-        const vec scale = vec_set(1 / sum), n = vec_set((real)N);
+        double chosen = (double)(score - greatest);
+        if (label_smoothing != 0)
+            chosen = (1 - label_smoothing) * chosen + share * (double)sum_below(x, greatest, C);
+        total += log((double)sum) - chosen;
+        const vec scale = vec_set(1 / sum);
         const real probability = dx[y[i]] * (1 / sum);
-        EACH_VECTOR(j, C, { vec_store(dx + j, vec_load(dx + j, lanes) * scale / n, lanes); });
-        dx[y[i]] = (probability - 1) / (real)N;
+        EACH_VECTOR(j, C,
+                    { vec_store(dx + j, (vec_load(dx + j, lanes) * scale - other) / n, lanes); });
+        dx[y[i]] = (probability - target) / (real)N;
     }
     *loss = total / (double)N;
 }

@@ -204,7 +204,7 @@ static void network_loss(double *loss, const fc_network *net, const void *x, con
     }
 
     real *dout = net->dout[0], *dx = net->dout[1];
-    softmax_loss(loss, dout, last->out, y, N, last->M);
+    softmax_loss(loss, dout, last->out, y, net->label_smoothing, N, last->M);
     sum_rows(last->db, dout, N, last->M, last->M);
     const int updates = last->update[0] != NULL;
     if (updates && !isfinite(*loss)) return;

@@ -11,7 +11,8 @@
  *                          next_a = beta2 a + (1 - beta2) dw^2
  *                          next_w = w - lr (next_v / (1 - beta1^t))
  *                                       / (sqrt(next_a / (1 - beta2^t)) + epsilon)
- *                                                                         (Kingma & Ba 2015) */
+ *                                                                         (Kingma & Ba 2015)
+ *   adamw                  the same - lr weight_decay w         (Loshchilov & Hutter 2019) */
 
 static void sgd(real *next_w, const real *w, const real *dw, double learning_rate, size_t n) {
     const vec lr = vec_set((real)learning_rate);
@@ -57,16 +58,18 @@ static void rmsprop(real *next_w, real *next_a, const real *w, const real *dw, c
     });
 }
 
-static void adam(real *next_w, real *next_v, real *next_a, const real *w, const real *dw,
-                 const real *v, const real *a, double learning_rate, double beta1, double beta2,
-                 double epsilon, double t, size_t n) {
+/* adam, or adamw where `decays` says so: with weight_decay 0 they differ where w is infinite. */
+ALWAYS_INLINE void adam_step(real *next_w, real *next_v, real *next_a, const real *w,
+                             const real *dw, const real *v, const real *a, double learning_rate,
+                             double beta1, double beta2, double epsilon, double t, int decays,
+                             double weight_decay, size_t n) {
     const vec b1 = vec_set((real)beta1), one_minus_b1 = vec_set((real)(1 - beta1));
     const vec b2 = vec_set((real)beta2), one_minus_b2 = vec_set((real)(1 - beta2));
     const vec lr = vec_set((real)(learning_rate / (1 - pow(beta1, t))));
     const vec correction = vec_set((real)(1 / (1 - pow(beta2, t))));
-    const vec eps = vec_set((real)epsilon);
+    const vec eps = vec_set((real)epsilon), decay = vec_set((real)(learning_rate * weight_decay));
     EACH_VECTOR(i, n, {
-        vec g = vec_load(dw + i, lanes);
+        vec g = vec_load(dw + i, lanes), old = vec_load(w + i, lanes);
         vec first = b1 * vec_load(v + i, lanes);
         first = vec_fma(one_minus_b1, g, first);
         vec second = b2 * vec_load(a + i, lanes);
@@ -74,16 +77,32 @@ static void adam(real *next_w, real *next_v, real *next_a, const real *w, const 
         vec_store(next_v + i, first, lanes);
         vec_store(next_a + i, second, lanes);
         vec step = lr * first / (vec_sqrt(second * correction) + eps);
-        vec_store(next_w + i, vec_load(w + i, lanes) - step, lanes);
+        if (decays) step = vec_fma(decay, old, step);
+        vec_store(next_w + i, old - step, lanes);
     });
 }
 
-/* Elements of a task: several microseconds. */
-enum { UPDATE_WORK = 1 << 14 };
+static void adam(real *next_w, real *next_v, real *next_a, const real *w, const real *dw,
+                 const real *v, const real *a, double learning_rate, double beta1, double beta2,
+                 double epsilon, double t, size_t n) {
+    adam_step(next_w, next_v, next_a, w, dw, v, a, learning_rate, beta1, beta2, epsilon, t, 0, 0,
+              n);
+}
 
-/* Elements first to last of one parameter. */
-static void update_some(const fc_update *u, size_t first, size_t last) {
-    const real *w = (const real *)u->w + first, *dw = (const real *)u->dw + first;
+static void adamw(real *next_w, real *next_v, real *next_a, const real *w, const real *dw,
+                  const real *v, const real *a, double learning_rate, double beta1, double beta2,
+                  double epsilon, double t, double weight_decay, size_t n) {
+    adam_step(next_w, next_v, next_a, w, dw, v, a, learning_rate, beta1, beta2, epsilon, t, 1,
+              weight_decay, n);
+}
+
+/* Elements of a task: several microseconds; and of a piece of it that is scaled at once, which the
+ * innermost cache holds. */
+enum { UPDATE_WORK = 1 << 14, SCALED_WORK = 1 << 11 };
+
+/* Elements first to last of one parameter, by the gradient dw of these. */
+static void update_by(const fc_update *u, const real *dw, size_t first, size_t last) {
+    const real *w = (const real *)u->w + first;
     const real *s0 = u->state[0] ? (const real *)u->state[0] + first : NULL;
     const real *s1 = u->state[1] ? (const real *)u->state[1] + first : NULL;
     real *next_w = (real *)u->next_w + first;
@@ -107,20 +126,57 @@ static void update_some(const fc_update *u, size_t first, size_t last) {
     case FC_ADAM:
         adam(next_w, n0, n1, w, dw, s0, s1, k[0], k[1], k[2], k[3], k[4], n);
         break;
+    case FC_ADAMW:
+        adamw(next_w, n0, n1, w, dw, s0, s1, k[0], k[1], k[2], k[3], k[4], k[5], n);
+        break;
     }
 }
 
-static void update_task(void *context, size_t task, void *scratch) {
-    (void)scratch;
-    const fc_update *u = context;
-    for (; task >= parts_of(u->n, UPDATE_WORK); u++) task -= parts_of(u->n, UPDATE_WORK);
-    const size_t first = task * UPDATE_WORK;
-    update_some(u, first, smaller(u->n, first + UPDATE_WORK));
+static void update_some(const fc_update *u, size_t first, size_t last) {
+    update_by(u, (const real *)u->dw + first, first, last);
 }
 
-/* All updates of a training step, in parallel. */
-static void update(const fc_update *updates, size_t count) {
+/* The same by the gradient times a factor: the bits of scaling it first. */
+static void update_scaled(const fc_update *u, real factor, size_t first, size_t last) {
+    const vec scale = vec_set(factor);
+    real scaled[SCALED_WORK];
+    for (size_t next; first < last; first = next) {
+        next = smaller(last, first + SCALED_WORK);
+        const real *dw = (const real *)u->dw + first;
+        EACH_VECTOR(i, next - first,
+                    { vec_store(scaled + i, vec_load(dw + i, lanes) * scale, lanes); });
+        update_by(u, scaled, first, next);
+    }
+}
+
+typedef struct {
+    const fc_update *updates;
+    real scale;
+} update_call;
+
+static void update_task(void *context, size_t task, void *scratch) {
+    (void)scratch;
+    const update_call *c = context;
+    const fc_update *u = c->updates;
+    for (; task >= parts_of(u->n, UPDATE_WORK); u++) task -= parts_of(u->n, UPDATE_WORK);
+    const size_t first = task * UPDATE_WORK, last = smaller(u->n, first + UPDATE_WORK);
+    if (c->scale == 1)
+        update_some(u, first, last);
+    else
+        update_scaled(u, c->scale, first, last);
+}
+
+/* All updates of a training step, in parallel; where clip_norm is above 0 and the gradients' norm
+ * is greater, by gradients scaled to that norm. */
+static void update(const fc_update *updates, double clip_norm, size_t count) {
+    update_call call = {updates, 1};
     size_t tasks = 0;
     for (size_t i = 0; i < count; i++) tasks += parts_of(updates[i].n, UPDATE_WORK);
-    fc_run(update_task, (void *)(uintptr_t)updates, tasks, NULL);
+    if (clip_norm > 0) {
+        double squares = 0;
+        for (size_t i = 0; i < count; i++) squares += sum_of_squares(updates[i].dw, updates[i].n);
+        const double norm = sqrt(squares);
+        if (!(norm <= clip_norm)) call.scale = (real)(clip_norm / norm);
+    }
+    fc_run(update_task, &call, tasks, NULL);
 }

@@ -34,8 +34,8 @@ typedef struct {
     void (*philox_keep)(uint8_t *keep, uint64_t key, uint64_t first, double p, size_t n);
     void (*dropout_philox)(real *out, real *mask, const real *x, uint64_t key, double p, size_t n);
     void (*dropout_apply)(real *out, const real *x, const real *mask, size_t n);
-    void (*softmax_loss)(double *loss, real *dx, const real *x, const int64_t *y, size_t N,
-                         size_t C);
+    void (*softmax_loss)(double *loss, real *dx, const real *x, const int64_t *y,
+                         double label_smoothing, size_t N, size_t C);
     void (*svm_loss)(double *loss, real *dx, const real *x, const int64_t *y, size_t N, size_t C);
     void (*sgd)(real *next_w, const real *w, const real *dw, double learning_rate, size_t n);
     void (*sgd_momentum)(real *next_w, real *next_velocity, const real *w, const real *dw,
@@ -48,7 +48,11 @@ typedef struct {
     void (*adam)(real *next_w, real *next_v, real *next_a, const real *w, const real *dw,
                  const real *v, const real *a, double learning_rate, double beta1, double beta2,
                  double epsilon, double t, size_t n);
-    void (*update)(const fc_update *updates, size_t count);
+    void (*adamw)(real *next_w, real *next_v, real *next_a, const real *w, const real *dw,
+                  const real *v, const real *a, double learning_rate, double beta1, double beta2,
+                  double epsilon, double t, double weight_decay, size_t n);
+    double (*sum_of_squares)(const real *x, size_t n);
+    void (*update)(const fc_update *updates, double clip_norm, size_t count);
     void (*network_loss)(double *loss, const fc_network *net, const void *x, const int64_t *y);
     double (*peak)(size_t tasks, size_t rounds);
 } fc_kernels;

@@ -263,7 +263,7 @@ cdef object loss_scalar(double loss, int dtype):
     return np.float32(loss) if dtype == F32 else np.float64(loss)
 
 
-cdef object loss_and_gradient(str function, object x, object y, bint softmax):
+cdef object loss_and_gradient(str function, object x, object y, bint softmax, double smoothing):
     cdef int dtype = 0
     cdef double loss = 0
     cdef ndarray xa = scores(function, x, &dtype)
@@ -275,18 +275,22 @@ cdef object loss_and_gradient(str function, object x, object y, bint softmax):
     cdef const cnp.int64_t *py = <const cnp.int64_t *> cnp.PyArray_DATA(ya)
     with nogil:
         if softmax:
-            call_softmax_loss(dtype, &loss, pdx, px, py, N, C)
+            call_softmax_loss(dtype, &loss, pdx, px, py, smoothing, N, C)
         else:
             call_svm_loss(dtype, &loss, pdx, px, py, N, C)
     return loss_scalar(loss, dtype), dx
 
 
-def softmax_loss(x, y):
-    return loss_and_gradient("softmax_loss", x, y, True)
+def softmax_loss(x, y, label_smoothing=0.0):
+    cdef double smoothing = number("softmax_loss", "label_smoothing", label_smoothing)
+    if not 0 <= smoothing <= 1:
+        raise ValueError(f"softmax_loss: label_smoothing is {label_smoothing}, "
+                         "expected a number in [0, 1]")
+    return loss_and_gradient("softmax_loss", x, y, True, smoothing)
 
 
 def svm_loss(x, y):
-    return loss_and_gradient("svm_loss", x, y, False)
+    return loss_and_gradient("svm_loss", x, y, False, 0)
 
 
 include "_network.pxi"

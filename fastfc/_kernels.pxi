@@ -29,6 +29,8 @@ cdef extern from *:
         FC_CALL(dtype, sgd_nesterov_momentum, __VA_ARGS__)
     #define call_rmsprop(dtype, ...) FC_CALL(dtype, rmsprop, __VA_ARGS__)
     #define call_adam(dtype, ...) FC_CALL(dtype, adam, __VA_ARGS__)
+    #define call_adamw(dtype, ...) FC_CALL(dtype, adamw, __VA_ARGS__)
+    #define call_sum_of_squares(dtype, ...) FC_CALL(dtype, sum_of_squares, __VA_ARGS__)
     #define call_update(dtype, ...) FC_CALL(dtype, update, __VA_ARGS__)
     #define call_network_loss(dtype, ...) FC_CALL(dtype, network_loss, __VA_ARGS__)
     #define call_peak(dtype, ...) FC_CALL(dtype, peak, __VA_ARGS__)
@@ -36,7 +38,7 @@ cdef extern from *:
     ctypedef struct fc_mt19937:
         unsigned int key[624]
         int pos
-    int FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM
+    int FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM, FC_ADAMW
     ctypedef struct fc_update:
         int rule
         size_t n
@@ -45,7 +47,7 @@ cdef extern from *:
         const void *w
         const void *dw
         const void *state[2]
-        double number[5]
+        double number[6]
     ctypedef struct fc_layer:
         size_t D, M
         const void *w
@@ -75,6 +77,7 @@ cdef extern from *:
         fc_mt19937 *state
         void *dout[2]
         void *workspace
+        double label_smoothing
     const size_t FC_WORKSPACE_BYTES
     int fc_isa_count() nogil
     const char *fc_isa_name(int isa) nogil
@@ -113,7 +116,7 @@ cdef extern from *:
                              size_t n) nogil
     void call_dropout_apply(int dtype, void *out, void *x, void *mask, size_t n) nogil
     void call_softmax_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y,
-                           size_t N, size_t C) nogil
+                           double label_smoothing, size_t N, size_t C) nogil
     void call_svm_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y, size_t N,
                        size_t C) nogil
     void call_sgd(int dtype, void *next_w, void *w, void *dw, double learning_rate, size_t n) nogil
@@ -128,6 +131,9 @@ cdef extern from *:
     void call_adam(int dtype, void *next_w, void *next_v, void *next_a, void *w, void *dw, void *v,
                    void *a, double learning_rate, double beta1, double beta2, double epsilon,
                    double t, size_t n) nogil
+    void call_adamw(int dtype, void *next_w, void *next_v, void *next_a, void *w, void *dw, void *v,
+                    void *a, double learning_rate, double beta1, double beta2, double epsilon,
+                    double t, double weight_decay, size_t n) nogil
     double call_peak(int dtype, size_t tasks, size_t rounds) nogil
 
 cdef extern from "<stdlib.h>":
@@ -136,6 +142,7 @@ cdef extern from "<stdlib.h>":
 cdef extern from *:
     const char *FASTFC_COMPILER
 
-    void call_update(int dtype, const fc_update *updates, size_t count) nogil
+    double call_sum_of_squares(int dtype, void *x, size_t n) nogil
+    void call_update(int dtype, const fc_update *updates, double clip_norm, size_t count) nogil
     void call_network_loss(int dtype, double *loss, const fc_network *net, const void *x,
                            const cnp.int64_t *y) nogil

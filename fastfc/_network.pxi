@@ -195,8 +195,9 @@ cdef class Network:
                     self.layers[i].keep[j] = bitgen.next_double(bitgen.state) < p
         return 0
 
-    # Gives each layer its updates, and those their gradients; none without `updates`.
-    cdef int take_updates(self, Updates updates) except -1:
+    # Gives each layer its updates, if they need not wait, and those their gradients; none without
+    # `updates`.
+    cdef int take_updates(self, Updates updates, bint wait) except -1:
         cdef fc_layer *layer
         cdef fc_update *update
         cdef const void *gradients[4]
@@ -211,12 +212,15 @@ cdef class Network:
                 if updates is not None and (j < 2 or layer.gamma != NULL):
                     update = &updates.updates[<int> updates.places[names[j]]]
                     update.dw = gradients[j]
-                    layer.update[j] = update
+                    if not wait:
+                        layer.update[j] = update
         return 0
 
-    # Forward and backward pass into `grads`, and the updates if there are any.  None where the
-    # layers must be composed.
-    cdef object run(self, object X, object y, object model, dict grads, Updates updates):
+    # Forward and backward pass into `grads`, and the updates if there are any: those of clipped
+    # gradients, where clip_norm is above 0, wait for the last gradient.  None where the layers must
+    # be composed.
+    cdef object run(self, object X, object y, object model, dict grads, Updates updates,
+                    double clip_norm):
         cdef double loss = 0, p = 1
         cdef int given = 0, count = model.num_layers
         cdef ndarray x, labelled
@@ -231,6 +235,9 @@ cdef class Network:
             p = dropout["p"]
             if not 0 < p <= 1:
                 return None
+        self.net.label_smoothing = model.label_smoothing
+        if not 0 <= self.net.label_smoothing <= 1:
+            return None
         self.dtype = F32 if model.dtype is np.float32 else F64
         if self.count != count:
             free(self.layers)
@@ -259,7 +266,7 @@ cdef class Network:
         labelled = labels("softmax_loss", y, x.shape[0], self.layers[count - 1].M)
         self.lay_out(x.shape[0], dropout is not None)
         self.take_gradients(grads, model.params)
-        self.take_updates(updates)
+        self.take_updates(updates, clip_norm > 0)
 
         self.net.N, self.net.count, self.net.layers = x.shape[0], count, self.layers
         self.net.p = p
@@ -286,32 +293,39 @@ cdef class Network:
                 bn_param["running_mean"] = mean
                 bn_param["running_var"] = var
             if updates is not None:
+                if clip_norm > 0:
+                    updates.apply(clip_norm)
                 updates.commit()
         self.held = self.averages = None
         return loss_scalar(loss, self.dtype)
 
-    cdef object run_alone(self, object X, object y, object model, dict grads, Updates updates):
+    cdef object run_alone(self, object X, object y, object model, dict grads, Updates updates,
+                          double clip_norm):
         if self.busy:
             return None
         self.busy = True
         try:
-            return self.run(X, y, model, grads, updates)
+            return self.run(X, y, model, grads, updates, clip_norm)
         finally:
             self.busy = False
 
     def loss(self, X, y, model):
         """Loss and gradients, in new arrays; None where the layers must be composed."""
         cdef dict grads = {}
-        loss = self.run_alone(X, y, model, grads, None)
+        loss = self.run_alone(X, y, model, grads, None, 0)
         return None if loss is None else (loss, grads)
 
-    def step(self, X, y, model, str rule, dict configs):
+    def step(self, X, y, model, str rule, dict configs, double clip_norm):
         """Loss, after every parameter has been updated; None where nothing has been done.
+
+        Gradients of a norm above clip_norm are scaled to it, unless that is 0.
 
         Where the loss is not finite it is returned all the same, and nothing else has changed.
         """
         cdef Updates updates = Updates(rule, model.params, configs)
-        return self.run_alone(X, y, model, self.grads, updates) if updates.regular else None
+        if not updates.regular:
+            return None
+        return self.run_alone(X, y, model, self.grads, updates, clip_norm)
 
 
 # Each rule: its number, its state's keys in either course's names, the names of its numbers.
@@ -323,6 +337,8 @@ cdef dict RULES = {
     "rmsprop": (FC_RMSPROP, (("cache",), ("a",)), ("learning_rate", "decay_rate", "epsilon")),
     "adam": (FC_ADAM, (("m", "v"), ("v", "a")),
              ("learning_rate", "beta1", "beta2", "epsilon", "t")),
+    "adamw": (FC_ADAMW, (("m", "v"), ("v", "a")),
+              ("learning_rate", "beta1", "beta2", "epsilon", "t", "weight_decay")),
 }
 
 
@@ -370,7 +386,7 @@ cdef class Updates:
                 if type(found) is not float and type(found) is not int:
                     return
                 update.number[j] = found
-            if number == FC_ADAM:
+            if number in (FC_ADAM, FC_ADAMW):
                 update.number[4] += 1
                 if update.number[4] < 1:
                     return
@@ -419,11 +435,18 @@ cdef class Updates:
                 self.alive.append(old)
         return 0
 
+    # Updates everything at once, which the passes have left to do.
+    cdef int apply(self, double clip_norm) except -1:
+        cdef size_t count = len(self.held)
+        with nogil:
+            call_update(self.dtype, self.updates, clip_norm, count)
+        return 0
+
     # Puts what the core has written where it belongs.
     cdef int commit(self) except -1:
         for mapping, key, new in self.after:
             mapping[key] = new
-        if self.held and self.updates[0].rule == FC_ADAM:
+        if self.held and self.updates[0].rule in (FC_ADAM, FC_ADAMW):
             for _, config, _ in self.held:
                 config["t"] += 1
         return 0

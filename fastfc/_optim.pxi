@@ -101,17 +101,45 @@ def rmsprop(w, dw, a, learning_rate, decay_rate, epsilon):
     return next_w, next_a
 
 
-def adam(w, dw, v, a, learning_rate, beta1, beta2, epsilon, t):
-    cdef double lr = number("adam", "learning_rate", learning_rate)
-    cdef double b1 = number("adam", "beta1", beta1), b2 = number("adam", "beta2", beta2)
-    cdef double eps = number("adam", "epsilon", epsilon), steps = number("adam", "t", t)
+cdef object adam_step(str function, bint decays, w, dw, v, a, learning_rate, beta1, beta2, epsilon,
+                      t, weight_decay):
+    cdef double lr = number(function, "learning_rate", learning_rate)
+    cdef double b1 = number(function, "beta1", beta1), b2 = number(function, "beta2", beta2)
+    cdef double eps = number(function, "epsilon", epsilon), steps = number(function, "t", t)
+    cdef double decay = number(function, "weight_decay", weight_decay)
     if not steps >= 1:
-        raise ValueError(f"adam: t is {t}, expected the number of this update, at least 1")
-    cdef Weights p = Weights("adam", w, dw)
+        raise ValueError(f"{function}: t is {t}, expected the number of this update, at least 1")
+    cdef Weights p = Weights(function, w, dw)
     cdef ndarray first = p.state("v", v), second = p.state("a", a)
     cdef ndarray next_w = p.fresh(), next_v = p.fresh(), next_a = p.fresh()
     with nogil:
-        call_adam(p.dtype, cnp.PyArray_DATA(next_w), cnp.PyArray_DATA(next_v),
-                  cnp.PyArray_DATA(next_a), cnp.PyArray_DATA(p.w), cnp.PyArray_DATA(p.dw),
-                  cnp.PyArray_DATA(first), cnp.PyArray_DATA(second), lr, b1, b2, eps, steps, p.n)
+        if decays:
+            call_adamw(p.dtype, cnp.PyArray_DATA(next_w), cnp.PyArray_DATA(next_v),
+                       cnp.PyArray_DATA(next_a), cnp.PyArray_DATA(p.w), cnp.PyArray_DATA(p.dw),
+                       cnp.PyArray_DATA(first), cnp.PyArray_DATA(second), lr, b1, b2, eps, steps,
+                       decay, p.n)
+        else:
+            call_adam(p.dtype, cnp.PyArray_DATA(next_w), cnp.PyArray_DATA(next_v),
+                      cnp.PyArray_DATA(next_a), cnp.PyArray_DATA(p.w), cnp.PyArray_DATA(p.dw),
+                      cnp.PyArray_DATA(first), cnp.PyArray_DATA(second), lr, b1, b2, eps, steps,
+                      p.n)
     return next_w, next_v, next_a
+
+
+def adam(w, dw, v, a, learning_rate, beta1, beta2, epsilon, t):
+    return adam_step("adam", False, w, dw, v, a, learning_rate, beta1, beta2, epsilon, t, 0)
+
+
+def adamw(w, dw, v, a, learning_rate, beta1, beta2, epsilon, t, weight_decay):
+    return adam_step("adamw", True, w, dw, v, a, learning_rate, beta1, beta2, epsilon, t,
+                     weight_decay)
+
+
+def sum_of_squares(x):
+    cdef int dtype = 0
+    cdef double total
+    cdef ndarray array = operand("sum_of_squares", "x", x, &dtype)
+    array = dense(array, settled(&dtype))
+    with nogil:
+        total = call_sum_of_squares(dtype, cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array))
+    return total

@@ -8,6 +8,7 @@ import numpy as np
 from . import _core, layer_utils
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
 from .reference import fc_net as reference
+from .reference.clipping import checked
 
 __all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
 
@@ -35,7 +36,7 @@ class _Fused:
     def __getstate__(self):
         return {name: value for name, value in self.__dict__.items() if name != "_memory"}
 
-    def train_step(self, X, y, update_rule, optim_configs, rows=None):
+    def train_step(self, X, y, update_rule, optim_configs, rows=None, clip_norm=None):
         """Do a training pass and update every parameter in one call.
 
         What the Solver calls instead of ``loss`` and the update rule, where both are fastfc's own.
@@ -52,6 +53,9 @@ class _Fused:
             For every parameter the rule's hyper-parameters and state.
         rows : array of int, shape (N,), optional
             The minibatch is ``X[rows]`` and ``y[rows]``.
+        clip_norm : float, optional
+            Gradients whose norm together is greater are scaled to it, see
+            `fastfc.training.clipping`.
 
         Returns
         -------
@@ -81,8 +85,9 @@ class _Fused:
         if rows is not None:
             X = _core.gather(X, rows, self.dtype) if isinstance(X, np.ndarray) else X[rows]
             y = y[rows]
+        clip_norm = 0 if clip_norm is None else checked(clip_norm)
         self._set_mode("train")
-        return self._network().step(X, y, self, update_rule, optim_configs)
+        return self._network().step(X, y, self, update_rule, optim_configs, clip_norm)
 
 
 class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
@@ -114,13 +119,15 @@ class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
     normalization : {None, "batchnorm", "layernorm"}
         CS231n's name for ``use_batchnorm``, of which one may be given: whether hidden layers are
         normalised, over the batch or over their own features.
+    label_smoothing : float, keyword only
+        Share of each label's weight that the loss spreads evenly over all classes, default 0.
 
     Attributes
     ----------
     params : dict of ndarray
         ``W1, b1, ..., WL, bL`` and with normalisation ``gamma1, beta1, ...``.  They may be
         replaced, or edited in place, between calls.
-    reg : float
+    reg, label_smoothing : float
         As above; may be changed.
     num_layers : int
         L.
@@ -139,7 +146,8 @@ class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
     TypeError
         A size is not an integer, dtype is another one, or an argument is given under both names.
     ValueError
-        A size is below 1, dropout is outside [0, 1], or the normalisation is another one.
+        A size is below 1, dropout or label_smoothing is outside [0, 1], or the normalisation is
+        another one.
 
     Examples
     --------

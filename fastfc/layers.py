@@ -417,7 +417,7 @@ def svm_loss(x, y):
     return _core.svm_loss(x, y)
 
 
-def softmax_loss(x, y):
+def softmax_loss(x, y, label_smoothing=0.0):
     """Cross-entropy of softmax(x), mean over the batch, by log-sum-exp.
 
     Finite for all finite scores, however far apart.
@@ -428,20 +428,25 @@ def softmax_loss(x, y):
         Scores.
     y : array_like of int, shape (N,)
         Labels in [0, C).
+    label_smoothing : float
+        Share s, in [0, 1], of each label's weight that is spread evenly over all classes (Szegedy
+        et al. 2016); 0, the default, leaves labels as they are.
 
     Returns
     -------
     loss : NumPy scalar
-        The mean over i of log(sum over j of exp(x[i, j])) - x[i, y[i]].
+        The mean over i of log(sum over j of exp(x[i, j])) - x[i, y[i]]; smoothed, (1 - s) times
+        that plus s times the same with the mean of x[i] in place of x[i, y[i]].
     dx : ndarray, shape (N, C)
         Its gradient.
 
     Raises
     ------
     TypeError
-        x is not real, or y is not integer.
+        x is not real, y is not integer, or label_smoothing is not a number.
     ValueError
-        There is no score, the shape of y does not fit, or a label is out of range.
+        There is no score, the shape of y does not fit, or a label or label_smoothing is out of
+        range.
 
     Examples
     --------
@@ -450,5 +455,8 @@ def softmax_loss(x, y):
     (0.693147, array([[ 0.5, -0.5]]))
     >>> float(softmax_loss([[0.0, 1e4]], [0])[0])
     10000.0
+    >>> loss, dx = softmax_loss([[0.0, 0.0]], [1], label_smoothing=0.2)
+    >>> dx
+    array([[ 0.4, -0.4]])
     """
-    return _core.softmax_loss(x, y)
+    return _core.softmax_loss(x, y, label_smoothing)

@@ -6,7 +6,7 @@ Defaults, state and its keys are those of :class:`fastfc.reference.optim.UpdateR
 from . import _core
 from .reference.optim import UpdateRules
 
-__all__ = ["adam", "rmsprop", "sgd", "sgd_momentum", "sgd_nesterov_momentum"]
+__all__ = ["adam", "adamw", "rmsprop", "sgd", "sgd_momentum", "sgd_nesterov_momentum"]
 
 _rules = UpdateRules(_core)
 sgd = _rules.sgd
@@ -14,3 +14,4 @@ sgd_momentum = _rules.sgd_momentum
 sgd_nesterov_momentum = _rules.sgd_nesterov_momentum
 rmsprop = _rules.rmsprop
 adam = _rules.adam
+adamw = _rules.adamw

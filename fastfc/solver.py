@@ -6,8 +6,10 @@ import numpy as np
 
 from .training import History, NonFiniteLossError, settings
 from .training.callbacks import EVENTS, called, methods
+from .training.clipping import clip_gradients
 from .training.history import Log, learning_rate
 from .training.progress import Progress
+from .training.rates import Rates
 from .training.resuming import Resumable
 from .training.saving import Saver
 from .training.state import copied, put_running, running
@@ -41,9 +43,20 @@ class Solver(Resumable):
     update_rule : str or callable
         A name in :mod:`fastfc.optim`, default ``'sgd'``, or a function of that signature.
     optim_config : dict
-        Hyper-parameters of the rule; every parameter of the model gets its own copy.
+        Hyper-parameters of the rule; every parameter of the model gets its own copy.  adamw's
+        ``weight_decay`` is 0 in those of parameters of fewer than two dimensions: biases, gammas
+        and betas do not decay, as a network's ``reg`` leaves them out too.
     lr_decay : float
         Factor on every learning rate at the end of an epoch, default 1.
+    lr_schedule : str, dict or callable, optional
+        A factor on every learning rate for each step, beside that of ``lr_decay``: ``'step'``,
+        ``'exponential'``, ``'cosine'`` or ``'plateau'``, a dictionary of such a ``name`` and its
+        parameters, see `fastfc.training.schedules`, or a function of the step, from 0, and the
+        Solver.  The attribute holds the dictionary with all its parameters, or the function.
+    clip_norm : float, optional
+        Gradients whose norm, taken over all parameters together, is greater are scaled to it
+        (Pascanu et al. 2013), after regularisation and before the rule; see
+        `fastfc.training.clipping`.
     batch_size : int
         Examples per step, default 100.
     num_epochs : int
@@ -147,7 +160,14 @@ class Solver(Resumable):
         self.loss_history = []
         self.train_acc_history = []
         self.val_acc_history = []
+        steps = self.num_epochs * max(len(self.X_train) // self.batch_size, 1)
+        self._rates = Rates(self.lr_schedule, steps, self.update_rule, self.optim_config)
+        self.lr_schedule = self._rates.config() or self.lr_schedule
         self.optim_configs = {name: dict(self.optim_config) for name in self.model.params}
+        if getattr(self.update_rule, "__name__", None) == "adamw":
+            for name, w in self.model.params.items():
+                if np.ndim(w) < 2:
+                    self.optim_configs[name]["weight_decay"] = 0.0
         self.stop_reason = None
         self.checkpoint_path = None
         self._log = Log()
@@ -157,6 +177,7 @@ class Solver(Resumable):
 
     def _step(self):
         """Draw a minibatch and update every parameter once; may be called and overridden."""
+        self._rates.before_step(self)
         batch_mask = np.random.choice(len(self.X_train), self.batch_size)
         loss = self._fused_step(batch_mask)
         if loss is None:
@@ -171,7 +192,10 @@ class Solver(Resumable):
         rule = settings.BUILT_IN.get(self.update_rule)
         if offered is None or rule is None:
             return None
-        return offered(self.X_train, self.y_train, rule, self.optim_configs, rows=batch_mask)
+        clip = {} if self.clip_norm is None else {"clip_norm": self.clip_norm}
+        return offered(
+            self.X_train, self.y_train, rule, self.optim_configs, rows=batch_mask, **clip
+        )
 
     def _composed_step(self, batch_mask):
         """Take the loss's gradients and update every parameter by the rule; return the loss.
@@ -183,6 +207,9 @@ class Solver(Resumable):
         if not -math.inf < loss < math.inf:
             put_running(self._bn_params(), statistics)
             return loss
+        if self.clip_norm is not None:
+            grads = {name: grads[name] for name in self.model.params}
+            grads, _ = clip_gradients(grads, self.clip_norm)
         for name, w in self.model.params.items():
             next_w, next_config = self.update_rule(w, grads[name], self.optim_configs[name])
             self.model.params[name] = next_w
@@ -279,6 +306,8 @@ class Solver(Resumable):
                         self._end_epoch()
                     if epoch_ends or step == 1:
                         self._score()
+                    if epoch_ends:
+                        self._rates.end_epoch(self)
                     call["step"] = step
                     called(on_step, self)
                     if epoch_ends:

@@ -316,6 +316,15 @@ OPERATIONS = [
         _losses, "softmax_loss", _loss, _named("loss", "dx"), tolerance.softmax_loss, _arrays(2)
     ),
     _operation(
+        _losses,
+        "softmax_loss",
+        lambda shape, dtype: [*_loss(shape, dtype), 0.1],
+        _named("loss", "dx"),
+        tolerance.softmax_loss,
+        _arrays(2),
+        label="smoothed",
+    ),
+    _operation(
         _updates,
         "sgd",
         _rule([], learning_rate=1e-2),
@@ -353,6 +362,22 @@ OPERATIONS = [
         _rule(["v", "a"], learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, t=6),
         _rule_outputs("v", "a", "t"),
         tolerance.adam,
+        _arrays(7),
+    ),
+    _operation(
+        _updates,
+        "adamw",
+        _rule(
+            ["v", "a"],
+            learning_rate=1e-3,
+            beta1=0.9,
+            beta2=0.999,
+            epsilon=1e-8,
+            weight_decay=0.1,
+            t=6,
+        ),
+        _rule_outputs("v", "a", "t"),
+        tolerance.adamw,
         _arrays(7),
     ),
 ]

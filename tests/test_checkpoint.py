@@ -218,9 +218,28 @@ def test_a_callable_rule_is_given_again(tmp_path, refused, whole):
     assert_same(runs.left(second, tmp_path), whole(update_rule=halved))
 
 
+def test_a_callable_schedule_is_given_again(tmp_path, refused, whole):
+    schedule = [1, 0.5, 0.25].__getitem__
+    settings = {"lr_schedule": lambda step, _: schedule(step % 3)}
+    first = runs.solver(checkpoint_name=tmp_path / "run", max_steps=8, **settings)
+    first.train()
+    path = first.checkpoint_path
+    refused(path, "lr_schedule was <function .* give it again, resume.*lr_schedule=")
+    refused(path, "lr_schedule is .*cosine.*, expected <function", lr_schedule="cosine")
+    second = runs.resumed(path, max_steps=None, **settings)
+    second.train()
+    assert_same(runs.left(second, tmp_path), whole(**settings))
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("batch_size", 20), ("update_rule", "sgd"), ("update_rule", halved), ("optim_config", {})],
+    [
+        ("lr_schedule", "cosine"),
+        ("batch_size", 20),
+        ("update_rule", "sgd"),
+        ("update_rule", halved),
+        ("optim_config", {}),
+    ],
 )
 def test_what_cannot_change(some, refused, name, value):
     refused(some, f"{name} is .*, expected .* which cannot change", **{name: value})

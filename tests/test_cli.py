@@ -139,11 +139,14 @@ def test_defaults_are_the_final_network(capsys, spies):
         "reg": 0.0,
         "weight_scale": 0.01,
         "dtype": np.dtype(np.float32),
+        "label_smoothing": 0.0,
     }
     assert solver.kwargs == {
         "update_rule": "adam",
         "optim_config": {"learning_rate": 5e-4},
         "lr_decay": 0.9,
+        "lr_schedule": None,
+        "clip_norm": None,
         "batch_size": 100,
         "num_epochs": 1,
         "print_every": 100,
@@ -157,7 +160,8 @@ def test_every_option_arrives(capsys, spies):
         "train --hidden 7 5 --dropout 0.5 --no-batchnorm --reg 0.1 --weight-scale 0.2 "
         "--dtype float64 --update-rule rmsprop --learning-rate 0.03 --decay-rate 0.8 "
         "--epsilon 1e-3 --lr-decay 0.7 --batch-size 60 --epochs 2 --print-every 3 "
-        "--num-train-samples 50 --num-val-samples 40"
+        "--num-train-samples 50 --num-val-samples 40 --label-smoothing 0.2 --clip-norm 1.5 "
+        "--lr-schedule cosine,warmup_steps=5,min_factor=0.25"
     )
     output(capsys, *text.split())
     solver, network = spies
@@ -170,11 +174,14 @@ def test_every_option_arrives(capsys, spies):
         "reg": 0.1,
         "weight_scale": 0.2,
         "dtype": np.dtype(np.float64),
+        "label_smoothing": 0.2,
     }
     assert solver.kwargs == {
         "update_rule": "rmsprop",
         "optim_config": {"learning_rate": 0.03, "decay_rate": 0.8, "epsilon": 1e-3},
         "lr_decay": 0.7,
+        "lr_schedule": {"name": "cosine", "warmup_steps": 5, "min_factor": 0.25},
+        "clip_norm": 1.5,
         "batch_size": 60,
         "num_epochs": 2,
         "print_every": 3,
@@ -184,11 +191,24 @@ def test_every_option_arrives(capsys, spies):
 
 
 @pytest.mark.parametrize(
+    ("text", "schedule"),
+    [
+        ("step", {"name": "step"}),
+        ("plateau,monitor=loss,patience=2", {"name": "plateau", "monitor": "loss", "patience": 2}),
+    ],
+)
+def test_schedules(capsys, spies, text, schedule):
+    output(capsys, "train", *QUICK, "--lr-schedule", text)
+    assert spies[0].kwargs["lr_schedule"] == schedule
+
+
+@pytest.mark.parametrize(
     ("argv", "config"),
     [
         ("sgd", {}),
         ("sgd_momentum --momentum 0.5", {"momentum": 0.5}),
         ("sgd_nesterov_momentum --momentum 0", {"momentum": 0.0}),
+        ("adamw --weight-decay 0", {"learning_rate": 5e-4, "weight_decay": 0.0}),
         ("adam --beta1 0.8 --beta2 0.9", {"learning_rate": 5e-4, "beta1": 0.8, "beta2": 0.9}),
     ],
 )
@@ -292,7 +312,14 @@ BAD_OPTIONS = {
     "train --compare --backend fast": "argument --backend: not allowed with argument --compare",
     "train --momentum 0.9": "--momentum is an option of sgd_momentum and sgd_nesterov_momentum, "
     "not of adam",
-    "train --update-rule sgd --epsilon 1": "--epsilon is an option of rmsprop and adam, not of sgd",
+    "train --update-rule sgd --epsilon 1": "--epsilon is an option of rmsprop, adam and "
+    "adamw, not of sgd",
+    "train --clip-norm 0": "argument --clip-norm: '0' is not a number above 0",
+    "train --label-smoothing 2": "argument --label-smoothing: '2' is not a number from 0 to 1",
+    "train --lr-schedule linear": "argument --lr-schedule: lr_schedule: name is 'linear', expected",
+    "train --lr-schedule step,each=3": "lr_schedule: step has no parameter 'each', expected some",
+    "train --lr-schedule step,every=x": "lr_schedule: every is 'x', expected an integer",
+    "train --weight-decay 0.1": "--weight-decay is an option of adamw, not of adam",
     "train --data imagenet": "--data imagenet: choose digits, cifar10, mnist or a .npz file",
     "train --root here": "--root is for --data cifar10 and mnist",
     "train --data cifar10": "CIFAR-10 not found",

@@ -348,12 +348,14 @@ static void test_philox_dropout(size_t n, double p) {
 }
 
 static void test_losses(size_t N, size_t C) {
-    real *x = array(N * C), *dx = output(N * C), *ds = output(N * C);
+    real *x = array(N * C), *dx = output(N * C), *ds = output(N * C), *smoothed = output(N * C);
     int64_t *y = malloc(N * sizeof *y);
-    double loss = NAN, margins = NAN, total = 0, hinge = 0;
+    double loss = NAN, margins = NAN, smoothed_loss = NAN, total = 0, hinge = 0, below = 0;
+    const double s = 0.25;
     for (size_t i = 0; i < N * C; i++) x[i] *= 90; /* exp(-180) is a denormal or 0 in float */
     for (size_t i = 0; i < N; i++) y[i] = (int64_t)(i % C);
-    KERNELS->softmax_loss(&loss, dx, x, y, N, C);
+    KERNELS->softmax_loss(&loss, dx, x, y, 0, N, C);
+    KERNELS->softmax_loss(&smoothed_loss, smoothed, x, y, s, N, C);
     KERNELS->svm_loss(&margins, ds, x, y, N, C);
     for (size_t i = 0; i < N; i++) {
         const real *row = x + i * C, score = row[y[i]];
@@ -366,6 +368,9 @@ static void test_losses(size_t N, size_t C) {
             const size_t at = i * C + j;
             const int right = (int64_t)j == y[i];
             const double margin = right ? 0 : fmax(0, (double)(row[j] - score + 1));
+            below += s * (score - row[j]) / (double)C;
+            check("smoothed dx", at, smoothed[at], dx[at] + s * (right - 1 / (double)C) / (double)N,
+                  8 * EPSILON / (double)N);
             hits += margin > 0;
             hinge += margin;
             check("softmax dx", at, dx[at], (exp(row[j] - greatest) / sum - right) / (double)N,
@@ -377,8 +382,10 @@ static void test_losses(size_t N, size_t C) {
               0);
     }
     check("softmax loss", 0, loss, total / (double)N, (180 + (double)C) * EPSILON);
+    check("smoothed loss", 0, smoothed_loss, (total + below) / (double)N,
+          (400 + 180 * (double)C) * EPSILON);
     check("svm loss", 0, margins, hinge / (double)N, sum_bound(C + 4, 181 * (double)C));
-    free(x), free(dx), free(ds), free(y);
+    free(x), free(dx), free(ds), free(smoothed), free(y);
 }
 
 static void test_optim(size_t n) {
@@ -423,8 +430,31 @@ static void test_optim(size_t n) {
         /* first and second may cancel or vanish: their few roundings, divided by root */
         check("adam", i, adam_w[i], w[i] - step, few * (1 + lr / root + fabs(step)));
     }
+    const double decay = 0.25;
+    KERNELS->adamw(next, next_v, next_a, w, dw, v, a, lr, mu, rho, eps, t, decay, n);
+    for (size_t i = 0; i < n; i++) {
+        const double root = sqrt(next_a[i] / (1 - pow(rho, t))) + eps;
+        check_bits("adamw v", i, next_v[i], adam_v[i]);
+        check_bits("adamw a", i, next_a[i], adam_a[i]);
+        check("adamw", i, next[i], adam_w[i] - lr * decay * w[i], 2 * few * (1 + lr / root));
+    }
     free(w), free(dw), free(v), free(a), free(next), free(next_v), free(next_a);
     free(adam_w), free(adam_v), free(adam_a);
+}
+
+/* In double, whatever the order; and the same bits for any number of threads. */
+static void test_squares(size_t n) {
+    real *x = array(n);
+    double exact = 0;
+    for (size_t i = 0; i < n; i++) exact += (double)x[i] * (double)x[i];
+    fc_set_threads(1);
+    const double sum = KERNELS->sum_of_squares(x, n);
+    check("sum_of_squares", n, sum, exact, (double)(2 * n + 2) * DBL_EPSILON / 2 * exact);
+    for (int threads = 2; threads <= 5; threads++) {
+        fc_set_threads(threads);
+        check("sum_of_squares, threads", n, KERNELS->sum_of_squares(x, n), sum, 0);
+    }
+    free(x);
 }
 
 enum { DEEP = 3 };
@@ -478,8 +508,8 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
     seed_mt19937(&state);
     plain = state;
     fc_network net = {
-        N,        DEEP, layers, p, p < 1 ? &state : NULL, {output(N * widest), output(N * widest)},
-        workspace};
+        N,         DEEP, layers, p, p < 1 ? &state : NULL, {output(N * widest), output(N * widest)},
+        workspace, 0.2};
     double loss = NAN, expected_loss = NAN;
     KERNELS->network_loss(&loss, &net, x, y);
 
@@ -515,7 +545,7 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
         free(next_mean), free(next_var), free(normed);
     }
     real *dout = output(N * widest), *dx = output(N * widest);
-    KERNELS->softmax_loss(&expected_loss, dout, outs[DEEP - 1], y, N, dims[DEEP]);
+    KERNELS->softmax_loss(&expected_loss, dout, outs[DEEP - 1], y, 0.2, N, dims[DEEP]);
     check("network loss", N, loss, expected_loss, 0);
     check("network random state", N, memcmp(&state, &plain, sizeof state), 0, 0);
     for (int l = DEEP - 1; l >= 0; l--) {
@@ -554,27 +584,38 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
     }
 }
 
-/* All parameters at once against each by itself. */
-static void test_update(void) {
+/* All parameters at once against each by itself, by gradients clipped to a norm or not. */
+static void test_update(double clip_norm) {
     enum { PARAMS = 3 };
     const size_t sizes[PARAMS] = {40000, 1, 17};
     fc_update updates[PARAMS] = {0};
-    real *expected[PARAMS][3];
+    real *expected[PARAMS][3], *gradient[PARAMS];
+    double squares = 0;
+    for (int i = 0; i < PARAMS; i++) {
+        gradient[i] = array(sizes[i]);
+        squares += KERNELS->sum_of_squares(gradient[i], sizes[i]);
+    }
+    const double norm = sqrt(squares);
+    const real scale = (real)(clip_norm > 0 && norm > clip_norm ? clip_norm / norm : 1);
     for (int i = 0; i < PARAMS; i++) {
         const size_t n = sizes[i];
-        real *w = array(n), *dw = array(n), *v = array(n), *a = array(n);
+        real *w = array(n), *dw = output(n), *v = array(n), *a = array(n);
+        for (size_t j = 0; j < n; j++) dw[j] = gradient[i][j] * scale;
         for (size_t j = 0; j < n; j++) a[j] = (real)fabs(a[j]);
         for (int k = 0; k < 3; k++) expected[i][k] = output(n);
         KERNELS->adam(expected[i][0], expected[i][1], expected[i][2], w, dw, v, a, 0.1, 0.9, 0.99,
                       1e-3, 2, n);
+        memcpy(dw, gradient[i], n * sizeof(real));
         updates[i] = (fc_update){FC_ADAM, n, w, {v, a}, w, dw, {v, a}, {0.1, 0.9, 0.99, 1e-3, 2}};
     }
-    KERNELS->update(updates, PARAMS);
+    KERNELS->update(updates, clip_norm, PARAMS);
     for (int i = 0; i < PARAMS; i++) {
         const size_t bytes = sizes[i] * sizeof(real);
         check("update w", (size_t)i, memcmp(updates[i].w, expected[i][0], bytes), 0, 0);
         check("update v", (size_t)i, memcmp(updates[i].state[0], expected[i][1], bytes), 0, 0);
         check("update a", (size_t)i, memcmp(updates[i].state[1], expected[i][2], bytes), 0, 0);
+        check("update dw", (size_t)i, memcmp(updates[i].dw, gradient[i], bytes), 0, 0);
+        free(gradient[i]);
         free(updates[i].next_w), free((void *)(uintptr_t)updates[i].dw);
         free(updates[i].next_state[0]), free(updates[i].next_state[1]);
         for (int k = 0; k < 3; k++) free(expected[i][k]);
@@ -666,7 +707,12 @@ int main(int arguments, char **argument) {
                     test_network(1, dims[i], normalization, p);
                     test_network(301, dims[i], normalization, p);
                 }
-        test_update();
+        test_update(0);
+        test_update(1e-2);
+        test_update(1e9);
+        for (size_t i = 0; i < count; i++) test_squares(sizes[i]);
+        test_squares(70001);
+        test_squares(4000001);
         test_layernorm(7, 200000); /* the workspace has room for two ranges' sums, then for one's */
         test_layernorm(3, 300000);
         for (int used = 0; used < 624; used += 13) test_dropout(1249, 0.6, used);

@@ -5,7 +5,7 @@ from hypothesis import given
 
 from tests import cases, operations, tolerance
 
-LOSSES = [operations.find("svm_loss"), operations.find("softmax_loss")]
+LOSSES = [operations.find(name) for name in ("svm_loss", "softmax_loss", "softmax_loss smoothed")]
 
 
 @pytest.fixture(params=LOSSES, ids=str)
@@ -20,18 +20,18 @@ def test_equals_reference(isa, dtype, loss, shape):
 
 @given(n=st.integers(1, 40), c=st.integers(1, 40), scale=st.floats(1e-6, 1e4))
 def test_any_shape_and_scale(isa, dtype, loss, n, c, scale):
-    x, y = loss.arguments((n, c), dtype)
-    loss.check([(x * scale).astype(dtype), y])
+    x, y, *more = loss.arguments((n, c), dtype)
+    loss.check([(x * scale).astype(dtype), y, *more])
 
 
 @pytest.mark.parametrize("value", cases.SPECIALS.values(), ids=cases.SPECIALS)
 @pytest.mark.parametrize("at_label", [False, True])
 def test_special_values(isa, dtype, loss, value, at_label):
-    x, y = loss.arguments((7, 19), dtype)
+    x, y, *more = loss.arguments((7, 19), dtype)
     x[3, y[3] if at_label else y[3] - 1] = value
-    loss.check([x, y])
+    loss.check([x, y, *more])
     x[3] = value
-    loss.check([x, y])
+    loss.check([x, y, *more])
 
 
 @pytest.mark.parametrize("scores", [[-1e4, 0, 1e4], [700, -700, 0], [88, 89, 0], [-104, 0, -103]])
@@ -39,8 +39,9 @@ def test_extreme_scores(isa, dtype, loss, scores):
     """Exponentials at the ends of the range; every loss stays finite."""
     for label in range(3):
         x, y = np.array([scores, scores], dtype), np.array([label, label])
-        loss.check([x, y])
-        value, dx = loss.callable(operations.FAST)(x, y)
+        more = loss.arguments((1, 1), dtype)[2:]
+        loss.check([x, y, *more])
+        value, dx = loss.callable(operations.FAST)(x, y, *more)
         assert np.isfinite(value)
         assert np.isfinite(dx).all()
 
@@ -73,24 +74,74 @@ def test_margin_exactly_zero_is_not_counted(isa, dtype):
 
 def test_integer_scores_with_ties(isa, dtype, loss):
     x = cases.generator("ties").integers(-3, 4, (50, 10)).astype(dtype)
-    loss.check([x, cases.labels(50, 10)])
+    loss.check([x, cases.labels(50, 10), *loss.arguments((1, 1), dtype)[2:]])
+
+
+@given(smoothing=st.floats(0, 1), n=st.integers(1, 9), c=st.integers(1, 40))
+def test_any_smoothing(isa, dtype, smoothing, n, c):
+    softmax = operations.find("softmax_loss")
+    softmax.check([*softmax.arguments((n, c), dtype), smoothing])
+
+
+@pytest.mark.parametrize("package", [operations.FAST, operations.REFERENCE])
+def test_no_smoothing_is_the_same_bits(isa, dtype, package):
+    softmax = operations.find("softmax_loss")
+    x, y = softmax.arguments((7, 19), dtype)
+    x[2, :3] = -np.inf, np.inf, np.nan
+    x[3, y[3] - 1] = -np.inf
+    function = softmax.callable(package)
+    with np.errstate(all="ignore"):
+        expected = function(x, y)
+        for smoothing in (0, 0.0, np.float32(0)):
+            loss, dx = function(x, y, label_smoothing=smoothing)
+            assert (type(loss), dx.dtype) == (dtype, dtype)
+            np.testing.assert_array_equal(loss, expected[0])
+            assert dx.tobytes() == expected[1].tobytes()
+
+
+@pytest.mark.parametrize("package", [operations.FAST, operations.REFERENCE])
+def test_smoothed_labels_are_a_mean_of_labels(isa, package):
+    """Every class in turn as the label, weighted: the definition. Each is off by its own bound."""
+    softmax = operations.find("softmax_loss smoothed")
+    x, y = softmax.arguments((6, 5), np.float64)[:2]
+    function = softmax.callable(package)
+    for smoothing in (1e-3, 0.25, 1.0):
+        loss, dx = function(x, y, smoothing)
+        labelled = [function(x, np.full(6, c)) for c in range(5)]
+        plain = function(x, y)
+        uniform = [np.mean([part[i] for part in labelled], axis=0) for i in (0, 1)]
+        expected = [(1 - smoothing) * plain[i] + smoothing * uniform[i] for i in (0, 1)]
+        bound = softmax.bound(x, y, smoothing)
+        tolerance.assert_close(loss, np.float64(expected[0]), 2 * bound["loss"])
+        tolerance.assert_close(dx, expected[1], 2 * bound["dx"])
+
+
+@pytest.mark.parametrize("package", [operations.FAST, operations.REFERENCE])
+@pytest.mark.parametrize(
+    ("smoothing", "error"),
+    [(-0.1, ValueError), (1.5, ValueError), (np.nan, ValueError), ("0.1", TypeError)],
+)
+def test_errors_of_label_smoothing(package, smoothing, error):
+    softmax = operations.find("softmax_loss")
+    with pytest.raises(error, match=r"softmax_loss: label_smoothing is .*, expected a number"):
+        softmax.callable(package)(*softmax.arguments((3, 4), np.float64), smoothing)
 
 
 @pytest.mark.parametrize("label_type", ["i1", "u1", "i2", "i4", "u4", "i8", "u8", ">i4", ">i8"])
 def test_label_types(isa, loss, label_type):
-    x, y = loss.arguments((7, 10), np.float64)
-    expected, expected_dx = loss.callable(operations.FAST)(x, y)
-    value, dx = loss.callable(operations.FAST)(x, y.astype(label_type))
+    x, y, *more = loss.arguments((7, 10), np.float64)
+    expected, expected_dx = loss.callable(operations.FAST)(x, y, *more)
+    value, dx = loss.callable(operations.FAST)(x, y.astype(label_type), *more)
     assert value == expected
     np.testing.assert_array_equal(dx, expected_dx)
 
 
 def test_strided_and_listed_labels(isa, loss):
-    x, y = loss.arguments((7, 10), np.float64)
-    expected, _ = loss.callable(operations.FAST)(x, y)
+    x, y, *more = loss.arguments((7, 10), np.float64)
+    expected, _ = loss.callable(operations.FAST)(x, y, *more)
     for layout in cases.LAYOUTS.values():
-        assert loss.callable(operations.FAST)(x, layout(y))[0] == expected
-    assert loss.callable(operations.FAST)(x, y.tolist())[0] == expected
+        assert loss.callable(operations.FAST)(x, layout(y), *more)[0] == expected
+    assert loss.callable(operations.FAST)(x, y.tolist(), *more)[0] == expected
 
 
 def test_loss_is_a_scalar_of_the_computed_dtype(isa, dtype, loss):
@@ -102,12 +153,16 @@ def test_loss_is_a_scalar_of_the_computed_dtype(isa, dtype, loss):
 @pytest.mark.parametrize("package", [operations.FAST, operations.REFERENCE])
 @pytest.mark.parametrize("shape", [(5, 4), (1, 9), (17, 3)], ids=str)
 def test_numerical_gradient(isa, package, loss, shape):
-    x, y = loss.arguments(shape, np.float64)
+    x, y, *more = loss.arguments(shape, np.float64)
     x /= 5
     function = loss.callable(package)
-    bound = getattr(tolerance, str(loss))(x, y)["loss"]
+    bound = loss.bound(x, y, *more)["loss"]
     tolerance.assert_gradient(
-        function(x, y)[1], lambda x: np.array(function(x, y)[0]), x, np.array(1.0), bound
+        function(x, y, *more)[1],
+        lambda x: np.array(function(x, y, *more)[0]),
+        x,
+        np.array(1.0),
+        bound,
     )
 
 
@@ -137,5 +192,5 @@ ones = np.ones
     ],
 )
 def test_errors(package, loss, x, y, error, message):
-    with pytest.raises(error, match=f"{loss}: {message}"):
+    with pytest.raises(error, match=f"{loss.function}: {message}"):
         loss.callable(package)(x, y)

@@ -40,13 +40,21 @@ def examples(N, D=60, classes=10):
     return rng.randn(3 * N, 3, D // 3), rng.randint(classes, size=3 * N)
 
 
-def trained(network, N, rule="adam", epochs=3, **options):
+def trained(network, N, rule="adam", epochs=3, clip_norm=None, **options):
     """Train a new network; return the solver and all that training leaves behind."""
     X, y = examples(N)
     data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
     np.random.seed(7)
     model = network(input_dim=60, **options)
-    solver = Solver(model, data, update_rule=rule, batch_size=N, num_epochs=epochs, verbose=False)
+    solver = Solver(
+        model,
+        data,
+        update_rule=rule,
+        clip_norm=clip_norm,
+        batch_size=N,
+        num_epochs=epochs,
+        verbose=False,
+    )
     loss, grads = model.loss(X[:N], y[:N])
     solver.train()
     left = {
@@ -77,12 +85,49 @@ def test_step_equals_composed_layers(isa, dtype, options, N):
     assert_same(trained(fc_net.FullyConnectedNet, N, dtype=dtype, **options)[1], expected)
 
 
+def test_smoothed_labels(isa, dtype):
+    options = {"hidden_dims": [33], "dropout": 0.5, "label_smoothing": 0.1, "dtype": dtype}
+    expected = trained(Composed, 20, **options)[1]
+    assert_same(trained(fc_net.FullyConnectedNet, 20, **options)[1], expected)
+    different = trained(fc_net.FullyConnectedNet, 20, **{**options, "label_smoothing": 0})[1]
+    assert different["loss"] != expected["loss"]
+
+
+def test_changed_label_smoothing():
+    X, y = examples(4)
+    model = fc_net.FullyConnectedNet([5], input_dim=60)
+    np.random.seed(0)
+    twin = Composed([5], input_dim=60, label_smoothing=0.5)
+    model.params = twin.params
+    model.label_smoothing = 1.5
+    with pytest.raises(ValueError, match=r"label_smoothing is 1.5, expected a number in \[0, 1\]"):
+        model.loss(X, y)
+    model.label_smoothing = 0.5
+    assert_same(model.loss(X, y), twin.loss(X, y))
+
+
 @pytest.mark.parametrize("rule", optim.__all__)
 @pytest.mark.parametrize("normalization", ["batchnorm", "layernorm"])
 def test_every_rule(dtype, rule, normalization):
     options = {"hidden_dims": [50, 40], "dropout": 0.7, "normalization": normalization}
     expected = trained(Composed, 20, rule, dtype=dtype, **options)[1]
     assert_same(trained(fc_net.FullyConnectedNet, 20, rule, dtype=dtype, **options)[1], expected)
+
+
+@pytest.mark.parametrize("rule", optim.__all__)
+@pytest.mark.parametrize("clip_norm", [1e-2, 1.3, 1e9])  # all, some and none are clipped
+def test_clipped_gradients(isa, dtype, rule, clip_norm):
+    options = {"hidden_dims": [50, 40], "dropout": 0.7, "use_batchnorm": True, "dtype": dtype}
+    expected = trained(Composed, 20, rule, clip_norm=clip_norm, **options)[1]
+    got = trained(fc_net.FullyConnectedNet, 20, rule, clip_norm=clip_norm, **options)[1]
+    assert_same(got, expected)
+
+
+def test_clipped_gradients_on_any_number_of_threads(dtype, threads):
+    options = {"hidden_dims": [300, 130], "use_batchnorm": True, "dtype": dtype, "clip_norm": 0.1}
+    got = trained(fc_net.FullyConnectedNet, 150, epochs=2, **options)[1]
+    fastfc.set_num_threads(1)
+    assert_same(got, trained(Composed, 150, epochs=2, **options)[1])
 
 
 @pytest.mark.parametrize("normalization", ["batchnorm", "layernorm"])

@@ -8,7 +8,7 @@ import pytest
 from fastfc import optim
 from fastfc.reference import optim as reference
 
-NAMES = ["sgd", "sgd_momentum", "sgd_nesterov_momentum", "rmsprop", "adam"]
+NAMES = ["sgd", "sgd_momentum", "sgd_nesterov_momentum", "rmsprop", "adam", "adamw"]
 DEFAULTS = {
     "sgd": {"learning_rate": 1e-2},
     "sgd_momentum": {"learning_rate": 1e-2, "momentum": 0.9},
@@ -16,12 +16,14 @@ DEFAULTS = {
     "rmsprop": {"learning_rate": 1e-2, "decay_rate": 0.99, "epsilon": 1e-8},
     "adam": {"learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
 }
+DEFAULTS["adamw"] = {**DEFAULTS["adam"], "weight_decay": 1e-2}
 STATE = {
     "sgd": set(),
     "sgd_momentum": {"velocity"},
     "sgd_nesterov_momentum": {"velocity"},
     "rmsprop": {"a"},
     "adam": {"v", "a", "t"},
+    "adamw": {"v", "a", "t"},
 }
 
 
@@ -77,6 +79,12 @@ def scalar_adam(w, dw, state, lr=0.1, beta1=0.6, beta2=0.7, eps=0.01):
     return w - lr * step, (v, a, t)
 
 
+def scalar_adamw(w, dw, state, lr=0.1, weight_decay=0.3):
+    decayed = w - lr * weight_decay * w
+    stepped, state = scalar_adam(w, dw, state, lr)
+    return decayed + stepped - w, state
+
+
 SCALAR = {
     "sgd": (scalar_sgd, {"learning_rate": 0.1}),
     "sgd_momentum": (scalar_momentum, {"learning_rate": 0.1, "momentum": 0.8}),
@@ -87,6 +95,7 @@ SCALAR = {
         {"learning_rate": 0.1, "beta1": 0.6, "beta2": 0.7, "epsilon": 0.01},
     ),
 }
+SCALAR["adamw"] = (scalar_adamw, {**SCALAR["adam"][1], "weight_decay": 0.3})
 
 
 def test_formula_on_scalars(rule, name):
@@ -157,6 +166,23 @@ def test_adam_state_by_hand(rules):
     np.testing.assert_allclose(config["v"], [0.2, -0.4], rtol=1e-15)
     np.testing.assert_allclose(config["a"], [0.004, 0.016], rtol=1e-13)
     assert config["t"] == 1
+
+
+def test_weight_decay_shrinks_parameters_and_no_moment_sees_it(rules):
+    """Without a gradient w <- (1 - lr weight_decay) w; with 0 the rule is Adam."""
+    w, config = np.array([4.0, -2.0]), {"learning_rate": 0.25, "weight_decay": 0.5}
+    for _ in range(3):
+        w, config = rules.adamw(w, np.zeros(2), config)
+    np.testing.assert_allclose(w, [4 * 0.875**3, -2 * 0.875**3], rtol=8 * 2.0**-53)
+    np.testing.assert_array_equal(config["v"], 0)
+    np.testing.assert_array_equal(config["a"], 0)
+    ours, theirs = {"weight_decay": 0}, {}
+    w, dw = arrays()
+    expected = w
+    for _ in range(3):
+        expected, theirs = rules.adam(expected, dw, theirs)
+        w, ours = rules.adamw(w, dw, ours)
+    np.testing.assert_array_equal(w, expected)
 
 
 def test_sgd_in_place_others_not(rule, name):
@@ -242,6 +268,7 @@ def test_errors(rule, name):
         ("sgd_nesterov_momentum", "velocity"),
         ("rmsprop", "a"),
         ("adam", "a"),
+        ("adamw", "a"),
     ],
 )
 def test_failure_leaves_state_as_it_was(rules, name, key):

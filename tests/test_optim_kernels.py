@@ -9,7 +9,7 @@ from fastfc import _core, optim
 from fastfc.reference import optim as reference
 from tests import cases, operations
 
-NAMES = ["sgd", "sgd_momentum", "sgd_nesterov_momentum", "rmsprop", "adam"]
+NAMES = ["sgd", "sgd_momentum", "sgd_nesterov_momentum", "rmsprop", "adam", "adamw"]
 
 
 @pytest.fixture(params=NAMES)
@@ -38,6 +38,7 @@ def test_any_constants(isa, dtype, rule, scale, rate, decays, epsilon, t):
         "beta1": decays[0],
         "beta2": decays[1],
         "epsilon": epsilon,
+        "weight_decay": decays[0],
         "t": t,
     }
     config = {key: values.get(key, state) for key, state in config.items()}
@@ -157,8 +158,9 @@ STATE = {
     "sgd_nesterov_momentum": (0.9,),
     "rmsprop": (0.99, 1e-8),
     "adam": (0.9, 0.999, 1e-8, 1),
+    "adamw": (0.9, 0.999, 1e-8, 1, 0.01),
 }
-STATES = {"sgd": 0, "adam": 2}
+STATES = {"sgd": 0, "adam": 2, "adamw": 2}
 
 
 def core_call(name, w, dw, state=None):

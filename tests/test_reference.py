@@ -174,6 +174,15 @@ def test_losses_in_loops(rng):
     assert layers.svm_loss(x, y)[0] == pytest.approx(math.fsum(hinges) / 6, rel=100 * U)
     assert layers.softmax_loss(x, y)[0] == pytest.approx(math.fsum(entropies) / 6, rel=100 * U)
 
+    targets = np.full((6, 4), 0.3 / 4)
+    targets[range(6), y] = 0.7 + 0.3 / 4
+    smoothed = [
+        -q * math.log(math.exp(scores[j]) / math.fsum(math.exp(s) for s in scores))
+        for scores, row in zip(x, targets, strict=True)
+        for j, q in enumerate(row)
+    ]
+    assert layers.softmax_loss(x, y, 0.3)[0] == pytest.approx(math.fsum(smoothed) / 6, rel=100 * U)
+
 
 def test_softmax_is_finite_on_huge_scores():
     x = np.array([[0.0, 1e4, -1e4], [1e308, 0.0, 0.0]])
@@ -250,7 +259,11 @@ def test_gradient(name):
         tolerance.assert_gradient(gradient, lambda _: forward(*inputs)[0], array, dout, bound)
 
 
-@pytest.mark.parametrize("loss", [layers.svm_loss, layers.softmax_loss])
+def smoothed_loss(x, y):
+    return layers.softmax_loss(x, y, label_smoothing=0.2)
+
+
+@pytest.mark.parametrize("loss", [layers.svm_loss, layers.softmax_loss, smoothed_loss])
 def test_loss_gradient(loss, rng):
     x, y = rng.normal(size=(6, 5)) * 3, np.array([0, 1, 2, 3, 4, 0])
     value, dx = loss(x, y)

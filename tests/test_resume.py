@@ -47,6 +47,20 @@ def test_every_rule_and_dtype(tmp_path, whole, rule, dtype):
     assert_same(runs.left(second, tmp_path), whole("fused", dtype, **settings))
 
 
+@pytest.mark.parametrize(
+    "schedule", ["cosine", {"name": "plateau", "patience": 1, "factor": 0.5}, None], ids=str
+)
+@pytest.mark.parametrize("steps", [2, 6, 13, 18])
+def test_schedules_and_clipping(tmp_path, whole, schedule, steps):
+    settings = {"update_rule": "adamw", "lr_schedule": schedule, "clip_norm": 0.5}
+    first = runs.solver(checkpoint_name=tmp_path / "a", max_steps=steps, **settings)
+    first.train()
+    second = runs.resumed(first.checkpoint_path, max_steps=None)
+    second.train()
+    assert_same(runs.left(second, tmp_path), whole(**settings))
+    assert second.history["learning_rate"][-1] < 0.01
+
+
 def test_the_same_solver_goes_on_after_a_stop(tmp_path, whole):
     solver = runs.solver(max_steps=5)
     while solver.stop_reason != "finished":

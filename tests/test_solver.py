@@ -6,6 +6,7 @@ import pytest
 from fastfc import optim
 from fastfc.fc_net import FullyConnectedNet
 from fastfc.reference import fc_net as reference
+from fastfc.reference import optim as reference_optim
 from fastfc.solver import Solver
 from tests.stranger import Stranger, indices
 
@@ -150,6 +151,25 @@ def test_lr_decay_at_the_end_of_each_epoch():
     solver._step, solver.num_epochs, solver.batch_size, solver.verbose = noting, 3, 10, False
     solver.train()
     assert rates == [8, 8, 4, 4, 2, 2]
+
+
+@pytest.mark.parametrize("package", [optim, reference_optim])
+@pytest.mark.parametrize("config", [{}, {"weight_decay": 0.5}])
+def test_adamw_decays_matrices_only(package, config):
+    """By name, as fastfc's function and as the reference's."""
+    model = FullyConnectedNet([4], 8, 3, use_batchnorm=True)
+    rule = "adamw" if package is optim else package.adamw
+    solver = Solver(model, blobs(), update_rule=rule, optim_config=config, batch_size=5)
+    assert config.get("weight_decay") in (None, 0.5)  # the user's own stays as it is
+    for _ in range(3):
+        solver._step()
+    decays = {name: c["weight_decay"] for name, c in solver.optim_configs.items()}
+    matrices = config.get("weight_decay", 0.01)
+    vectors = dict.fromkeys(["b1", "b2", "gamma1", "beta1"], 0)
+    assert decays == {"W1": matrices, "W2": matrices, **vectors}
+    solver.optim_configs["b1"]["weight_decay"] = 0.1
+    solver._step()
+    assert solver.optim_configs["b1"]["weight_decay"] == 0.1
 
 
 def test_callable_update_rule():

@@ -191,8 +191,12 @@ def layernorm_backward(dout, cache):
     }
 
 
-def softmax_loss(x, y):
-    """Rows: difference, exponential, sum of C, logarithm. Loss: a sum of N of them, and 1 / N."""
+def softmax_loss(x, y, label_smoothing=0.0):
+    """Rows: difference, exponential, sum of C, logarithm. Loss: a sum of N of them, and 1 / N.
+
+    With smoothed labels a row's loss is a mean of those of the label and of all classes, none of
+    them negative.
+    """
     dtype = computed_dtype(x)
     (x,) = _exact(x)
     n, classes = x.shape
@@ -206,15 +210,26 @@ def softmax_loss(x, y):
     total_error = gamma(classes + FUNCTION, dtype) + u * (p * size).sum(axis=1, keepdims=True)
     log_error = total_error + FUNCTION * u * log
     loss = (log[:, 0] - shifted[rows, y], size[rows, y])
-    loss_error = log_error[:, 0] + u * loss[1] + gamma(n + 2, dtype) * np.abs(loss[0])
+    if label_smoothing:
+        # The mean of C, 1 / C; then 1 - s, s / C or s cast, the product and the sum.
+        ours, others = 1 - label_smoothing, label_smoothing
+        size_of_all = np.where(p > 0, size, np.abs(shifted)).mean(axis=1)
+        loss = (
+            ours * loss[0] + others * (log - shifted).mean(axis=1),
+            ours * loss[1] + others * size_of_all,
+        )
+        extra = classes + 6
+    else:
+        extra = 0
+    loss_error = log_error[:, 0] + u * loss[1] + gamma(n + 2 + extra, dtype) * np.abs(loss[0])
     # Either exp(s) / total or exp(s - log total), then minus 1 at the label, then / N or * (1 / N).
     p_error = p * (total_error + log_error + u * (2 * size + log + FUNCTION + 1))
-    dx = p.copy()
-    dx[rows, y] -= 1
-    return {
-        "loss": 2 * loss_error.mean(),
-        "dx": 2 * ((p_error + gamma(3, dtype) * np.abs(dx)) / n + underflow(FUNCTION, dtype)),
-    }
+    targets = np.full(x.shape, label_smoothing / classes)
+    targets[rows, y] += 1 - label_smoothing
+    dx = np.abs(p - targets)
+    # Targets: 1 - s, s / C, their casts, sum and difference in either order; 0 and 1 are exact.
+    dx_error = p_error + gamma(3, dtype) * dx + (gamma(5, dtype) * targets if extra else 0)
+    return {"loss": 2 * loss_error.mean(), "dx": 2 * (dx_error / n + underflow(FUNCTION, dtype))}
 
 
 def svm_loss(x, y):
@@ -289,11 +304,12 @@ def rmsprop(w, dw, config):
     }
 
 
-def adam(w, dw, config):
+def adam(w, dw, config, more=0):
     """Moments: 3 and 4 (halved by the root). Corrections: cast and quotient, twice: 4, one pair of
     them halved. Root, eps cast, sum, lr cast, product, quotient: 6. The difference: 1.
 
     1 - beta ** t is itself computed in float64, where its cancellation costs u / (1 - beta ** t).
+    `more` roundings of the step are another rule's.
     """
     dtype, t = w.dtype, config["t"] + 1
     beta1, beta2 = config["beta1"], config["beta2"]
@@ -304,13 +320,23 @@ def adam(w, dw, config):
     cancelled = 2 * unit(np.float64) * (1 / correction1 + 0.5 / correction2)
     step = config["learning_rate"] * v / correction1
     step = step / (np.sqrt(a / correction2) + config["epsilon"])
-    step_error = gamma(1, dtype) * np.abs(w) + (gamma(16, dtype) + cancelled) * step
+    step_error = gamma(1, dtype) * np.abs(w) + (gamma(16 + more, dtype) + cancelled) * step
     return {
         "next_w": 2 * (step_error + underflow(2, dtype)),
         "v": 2 * (gamma(3, dtype) * v + underflow(2, dtype)),
         "a": 2 * (gamma(4, dtype) * a + underflow(2, dtype)),
         "t": 0.0,
     }
+
+
+def adamw(w, dw, config):
+    """As adam, and the step's sum with the decay. The decay: lr * weight_decay, cast, product, that
+    sum, the difference: 5.
+    """
+    bound, dtype = adam(w, dw, config, more=1), w.dtype
+    decay = config["learning_rate"] * config["weight_decay"] * np.abs(w.astype(np.float64))
+    bound["next_w"] += 2 * (gamma(5, dtype) * decay + underflow(1, dtype))
+    return bound
 
 
 def assert_close(got, expected, bound, name="result"):

@@ -1,9 +1,11 @@
 """The options of the command line, and the values they accept."""
 
 import argparse
+import ast
 import math
 
 from fastfc import __version__
+from fastfc.training.schedules import SCHEDULES, make
 
 # What each update rule can be told besides its learning rate, as keys of its config.
 RULE_OPTIONS = {
@@ -12,6 +14,7 @@ RULE_OPTIONS = {
     "sgd_nesterov_momentum": ("momentum",),
     "rmsprop": ("decay_rate", "epsilon"),
     "adam": ("beta1", "beta2", "epsilon"),
+    "adamw": ("beta1", "beta2", "epsilon", "weight_decay"),
 }
 ADAM_LEARNING_RATE = 5e-4
 
@@ -97,6 +100,13 @@ def _add_network(parser):
         help="L2 regularisation, 0.5 * REG * sum of squared weights (default: %(default)s)",
     )
     group.add_argument(
+        "--label-smoothing",
+        type=_number("from 0 to 1", lambda value: 0 <= value <= 1),
+        default=0.0,
+        metavar="S",
+        help="share of a label's weight that goes to all classes (default: %(default)s)",
+    )
+    group.add_argument(
         "--weight-scale",
         type=_not_negative,
         default=0.01,
@@ -123,7 +133,7 @@ def _add_solver(parser):
         "--learning-rate",
         type=_positive,
         metavar="LR",
-        help=f"step size (default: {ADAM_LEARNING_RATE} for adam, 0.01 for the others)",
+        help=f"step size (default: {ADAM_LEARNING_RATE} for adam and adamw, 0.01 for the others)",
     )
     for key, default in (("momentum", 0.9), ("decay_rate", 0.99), ("beta1", 0.9), ("beta2", 0.999)):
         group.add_argument(
@@ -139,11 +149,30 @@ def _add_solver(parser):
         help=f"of {_rules_with('epsilon')} (default: 1e-08)",
     )
     group.add_argument(
+        "--weight-decay",
+        type=_not_negative,
+        metavar="F",
+        help=f"of {_rules_with('weight_decay')}, for weight matrices (default: 0.01)",
+    )
+    group.add_argument(
         "--lr-decay",
         type=_positive,
         default=0.9,
         metavar="F",
         help="factor on the learning rate after each epoch (default: %(default)s)",
+    )
+    group.add_argument(
+        "--lr-schedule",
+        type=_schedule,
+        metavar="NAME[,KEY=VALUE...]",
+        help=f"factor on the learning rate for each step: {', '.join(SCHEDULES)}, perhaps with "
+        "parameters, as cosine,warmup_steps=50 (default: none)",
+    )
+    group.add_argument(
+        "--clip-norm",
+        type=_positive,
+        metavar="NORM",
+        help="largest norm of all gradients together (default: any)",
     )
     group.add_argument(
         "--batch-size",
@@ -229,7 +258,7 @@ def rule_config(options):
     config = {}
     if options.learning_rate is not None:
         config["learning_rate"] = options.learning_rate
-    elif rule == "adam":
+    elif rule in ("adam", "adamw"):
         config["learning_rate"] = ADAM_LEARNING_RATE
     for key in dict.fromkeys(key for keys in RULE_OPTIONS.values() for key in keys):
         value = getattr(options, key)
@@ -244,7 +273,8 @@ def rule_config(options):
 
 
 def _rules_with(key):
-    return " and ".join(rule for rule, keys in RULE_OPTIONS.items() if key in keys)
+    *others, last = (rule for rule, keys in RULE_OPTIONS.items() if key in keys)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _number(expected, accepts):
@@ -264,6 +294,23 @@ def _number(expected, accepts):
 
 _positive = _number("above 0", lambda value: 0 < value < math.inf)
 _not_negative = _number("of at least 0", lambda value: 0 <= value < math.inf)
+
+
+def _schedule(text):
+    """Return NAME,KEY=VALUE,... as the dictionary that the Solver takes."""
+    name, *pairs = text.split(",")
+    schedule = {"name": name}
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        try:
+            schedule[key] = ast.literal_eval(value)
+        except (SyntaxError, ValueError):
+            schedule[key] = value
+    try:
+        make(schedule, 1)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return schedule
 
 
 def _whole(text, low, high, expected):

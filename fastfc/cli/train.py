@@ -96,6 +96,8 @@ def run(options, backend, dtype, config, data):
         update_rule=rule if backend == "fast" else getattr(reference.optim, rule),
         optim_config=config,
         lr_decay=options.lr_decay,
+        lr_schedule=options.lr_schedule,
+        clip_norm=options.clip_norm,
         batch_size=options.batch_size,
         num_epochs=options.epochs,
         print_every=options.print_every,
@@ -122,6 +124,7 @@ def _make_network(options, backend, dtype, data):
             reg=options.reg,
             weight_scale=options.weight_scale,
             dtype=np.dtype(dtype),
+            label_smoothing=options.label_smoothing,
         )
     except ValueError as error:  # NumPy cannot even address such an array
         raise UsageError(f"--hidden is too large: {error}") from error

@@ -44,6 +44,7 @@ class FullyConnectedNet:
         *,
         dropout_keep_ratio=None,
         normalization=None,
+        label_smoothing=0.0,
     ):
         if not np.iterable(hidden_dims) or isinstance(hidden_dims, str):
             raise TypeError(f"hidden_dims is {hidden_dims!r}, expected a list of layer sizes")
@@ -66,6 +67,7 @@ class FullyConnectedNet:
 
         self.use_dropout = 0 < keep < 1
         self.reg = reg
+        self.label_smoothing = _fraction("label_smoothing", label_smoothing)
         self.num_layers = len(dims) - 1
         self.dtype = np.dtype(dtype).type
 
@@ -113,7 +115,7 @@ class FullyConnectedNet:
         scores : ndarray, shape (N, num_classes)
             If ``y`` is None.
         loss : scalar of the network's dtype
-            Otherwise: softmax loss + 0.5 * reg * (sum of the squared weights).
+            Otherwise: softmax loss of smoothed labels + 0.5 * reg * (sum of the squared weights).
         grads : dict
             And the gradient of every parameter, under its name and in the network's dtype.
 
@@ -196,7 +198,7 @@ class FullyConnectedNet:
     def _data_loss(self, X, y):
         """Return the softmax loss and its gradients, without regularisation."""
         scores, caches = self._forward(self._cast("X", X), self._own_params())
-        loss, dscores = self._layers.softmax_loss(scores, y)
+        loss, dscores = self._layers.softmax_loss(scores, y, self.label_smoothing)
         return loss, self._backward(dscores, caches)
 
     def _own_params(self):
@@ -327,3 +329,10 @@ def _size(name, value):
     if value < 1:
         raise ValueError(f"{name} has {value}, expected at least 1")
     return int(value)
+
+
+def _fraction(name, value):
+    """Return a number in [0, 1] as a float, or say which argument is none."""
+    if not isinstance(value, numbers.Real) or not 0 <= value <= 1:
+        raise ValueError(f"{name} is {value!r}, expected a number in [0, 1]")
+    return float(value)

@@ -5,6 +5,7 @@ arrays are float32 and in float64 otherwise; Python's own numbers fit themselves
 """
 
 import math
+import numbers
 
 import numpy as np
 
@@ -324,18 +325,30 @@ def svm_loss(x, y):
     return loss, dx / N
 
 
-def softmax_loss(x, y):
+def softmax_loss(x, y, label_smoothing=0.0):
     """Return the cross-entropy of softmax(x) and its gradient, by log-sum-exp.
 
     log softmax(x)_j = x_j - max - log sum_k exp(x_k - max): no probability is ever rounded to 0
-    before its logarithm is taken.
+    before its logarithm is taken.  The targets are (1 - label_smoothing) onehot(y) +
+    label_smoothing / C (Szegedy et al. 2016).
     """
     x, y = _as_scores("softmax_loss", x, y)
-    N = x.shape[0]
+    if not isinstance(label_smoothing, numbers.Real):
+        raise TypeError(f"softmax_loss: label_smoothing is {label_smoothing!r}, expected a number")
+    label_smoothing = float(label_smoothing)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(
+            f"softmax_loss: label_smoothing is {label_smoothing}, expected a number in [0, 1]"
+        )
+    N, C = x.shape
     rows = np.arange(N)
     shifted = x - x.max(axis=1, keepdims=True)
     log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     loss = -log_probabilities[rows, y].sum() / N
     dx = np.exp(log_probabilities)
-    dx[rows, y] -= 1
+    dx[rows, y] -= 1 - label_smoothing
+    if label_smoothing > 0:
+        uniform = -log_probabilities.mean(axis=1).sum() / N
+        loss = (1 - label_smoothing) * loss + label_smoothing * uniform
+        dx -= label_smoothing / C
     return loss, dx / N

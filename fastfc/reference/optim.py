@@ -4,7 +4,7 @@ import numpy as np
 
 from .layers import as_real
 
-__all__ = ["adam", "rmsprop", "sgd", "sgd_momentum", "sgd_nesterov_momentum"]
+__all__ = ["adam", "adamw", "rmsprop", "sgd", "sgd_momentum", "sgd_nesterov_momentum"]
 
 
 class Formulas:
@@ -38,11 +38,23 @@ class Formulas:
     @staticmethod
     def adam(w, dw, v, a, learning_rate, beta1, beta2, epsilon, t):
         """Adam (Kingma & Ba 2015): moments v of dw, a of dw^2, corrected for their start at 0."""
-        v = beta1 * v + (1 - beta1) * dw
-        a = beta2 * a + (1 - beta2) * dw**2
-        v_corrected = v / (1 - beta1**t)
-        a_corrected = a / (1 - beta2**t)
-        return w - learning_rate * v_corrected / (np.sqrt(a_corrected) + epsilon), v, a
+        step, v, a = _adam_step(dw, v, a, learning_rate, beta1, beta2, epsilon, t)
+        return w - step, v, a
+
+    @staticmethod
+    def adamw(w, dw, v, a, learning_rate, beta1, beta2, epsilon, t, weight_decay):
+        """Adam with decoupled weight decay (Loshchilov & Hutter 2019): no moment sees the decay."""
+        step, v, a = _adam_step(dw, v, a, learning_rate, beta1, beta2, epsilon, t)
+        return w - (step + learning_rate * weight_decay * w), v, a
+
+
+def _adam_step(dw, v, a, learning_rate, beta1, beta2, epsilon, t):
+    """Return Adam's step and the next moments."""
+    v = beta1 * v + (1 - beta1) * dw
+    a = beta2 * a + (1 - beta2) * dw**2
+    v_corrected = v / (1 - beta1**t)
+    a_corrected = a / (1 - beta2**t)
+    return learning_rate * v_corrected / (np.sqrt(a_corrected) + epsilon), v, a
 
 
 class UpdateRules:
@@ -285,25 +297,61 @@ class UpdateRules:
         >>> w.round(6), config["t"]
         (array([0.999, 1.001]), 1)
         """
+        return self._with_moments("adam", w, dw, config)
+
+    def adamw(self, w, dw, config=None):
+        """Adam with decoupled weight decay (Loshchilov & Hutter 2019).
+
+        w <- w - adam's step - lr weight_decay w.  The decay follows the learning rate and its
+        schedule, and neither moment sees it.  Like every rule this one treats all elements of w
+        alike; the Solver lets it decay matrices only.
+
+        Parameters
+        ----------
+        w : array_like
+            Parameters.
+        dw : array_like, shape of w
+            Gradient of the loss with respect to w, without a term for the decay.
+        config : dict, optional
+            ``weight_decay``, default 1e-2; the rest is that of ``adam``.
+
+        Returns
+        -------
+        next_w : ndarray
+            A new array.
+        config : dict
+            The same dictionary, with its defaults filled in and new state.
+
+        Raises
+        ------
+        TypeError
+            w, dw or the state is not real.
+        ValueError
+            dw or the state does not have the shape of w.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastfc.optim import adamw
+        >>> w, config = adamw(np.array([1.0, 1.0]), np.array([10.0, 0.0]), {"weight_decay": 0.5})
+        >>> w.round(6), config["t"]
+        (array([0.9985, 0.9995]), 1)
+        """
+        config = _with_defaults(config, weight_decay=1e-2)
+        return self._with_moments("adamw", w, dw, config, "weight_decay")
+
+    def _with_moments(self, rule, w, dw, config, *more):
         config = _with_defaults(
             config, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, t=0
         )
         first, second = ("m", "v") if "m" in config else ("v", "a")
-        w, dw = _matched("adam", w, dw)
-        v = _state("adam", config, first, w)
-        a = _state("adam", config, second, w)
+        w, dw = _matched(rule, w, dw)
+        v = _state(rule, config, first, w)
+        a = _state(rule, config, second, w)
+        constants = (float(config[key]) for key in ("learning_rate", "beta1", "beta2", "epsilon"))
         t = int(config["t"]) + 1
-        next_w, v, a = self._formulas.adam(
-            w,
-            dw,
-            v,
-            a,
-            float(config["learning_rate"]),
-            float(config["beta1"]),
-            float(config["beta2"]),
-            float(config["epsilon"]),
-            t,
-        )
+        formula = getattr(self._formulas, rule)
+        next_w, v, a = formula(w, dw, v, a, *constants, t, *(float(config[key]) for key in more))
         config.update({first: v, second: a, "t": t})
         return next_w, config
 
@@ -351,3 +399,4 @@ sgd_momentum = _rules.sgd_momentum
 sgd_nesterov_momentum = _rules.sgd_nesterov_momentum
 rmsprop = _rules.rmsprop
 adam = _rules.adam
+adamw = _rules.adamw

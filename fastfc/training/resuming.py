@@ -32,8 +32,9 @@ class Resumable:
             The same data.
         **kwargs
             What is to differ from the checkpoint's settings, such as ``num_epochs``; what a file
-            cannot hold and must be given again: a callable ``update_rule``, and ``callbacks``.
-            ``batch_size``, ``update_rule`` and ``optim_config`` cannot differ.
+            cannot hold and must be given again: a callable ``update_rule`` or ``lr_schedule``, and
+            ``callbacks``.  ``batch_size``, ``update_rule``, ``optim_config`` and ``lr_schedule``
+            cannot differ.
 
         Returns
         -------

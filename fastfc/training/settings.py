@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .. import optim
+from ..reference.clipping import checked
 from .callbacks import as_list
 from .checkpoint import CheckpointError
 from .packing import pack, same
@@ -122,6 +123,8 @@ SETTINGS = {
     "update_rule": Setting("sgd", _update_rule, fixed=True),
     "optim_config": Setting(None, _config, fixed=True),
     "lr_decay": Setting(1.0),
+    "lr_schedule": Setting(None, fixed=True),  # checked by Rates
+    "clip_norm": Setting(None, _optional(lambda _, value: checked(value))),
     "batch_size": Setting(100, count, fixed=True),
     "num_epochs": Setting(10, _from_zero),
     "print_every": Setting(10, _above_zero),
@@ -181,7 +184,7 @@ def resumed(path, values, outside, given):
     Raises
     ------
     CheckpointError
-        A fixed one is given and differs, or one is missing that the file cannot have.
+        One is missing that the file cannot have.
     """
     for name, what in outside.items():
         if name not in given:
@@ -189,12 +192,21 @@ def resumed(path, values, outside, given):
                 f"{path}: {name} was {what}, which a file cannot hold: give it again, "
                 f"resume(..., {name}=...)"
             )
-    for name, value in given.items():
-        if name in values and name in SETTINGS and SETTINGS[name].fixed:
-            value = BUILT_IN.get(value, value) if callable(value) else value
-            if not same(value, values[name]):
-                raise CheckpointError(
-                    f"{path}: {name} is {value!r}, expected {values[name]!r}, which the run has "
-                    "and which cannot change"
-                )
     return {**values, **given}
+
+
+def check_fixed(path, solver, values, outside):
+    """Raise an error if what cannot change is not as in the checkpoint."""
+    now, now_outside = kept(solver)
+    for name, setting in SETTINGS.items():
+        if not setting.fixed or (name in outside and name in now_outside):
+            continue
+        if name not in values or name not in now or not same(now[name], values[name]):
+            found, expected = (
+                repr(a[name]) if name in a else b.get(name)
+                for a, b in ((now, now_outside), (values, outside))
+            )
+            raise CheckpointError(
+                f"{path}: {name} is {found}, expected {expected}, which the run has and which "
+                "cannot change"
+            )

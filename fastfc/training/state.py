@@ -6,7 +6,7 @@ import numpy as np
 
 from .checkpoint import CheckpointError
 from .history import Log
-from .settings import kept
+from .settings import check_fixed, kept
 
 # Each part and its type; a file without one of them is none.
 PARTS = {
@@ -17,6 +17,7 @@ PARTS = {
     "best_params": dict,
     "best_val_acc": object,
     "optim_configs": dict,
+    "rates": dict,
     "bn_running": list,
     "best_bn_params": list,
     "loss_history": list,
@@ -66,6 +67,7 @@ def state_of(solver):
         "best_params": solver.best_params,
         "best_val_acc": solver.best_val_acc,
         "optim_configs": solver.optim_configs,
+        "rates": solver._rates.state(),
         "bn_running": statistics,
         "best_bn_params": solver.best_bn_params,
         "loss_history": solver.loss_history,
@@ -91,7 +93,8 @@ def check_parts(path, state):
 
 
 def check_fits(path, solver, state):
-    """Raise an error unless the state is one of such a model, such data and such a generator."""
+    """Raise an error unless the state is one of such settings, model, data and generator."""
+    check_fixed(path, solver, state["settings"], state["outside"])
     _expect(path, "model.params has", _shapes(solver.model.params), _shapes(state["params"]))
     _expect(path, "optim_configs has", sorted(state["optim_configs"]), sorted(state["params"]))
     found = len(solver._bn_params())
@@ -110,6 +113,7 @@ def check_fits(path, solver, state):
 
 def restore(solver, state):
     """Give the state, which has been checked, to a new Solver, its model and ``np.random``."""
+    solver._rates.restore(state["rates"])
     best, params = state["best_params"], state["params"]
     if best.keys() == params.keys() and all(best[name] is params[name] for name in best):
         params = best  # as at the end of a run
