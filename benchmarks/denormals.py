@@ -31,7 +31,7 @@ def rows(run):
     yield _training(run, steps)
     for name in RULES:
         yield _rule(run, operations.find(name), steps)
-    for operation in operations.OPERATIONS:
+    for operation in filter(lambda op: op.benchmark, operations.OPERATIONS):
         for dtype in cases.DTYPES:
             yield _operation(run, operation, dtype)
 

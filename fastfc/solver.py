@@ -1,22 +1,25 @@
 """The Solver: trains any model by minibatch descent."""
 
 import math
-import numbers
-import warnings
 
 import numpy as np
 
-from . import _rows, optim
-from .reference.clipping import checked
+from . import _rows
+from .training import History, NonFiniteLossError, settings
+from .training.callbacks import EVENTS, called, methods
 from .training.clipping import clip_gradients
+from .training.history import Log, learning_rate
+from .training.progress import Progress
 from .training.rates import Rates
+from .training.resuming import Resumable
+from .training.saving import Saver
+from .training.state import copied, put_running, running
+from .training.stopping import Interrupts, Limits
 
 __all__ = ["Solver"]
 
-_BUILT_IN = {getattr(optim, name): name for name in optim.__all__}
 
-
-class Solver:
+class Solver(Resumable):
     """Minibatch training of a model, with accuracies on the way and the best parameters kept.
 
     The model is any object with ``params``, a dictionary of arrays, and ``loss(X, y=None)``,
@@ -25,13 +28,16 @@ class Solver:
     statistics found there.
 
     Minibatches are drawn from ``np.random``: one ``choice`` per step, and one per accuracy on
-    more images than are asked for.  An exception, Ctrl-C among them, leaves histories and best
-    parameters on the solver and the latest parameters in the model.
+    more images than are asked for.  An exception leaves histories and best parameters on the
+    solver and the latest parameters in the model.  So does Ctrl-C, which lets the running step
+    finish first, in the main thread and where nobody else handles it; a second one interrupts at
+    once.
 
     Parameters
     ----------
     model : object
-        As above.
+        As above.  Of a loss that is not finite it may say where it comes from: by a method
+        ``first_nonfinite(X)``, which returns a string or None.
     data : dict
         ``X_train`` and ``X_val``, arrays whose first axis counts examples, and ``y_train`` and
         ``y_val``, their labels; other keys are ignored.  Examples need not be in memory: with
@@ -69,8 +75,26 @@ class Solver:
         The model gets ``(X - mean) / std``, for minibatches and accuracies alike, computed in its
         dtype (float64 if it names none): numbers, arrays that broadcast to an example, say
         (3, 1, 1) for images (3, 32, 32), or one number for each of its features.
-    checkpoint_name : str, optional
-        Accepted and kept; no checkpoint files are written yet, and a warning says so.
+    checkpoint_name : path, optional
+        Writes ``NAME_epoch_K.npz`` after every epoch K, and ``NAME_step_N.npz`` after N steps
+        where training stops within an epoch; `resume` reads them.  They hold no pickles.
+    checkpoint_every : int or str, optional
+        Writes ``NAME_step_N.npz`` within epochs too: every so many steps, or after so much time,
+        as ``'30s'``, ``'5min'`` or ``'1h'``.
+    keep_last : int, optional
+        Deletes this run's older checkpoints, all but so many.
+    max_steps : int, optional
+        Steps after which a call of ``train`` stops.
+    max_seconds : float, optional
+        Seconds after which a call of ``train`` starts no step.
+    early_stopping : dict, optional
+        ``patience`` and, by default 0, ``min_delta``: training ends after so many scorings in
+        which validation accuracy did not get more than ``min_delta`` above its best.
+    callbacks : object or list of objects, optional
+        With any of ``on_step``, ``on_epoch``, ``on_checkpoint`` and ``on_stop``, called with the
+        Solver, see `fastfc.training.Callback`.
+    progress : bool
+        Shows a progress bar, default False; needs tqdm, ``pip install 'fastfc[progress]'``.
 
     Attributes
     ----------
@@ -88,13 +112,24 @@ class Solver:
         For every parameter the rule's hyper-parameters and state.
     epoch : int
         Epochs done.
+    history : History
+        All of it as arrays with an entry for each step, `fastfc.training.History`.
+    stop_reason : str or None
+        Why the last call of ``train`` ended: ``'finished'``, ``'early_stopping'``,
+        ``'max_steps'``, ``'max_seconds'``, what `stop` was given, ``'interrupt'`` or ``'error'``;
+        the last two with an exception.
+    checkpoint_path : str or None
+        The last checkpoint that was written.
 
     Raises
     ------
     TypeError
-        ``X_train`` or ``X_val`` is no array, or ``normalize`` no pair of real ones.
+        ``X_train`` or ``X_val`` is no array, ``normalize`` no pair of real ones, or a callback has
+        none of the methods.
     ValueError
         An argument is unknown or out of range, or the data do not fit together.
+    ImportError
+        ``progress`` without tqdm.
 
     Examples
     --------
@@ -117,40 +152,13 @@ class Solver:
             _check_split(data, split)
         self.X_train, self.y_train = data["X_train"], np.asarray(data["y_train"])
         self.X_val, self.y_val = data["X_val"], np.asarray(data["y_val"])
-
-        update_rule = kwargs.pop("update_rule", "sgd")
-        self.optim_config = kwargs.pop("optim_config", {})
-        self.lr_decay = kwargs.pop("lr_decay", 1.0)
-        self.lr_schedule = kwargs.pop("lr_schedule", None)
-        self.clip_norm = kwargs.pop("clip_norm", None)
-        if self.clip_norm is not None:
-            self.clip_norm = checked(self.clip_norm)
-        self.batch_size = _count("batch_size", kwargs.pop("batch_size", 100))
-        self.num_epochs = _count("num_epochs", kwargs.pop("num_epochs", 10), least=0)
-        self.print_every = kwargs.pop("print_every", 10)
-        if not self.print_every > 0:
-            raise ValueError(f"print_every is {self.print_every}, expected a number above 0")
-        self.verbose = kwargs.pop("verbose", True)
-        self.num_train_samples = kwargs.pop("num_train_samples", 1000)
-        self.num_val_samples = kwargs.pop("num_val_samples", None)
-        for name in ("num_train_samples", "num_val_samples"):
-            if getattr(self, name) is not None:
-                _count(name, getattr(self, name))
-        self.normalize = kwargs.pop("normalize", None)
+        for name, value in settings.taken(kwargs).items():
+            setattr(self, name, value)
         if self.normalize is not None:
             self.normalize = self._normalization(self.normalize)
-        self.checkpoint_name = kwargs.pop("checkpoint_name", None)
+        self._saver = None
         if self.checkpoint_name is not None:
-            warnings.warn("checkpoint_name: no checkpoint files are written yet", stacklevel=2)
-        if kwargs:
-            unknown = ", ".join(f'"{name}"' for name in kwargs)
-            raise ValueError(f"Unrecognized arguments {unknown}")
-
-        if not callable(update_rule):
-            if update_rule not in optim.__all__:
-                raise ValueError(f'Invalid update_rule "{update_rule}"')
-            update_rule = getattr(optim, update_rule)
-        self.update_rule = update_rule
+            self._saver = Saver(self.checkpoint_name, self.checkpoint_every, self.keep_last)
         self._reset()
 
     def _reset(self):
@@ -170,6 +178,12 @@ class Solver:
             for name, w in self.model.params.items():
                 if np.ndim(w) < 2:
                     self.optim_configs[name]["weight_decay"] = 0.0
+        self.stop_reason = None
+        self.checkpoint_path = None
+        self._log = Log()
+        self._asked = None  # why `stop` was called
+        self._say = print
+        self._reset_call()
 
     def _step(self):
         """Draw a minibatch and update every parameter once; may be called and overridden."""
@@ -178,12 +192,14 @@ class Solver:
         loss = self._fused_step(batch_mask)
         if loss is None:
             loss = self._composed_step(batch_mask)
+        if not -math.inf < loss < math.inf:
+            raise self._nonfinite(loss, batch_mask)
         self.loss_history.append(loss)
 
     def _fused_step(self, batch_mask):
         """Let the model do it all in one call if it offers to; return the loss or None."""
         offered = getattr(self.model, "train_step", None)
-        rule = _BUILT_IN.get(self.update_rule)
+        rule = settings.BUILT_IN.get(self.update_rule)
         if offered is None or rule is None:
             return None
         options = {"normalize": self.normalize, "clip_norm": self.clip_norm}
@@ -193,9 +209,17 @@ class Solver:
         )
 
     def _composed_step(self, batch_mask):
-        """Take the loss's gradients and update every parameter by the rule; return the loss."""
-        X = self._examples(self.X_train, batch_mask)
-        loss, grads = self.model.loss(X, self.y_train[batch_mask])
+        """Take the loss's gradients and update every parameter by the rule; return the loss.
+
+        A loss that is not finite changes nothing.
+        """
+        statistics = [copied(found) for found in running(self._bn_params())]
+        loss, grads = self.model.loss(
+            self._examples(self.X_train, batch_mask), self.y_train[batch_mask]
+        )
+        if not -math.inf < loss < math.inf:
+            put_running(self._bn_params(), statistics)
+            return loss
         if self.clip_norm is not None:
             grads = {name: grads[name] for name in self.model.params}
             grads, _ = clip_gradients(grads, self.clip_norm)
@@ -222,6 +246,18 @@ class Solver:
         dtype = getattr(self.model, "dtype", np.float64)
         dtype = dtype if dtype in (np.float32, np.float64) else np.float64
         return _rows.normalization(normalize, example, dtype)
+
+    def _nonfinite(self, loss, batch_mask):
+        """Return the error of such a loss; the model may know where it comes from."""
+        where, find = None, getattr(self.model, "first_nonfinite", None)
+        if find is not None:
+            try:
+                where = find(self._examples(self.X_train, batch_mask))
+            except Exception as error:  # the loss is the news, not this
+                where = f"unknown, first_nonfinite raised {error!r}"
+        return NonFiniteLossError(
+            len(self.loss_history) + 1, float(loss), learning_rate(self.optim_configs), where
+        )
 
     def check_accuracy(self, X, y, num_samples=None, batch_size=100):
         """Return the fraction of examples that the model classifies as labelled.
@@ -265,30 +301,92 @@ class Solver:
     def train(self):
         """Train for ``num_epochs``, then put the best parameters into the model.
 
-        A second call trains on from there.
+        A second call trains on from there.  After a stop, and after `resume`, it finishes the call
+        that was stopped instead, from the latest parameters on and bit for bit as that call would
+        have.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            Ctrl-C, after the step that was running; the model has the latest parameters.
+        NonFiniteLossError
+            The loss has become NaN or infinite; the model has the parameters before that step.
+        OSError
+            A checkpoint cannot be written; earlier ones are as they were.
         """
-        if self.model.params is self.best_params:  # left there by an earlier call
-            self.model.params = _copied(self.best_params)
         steps_per_epoch = max(len(self.y_train) // self.batch_size, 1)
         num_steps = self.num_epochs * steps_per_epoch
-        for step in range(1, num_steps + 1):
-            self._step()
-            if self.verbose and (step - 1) % self.print_every == 0:
-                print(f"(Iteration {step} / {num_steps}) loss: {self.loss_history[-1]:f}")
-            epoch_ends = step % steps_per_epoch == 0
-            if epoch_ends:
-                self.epoch += 1
-                for config in self.optim_configs.values():
-                    if "learning_rate" in config:  # a rule of the user's own may have none
-                        config["learning_rate"] *= self.lr_decay
-            if epoch_ends or step == 1:
-                self._score()
-            if epoch_ends:
-                self._rates.end_epoch(self)
-        if self.best_params:
-            self.model.params = self.best_params
-            for bn_param, best in zip(self._bn_params(), self.best_bn_params, strict=True):
-                bn_param.update(_copied(best))
+        step = saved = self._begin()
+        call, log, saver, callbacks = self._call, self._log, self._saver, self.callbacks
+        if self.progress:
+            callbacks = [bar := Progress(self, step, num_steps), *callbacks]
+            self._say = bar.print
+        on_step, on_epoch, on_checkpoint, on_stop = (methods(callbacks, event) for event in EVENTS)
+        limits = Limits(self, step, num_steps, call["scorings"])
+        try:
+            with Interrupts() as ctrl_c:
+                while (reason := self._asked or limits.reached(step)) is None and not ctrl_c.came:
+                    call["step"] = 0  # an exception in a step ends the call
+                    step += 1
+                    self._step()
+                    log.note(self.optim_configs)
+                    if self.verbose and (step - 1) % self.print_every == 0:
+                        self._say(
+                            f"(Iteration {step} / {num_steps}) loss: {self.loss_history[-1]:f}"
+                        )
+                    epoch_ends = step % steps_per_epoch == 0
+                    if epoch_ends:
+                        self._end_epoch()
+                    if epoch_ends or step == 1:
+                        self._score()
+                    if epoch_ends:
+                        self._rates.end_epoch(self)
+                    call["step"] = step
+                    called(on_step, self)
+                    if epoch_ends:
+                        called(on_epoch, self)
+                    if saver is not None and (epoch_ends or saver.due(len(self.loss_history))):
+                        self._save_checkpoint(epoch_ends, on_checkpoint)
+                        saved = step
+                if saver is not None and saved != step:
+                    self._save_checkpoint(False, on_checkpoint)
+                if ctrl_c.came:
+                    raise KeyboardInterrupt(f"stopped after iteration {len(self.loss_history)}")
+            self._leave_best(ended=reason in ("finished", "early_stopping"))
+            self.stop_reason = reason
+        except BaseException as error:
+            self.stop_reason = "interrupt" if isinstance(error, KeyboardInterrupt) else "error"
+            raise
+        finally:
+            self._say = print
+            called(on_stop, self)
+
+    def stop(self, reason="stopped"):
+        """Have ``train`` return after the running step; for callbacks, signals and other threads.
+
+        Parameters
+        ----------
+        reason : str
+            What ``stop_reason`` will be.
+
+        Examples
+        --------
+        See `fastfc.training.Callback`.
+        """
+        self._asked = reason or "stopped"
+
+    @property
+    def history(self):
+        """The run so far as a `fastfc.training.History`, arrays with an entry for each step."""
+        return History.of(self)
+
+    def _end_epoch(self):
+        """Count the epoch and let the learning rates decay."""
+        self.epoch += 1
+        self._log.epochs.append(len(self.loss_history))
+        for config in self.optim_configs.values():
+            if "learning_rate" in config:  # a rule of the user's own may have none
+                config["learning_rate"] *= self.lr_decay
 
     def _score(self):
         """Note and print both accuracies; keep the parameters if they are the best so far."""
@@ -296,34 +394,16 @@ class Solver:
         val_acc = self.check_accuracy(self.X_val, self.y_val, self.num_val_samples)
         self.train_acc_history.append(train_acc)
         self.val_acc_history.append(val_acc)
+        self._log.scored.append(len(self.loss_history))
         if self.verbose:
-            print(
+            self._say(
                 f"(Epoch {self.epoch} / {self.num_epochs}) "
                 f"train acc: {train_acc:f}; val_acc: {val_acc:f}"
             )
         if val_acc > self.best_val_acc or not self.best_params:
             self.best_val_acc = val_acc
-            self.best_params = _copied(self.model.params)
-            self.best_bn_params = [
-                _copied({k: v for k, v in bn_param.items() if k.startswith("running_")})
-                for bn_param in self._bn_params()
-            ]
-
-    def _bn_params(self):
-        """Return the batch normalisations of the model, none for a model without."""
-        return getattr(self.model, "bn_params", None) or []
-
-
-def _copied(arrays):
-    """Return a dictionary of copies."""
-    return {name: np.array(value) for name, value in arrays.items()}
-
-
-def _count(name, value, least=1):
-    """Return value if it is a whole number of at least ``least``."""
-    if not isinstance(value, numbers.Integral) or value < least:
-        raise ValueError(f"{name} is {value!r}, expected an integer of at least {least}")
-    return value
+            self.best_params = copied(self.model.params)
+            self.best_bn_params = [copied(found) for found in running(self._bn_params())]
 
 
 def _check_split(data, split):

@@ -11,7 +11,7 @@ from fastfc import _core
 # The installed fastfc is what is tested (above); `tests` and `benchmarks` stand beside its source.
 sys.path.append(str(Path(__file__).parents[1]))
 
-from tests import cases
+from tests import cases, runs
 
 # The same examples at every run, no clock, and fixtures that hold for all examples of a test.
 hypothesis.settings.register_profile(
@@ -62,3 +62,19 @@ def own_random_stream():
     yield
     np.random.set_bit_generator(generator)
     np.random.set_state(state)
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """Return what an uninterrupted run leaves behind, by network, dtype and settings."""
+    known = {}
+
+    def run(kind="fused", dtype=np.float32, **settings):
+        key = kind, dtype, *map(str, settings.items())
+        if key not in known:
+            solver = runs.solver(kind, dtype, **settings)
+            solver.train()
+            known[key] = runs.left(solver, tmp_path_factory.mktemp("whole"))
+        return known[key]
+
+    return run

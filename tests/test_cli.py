@@ -371,6 +371,12 @@ def test_unreadable_and_damaged_files_are_one_line(capsys, tmp_path):
         assert re.fullmatch(rf"fastfc: .*{re.escape(message)}.*\n", err)
 
 
+def test_loss_that_is_not_finite_is_one_line(capsys):
+    assert main(["train", *QUICK, "--update-rule", "sgd", "--learning-rate", "1e30"]) == 2
+    err = capsys.readouterr().err
+    assert re.fullmatch(r"fastfc: the loss is nan at iteration 2 .*; choose a smaller .*\n", err)
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [

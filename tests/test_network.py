@@ -11,6 +11,7 @@ import pytest
 import fastfc
 from fastfc import fc_net, optim, reference
 from fastfc.solver import Solver
+from tests.same import assert_same
 
 PLAIN = reference.fc_net.FullyConnectedNet
 
@@ -66,23 +67,6 @@ def trained(network, N, rule="adam", epochs=3, clip_norm=None, **options):
         "random": np.random.get_state()[1:3],
     }
     return solver, left
-
-
-def assert_same(got, expected, where=""):
-    """The same structure, types, dtypes and bits."""
-    assert type(got) is type(expected), where
-    if isinstance(got, dict):
-        assert list(got) == list(expected), where
-        for key in got:
-            assert_same(got[key], expected[key], f"{where}.{key}")
-    elif isinstance(got, list | tuple):
-        assert len(got) == len(expected), where
-        for i, pair in enumerate(zip(got, expected, strict=True)):
-            assert_same(*pair, f"{where}[{i}]")
-    else:
-        got, expected = np.asarray(got), np.asarray(expected)
-        assert (got.dtype, got.shape) == (expected.dtype, expected.shape), where
-        assert got.tobytes() == expected.tobytes(), where
 
 
 OPTIONS = [

@@ -13,6 +13,7 @@ from fastfc.cli.progress import AboveBar, ProgressBar, ProgressSolver
 from fastfc.data import load_digits, load_mnist, load_npz
 from fastfc.data_utils import get_CIFAR10_data
 from fastfc.solver import Solver
+from fastfc.training import NonFiniteLossError
 
 NETWORKS = {
     "fast": fc_net.FullyConnectedNet,
@@ -31,7 +32,8 @@ def train(options):
     Raises
     ------
     UsageError
-        The options do not fit together, or the data are missing or unusable.
+        The options do not fit together, the data are missing or unusable, or the loss becomes NaN
+        or infinite.
     """
     config = rule_config(options)
     data = load(options.data, options.root)
@@ -138,7 +140,10 @@ def _solve(model, data, **kwargs):
         else:
             solver = Solver(model, data, **kwargs)
         start = time.perf_counter()
-        solver.train()
+        try:
+            solver.train()
+        except NonFiniteLossError as error:
+            raise UsageError(f"{error}; choose a smaller --learning-rate") from error
         return solver, time.perf_counter() - start
 
 

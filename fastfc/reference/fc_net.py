@@ -3,6 +3,8 @@
 The networks of :mod:`fastfc.fc_net` are these very classes, over faster layers.
 """
 
+import copy
+import functools
 import numbers
 
 import numpy as np
@@ -146,6 +148,54 @@ class FullyConnectedNet(Model):
                 grads[f"W{i}"] += reg * W
         return loss, grads
 
+    def first_nonfinite(self, X):
+        """Say which is the first in a training pass over X that is not finite.
+
+        The pass leaves no trace: neither in the running statistics nor in ``np.random``.  Dropout
+        draws another mask than any step before.
+
+        Parameters
+        ----------
+        X : array_like, shape (N, d_1, ..., d_k), real
+            Inputs.
+
+        Returns
+        -------
+        str or None
+            ``'X'``, the name of a parameter, or layer and operation, as ``'layer 2: affine'``;
+            None if all scores are finite.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As ``loss``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastfc.fc_net import FullyConnectedNet
+        >>> net = FullyConnectedNet([4, 4], input_dim=3)
+        >>> net.params["W1"][:], net.params["W2"][:] = 1e30, 1e30
+        >>> net.first_nonfinite(np.ones((2, 3)))
+        'layer 2: affine'
+        """
+        twin = copy.copy(self)
+        twin.dropout_param = dict(self.dropout_param)
+        twin.bn_params = [dict(bn_param) for bn_param in self.bn_params]
+        twin._set_mode("train")
+        twin._layers = watched = _WatchedLayers(self._layers)
+        X, params = self._cast("X", X), self._own_params()
+        for name, value in {"X": X, **params}.items():
+            if not np.isfinite(value).all():
+                return name
+        state = np.random.get_state(legacy=False)
+        try:
+            with np.errstate(all="ignore"):
+                twin._forward(X, params)
+        finally:
+            np.random.set_state(state)
+        return watched.first
+
     def _set_mode(self, mode):
         """Tell the dropout and batch normalisation layers which pass this is."""
         if self.use_dropout:
@@ -237,6 +287,26 @@ class TwoLayerNet(FullyConnectedNet):
             dtype=np.float64,
             dropout_convention=dropout_convention,
         )
+
+
+class _WatchedLayers(layer_utils.JoinedLayers):
+    """Layers that note where the first output arises that is not finite."""
+
+    def __init__(self, layers):
+        super().__init__(self)  # the joined layers' parts are watched too
+        self._watched = layers
+        self._number = 0
+        self.first = None
+
+    def __getattr__(self, name):
+        return functools.partial(self._forward, name.removesuffix("_forward"))
+
+    def _forward(self, operation, *args):
+        self._number += operation == "affine"
+        out, cache = getattr(self._watched, f"{operation}_forward")(*args)
+        if self.first is None and not np.isfinite(out).all():
+            self.first = f"layer {self._number}: {operation}"
+        return out, cache
 
 
 def _either(name, value, other, other_value, default):

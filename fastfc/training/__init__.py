@@ -1,1 +1,16 @@
-"""What the Solver uses around its step."""
+"""What a Solver has around its loop: checkpoints, ways to stop, callbacks, history."""
+
+from .callbacks import Callback
+from .checkpoint import CheckpointError, latest_checkpoint, read_checkpoint, write_checkpoint
+from .history import History
+from .stopping import NonFiniteLossError
+
+__all__ = [
+    "Callback",
+    "CheckpointError",
+    "History",
+    "NonFiniteLossError",
+    "latest_checkpoint",
+    "read_checkpoint",
+    "write_checkpoint",
+]

@@ -1,0 +1,143 @@
+"""What a run has been through, as arrays."""
+
+import csv
+import io
+import json
+import math
+import time
+from array import array
+
+import numpy as np
+
+from .files import write_atomically
+
+__all__ = ["History"]
+
+
+class Log:
+    """What the Solver notes beside losses and accuracies, as it goes.
+
+    ``seconds`` and ``learning_rate`` have an entry for each step; ``scored`` and ``epochs`` say
+    after how many steps there was a scoring, and an epoch ended.
+    """
+
+    def __init__(self, seconds=(), learning_rate=(), scored=(), epochs=()):
+        self.seconds = array("d", seconds)
+        self.learning_rate = array("d", learning_rate)
+        self.scored = [int(step) for step in scored]
+        self.epochs = [int(step) for step in epochs]
+
+    def state(self):
+        """Return what the constructor takes, as arrays."""
+        return {
+            "seconds": np.array(self.seconds),
+            "learning_rate": np.array(self.learning_rate),
+            "scored": np.array(self.scored, np.int64),
+            "epochs": np.array(self.epochs, np.int64),
+        }
+
+    def begin(self, steps):
+        """Start the clock again, after so many steps."""
+        self.fit(steps)
+        spent = next((seconds for seconds in reversed(self.seconds) if seconds == seconds), 0.0)
+        self._start = time.perf_counter() - spent
+
+    def note(self, optim_configs):
+        """Note a step that has just been taken."""
+        self.seconds.append(time.perf_counter() - self._start)
+        self.learning_rate.append(learning_rate(optim_configs))
+
+    def fit(self, steps):
+        """Have so many steps: those that nobody noted are NaN."""
+        for column in (self.seconds, self.learning_rate):
+            del column[steps:]
+            column.extend([math.nan] * (steps - len(column)))
+
+
+def learning_rate(optim_configs):
+    """Return that of the first parameter, NaN where the update rule has no such number."""
+    for config in optim_configs.values():
+        rate = config.get("learning_rate")
+        if type(rate) is float:
+            return rate
+        return float(rate) if rate is not None and np.ndim(rate) == 0 else math.nan
+    return math.nan
+
+
+class History(dict):
+    """A run as columns of equal length, a row for each step.
+
+    Columns: ``iteration``, from 1; ``epoch``, those done after the step; ``loss``;
+    ``learning_rate``, of the step; ``seconds``, spent in ``train`` up to its end; ``train_acc`` and
+    ``val_acc``, NaN after steps without a scoring.  ``pandas.DataFrame(history)`` takes it as it
+    is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastfc.training import History
+    >>> history = History(loss=np.array([0.5, 0.25]), val_acc=np.array([np.nan, 1.0]))
+    >>> history.to_csv("history.csv")  # doctest: +SKIP
+    >>> print(history.csv())
+    loss,val_acc
+    0.5,
+    0.25,1.0
+    """
+
+    @classmethod
+    def of(cls, solver):
+        """Return the history of a Solver, as `Solver.history` does."""
+        steps = len(solver.loss_history)
+        log = Log(**solver._log.state())
+        log.fit(steps)
+        iteration = np.arange(1, steps + 1)
+        columns = {
+            "iteration": iteration,
+            "epoch": np.searchsorted(log.epochs, iteration, side="right"),
+            "loss": np.array(solver.loss_history, dtype=np.float64 if not steps else None),
+            "learning_rate": np.array(log.learning_rate),
+            "seconds": np.array(log.seconds),
+        }
+        for name, noted in (
+            ("train_acc", solver.train_acc_history),
+            ("val_acc", solver.val_acc_history),
+        ):
+            columns[name] = np.full(steps, np.nan)
+            for after, accuracy in zip(log.scored, noted, strict=False):
+                if 0 < after <= steps:
+                    columns[name][after - 1] = accuracy
+        return cls(columns)
+
+    def csv(self):
+        """Return the columns as CSV; NaN is an empty field, and floats are exact."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self)
+        for row in zip(*(column.tolist() for column in self.values()), strict=True):
+            writer.writerow(["" if value != value else value for value in row])
+        return text.getvalue()
+
+    def to_csv(self, path):
+        """Write the columns as CSV, whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        """
+        write_atomically(path, lambda file: file.write(self.csv().encode()))
+
+    def to_json(self, path):
+        """Write a JSON object of lists, whole or not at all; what is not finite is null.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        """
+        columns = {
+            name: [value if math.isfinite(value) else None for value in column.tolist()]
+            for name, column in self.items()
+        }
+        text = json.dumps(columns, allow_nan=False)
+        write_atomically(path, lambda file: file.write(text.encode()))

@@ -1,0 +1,119 @@
+"""Nested state as JSON and plain arrays, both exact, without pickle.
+
+What JSON has no word for is an object with one key:
+
+    {"$array": entry}                an array, an entry of its own
+    {"$floats": entry}               a list of floats, as an array
+    {"$scalars": entry}              a list of NumPy scalars of one dtype, as an array
+    {"$scalar": [dtype, hex bytes]}  a NumPy scalar
+    {"$tuple": [...]}                a tuple
+    {"$dict": [[key, value], ...]}   a dict whose keys are not all strings, or look like these
+"""
+
+import re
+
+import numpy as np
+
+
+def pack(value, arrays, where=""):
+    """Return what json can write of a value, and put its arrays into a dict.
+
+    An array that is met twice becomes one entry, and `unpack` makes it one array again.
+
+    Parameters
+    ----------
+    value : object
+        None, numbers, strings, arrays, NumPy scalars; lists, tuples and dicts of them.
+    arrays : dict of ndarray
+        Receives the arrays, under names made from their places.
+    where : str
+        The value's place, for names and errors.
+
+    Raises
+    ------
+    TypeError
+        Something is of another type.
+    """
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, np.generic) and not value.dtype.hasobject:
+        return {"$scalar": [value.dtype.str, value.tobytes().hex()]}
+    if type(value) in (np.ndarray, np.memmap) and not value.dtype.hasobject:
+        return {"$array": _entry(value, arrays, where)}
+    if type(value) is list:
+        kinds = set(map(type, value))
+        if kinds == {float}:
+            return {"$floats": _entry(np.array(value), arrays, where)}
+        if len(kinds) == 1 and issubclass(*kinds, np.number):
+            return {"$scalars": _entry(np.array(value), arrays, where)}
+        return [pack(item, arrays, f"{where}/{i}") for i, item in enumerate(value)]
+    if type(value) is tuple:
+        return {"$tuple": [pack(item, arrays, f"{where}/{i}") for i, item in enumerate(value)]}
+    if isinstance(value, dict):
+        items = {key: pack(item, arrays, f"{where}/{key}") for key, item in value.items()}
+        if all(type(key) is str and not key.startswith("$") for key in items):
+            return items
+        return {"$dict": [[pack(key, arrays, where), item] for key, item in items.items()]}
+    raise TypeError(
+        f"{where or 'the state'} is a {type(value).__name__}, which a checkpoint cannot hold: "
+        "expected numbers, strings, arrays, or lists and dicts of them"
+    )
+
+
+def unpack(packed, arrays):
+    """Return the value that `pack` was given.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        It is nothing that `pack` makes.
+    """
+    if isinstance(packed, list):
+        return [unpack(item, arrays) for item in packed]
+    if not isinstance(packed, dict):
+        return packed
+    tag = next(iter(packed), "")
+    if not tag.startswith("$"):
+        return {key: unpack(item, arrays) for key, item in packed.items()}
+    content = packed[tag]
+    if tag == "$array":
+        return arrays[content]
+    if tag == "$floats":
+        return arrays[content].tolist()
+    if tag == "$scalars":
+        return list(arrays[content])
+    if tag == "$scalar":
+        return np.frombuffer(bytes.fromhex(content[1]), content[0])[0]
+    if tag == "$tuple":
+        return tuple(unpack(item, arrays) for item in content)
+    if tag == "$dict":
+        return {unpack(key, arrays): unpack(item, arrays) for key, item in content}
+    raise ValueError(f"{tag} is unknown")
+
+
+def same(a, b):
+    """Return whether two values have the same types and bits; False for what cannot be packed."""
+    arrays_a, arrays_b = {}, {}
+    try:
+        if repr(pack(a, arrays_a)) != repr(pack(b, arrays_b)):
+            return False
+    except TypeError:
+        return False
+    return all(
+        (x.dtype, x.shape, x.tobytes()) == (y.dtype, y.shape, y.tobytes())
+        for x, y in zip(arrays_a.values(), arrays_b.values(), strict=True)
+    )
+
+
+def _entry(array, arrays, where):
+    """Return the name under which the array is, or now is, in ``arrays``."""
+    for name, other in arrays.items():
+        if other is array:
+            return name
+    plain = name = re.sub(r"[^\w/-]", "_", where).strip("/") or "array"
+    copies = 0
+    while name in arrays:
+        copies += 1
+        name = f"{plain}_{copies}"
+    arrays[name] = array
+    return name

@@ -1,0 +1,81 @@
+"""A progress bar by tqdm."""
+
+import sys
+
+from .callbacks import Callback
+
+
+def load_tqdm():
+    """Return tqdm, or say how to get it."""
+    try:
+        from tqdm.auto import tqdm
+    except ImportError as error:
+        raise ImportError(
+            "progress=True needs tqdm: pip install 'fastfc[progress]'", name="tqdm"
+        ) from error
+    return tqdm
+
+
+class Progress(Callback):
+    """A bar on stderr: examples, their rate, the time left, the last loss and accuracy.
+
+    Parameters
+    ----------
+    solver : Solver
+        Whose training it shows.
+    first, last : int
+        Steps of the call that are done already, and all of them.
+    """
+
+    def __init__(self, solver, first, last):
+        self._examples = solver.batch_size
+        self._tqdm = load_tqdm()
+        self._bar = self._tqdm(
+            total=last * self._examples,
+            initial=first * self._examples,
+            unit="ex",
+            unit_scale=True,
+            dynamic_ncols=True,
+            file=sys.stderr,
+        )
+
+    def print(self, line):
+        """Print a line on stdout, above the bar if both are on one screen."""
+        with self._tqdm.external_write_mode(file=sys.stdout):
+            print(line)
+
+    def on_step(self, solver):
+        """Count the step's examples; only when the bar is drawn, say the figures of the next one.
+
+        Parameters
+        ----------
+        solver : Solver
+        """
+        if self._bar.update(self._examples):
+            self._describe(solver)
+
+    def on_epoch(self, solver):
+        """Say the new accuracy.
+
+        Parameters
+        ----------
+        solver : Solver
+        """
+        self._describe(solver)
+
+    def on_stop(self, solver):
+        """Draw the last figures and leave the bar there.
+
+        Parameters
+        ----------
+        solver : Solver
+        """
+        if solver.loss_history:
+            self._describe(solver)
+        self._bar.close()
+
+    def _describe(self, solver):
+        figures = {"loss": f"{float(solver.loss_history[-1]):.4f}"}
+        if solver.val_acc_history:
+            figures["val_acc"] = f"{float(solver.val_acc_history[-1]):.3f}"
+        self._bar.set_postfix(figures, refresh=False)

@@ -1,0 +1,213 @@
+"""The Solver's keyword arguments: one line each, with default, check, and what a checkpoint does.
+
+`taken` checks what is given, `kept` says what a checkpoint has of them, `resumed` what goes on.
+"""
+
+import math
+import numbers
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from .. import optim
+from ..reference.clipping import checked
+from .callbacks import as_list
+from .checkpoint import CheckpointError
+from .packing import pack, same
+from .progress import load_tqdm
+
+BUILT_IN = {getattr(optim, name): name for name in optim.__all__}
+
+_UNITS = {"s": 1, "min": 60, "h": 3600}
+
+
+class Setting(NamedTuple):
+    """A keyword argument.
+
+    ``check(name, value)`` returns the value to keep or raises.  One that is ``fixed`` cannot change
+    when a run is resumed; one that is not ``stored`` is in no checkpoint.
+    """
+
+    default: object
+    check: Callable = lambda name, value: value
+    fixed: bool = False
+    stored: bool = True
+
+
+def count(name, value, least=1):
+    """Return value if it is a whole number of at least ``least``."""
+    if not isinstance(value, numbers.Integral) or value < least:
+        raise ValueError(f"{name} is {value!r}, expected an integer of at least {least}")
+    return value
+
+
+def _optional(check):
+    """Return a check that also accepts None."""
+    return lambda name, value: None if value is None else check(name, value)
+
+
+def _from_zero(name, value):
+    return count(name, value, least=0)
+
+
+def _above_zero(name, value):
+    if not value > 0:
+        raise ValueError(f"{name} is {value}, expected a number above 0")
+    return value
+
+
+def _seconds(name, value):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not value > 0:
+        raise ValueError(f"{name} is {value!r}, expected seconds, a number above 0")
+    return value
+
+
+def _config(name, value):
+    return {} if value is None else value
+
+
+def _update_rule(name, value):
+    if callable(value):
+        return value
+    if value not in optim.__all__:
+        raise ValueError(f'Invalid update_rule "{value}"')
+    return getattr(optim, value)
+
+
+def _early_stopping(name, value):
+    expected = "expected a dict of patience and, if wanted, min_delta"
+    if not isinstance(value, dict) or not {"patience"} <= value.keys() <= {"patience", "min_delta"}:
+        raise ValueError(f"{name} is {value!r}, {expected}")
+    count(f"{name}: patience", value["patience"])
+    min_delta = value.get("min_delta", 0.0)
+    if not isinstance(min_delta, numbers.Real) or not 0 <= min_delta < math.inf:
+        raise ValueError(f"{name}: min_delta is {min_delta!r}, expected a number of at least 0")
+    return dict(value)
+
+
+def _name_of_files(name, value):
+    value = os.fspath(value)
+    if not Path(value).name or not Path(value).parent.is_dir():
+        raise ValueError(f"{name} is {value!r}, expected a name in a folder that exists")
+    return value
+
+
+def _every(name, value):
+    interval(name, value)
+    return value
+
+
+def interval(name, value):
+    """Return (steps, seconds), one of which is None, of a number of steps or a time."""
+    if isinstance(value, str):
+        found = re.fullmatch(r"(\d+(?:\.\d*)?) ?(s|min|h)", value)
+        if found and float(found[1]) > 0:
+            return None, float(found[1]) * _UNITS[found[2]]
+    elif isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0:
+        return value, None
+    raise ValueError(
+        f"{name} is {value!r}, expected a number of steps, as 500, or a time, as '30s', '5min' or "
+        "'1h'"
+    )
+
+
+def _progress(name, value):
+    if value:
+        load_tqdm()
+    return bool(value)
+
+
+SETTINGS = {
+    "update_rule": Setting("sgd", _update_rule, fixed=True),
+    "optim_config": Setting(None, _config, fixed=True),
+    "lr_decay": Setting(1.0),
+    "lr_schedule": Setting(None, fixed=True),  # checked by Rates
+    "clip_norm": Setting(None, _optional(lambda _, value: checked(value))),
+    "batch_size": Setting(100, count, fixed=True),
+    "num_epochs": Setting(10, _from_zero),
+    "normalize": Setting(None, fixed=True),  # checked by the Solver
+    "print_every": Setting(10, _above_zero),
+    "verbose": Setting(True),
+    "num_train_samples": Setting(1000, _optional(count)),
+    "num_val_samples": Setting(None, _optional(count)),
+    "checkpoint_name": Setting(None, _optional(_name_of_files)),
+    "checkpoint_every": Setting(None, _optional(_every)),
+    "keep_last": Setting(None, _optional(count)),
+    "max_seconds": Setting(None, _optional(_seconds)),
+    "max_steps": Setting(None, _optional(count)),
+    "early_stopping": Setting(None, _optional(_early_stopping)),
+    "callbacks": Setting(None, as_list, stored=False),
+    "progress": Setting(False, _progress),
+}
+
+
+def taken(given):
+    """Return every setting's value: what is given, checked, or its default.
+
+    Raises
+    ------
+    ValueError, TypeError
+        One is unknown, out of range, or needs another.
+    """
+    values = {
+        name: setting.check(name, given.get(name, setting.default))
+        for name, setting in SETTINGS.items()
+    }
+    if unknown := [f'"{name}"' for name in given if name not in SETTINGS]:
+        raise ValueError(f"Unrecognized arguments {', '.join(unknown)}")
+    for name in ("checkpoint_every", "keep_last"):
+        if values[name] is not None and values["checkpoint_name"] is None:
+            raise ValueError(f"{name} is {values[name]!r}, expected None without checkpoint_name")
+    return values
+
+
+def kept(solver):
+    """Return the settings as a checkpoint has them, and the names of those that it cannot have."""
+    values = {name: getattr(solver, name) for name, setting in SETTINGS.items() if setting.stored}
+    values["update_rule"] = BUILT_IN.get(solver.update_rule, solver.update_rule)
+    outside = {name: repr(value) for name, value in values.items() if not _fits(value)}
+    return {name: values[name] for name in values if name not in outside}, outside
+
+
+def _fits(value):
+    try:
+        pack(value, {})
+    except TypeError:
+        return False
+    return True
+
+
+def resumed(path, values, outside, given):
+    """Return the keyword arguments for going on: those of the checkpoint, then those given.
+
+    Raises
+    ------
+    CheckpointError
+        One is missing that the file cannot have.
+    """
+    for name, what in outside.items():
+        if name not in given:
+            raise CheckpointError(
+                f"{path}: {name} was {what}, which a file cannot hold: give it again, "
+                f"resume(..., {name}=...)"
+            )
+    return {**values, **given}
+
+
+def check_fixed(path, solver, values, outside):
+    """Raise an error if what cannot change is not as in the checkpoint."""
+    now, now_outside = kept(solver)
+    for name, setting in SETTINGS.items():
+        if not setting.fixed or (name in outside and name in now_outside):
+            continue
+        if name not in values or name not in now or not same(now[name], values[name]):
+            found, expected = (
+                repr(a[name]) if name in a else b.get(name)
+                for a, b in ((now, now_outside), (values, outside))
+            )
+            raise CheckpointError(
+                f"{path}: {name} is {found}, expected {expected}, which the run has and which "
+                "cannot change"
+            )

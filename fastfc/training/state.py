@@ -1,0 +1,172 @@
+"""All that a run is: taken from a Solver, and given to one."""
+
+import zlib
+
+import numpy as np
+
+from .checkpoint import CheckpointError
+from .history import Log
+from .settings import check_fixed, kept
+
+# Each part and its type; a file without one of them is none.
+PARTS = {
+    "iteration": int,
+    "epoch": int,
+    "call": dict,
+    "params": dict,
+    "best_params": dict,
+    "best_val_acc": object,
+    "optim_configs": dict,
+    "rates": dict,
+    "bn_running": list,
+    "best_bn_params": list,
+    "loss_history": list,
+    "train_acc_history": list,
+    "val_acc_history": list,
+    "log": dict,
+    "random": dict,
+    "settings": dict,
+    "outside": dict,
+    "data": dict,
+    "written": list,
+}
+
+ROWS = 8  # of each split are summed
+
+
+def running(bn_params):
+    """Return the running statistics of every batch normalisation, the arrays themselves."""
+    return [
+        {key: value for key, value in bn_param.items() if key.startswith("running_")}
+        for bn_param in bn_params
+    ]
+
+
+def put_running(bn_params, statistics):
+    """Let the batch normalisations have these running statistics and no others, as copies."""
+    for bn_param, found in zip(bn_params, statistics, strict=True):
+        for key in [key for key in bn_param if key.startswith("running_")]:
+            del bn_param[key]
+        bn_param.update(copied(found))
+
+
+def copied(arrays):
+    """Return a dictionary of copies."""
+    return {name: np.array(value) for name, value in arrays.items()}
+
+
+def state_of(solver):
+    """Return the state of a Solver between two steps, as `write_checkpoint` takes it."""
+    params, statistics = solver._latest()
+    settings, outside = kept(solver)
+    return {
+        "iteration": len(solver.loss_history),
+        "epoch": solver.epoch,
+        "call": solver._call,
+        "params": params,
+        "best_params": solver.best_params,
+        "best_val_acc": solver.best_val_acc,
+        "optim_configs": solver.optim_configs,
+        "rates": solver._rates.state(),
+        "bn_running": statistics,
+        "best_bn_params": solver.best_bn_params,
+        "loss_history": solver.loss_history,
+        "train_acc_history": solver.train_acc_history,
+        "val_acc_history": solver.val_acc_history,
+        "log": solver._log.state(),
+        "random": np.random.get_state(legacy=False),
+        "settings": settings,
+        "outside": outside,
+        "data": fingerprints(solver),
+        "written": solver._saver.written if solver._saver else [],
+    }
+
+
+def check_parts(path, state):
+    """Raise an error unless the state has every part."""
+    for name, kind in PARTS.items():
+        if name not in state or not isinstance(state[name], kind):
+            raise CheckpointError(
+                f"{path}: its {name} is {type(state.get(name)).__name__}, expected "
+                f"{kind.__name__}: no checkpoint of a Solver"
+            )
+
+
+def check_fits(path, solver, state):
+    """Raise an error unless the state is one of such settings, model, data and generator."""
+    check_fixed(path, solver, state["settings"], state["outside"])
+    _expect(path, "model.params has", _shapes(solver.model.params), _shapes(state["params"]))
+    _expect(path, "optim_configs has", sorted(state["optim_configs"]), sorted(state["params"]))
+    found = len(solver._bn_params())
+    _expect(path, "len(model.bn_params) is", found, len(state["bn_running"]))
+    for part, found in fingerprints(solver).items():
+        _expect(path, f"data: {part}", found, state["data"].get(part))
+    found = np.random.get_state(legacy=False)["bit_generator"]
+    _expect(path, "np.random runs", found, state["random"].get("bit_generator"))
+    try:
+        trial = np.random.RandomState(type(np.random.get_bit_generator())(0))
+        trial.set_state(state["random"])
+        Log(**state["log"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its log or its random state is damaged: {error}") from error
+
+
+def restore(solver, state):
+    """Give the state, which has been checked, to a new Solver, its model and ``np.random``."""
+    solver._rates.restore(state["rates"])
+    best, params = state["best_params"], state["params"]
+    if best.keys() == params.keys() and all(best[name] is params[name] for name in best):
+        params = best  # as at the end of a run
+    solver.epoch = state["epoch"]
+    solver.best_val_acc = state["best_val_acc"]
+    solver.best_params = best
+    solver.best_bn_params = state["best_bn_params"]
+    solver.loss_history = state["loss_history"]
+    solver.train_acc_history = state["train_acc_history"]
+    solver.val_acc_history = state["val_acc_history"]
+    solver.optim_configs = state["optim_configs"]
+    solver._log = Log(**state["log"])
+    solver._call = state["call"]
+    if solver._saver and solver.checkpoint_name == state["settings"].get("checkpoint_name"):
+        solver._saver.written = state["written"]
+    solver.model.params = params
+    put_running(solver._bn_params(), state["bn_running"])
+    np.random.set_state(state["random"])
+
+
+def fingerprints(solver):
+    """Return what the data are known by: shapes, dtypes, sums of all labels and of some rows."""
+    found = {}
+    for split in ("train", "val"):
+        X, y = getattr(solver, f"X_{split}"), getattr(solver, f"y_{split}")
+        rows = 0
+        for i in sorted({k * (len(X) - 1) // (ROWS - 1) for k in range(ROWS)}):
+            rows = _sum(X[i], rows)
+        found[f"X_{split} has shape"] = [int(length) for length in X.shape]
+        found[f"X_{split} has dtype"] = str(getattr(X, "dtype", None))
+        found[f"X_{split} has in some rows the CRC-32"] = rows
+        found[f"y_{split} has dtype"] = str(y.dtype)
+        found[f"y_{split} has the CRC-32"] = _sum(y)
+    return found
+
+
+def _sum(values, before=0):
+    """Return the CRC-32 of an array's bytes; those of objects are no content, but addresses."""
+    values = np.asarray(values)
+    text = repr(values.tolist()).encode() if values.dtype.hasobject else values.tobytes()
+    return zlib.crc32(text, before)
+
+
+def _shapes(params):
+    return {name: (np.shape(value), str(np.asarray(value).dtype)) for name, value in params.items()}
+
+
+def _expect(path, what, found, expected):
+    if found == expected:
+        return
+    if isinstance(found, dict):  # only what differs
+        names = [name for name in {**found, **expected} if found.get(name) != expected.get(name)]
+        found, expected = ({name: d.get(name) for name in names} for d in (found, expected))
+    raise CheckpointError(
+        f"{path}: {what} {found}, expected {expected}, with which the checkpoint was written"
+    )

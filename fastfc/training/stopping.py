@@ -1,0 +1,152 @@
+"""What ends a run before its last epoch."""
+
+import signal
+import threading
+import time
+
+__all__ = ["NonFiniteLossError"]
+
+
+class NonFiniteLossError(FloatingPointError):
+    """The loss has become NaN or infinite; that step has not been taken.
+
+    Parameters and state are those that the loss was computed with.
+
+    Parameters
+    ----------
+    iteration : int
+        The step's number, from 1.
+    loss : float
+        The loss.
+    learning_rate : float
+        The step's, NaN if the update rule has none.
+    where : str or None
+        What the model's ``first_nonfinite`` says of the minibatch; None for a model without.
+
+    Attributes
+    ----------
+    iteration, loss, learning_rate, where
+        As above.
+
+    Examples
+    --------
+    >>> from fastfc.training import NonFiniteLossError
+    >>> raise NonFiniteLossError(7, float("nan"), 0.1, "layer 2: affine")
+    Traceback (most recent call last):
+    fastfc.training.stopping.NonFiniteLossError: the loss is nan at iteration 7 with learning rate
+    0.1, expected a finite one; the first that is not finite: layer 2: affine
+    """
+
+    def __init__(self, iteration, loss, learning_rate, where=None):
+        super().__init__(iteration, loss, learning_rate, where)
+        self.iteration = iteration
+        self.loss = loss
+        self.learning_rate = learning_rate
+        self.where = where
+
+    def __str__(self):
+        found = f"; the first that is not finite: {self.where}" if self.where else ""
+        return (
+            f"the loss is {self.loss} at iteration {self.iteration} with learning rate "
+            f"{self.learning_rate:g}, expected a finite one{found}"
+        )
+
+
+class Interrupts:
+    """Notes the first Ctrl-C; a second one interrupts at once.
+
+    Only in the main thread, and only where Ctrl-C raises KeyboardInterrupt: a handler of somebody
+    else's stays.  The end of the context restores what was.
+    """
+
+    def __init__(self):
+        self.came = False
+
+    def __enter__(self):
+        self._ours = (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        )
+        if self._ours:
+            signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_):
+        if self._ours and signal.getsignal(signal.SIGINT) == self._note:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _note(self, number, frame):
+        if self.came:
+            signal.default_int_handler(number, frame)
+        self.came = True
+
+
+class Patience:
+    """Early stopping: scorings without a gain of validation accuracy.
+
+    Parameters
+    ----------
+    accuracies : list of float
+        To which scorings are appended.
+    first : int
+        Where in it this call's scorings begin.
+    patience : int
+        So many scorings without a gain are enough.
+    min_delta : float
+        A gain is more than this above the best so far.
+    """
+
+    def __init__(self, accuracies, first, patience, min_delta=0.0):
+        self._accuracies = accuracies
+        self._next = first
+        self._patience = patience
+        self._min_delta = min_delta
+        self._best = None
+        self._waited = 0
+
+    def exhausted(self):
+        """Look at the scorings that are new, and say whether it is enough."""
+        for accuracy in self._accuracies[self._next :]:
+            if self._best is None or accuracy > self._best + self._min_delta:
+                self._best = accuracy
+                self._waited = 0
+            else:
+                self._waited += 1
+        self._next = len(self._accuracies)
+        return self._waited >= self._patience
+
+
+class Limits:
+    """What ends a call of `Solver.train`; asked before every step.
+
+    Parameters
+    ----------
+    solver : Solver
+        With its ``max_steps``, ``max_seconds`` and ``early_stopping``.
+    first, last : int
+        Steps of the call that are done already, and all of them.
+    scorings : int
+        How many accuracies earlier calls have left.
+    """
+
+    def __init__(self, solver, first, last, scorings):
+        self._last = last
+        self._end = None if solver.max_steps is None else first + solver.max_steps
+        self._patience = None
+        if solver.early_stopping is not None:
+            self._patience = Patience(solver.val_acc_history, scorings, **solver.early_stopping)
+        self._deadline = None
+        if solver.max_seconds is not None:
+            self._deadline = time.perf_counter() + solver.max_seconds
+
+    def reached(self, step):
+        """Return why to stop after so many steps of the call, or None."""
+        if step >= self._last:
+            return "finished"
+        if self._patience is not None and self._patience.exhausted():
+            return "early_stopping"
+        if self._end is not None and step >= self._end:
+            return "max_steps"
+        if self._deadline is not None and time.perf_counter() >= self._deadline:
+            return "max_seconds"
+        return None
