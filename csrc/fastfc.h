@@ -14,6 +14,17 @@
 /* What the elements of an array are, where an operation takes several types. */
 typedef enum { FC_FLOAT32, FC_FLOAT64, FC_UINT8 } fc_type;
 
+/* Rows of training data: `index` says which, each of adjacent elements of a type, `stride` bytes
+ * apart in x.  They are converted and, unless NULL, less mean and divided by std, one number of the
+ * table's dtype for each column. */
+typedef struct {
+    const void *x;
+    fc_type type;
+    ptrdiff_t stride;
+    const int64_t *index;
+    const void *mean, *std;
+} fc_gather;
+
 /* The state of NumPy's MT19937 bit generator, as it lies in memory. */
 typedef struct {
     uint32_t key[624];
@@ -62,11 +73,13 @@ typedef struct {
 typedef struct {
     size_t N, count; /* examples; layers */
     fc_layer *layers;
-    double p;          /* probability of keeping a unit; with drop, of dropping one */
-    int drop;          /* 0 or 1 */
-    fc_mt19937 *state; /* that masks are drawn from; NULL: they are there already, or none */
-    void *dout[2];     /* work, as out: (N, greatest stride) each */
-    void *workspace;   /* FC_WORKSPACE_BYTES */
+    double p;              /* probability of keeping a unit; with drop, of dropping one */
+    int drop;              /* 0 or 1 */
+    fc_mt19937 *state;     /* that masks are drawn from; NULL: they are there already, or none */
+    const fc_gather *rows; /* that are the input; NULL: it is there already */
+    void *input;           /* work, as out, for these rows: (N, D) */
+    void *dout[2];         /* work, as out: (N, greatest stride) each */
+    void *workspace;       /* FC_WORKSPACE_BYTES */
     double label_smoothing;
 } fc_network;
 

@@ -54,6 +54,9 @@ typedef struct {
     const real *bias;
     side_task side; /* runs once, before the first task that multiplies */
     rows_hook done;
+    /* called for columns first to last - 1 of a before they are read, where the depth is cut */
+    void (*fill)(const void *context, size_t first, size_t last);
+    const void *filled;
 } extras;
 
 typedef struct {
@@ -200,6 +203,7 @@ static void depth_task(void *context, size_t part, void *scratch) {
     real *packed_b = scratch, *packed_a = packed_b + KC * (SMALL_N + NV * LANES);
     real *sum = p->shared + part * p->m * p->n;
     const size_t end = depth_start(p, part + 1);
+    if (p->with.fill) p->with.fill(p->with.filled, depth_start(p, part), end);
     for (size_t start = depth_start(p, part), k; start < end; start += k) {
         k = smaller(end - start, KC);
         const real *addend = start > depth_start(p, part) ? sum : NULL;

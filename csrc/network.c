@@ -4,8 +4,9 @@
  *   {affine - [normalisation] - relu - [dropout]} x (L - 1) - affine - softmax
  *
  * The masks are drawn by one task beside the first product: the stream is serial, the products are
- * not.  Rows of a weight matrix are updated as soon as the product has made those of its gradient,
- * which are still in cache; the gradient itself is not kept then. */
+ * not.  Where the first product is cut along the depth, each part of the minibatch is gathered by
+ * the task that multiplies it.  Rows of a weight matrix are updated as soon as the product has made
+ * those of its gradient, which are still in cache; the gradient itself is not kept then. */
 
 static void draw_masks(void *context, size_t task, void *scratch) {
     (void)task, (void)scratch;
@@ -31,19 +32,32 @@ static void update_vectors(void *context, size_t task, void *scratch) {
         }
 }
 
-/* What layer l is given: x, or the layer's before. */
+/* What layer l is given: x or the rows gathered, or the layer's before. */
 static matrix input_of(const fc_network *net, const fc_layer *l, const void *x) {
-    return l == net->layers ? (matrix){x, l->D, 1, 0} : (matrix){l[-1].out, l[-1].stride, 1, 1};
+    if (l > net->layers) return (matrix){l[-1].out, l[-1].stride, 1, 1};
+    if (net->rows) return (matrix){net->input, fc_row_stride(l->D, sizeof(real)), 1, 1};
+    return (matrix){x, l->D, 1, 0};
+}
+
+static void gather_columns(const void *context, size_t first, size_t last) {
+    const gather_job *g = context;
+    gather_part(g, 0, g->N, first, last);
 }
 
 /* The forward pass up to the scores: the last layer's out. */
 static void forward(const fc_network *net, const void *x) {
     const fc_layer *layers = net->layers, *last = layers + net->count - 1;
+    gather_job rows = {net->input, net->rows, net->N, layers->D, 0, 0};
+    rows.stride = fc_row_stride(layers->D, sizeof(real));
     for (const fc_layer *l = layers; l <= last; l++) {
         extras with = {.bias = l->b};
         if (l == layers && net->state) with.side = (side_task){draw_masks, (void *)(uintptr_t)net};
         product p = product_of(l->out, l->stride, input_of(net, l, x), (matrix){l->w, l->M, 1, 0},
                                with, net->N, l->M, l->D, net->workspace);
+        if (l == layers && net->rows && is_deep(&p))
+            p.with.fill = gather_columns, p.with.filled = &rows;
+        else if (l == layers && net->rows)
+            run_gather(&rows);
         const int tailed = l < last && !(l->gamma && l->layernorm);
         const int in_tail = tailed && (is_deep(&p) || (is_sliceable(&p) && !with.side.run));
         if (!in_tail)

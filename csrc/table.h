@@ -8,8 +8,7 @@ typedef struct {
                            size_t D, size_t M, void *workspace);
     void (*affine_backward)(real *dx, real *dw, real *db, const real *dout, const real *x,
                             const real *w, size_t N, size_t D, size_t M, void *workspace);
-    void (*gather)(real *out, const void *x, fc_type type, ptrdiff_t stride, const int64_t *index,
-                   const real *mean, const real *std, size_t N, size_t D);
+    void (*gather)(real *out, const fc_gather *rows, size_t N, size_t D);
     void (*relu_forward)(real *out, const real *x, size_t n);
     void (*relu_backward)(real *dx, const real *dout, const real *x, size_t n);
     void (*batchnorm_forward)(real *out, real *x_normalized, real *rstd, real *next_mean,

@@ -4,12 +4,7 @@ cdef extern from *:
     """
     #define call_gather(dtype, ...) FC_CALL(dtype, gather, __VA_ARGS__)
     """
-    ctypedef enum fc_type:
-        FC_FLOAT32
-        FC_FLOAT64
-        FC_UINT8
-    void call_gather(int dtype, void *out, void *x, fc_type type, Py_ssize_t stride,
-                     const cnp.int64_t *index, void *mean, void *std, size_t N, size_t D) nogil
+    void call_gather(int dtype, void *out, const fc_gather *rows, size_t N, size_t D) nogil
 
 
 # index as dense int64 row numbers of an array of `rows` rows, negative ones counted from the end.
@@ -61,6 +56,36 @@ cdef ndarray each_feature(str name, object value, ndarray x, cnp.npy_intp D, int
     return dense(array, dtype).reshape(D)
 
 
+# Describes X[index], normalised or not, for the core; adds to `held` what must live as long.  False
+# where rows must go through NumPy: of other types, or not dense.  What is then in `held` is the
+# dense index and, unless None, mean and std.
+cdef bint describe_rows(fc_gather *rows, ndarray x, object index, object mean, object std,
+                        int dtype, list held) except -1:
+    if x.ndim == 0:
+        raise shape_error("gather", "X", x, "(N, d_1, ..., d_k)")
+    cdef ndarray numbers = row_numbers(index, x.shape[0])
+    cdef ndarray mean_row = None, std_row = None
+    cdef cnp.npy_intp D = features("gather", x)
+    if (mean is None) != (std is None):
+        raise ValueError("gather: mean and std must be given both or neither")
+    if mean is not None:
+        mean_row = each_feature("mean", mean, x, D, dtype)
+        std_row = each_feature("std", std, x, D, dtype)
+    held += [numbers, mean_row, std_row]
+    cdef int given = cnp.PyArray_TYPE(x)
+    if given != F32 and given != F64 and given != cnp.NPY_UINT8:
+        return False
+    if not has_dense_rows(x) or not cnp.PyArray_ISBEHAVED_RO(x):
+        return False
+    rows.x = cnp.PyArray_DATA(x)
+    rows.type = FC_FLOAT32 if given == F32 else FC_FLOAT64 if given == F64 else FC_UINT8
+    rows.stride = x.strides[0]
+    rows.index = <const cnp.int64_t *> cnp.PyArray_DATA(numbers)
+    rows.mean = NULL if mean_row is None else cnp.PyArray_DATA(mean_row)
+    rows.std = NULL if std_row is None else cnp.PyArray_DATA(std_row)
+    return True
+
+
 def gather(X, index, dtype, mean=None, std=None):
     """``X[index].astype(dtype)`` for a 1-d integer index and dtype float32 or float64.
 
@@ -77,37 +102,24 @@ def gather(X, index, dtype, mean=None, std=None):
     if not isinstance(X, np.ndarray):
         raise TypeError(f"gather: X is {type(X).__name__}, expected an array")
     cdef ndarray x = X
-    if x.ndim == 0:
-        raise shape_error("gather", "X", x, "(N, d_1, ..., d_k)")
-    cdef ndarray rows = row_numbers(index, x.shape[0])
-    cdef cnp.npy_intp D = features("gather", x)
-    cdef ndarray mean_row = None, std_row = None
-    if (mean is None) != (std is None):
-        raise ValueError("gather: mean and std must be given both or neither")
-    if mean is not None:
-        mean_row = each_feature("mean", mean, x, D, kind)
-        std_row = each_feature("std", std, x, D, kind)
-    cdef int given = cnp.PyArray_TYPE(x)
-    cdef bint known = given == F32 or given == F64 or given == cnp.NPY_UINT8
-    if not known or not has_dense_rows(x) or not cnp.PyArray_ISBEHAVED_RO(x):
+    cdef fc_gather rows
+    cdef list held = []
+    cdef bint plain = describe_rows(&rows, x, index, mean, std, kind, held)
+    cdef cnp.npy_intp N = len(held[0]), D = features("gather", x)
+    if not plain:
         with np.errstate(all="ignore"):
-            converted = np.asarray(x)[rows].astype(dtype, order="C")
-            if mean_row is not None:
-                by_feature = converted.reshape(len(converted), D)
-                by_feature -= mean_row
-                by_feature /= std_row
+            converted = np.asarray(x)[held[0]].astype(dtype, order="C")
+            if mean is not None:
+                by_feature = converted.reshape(N, D)
+                by_feature -= held[1]
+                by_feature /= held[2]
         return converted
-    cdef fc_type type_ = FC_FLOAT32 if given == F32 else FC_FLOAT64 if given == F64 else FC_UINT8
-    cdef cnp.npy_intp N = rows.shape[0], stride = x.strides[0]
     cdef cnp.npy_intp[64] shape  # NumPy's own limit of dimensions
     cdef int i
     shape[0] = N
     for i in range(1, x.ndim):
         shape[i] = x.shape[i]
     cdef ndarray out = fresh(x.ndim, shape, kind)
-    cdef void *pmean = NULL if mean_row is None else cnp.PyArray_DATA(mean_row)
-    cdef void *pstd = NULL if std_row is None else cnp.PyArray_DATA(std_row)
     with nogil:
-        call_gather(kind, cnp.PyArray_DATA(out), cnp.PyArray_DATA(x), type_, stride,
-                    <const cnp.int64_t *> cnp.PyArray_DATA(rows), pmean, pstd, N, D)
+        call_gather(kind, cnp.PyArray_DATA(out), &rows, N, D)
     return out

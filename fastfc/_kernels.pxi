@@ -33,6 +33,17 @@ cdef extern from *:
     #define call_network_loss(dtype, ...) FC_CALL(dtype, network_loss, __VA_ARGS__)
     #define call_peak(dtype, ...) FC_OF(dtype, peak, __VA_ARGS__)
     """
+    ctypedef enum fc_type:
+        FC_FLOAT32
+        FC_FLOAT64
+        FC_UINT8
+    ctypedef struct fc_gather:
+        const void *x
+        fc_type type
+        Py_ssize_t stride
+        const cnp.int64_t *index
+        const void *mean
+        const void *std
     ctypedef struct fc_mt19937:
         unsigned int key[624]
         int pos
@@ -76,6 +87,8 @@ cdef extern from *:
         double p
         bint drop
         fc_mt19937 *state
+        const fc_gather *rows
+        void *input
         void *dout[2]
         void *workspace
         double label_smoothing

@@ -132,12 +132,15 @@ cdef class Network:
         return True
 
     # Lays out the memory between the layers for N examples.
-    cdef int lay_out(self, size_t N, bint dropout) except -1:
+    cdef int lay_out(self, size_t N, bint dropout, bint gathered) except -1:
         cdef size_t itemsize = 4 if self.dtype == F32 else 8, bytes = 0, widest = 0, area, masks
         cdef fc_layer *layer
         cdef char *at
         cdef int i
-        cdef list shape = [N, self.dtype]
+        cdef size_t input = 0
+        cdef list shape = [N, self.dtype, gathered]
+        if gathered:
+            input = aligned(N * fc_row_stride(self.layers[0].D, itemsize) * itemsize)
         for i in range(self.count):
             layer = &self.layers[i]
             layer.stride = fc_row_stride(layer.M, itemsize) if i + 1 < self.count else layer.M
@@ -146,7 +149,7 @@ cdef class Network:
             bytes += 2 * area + 2 * aligned(N * (layer.M + 16)) \
                 + aligned(max(N, layer.M) * itemsize)
             shape.append(layer.M)
-        bytes += 2 * widest
+        bytes += 2 * widest + input
         if bytes > self.room:
             free(self.arena)
             self.room = 0
@@ -169,6 +172,7 @@ cdef class Network:
             layer.gate = <unsigned short *> at
             layer.keep = <unsigned char *> at + masks if dropout else NULL
             at += 2 * masks
+        self.net.input = at
         return 0
 
     # Where the gradients go: arrays of `grads`, made where there is none of the right shape.
@@ -229,14 +233,17 @@ cdef class Network:
 
     # Forward and backward pass into `grads`, and the updates if there are any: those of clipped
     # gradients, where clip_norm is above 0, wait for the last gradient.  None where the layers must
-    # be composed.
+    # be composed.  With `rows`, of an array X, the examples are X[rows], normalised if there are mean
+    # and std.
     cdef object run(self, object X, object y, object model, dict grads, Updates updates,
-                    double clip_norm):
+                    double clip_norm, object rows, object mean, object std):
         cdef double loss = 0, p = 1
         cdef int given = 0, count = model.num_layers
         cdef ndarray x, labelled
+        cdef fc_gather gathered
+        cdef cnp.npy_intp N, D
         cdef const cnp.int64_t *py
-        cdef void *px
+        cdef void *px = NULL
         cdef dict dropout = model.dropout_param if model.use_dropout else None
         cdef bint drop = False
         if type(model.params) is not dict:
@@ -272,19 +279,30 @@ cdef class Network:
         if normalization is not None \
                 and not self.take_normalization(model.bn_params, normalization == "layernorm"):
             return None
+        cdef list indexed = []
+        self.net.rows = NULL
+        if rows is not None:
+            if describe_rows(&gathered, X, rows, mean, std, self.dtype, indexed):
+                self.net.rows = &gathered
+            else:
+                X = gather(X, rows, model.dtype, mean, std)
         x = operand("loss", "X", X, &given)
-        if x.ndim == 0 or x.shape[0] == 0 or <size_t> features("loss", x) != self.layers[0].D:
+        if x.ndim == 0:
             return None
-        x = dense(x, self.dtype)
-        labelled = labels("softmax_loss", y, x.shape[0], self.layers[count - 1].M)
-        self.lay_out(x.shape[0], dropout is not None)
+        N, D = x.shape[0] if self.net.rows == NULL else len(indexed[0]), features("loss", x)
+        if N == 0 or <size_t> D != self.layers[0].D:
+            return None
+        if self.net.rows == NULL:
+            x = dense(x, self.dtype)
+            px = cnp.PyArray_DATA(x)
+        labelled = labels("softmax_loss", y, N, self.layers[count - 1].M)
+        self.lay_out(N, dropout is not None, self.net.rows != NULL)
         self.take_gradients(grads, model.params)
         self.take_updates(updates, clip_norm > 0)
 
-        self.net.N, self.net.count, self.net.layers = x.shape[0], count, self.layers
+        self.net.N, self.net.count, self.net.layers = N, count, self.layers
         self.net.p, self.net.drop = p, drop
         self.net.state = NULL
-        px = cnp.PyArray_DATA(x)
         py = <const cnp.int64_t *> cnp.PyArray_DATA(labelled)
         generator = None
         if dropout is not None:
@@ -313,32 +331,34 @@ cdef class Network:
         return loss_scalar(loss, self.dtype)
 
     cdef object run_alone(self, object X, object y, object model, dict grads, Updates updates,
-                          double clip_norm):
+                          double clip_norm, object rows, object mean, object std):
         if self.busy:
             return None
         self.busy = True
         try:
-            return self.run(X, y, model, grads, updates, clip_norm)
+            return self.run(X, y, model, grads, updates, clip_norm, rows, mean, std)
         finally:
             self.busy = False
 
     def loss(self, X, y, model):
         """Loss and gradients, in new arrays; None where the layers must be composed."""
         cdef dict grads = {}
-        loss = self.run_alone(X, y, model, grads, None, 0)
+        loss = self.run_alone(X, y, model, grads, None, 0, None, None, None)
         return None if loss is None else (loss, grads)
 
-    def step(self, X, y, model, str rule, dict configs, double clip_norm):
+    def step(self, X, y, model, str rule, dict configs, double clip_norm, rows=None, mean=None,
+             std=None):
         """Loss, after every parameter has been updated; None where nothing has been done.
 
-        Gradients of a norm above clip_norm are scaled to it, unless that is 0.
+        Gradients of a norm above clip_norm are scaled to it, unless that is 0.  With rows, of an
+        array X, the examples are those of `gather`; y has their labels.
 
         Where the loss is not finite it is returned all the same, and nothing else has changed.
         """
         cdef Updates updates = Updates(rule, model.params, configs)
         if not updates.regular:
             return None
-        return self.run_alone(X, y, model, self.grads, updates, clip_norm)
+        return self.run_alone(X, y, model, self.grads, updates, clip_norm, rows, mean, std)
 
 
 cdef class Updates:

@@ -85,14 +85,19 @@ class _Fused:
         plain = "loss" not in self.__dict__ and type(self).loss is reference.FullyConnectedNet.loss
         if not plain or self.reg != 0:
             return None
+        y = y if rows is None else y[rows]
         if rows is None and normalize is not None:
-            rows = slice(None)
-        if rows is not None:
-            X, y = _rows.take(X, rows, self.dtype, normalize), y[rows]
-        X = self._cast("X", X)
+            rows = np.arange(len(y))
+        if rows is not None and not isinstance(X, np.ndarray):
+            X, rows = _rows.take(X, rows, self.dtype, normalize), None
+        if rows is None:
+            X, normalize = self._cast("X", X), None
         clip_norm = 0 if clip_norm is None else checked(clip_norm)
         self._set_mode("train")
-        return self._network().step(X, y, self, update_rule, optim_configs, clip_norm)
+        mean, std = normalize or (None, None)
+        return self._network().step(
+            X, y, self, update_rule, optim_configs, clip_norm, rows, mean, std
+        )
 
 
 class FullyConnectedNet(_Fused, reference.FullyConnectedNet):

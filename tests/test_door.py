@@ -169,6 +169,15 @@ def test_same_bits_again(isa, dtype, operation):
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)
+def test_long_doubles_work_as_before(isa, dtype, operation):
+    """GCC once used MMX registers for small vectors, which leaves the x87 unit unusable."""
+    for shape in operation.shapes[:12]:
+        operation.run(operations.FAST, operation.arguments(shape, dtype))
+        assert np.longdouble(3) * np.longdouble(5) == 15
+
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 def test_subclasses_give_plain_arrays(isa, operation):
     """Masked arrays, matrices and records do not pass through."""
 

@@ -54,9 +54,9 @@ static void test_gather(size_t N, size_t D) {
     for (int normalised = 0; normalised < 2; normalised++) {
         const real *m = normalised ? mean : NULL, *s = normalised ? std : NULL;
         real *from_f = output(N * D), *from_d = output(N * D), *from_u = output(N * D);
-        KERNELS->gather(from_f, f, FC_FLOAT32, f_stride, index, m, s, N, D);
-        KERNELS->gather(from_d, d, FC_FLOAT64, d_stride, index, m, s, N, D);
-        KERNELS->gather(from_u, u, FC_UINT8, (ptrdiff_t)D, index, m, s, N, D);
+        KERNELS->gather(from_f, &(fc_gather){f, FC_FLOAT32, f_stride, index, m, s}, N, D);
+        KERNELS->gather(from_d, &(fc_gather){d, FC_FLOAT64, d_stride, index, m, s}, N, D);
+        KERNELS->gather(from_u, &(fc_gather){u, FC_UINT8, (ptrdiff_t)D, index, m, s}, N, D);
         for (size_t i = 0; i < N * D; i++) {
             const size_t j = i % D, at = (size_t)index[i / D] * D + j;
             const real rf = (real)f[at], rd = (real)d[at], ru = (real)u[at];

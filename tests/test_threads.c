@@ -99,9 +99,10 @@ static void test_gather(size_t N, size_t D) {
     for (size_t i = 0; i < N; i++) index[i] = (int64_t)(i * 7 % 5);
     const fc_type type = FC_DOUBLE ? FC_FLOAT64 : FC_FLOAT32;
     fc_set_threads(1);
-    KERNELS->gather(one, x, type, (ptrdiff_t)(D * sizeof *x), index, N, D);
+    const fc_gather rows = {x, type, (ptrdiff_t)(D * sizeof *x), index, NULL, NULL};
+    KERNELS->gather(one, &rows, N, D);
     fc_set_threads(5);
-    KERNELS->gather(several, x, type, (ptrdiff_t)(D * sizeof *x), index, N, D);
+    KERNELS->gather(several, &rows, N, D);
     check("gather", N, memcmp(one, several, N * D * sizeof *one), 0, 0);
     free(x), free(one), free(several), free(index);
 }
@@ -122,7 +123,8 @@ enum { DEEP = 3 };
 enum { NONE, BATCHNORM, LAYERNORM };
 
 /* The whole pass against its own pieces, which the tests above have checked: the same bits. */
-static void test_network(size_t N, const size_t *dims, int normalization, double p, int drop) {
+static void test_network(size_t N, const size_t *dims, int normalization, double p, int drop,
+                         int gathered) {
     fc_layer layers[DEEP] = {0};
     fc_mt19937 state, plain;
     size_t widest = 0;
@@ -171,17 +173,23 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
     void *workspace = aligned_alloc(64, FC_WORKSPACE_BYTES);
     seed_mt19937(&state);
     plain = state;
+    const fc_type type = FC_DOUBLE ? FC_FLOAT64 : FC_FLOAT32;
+    int64_t *index = malloc(N * sizeof *index);
+    for (size_t i = 0; i < N; i++) index[i] = (int64_t)i;
+    const fc_gather rows = {x, type, (ptrdiff_t)(dims[0] * sizeof *x), index, NULL, NULL};
     fc_network net = {N,
                       DEEP,
                       layers,
                       p,
                       drop,
                       p < 1 ? &state : NULL,
+                      gathered ? &rows : NULL,
+                      output(N * fc_row_stride(dims[0], sizeof(real))),
                       {output(N * widest), output(N * widest)},
                       workspace,
                       0.2};
     double loss = NAN, expected_loss = NAN;
-    KERNELS->network_loss(&loss, &net, x, y);
+    KERNELS->network_loss(&loss, &net, gathered ? NULL : x, y);
 
     real *outs[DEEP], *relus[DEEP], *inputs[DEEP], *normals[DEEP], *rstds[DEEP], *masks[DEEP];
     const real *h = x;
@@ -246,7 +254,8 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
         dout = dx, dx = swap;
         free(dw), free(db), free(dgamma), free(dbeta), free(input_gradient);
     }
-    free(dout), free(dx), free(net.dout[0]), free(net.dout[1]), free(workspace), free(x), free(y);
+    free(dout), free(dx), free(net.dout[0]), free(net.input), free(index), free(net.dout[1]),
+        free(workspace), free(x), free(y);
     for (int l = 0; l < DEEP; l++) {
         for (int k = 0; k < 4; k++) free(params[l][k]);
         for (int k = 0; k < 11; k++) free(work[l][k]);
@@ -304,8 +313,9 @@ static void tests(void) {
         for (int normalization = NONE; normalization <= LAYERNORM; normalization++)
             for (int dropout = 0; dropout < 3; dropout++) { /* none, keep, drop */
                 const double p = dropout ? 0.3 : 1;
-                test_network(1, dims[i], normalization, p, dropout > 1);
-                test_network(301, dims[i], normalization, p, dropout > 1);
+                test_network(1, dims[i], normalization, p, dropout > 1, 0);
+                test_network(101, dims[i], normalization, p, dropout > 1, i > 0);
+                test_network(301, dims[i], normalization, p, dropout > 1, i > 0);
             }
     test_update(0);
     test_update(1e-2);
