@@ -56,18 +56,20 @@ ALWAYS_INLINE void tile(real *c, size_t ldc, const real *addend, size_t ld_adden
 ALWAYS_INLINE void half_tile(real *c, size_t ldc, const real *addend, size_t ld_addend,
                              left_panel a, const real *b, size_t b_row, size_t k, size_t lanes,
                              const int by_rows, const int mr) {
-    typedef real half __attribute__((vector_size(VEC_BYTES / 2)));
-    half sum[MR];
+    half_vec sum[MR];
 #pragma GCC unroll 16
-    for (int i = 0; i < mr; i++) sum[i] = (half){0};
+    for (int i = 0; i < mr; i++) sum[i] = (half_vec){0};
     for (size_t p = 0; p < k; p++, a.at += by_rows ? 1 : a.pitch, b += b_row) {
-        const half row = *(const half *)b;
+        const half_vec row = *(const half_vec *)b;
 #pragma GCC unroll 16
-        for (int i = 0; i < mr; i++) sum[i] += a.at[by_rows ? i * PITCH : i] * row;
+        for (int i = 0; i < mr; i++) {
+            const half_vec element = a.at[by_rows ? i * PITCH : i] - (half_vec){0};
+            sum[i] = half_fma(element, row, sum[i]);
+        }
     }
     vec result[MR][NV];
 #pragma GCC unroll 16
-    for (int i = 0; i < mr; i++) memcpy(&result[i][0], &sum[i], sizeof(half));
+    for (int i = 0; i < mr; i++) memcpy(&result[i][0], &sum[i], sizeof(half_vec));
     add_tile(c, ldc, addend, ld_addend, &result[0][0], lanes, mr, 1);
 }
 

@@ -170,8 +170,49 @@ ALWAYS_INLINE vec vec_fill_rest(vec v, size_t lanes, real fill) {
     return vec_select(vec_lane_numbers() < (lane_int)lanes, v, vec_set(fill));
 }
 
-/* a * b + c, fused where the instruction set can (-ffp-contract=fast). */
-ALWAYS_INLINE vec vec_fma(vec a, vec b, vec c) { return a * b + c; }
+/* Half a vector. */
+typedef real half_vec __attribute__((vector_size(VEC_BYTES / 2)));
+
+ALWAYS_INLINE half_vec half_fma(half_vec a, half_vec b, half_vec c) {
+#if VEC_BYTES == 64 && defined(__FMA__) && FC_DOUBLE
+    return (half_vec)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif VEC_BYTES == 64 && defined(__FMA__)
+    return (half_vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif VEC_BYTES == 32 && defined(__FMA__) && FC_DOUBLE
+    return (half_vec)_mm_fmadd_pd((__m128d)a, (__m128d)b, (__m128d)c);
+#elif VEC_BYTES == 32 && defined(__FMA__)
+    return (half_vec)_mm_fmadd_ps((__m128)a, (__m128)b, (__m128)c);
+#else
+    return a * b + c;
+#endif
+}
+
+/* a * b + c, rounded once where the instruction set can.  The compiler fuses nothing by itself
+ * (-ffp-contract=off): where it does depends on what surrounds an expression, and with it the bits.
+ */
+ALWAYS_INLINE vec vec_fma(vec a, vec b, vec c) {
+#if VEC_BYTES == 64 && defined(__AVX512F__) && FC_DOUBLE
+    return (vec)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif VEC_BYTES == 64 && defined(__AVX512F__)
+    return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif VEC_BYTES == 64 && defined(__FMA__)
+    half_vec x[2], y[2], z[2];
+    memcpy(x, &a, sizeof a), memcpy(y, &b, sizeof b), memcpy(z, &c, sizeof c);
+    for (int i = 0; i < 2; i++) z[i] = half_fma(x[i], y[i], z[i]);
+    memcpy(&c, z, sizeof c);
+    return c;
+#elif VEC_BYTES == 32 && defined(__FMA__) && FC_DOUBLE
+    return (vec)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif VEC_BYTES == 32 && defined(__FMA__)
+    return (vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif VEC_BYTES == 16 && defined(__aarch64__) && FC_DOUBLE
+    return (vec)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#elif VEC_BYTES == 16 && defined(__aarch64__)
+    return (vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+    return a * b + c;
+#endif
+}
 
 /* The greater of a and b; b where they do not compare. */
 ALWAYS_INLINE vec vec_max(vec a, vec b) { return vec_select(a > b, a, b); }
