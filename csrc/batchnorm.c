@@ -112,19 +112,32 @@ static void batchnorm_forward(real *out, real *x_normalized, real *rstd, real *n
     fc_run(batchnorm_forward_task, &c, c.slices, NULL);
 }
 
+/* Test mode of some rows, `stride` apart, and ReLU if `rectified`. */
+ALWAYS_INLINE void batchnorm_test_rows(real *out, const real *x, const real *gamma,
+                                       const real *beta, const real *running_mean,
+                                       const real *running_var, double eps, int rectified,
+                                       size_t rows, size_t D, size_t stride) {
+    const vec e = vec_set((real)eps);
+    EACH_VECTOR(j, D, {
+        const vec mean = vec_load(running_mean + j, lanes);
+        const vec deviation = vec_sqrt(vec_load(running_var + j, lanes) + e);
+        const vec scale = vec_load(gamma + j, lanes), shift = vec_load(beta + j, lanes);
+        for (size_t r = 0; r < rows; r++) {
+            const vec normalized = (vec_load(x + r * stride + j, lanes) - mean) / deviation;
+            const vec s = scale_and_shift(normalized, scale, shift);
+            vec_store(out + r * stride + j, rectified ? rectify(s) : s, lanes);
+        }
+    });
+}
+
 /* Test mode: the running averages take the batch's place.  out may be x. */
 static void batchnorm_test(real *out, const real *x, const real *gamma, const real *beta,
                            const real *running_mean, const real *running_var, double eps, size_t N,
                            size_t D) {
-    const vec e = vec_set((real)eps);
-    for (size_t i = 0; i < N; i++)
-        EACH_VECTOR(j, D, {
-            vec d = vec_load(x + i * D + j, lanes) - vec_load(running_mean + j, lanes);
-            vec normalized = d / vec_sqrt(vec_load(running_var + j, lanes) + e);
-            vec s =
-                scale_and_shift(normalized, vec_load(gamma + j, lanes), vec_load(beta + j, lanes));
-            vec_store(out + i * D + j, s, lanes);
-        });
+    EACH_ROW_BLOCK(i, N, {
+        batchnorm_test_rows(out + i * D, x + i * D, gamma, beta, running_mean, running_var, eps, 0,
+                            rows, D, D);
+    });
 }
 
 /* sum (D,) += rows of a * b, elementwise. */

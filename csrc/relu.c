@@ -5,11 +5,10 @@
  *
  * All arrays have n elements.  out may be x, dx may be dout. */
 
+ALWAYS_INLINE vec rectify(vec x) { return (vec)(~(x < vec_set(0)) & (ivec)x); }
+
 static void relu_forward(real *out, const real *x, size_t n) {
-    EACH_VECTOR(i, n, {
-        vec v = vec_load(x + i, lanes);
-        vec_store(out + i, (vec)(~(v < vec_set(0)) & (ivec)v), lanes);
-    });
+    EACH_VECTOR(i, n, { vec_store(out + i, rectify(vec_load(x + i, lanes)), lanes); });
 }
 
 static void relu_backward(real *dx, const real *dout, const real *x, size_t n) {
