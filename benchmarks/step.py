@@ -1,8 +1,9 @@
 """A whole training step under the Solver: draw a minibatch, forward, backward, Adam.
 
-The peers do the same with their own means, see `peers`.
+The peers do the same with their own means, see `peers`.  Then the scores of a batch in test mode.
 """
 
+import functools
 import itertools
 import math
 
@@ -39,6 +40,18 @@ def rows(run):
                     calls.update(steps)
             rate = ("GFLOP/s", flops(network))
             yield harness.row(run, "step", name, text(network), dtype, calls, rate)
+            yield harness.row(run, "step", f"{name}, scoring", *scoring(run, network, dtype))
+
+
+def scoring(run, network, dtype):
+    """Return the shape, dtype, contestants and rate of a pass in test mode; peers have none."""
+    batch, example, *_ = network
+    X = cases.normal((batch, *example), dtype, "X_val")
+    calls = {}
+    for name in ("fastfc", "reference") if "numpy" in run.peers else ("fastfc",):
+        model = solver(name, network, dtype).model
+        calls[name] = functools.partial(model.loss, X)
+    return text(network), dtype, calls, ("GFLOP/s", sum(products(network)))
 
 
 def data(network, dtype):
@@ -79,10 +92,15 @@ def solver(contestant, network, dtype, splits=None, **settings):
 
 def flops(network):
     """Return the arithmetic of its products: three for each layer, but no gradient of the input."""
+    forward = products(network)
+    return 3 * sum(forward) - forward[0]
+
+
+def products(network):
+    """Return the arithmetic of each layer's product in the forward pass."""
     batch, example, hidden, classes, _ = network
     sizes = [math.prod(example), *hidden, classes]
-    products = [2 * batch * d * m for d, m in itertools.pairwise(sizes)]
-    return 3 * sum(products) - products[0]
+    return [2 * batch * d * m for d, m in itertools.pairwise(sizes)]
 
 
 def text(network):

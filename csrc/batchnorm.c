@@ -116,25 +116,35 @@ static void batchnorm_forward(real *out, real *x_normalized, real *rstd, real *n
     fc_run(batchnorm_forward_task, &c, c.slices, NULL);
 }
 
+/* Test mode of some rows, `stride` apart, and ReLU if `rectified`. */
+ALWAYS_INLINE void batchnorm_test_rows(real *out, const real *x, const real *gamma,
+                                       const real *beta, const real *running_mean,
+                                       const real *running_var, double eps, int rectified,
+                                       size_t rows, size_t D, size_t stride) {
+    const vec e = vec_set((real)eps);
+    EACH_VECTOR(j, D, {
+        const vec mean = vec_load(running_mean + j, lanes);
+        const vec deviation = vec_sqrt(vec_load(running_var + j, lanes) + e);
+        const vec scale = vec_load(gamma + j, lanes), shift = vec_load(beta + j, lanes);
+        for (size_t r = 0; r < rows; r++) {
+            const vec normalized = (vec_load(x + r * stride + j, lanes) - mean) / deviation;
+            const vec s = scale_and_shift(normalized, scale, shift);
+            vec_store(out + r * stride + j, rectified ? rectify(s) : s, lanes);
+        }
+    });
+}
+
 static void batchnorm_test_task(void *context, size_t slice, void *scratch) {
     (void)scratch;
     const batchnorm_call *c = context;
     const size_t first = slice_start(c->D, c->slices, slice), stride = c->D;
     const size_t D = slice_start(c->D, c->slices, slice + 1) - first;
-    const real *gamma = c->gamma + first, *beta = c->beta + first;
-    const real *mean = c->running_mean + first, *var = c->running_var + first;
-    const vec e = vec_set((real)c->eps);
-    real deviation[WIDEST];
-    EACH_VECTOR(j, D, { vec_store(deviation + j, vec_sqrt(vec_load(var + j, lanes) + e), lanes); });
-    for (size_t i = 0; i < c->N; i++) {
-        const size_t row = i * stride + first;
-        EACH_VECTOR(j, D, {
-            vec d = vec_load(c->x + row + j, lanes) - vec_load(mean + j, lanes);
-            vec s = scale_and_shift(d / vec_load(deviation + j, lanes), vec_load(gamma + j, lanes),
-                                    vec_load(beta + j, lanes));
-            vec_store(c->out + row + j, s, lanes);
-        });
-    }
+    EACH_ROW_BLOCK(i, c->N, {
+        const size_t at = i * stride + first;
+        batchnorm_test_rows(c->out + at, c->x + at, c->gamma + first, c->beta + first,
+                            c->running_mean + first, c->running_var + first, c->eps, 0, rows, D,
+                            stride);
+    });
 }
 
 /* Test mode: the running averages take the batch's place.  out may be x. */

@@ -83,6 +83,11 @@ typedef struct {
     double label_smoothing;
 } fc_network;
 
+/* Scoring needs of a network N, count, layers and workspace; and of a layer its sizes, parameters,
+ * running averages, eps, stride and, but of the last one, out: two in turn will do, with rows for
+ * FC_SCORES_ROWS examples or N if there are fewer.  Nothing behind their columns is read. */
+#define FC_SCORES_ROWS 1024
+
 #define real float
 #define fc_kernels fc_kernels_f32
 #include "table.h"

@@ -28,6 +28,7 @@
 #include "optim.c"
 #include "tail.c"
 #include "network.c"
+#include "scores.c"
 #include "peak.c"
 
 #define JOIN_(a, b, c) a##b##c
@@ -70,5 +71,6 @@ const TABLE_TYPE TABLE_NAME = {
     .sum_of_squares = sum_of_squares,
     .update = update,
     .network_loss = network_loss,
+    .network_scores = network_scores,
     .peak = peak,
 };

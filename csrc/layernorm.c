@@ -74,6 +74,21 @@ static void layernorm_forward(real *out, real *x_normalized, real *rstd, const r
     fc_run(layernorm_forward_task, &c, c.ranges, NULL);
 }
 
+/* The same of up to eight rows, in place, and ReLU; nothing is kept. */
+ALWAYS_INLINE void layernorm_rectified(real *x, const real *gamma, const real *beta, double eps,
+                                       size_t rows, size_t D, size_t stride) {
+    real mean[ROWS_AT_ONCE], rstd[ROWS_AT_ONCE];
+    statistics_rows(mean, rstd, x, eps, rows, D, stride);
+    EACH_VECTOR(j, D, {
+        const vec scale = vec_load(gamma + j, lanes), shift = vec_load(beta + j, lanes);
+        for (size_t r = 0; r < rows; r++) {
+            real *at = x + r * stride + j;
+            const vec n = normalize(vec_load(at, lanes), vec_set(mean[r]), vec_set(rstd[r]));
+            vec_store(at, rectify(scale_and_shift(n, scale, shift)), lanes);
+        }
+    });
+}
+
 /* How many ranges the backward pass cuts the rows into: each has sums over its own rows, all but
  * the first in the workspace.  At least one, for sums of nothing. */
 enum { RANGE_WORK = 1 << 15 };

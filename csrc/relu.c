@@ -5,13 +5,13 @@
  *
  * All arrays have n elements.  out may be x, dx may be dout.  Long arrays are cut into tasks. */
 
+ALWAYS_INLINE vec rectify(vec x) { return (vec)(~(x < vec_set(0)) & (ivec)x); }
+
 static void relu_forward_task(void *context, size_t part, void *scratch) {
     (void)scratch;
     const elementwise_call *c = context;
-    EACH_VECTOR_OF_PART(i, c, part, {
-        vec v = vec_load(c->a + i, lanes);
-        vec_store(c->out + i, (vec)(~(v < vec_set(0)) & (ivec)v), lanes);
-    });
+    EACH_VECTOR_OF_PART(i, c, part,
+                        { vec_store(c->out + i, rectify(vec_load(c->a + i, lanes)), lanes); });
 }
 
 static void relu_forward(real *out, const real *x, size_t n) {

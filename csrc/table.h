@@ -54,5 +54,6 @@ typedef struct {
     double (*sum_of_squares)(const real *x, size_t n);
     void (*update)(const fc_update *updates, double clip_norm, size_t count);
     void (*network_loss)(double *loss, const fc_network *net, const void *x, const int64_t *y);
+    void (*network_scores)(real *scores, const fc_network *net, const real *x);
     double (*peak)(size_t tasks, size_t rounds);
 } fc_kernels;

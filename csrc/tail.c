@@ -41,7 +41,7 @@ ALWAYS_INLINE void rectify_and_drop(const fc_layer *l, size_t i, size_t column, 
                                     size_t lanes) {
     const vec zero = {0};
     ivec passes = v >= zero;
-    v = (vec)(~(v < zero) & (ivec)v);
+    v = rectify(v);
     if (l->keep) {
         const ivec kept = vec_mask_of_bytes(l->keep + i * l->M + column);
         passes &= kept;

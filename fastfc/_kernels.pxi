@@ -31,6 +31,7 @@ cdef extern from *:
         FC_FLUSHED(fc_flush_denormal, *(sum) = FC_OF(dtype, sum_of_squares, __VA_ARGS__))
     #define call_update(dtype, ...) FC_CALL(dtype, update, __VA_ARGS__)
     #define call_network_loss(dtype, ...) FC_CALL(dtype, network_loss, __VA_ARGS__)
+    #define call_network_scores(dtype, ...) FC_CALL(dtype, network_scores, __VA_ARGS__)
     #define call_peak(dtype, ...) FC_OF(dtype, peak, __VA_ARGS__)
     """
     ctypedef enum fc_type:
@@ -92,7 +93,7 @@ cdef extern from *:
         void *dout[2]
         void *workspace
         double label_smoothing
-    const size_t FC_WORKSPACE_BYTES
+    const size_t FC_WORKSPACE_BYTES, FC_SCORES_ROWS
     int fc_isa_count() nogil
     const char *fc_isa_name(int isa) nogil
     bint fc_isa_available(int isa) nogil
@@ -147,3 +148,4 @@ cdef extern from *:
     void call_update(int dtype, const fc_update *updates, double clip_norm, size_t count) nogil
     void call_network_loss(int dtype, double *loss, const fc_network *net, const void *x,
                            const cnp.int64_t *y) nogil
+    void call_network_scores(int dtype, void *scores, const fc_network *net, const void *x) nogil

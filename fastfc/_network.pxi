@@ -92,7 +92,8 @@ cdef class Network:
 
     # Takes what the normalisations are called with.  Of batch normalisation the running averages'
     # addresses; makes arrays for the next ones.
-    cdef bint take_normalization(self, object bn_params, bint layernorm) except -1:
+    # In test mode it needs none, and wants those that are there.
+    cdef bint take_normalization(self, object bn_params, bint layernorm, bint test) except -1:
         cdef fc_layer *layer
         cdef ndarray mean, var
         cdef cnp.npy_intp M
@@ -112,11 +113,12 @@ cdef class Network:
             layer.layernorm = layernorm
             if layernorm:
                 continue
-            layer.momentum = bn_param.get("momentum", 0.9)
+            layer.momentum = number("batchnorm_forward", "bn_param['momentum']",
+                                    bn_param.get("momentum", 0.9))
             if "running_mean" in bn_param and "running_var" in bn_param:
                 layer.running_mean = row_of(bn_param, "running_mean", M, self.dtype, self.held)
                 layer.running_var = row_of(bn_param, "running_var", M, self.dtype, self.held)
-            elif "running_mean" in bn_param or "running_var" in bn_param:
+            elif test or "running_mean" in bn_param or "running_var" in bn_param:
                 return False
             else:
                 mean = cnp.PyArray_ZEROS(1, &M, self.dtype, 0)
@@ -124,12 +126,48 @@ cdef class Network:
                 layer.running_mean = layer.running_var = cnp.PyArray_DATA(mean)
             if layer.running_mean == NULL or layer.running_var == NULL:
                 return False
+            if test:
+                continue
             mean = fresh(1, &M, self.dtype)
             var = fresh(1, &M, self.dtype)
             layer.next_mean = cnp.PyArray_DATA(mean)
             layer.next_var = cnp.PyArray_DATA(var)
             self.averages.append((bn_param, mean, var))
         return True
+
+    # Takes the network's layers.  False where one is not regular.
+    cdef bint take_network(self, object model, bint test) except -1:
+        cdef int count = model.num_layers
+        self.dtype = F32 if model.dtype is np.float32 else F64
+        if self.count != count:
+            free(self.layers)
+            self.count = 0
+            self.layers = <fc_layer *> calloc(count, sizeof(fc_layer))
+            if self.layers == NULL:
+                raise MemoryError
+            self.count = count
+            self.names = [(f"W{i}", f"b{i}", f"gamma{i}", f"beta{i}") for i in range(1, count + 1)]
+        self.held = []
+        self.averages = []
+        normalization = model.normalization
+        if normalization not in (None, "batchnorm", "layernorm"):
+            return False
+        if not self.take_params(model.params, normalization is not None):
+            return False
+        return normalization is None \
+            or self.take_normalization(model.bn_params, normalization == "layernorm", test)
+
+    # Makes room for so many bytes.
+    cdef int reserve(self, size_t bytes) except -1:
+        if bytes > self.room:
+            free(self.arena)
+            self.room = 0
+            self.arena = <char *> aligned_alloc(64, bytes)
+            if self.arena == NULL:
+                raise MemoryError
+            self.room = bytes
+            self.shape = None
+        return 0
 
     # Lays out the memory between the layers for N examples.
     cdef int lay_out(self, size_t N, bint dropout, bint gathered) except -1:
@@ -150,14 +188,7 @@ cdef class Network:
                 + aligned(max(N, layer.M) * itemsize)
             shape.append(layer.M)
         bytes += 2 * widest + input
-        if bytes > self.room:
-            free(self.arena)
-            self.room = 0
-            self.arena = <char *> aligned_alloc(64, bytes)
-            if self.arena == NULL:
-                raise MemoryError
-            self.room = bytes
-            self.shape = None
+        self.reserve(bytes)
         if shape != self.shape:
             memset(self.arena, 0, bytes)  # the products multiply what lies behind the columns
             self.shape = shape
@@ -258,26 +289,9 @@ cdef class Network:
         self.net.label_smoothing = model.label_smoothing
         if not 0 <= self.net.label_smoothing <= 1:
             return None
-        self.dtype = F32 if model.dtype is np.float32 else F64
-        if self.count != count:
-            free(self.layers)
-            self.count = 0
-            self.layers = <fc_layer *> calloc(count, sizeof(fc_layer))
-            if self.layers == NULL:
-                raise MemoryError
-            self.count = count
-            self.names = [(f"W{i}", f"b{i}", f"gamma{i}", f"beta{i}") for i in range(1, count + 1)]
         if updates is not None:
             updates.prepare()  # before anybody else here holds a parameter
-        self.held = []
-        self.averages = []
-        normalization = model.normalization
-        if normalization not in (None, "batchnorm", "layernorm"):
-            return None
-        if not self.take_params(model.params, normalization is not None):
-            return None
-        if normalization is not None \
-                and not self.take_normalization(model.bn_params, normalization == "layernorm"):
+        if not self.take_network(model, False):
             return None
         cdef list indexed = []
         self.net.rows = NULL
@@ -330,6 +344,43 @@ cdef class Network:
         self.held = self.averages = None
         return loss_scalar(loss, self.dtype)
 
+    # Scores in test mode, in a new array.  None where the layers must be composed.
+    cdef object test(self, object X, object model):
+        cdef size_t itemsize, rows, area = 0
+        cdef int given = 0, i
+        cdef ndarray x, out
+        cdef cnp.npy_intp N
+        cdef fc_layer *layer
+        cdef void *px
+        cdef void *scores
+        if type(model.params) is not dict or not self.take_network(model, True):
+            return None
+        x = operand("loss", "X", X, &given)
+        if x.ndim == 0 or x.shape[0] == 0 or <size_t> features("loss", x) != self.layers[0].D:
+            return None
+        N = x.shape[0]
+        if model.use_dropout and self.count > 1:
+            dropout_forward(np.empty(0), model.dropout_param)  # drops nothing, but checks and seeds
+        x = dense(x, self.dtype)
+        itemsize = 4 if self.dtype == F32 else 8
+        rows = min(<size_t> N, FC_SCORES_ROWS)
+        for i in range(self.count):
+            layer = &self.layers[i]
+            layer.stride = fc_row_stride(layer.M, itemsize)
+            area = max(area, aligned(rows * layer.stride * itemsize))
+        self.reserve(2 * area)
+        self.shape = None  # of this memory nothing stays zero
+        for i in range(self.count):
+            self.layers[i].out = self.arena + (i % 2) * area
+        out = fresh(2, [N, self.layers[self.count - 1].M], self.dtype)
+        px, scores = cnp.PyArray_DATA(x), cnp.PyArray_DATA(out)
+        self.net.N, self.net.count, self.net.layers = N, self.count, self.layers
+        self.net.workspace = take_workspace()
+        with nogil:
+            call_network_scores(self.dtype, scores, &self.net, px)
+        give_workspace(self.net.workspace)
+        return out
+
     cdef object run_alone(self, object X, object y, object model, dict grads, Updates updates,
                           double clip_norm, object rows, object mean, object std):
         if self.busy:
@@ -345,6 +396,17 @@ cdef class Network:
         cdef dict grads = {}
         loss = self.run_alone(X, y, model, grads, None, 0, None, None, None)
         return None if loss is None else (loss, grads)
+
+    def scores(self, X, model):
+        """Scores of X in test mode; None where the layers must be composed."""
+        if self.busy:
+            return None
+        self.busy = True
+        try:
+            return self.test(X, model)
+        finally:
+            self.held = None
+            self.busy = False
 
     def step(self, X, y, model, str rule, dict configs, double clip_norm, rows=None, mean=None,
              std=None):

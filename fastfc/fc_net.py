@@ -25,6 +25,11 @@ class _Fused:
         fused = self._network().loss(X, y, self)
         return super()._data_loss(X, y) if fused is None else fused
 
+    def _test_scores(self, X):
+        X = self._cast("X", X)
+        fused = self._network().scores(X, self)
+        return super()._test_scores(X) if fused is None else fused
+
     def _network(self):
         """Return the memory between the layers, which is not part of the network's state."""
         network = self.__dict__.get("_memory")

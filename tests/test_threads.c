@@ -264,6 +264,57 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
     }
 }
 
+/* A pass in test mode, in blocks of rows and two work arrays, against its own pieces. */
+static void test_scores(size_t N, const size_t *dims, int normalization) {
+    fc_layer layers[DEEP] = {0};
+    size_t widest = 0;
+    const size_t rows = N < FC_SCORES_ROWS ? N : FC_SCORES_ROWS;
+    real *x = array(N * dims[0]), *params[DEEP][6], *work[2];
+    for (int l = 0; l < DEEP; l++) {
+        const size_t D = dims[l], M = dims[l + 1], stride = fc_row_stride(M, sizeof(real));
+        if (l + 1 < DEEP && stride > widest) widest = stride;
+        for (int k = 0; k < 6; k++) params[l][k] = array(k ? M : D * M);
+        for (size_t j = 0; j < M; j++) params[l][5][j] = (real)fabs(params[l][5][j]);
+        layers[l] = (fc_layer){.D = D,
+                               .M = M,
+                               .w = params[l][0],
+                               .b = params[l][1],
+                               .gamma = normalization && l + 1 < DEEP ? params[l][2] : NULL,
+                               .beta = params[l][3],
+                               .layernorm = normalization == LAYERNORM,
+                               .running_mean = params[l][4],
+                               .running_var = params[l][5],
+                               .eps = 1e-3,
+                               .stride = stride};
+    }
+    for (int k = 0; k < 2; k++) work[k] = output(rows * widest);
+    for (int l = 0; l + 1 < DEEP; l++) layers[l].out = work[l % 2];
+    void *workspace = aligned_alloc(64, FC_WORKSPACE_BYTES);
+    const fc_network net = {.N = N, .count = DEEP, .layers = layers, .workspace = workspace};
+    real *scores = output(N * dims[DEEP]);
+    KERNELS->network_scores(scores, &net, x);
+
+    real *h = x;
+    for (int l = 0; l < DEEP; l++) {
+        const size_t D = dims[l], M = dims[l + 1];
+        real *out = output(N * M), *normed = output(N * M), *hat = output(N * M), *rstd = output(N);
+        KERNELS->affine_forward(out, h, params[l][0], params[l][1], N, D, M, workspace);
+        free(h), h = out;
+        if (layers[l].gamma && normalization == LAYERNORM)
+            KERNELS->layernorm_forward(normed, hat, rstd, out, params[l][2], params[l][3], 1e-3, N,
+                                       M);
+        else if (layers[l].gamma)
+            KERNELS->batchnorm_test(normed, out, params[l][2], params[l][3], params[l][4],
+                                    params[l][5], 1e-3, N, M);
+        if (l + 1 < DEEP) KERNELS->relu_forward(h, layers[l].gamma ? normed : out, N * M);
+        free(normed), free(hat), free(rstd);
+    }
+    check("network scores", N, memcmp(scores, h, N * dims[DEEP] * sizeof(real)), 0, 0);
+    free(h), free(scores), free(work[0]), free(work[1]), free(workspace);
+    for (int l = 0; l < DEEP; l++)
+        for (int k = 0; k < 6; k++) free(params[l][k]);
+}
+
 /* All parameters at once against each by itself, by gradients clipped to a norm or not. */
 static void test_update(double clip_norm) {
     enum { PARAMS = 3 };
@@ -317,6 +368,12 @@ static void tests(void) {
                 test_network(101, dims[i], normalization, p, dropout > 1, i > 0);
                 test_network(301, dims[i], normalization, p, dropout > 1, i > 0);
             }
+    for (int i = 0; i < 3; i++)
+        for (int normalization = NONE; normalization <= LAYERNORM; normalization++) {
+            test_scores(1, dims[i], normalization);
+            test_scores(101, dims[i], normalization);
+            test_scores(FC_SCORES_ROWS + 1, dims[i], normalization);
+        }
     test_update(0);
     test_update(1e-2);
     test_update(1e9);

@@ -137,7 +137,7 @@ class FullyConnectedNet(Model):
         """
         self._set_mode("test" if y is None else "train")
         if y is None:
-            return self._forward(self._cast("X", X), self._own_params())[0]
+            return self._test_scores(X)
 
         loss, grads = self._data_loss(X, y)
         reg = self.dtype(self.reg)
@@ -203,6 +203,10 @@ class FullyConnectedNet(Model):
         if self.normalization == "batchnorm":
             for bn_param in self.bn_params:
                 bn_param["mode"] = mode
+
+    def _test_scores(self, X):
+        """Return the scores of a pass in test mode."""
+        return self._forward(self._cast("X", X), self._own_params())[0]
 
     def _data_loss(self, X, y):
         """Return the softmax loss and its gradients, without regularisation."""

@@ -1,0 +1,53 @@
+/* A network's scores in test mode, without anything that a backward pass would need, and bit for
+ * bit what composing the single operations gives:
+ *
+ *   {affine - [normalisation] - relu} x (L - 1) - affine
+ *
+ * What follows a product is done to its rows as soon as they are complete, while they are in cache,
+ * by the thread that made them.
+ *
+ * Many rows are scored block by block, so that the work arrays stay small.  The blocks are even
+ * ones, each of more than SMALL_M rows: whether a product is cut along its depth, which may add in
+ * another order, is the same for a block as for all rows. */
+_Static_assert(FC_SCORES_ROWS > 2 * SMALL_M, "half a block is no small product");
+
+/* Hook: batch normalisation by the running averages, or layer normalisation, and ReLU, in place. */
+static void finish_rows(const void *context, const real *from, size_t first, size_t last) {
+    (void)from;
+    const fc_layer *l = context;
+    const size_t M = l->M, stride = l->stride;
+    EACH_ROW_BLOCK(i, last - first, {
+        real *block = (real *)l->out + (first + i) * stride;
+        if (!l->gamma)
+            EACH_VECTOR(j, M, {
+                for (size_t r = 0; r < rows; r++) {
+                    real *at = block + r * stride + j;
+                    vec_store(at, rectify(vec_load(at, lanes)), lanes);
+                }
+            });
+        else if (l->layernorm)
+            layernorm_rectified(block, l->gamma, l->beta, l->eps, rows, M, stride);
+        else
+            batchnorm_test_rows(block, block, l->gamma, l->beta, l->running_mean, l->running_var,
+                                l->eps, 1, rows, M, stride);
+    });
+}
+
+/* scores: (N, C).  x: (N, D). */
+static void network_scores(real *scores, const fc_network *net, const real *x) {
+    const fc_layer *layers = net->layers, *last = layers + net->count - 1;
+    const size_t blocks = parts_of(net->N, FC_SCORES_ROWS);
+    for (size_t block = 0; block < blocks; block++) {
+        const size_t first = part_start(net->N, blocks, block);
+        const size_t rows = part_start(net->N, blocks, block + 1) - first;
+        matrix input = {x + first * layers->D, layers->D, 1, 0};
+        for (const fc_layer *l = layers; l < last; l++) {
+            const extras with = {.bias = l->b, .done = {finish_rows, l, 0}};
+            gemm(l->out, l->stride, input, (matrix){l->w, l->M, 1, 0}, with, rows, l->M, l->D,
+                 net->workspace);
+            input = (matrix){l->out, l->stride, 1, 1};
+        }
+        gemm(scores + first * last->M, last->M, input, (matrix){last->w, last->M, 1, 0},
+             (extras){.bias = last->b}, rows, last->M, last->D, net->workspace);
+    }
+}
