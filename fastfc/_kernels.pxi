@@ -81,6 +81,7 @@ cdef extern from *:
         unsigned short *gate
         void *rstd
         unsigned char *keep
+        cnp.uint64_t key
     ctypedef struct fc_network:
         size_t N, count
         fc_layer *layers
@@ -91,7 +92,8 @@ cdef extern from *:
         void *input
         void *dout[2]
         void *workspace
-        double label_smoothing
+        double label_smoothing, reg
+        bint philox
     const size_t FC_WORKSPACE_BYTES
     int fc_isa_count() nogil
     const char *fc_isa_name(int isa) nogil
