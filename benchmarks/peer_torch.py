@@ -11,6 +11,7 @@ aten = torch.ops.aten
 
 def steps(network, data, learning_rate):
     """Return what runs one training step, by name."""
+    torch.compiler.reset()  # else it stops compiling anew after several networks
     eager = _step(network, data, learning_rate, lambda net: net)
     return {"torch": eager, "torch.compile": _step(network, data, learning_rate, torch.compile)}
 

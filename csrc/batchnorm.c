@@ -10,12 +10,16 @@
  * Features do not meet, so tasks are slices of columns; the functions named `_columns` work on one
  * slice, whose rows stand `stride` apart. */
 
-/* Elements of a slice: several microseconds of work. */
-enum { SLICE_WORK = 1 << 13 };
+/* Elements of a slice: several microseconds of work.  Where there is a choice it is not narrower
+ * than NARROWEST columns: of rows a multiple of 4 KB apart few lines fit the cache's sets. */
+enum { SLICE_WORK = 1 << 13, NARROWEST = 128, WIDEST = 256 };
 
 /* How many slices of whole vectors (N, D) is cut into. */
 static size_t slices_of(size_t N, size_t D) {
-    return smaller(parts_of(D, LANES), parts_of(N * D, SLICE_WORK));
+    const size_t worth = parts_of(N * D, SLICE_WORK), most = parts_of(D, NARROWEST);
+    const size_t few = smaller(parts_of(D, LANES), 4), least = parts_of(D, WIDEST);
+    const size_t slices = smaller(worth, most > few ? most : few);
+    return slices > least ? slices : least;
 }
 
 /* First column of a slice; for slice == slices their end. */
@@ -112,30 +116,48 @@ static void batchnorm_forward(real *out, real *x_normalized, real *rstd, real *n
     fc_run(batchnorm_forward_task, &c, c.slices, NULL);
 }
 
+static void batchnorm_test_task(void *context, size_t slice, void *scratch) {
+    (void)scratch;
+    const batchnorm_call *c = context;
+    const size_t first = slice_start(c->D, c->slices, slice), stride = c->D;
+    const size_t D = slice_start(c->D, c->slices, slice + 1) - first;
+    const real *gamma = c->gamma + first, *beta = c->beta + first;
+    const real *mean = c->running_mean + first, *var = c->running_var + first;
+    const vec e = vec_set((real)c->eps);
+    real deviation[WIDEST];
+    EACH_VECTOR(j, D, { vec_store(deviation + j, vec_sqrt(vec_load(var + j, lanes) + e), lanes); });
+    for (size_t i = 0; i < c->N; i++) {
+        const size_t row = i * stride + first;
+        EACH_VECTOR(j, D, {
+            vec d = vec_load(c->x + row + j, lanes) - vec_load(mean + j, lanes);
+            vec s = scale_and_shift(d / vec_load(deviation + j, lanes), vec_load(gamma + j, lanes),
+                                    vec_load(beta + j, lanes));
+            vec_store(c->out + row + j, s, lanes);
+        });
+    }
+}
+
 /* Test mode: the running averages take the batch's place.  out may be x. */
 static void batchnorm_test(real *out, const real *x, const real *gamma, const real *beta,
                            const real *running_mean, const real *running_var, double eps, size_t N,
                            size_t D) {
-    const vec e = vec_set((real)eps);
-    for (size_t i = 0; i < N; i++)
-        EACH_VECTOR(j, D, {
-            vec d = vec_load(x + i * D + j, lanes) - vec_load(running_mean + j, lanes);
-            vec normalized = d / vec_sqrt(vec_load(running_var + j, lanes) + e);
-            vec s =
-                scale_and_shift(normalized, vec_load(gamma + j, lanes), vec_load(beta + j, lanes));
-            vec_store(out + i * D + j, s, lanes);
-        });
+    batchnorm_call c = {out,          NULL,        NULL, NULL, NULL, x, gamma,          beta,
+                        running_mean, running_var, eps,  0,    N,    D, slices_of(N, D)};
+    fc_run(batchnorm_test_task, &c, c.slices, NULL);
 }
 
-/* sum (D,) += rows of a * b, elementwise. */
-ALWAYS_INLINE void add_products(real *sum, const real *a, const real *b, size_t rows, size_t D,
-                                size_t stride) {
+/* sum (D,) += rows of a, product (D,) += rows of a * b, elementwise. */
+ALWAYS_INLINE void add_rows_and_products(real *sum, real *product, const real *a, const real *b,
+                                         size_t rows, size_t D, size_t stride) {
     EACH_VECTOR(j, D, {
-        vec s = vec_load(sum + j, lanes);
-        for (size_t r = 0; r < rows; r++)
-            s = vec_fma(vec_load(a + r * stride + j, lanes), vec_load(b + r * stride + j, lanes),
-                        s);
+        vec s = vec_load(sum + j, lanes), p = vec_load(product + j, lanes);
+        for (size_t r = 0; r < rows; r++) {
+            const vec v = vec_load(a + r * stride + j, lanes);
+            s += v;
+            p = vec_fma(v, vec_load(b + r * stride + j, lanes), p);
+        }
         vec_store(sum + j, s, lanes);
+        vec_store(product + j, p, lanes);
     });
 }
 
@@ -148,24 +170,29 @@ ALWAYS_INLINE vec batchnorm_dx(vec dout, vec normalized, vec shift, vec slope, v
  *   dbeta = sum of dout,   dgamma = sum of dout * x_normalized      (over the batch)
  *   dx = gamma * rstd * (dout - dbeta / N - x_normalized * dgamma / N)
  *
- * dx, dout, x_normalized: (N, D).  All others: (D,).  dx may be dout. */
+ * dx, dout, x_normalized: (N, D), D <= WIDEST.  All others: (D,).  dx may be dout. */
 static void batchnorm_backward_columns(real *dx, real *dgamma, real *dbeta, const real *dout,
                                        const real *x_normalized, const real *rstd,
                                        const real *gamma, size_t N, size_t D, size_t stride) {
     const vec n = vec_set((real)N);
-    sum_rows(dbeta, dout, N, D, stride);
+    real shift[WIDEST], slope[WIDEST], scale[WIDEST];
+    memset(dbeta, 0, D * sizeof(real));
     memset(dgamma, 0, D * sizeof(real));
     EACH_ROW_BLOCK(i, N, {
-        add_products(dgamma, dout + i * stride, x_normalized + i * stride, rows, D, stride);
+        add_rows_and_products(dbeta, dgamma, dout + i * stride, x_normalized + i * stride, rows, D,
+                              stride);
+    });
+    EACH_VECTOR(j, D, {
+        vec_store(shift + j, vec_load(dbeta + j, lanes) / n, lanes);
+        vec_store(slope + j, vec_load(dgamma + j, lanes) / n, lanes);
+        vec_store(scale + j, vec_load(gamma + j, lanes) * vec_load(rstd + j, lanes), lanes);
     });
     for (size_t i = 0; i < N; i++) {
         const size_t row = i * stride;
         EACH_VECTOR(j, D, {
-            vec shift = vec_load(dbeta + j, lanes) / n;
-            vec slope = vec_load(dgamma + j, lanes) / n;
-            vec scale = vec_load(gamma + j, lanes) * vec_load(rstd + j, lanes);
-            vec d = batchnorm_dx(vec_load(dout + row + j, lanes),
-                                 vec_load(x_normalized + row + j, lanes), shift, slope, scale);
+            vec d = batchnorm_dx(
+                vec_load(dout + row + j, lanes), vec_load(x_normalized + row + j, lanes),
+                vec_load(shift + j, lanes), vec_load(slope + j, lanes), vec_load(scale + j, lanes));
             vec_store(dx + row + j, d, lanes);
         });
     }

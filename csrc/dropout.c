@@ -12,9 +12,16 @@
 enum { DROPOUT_BLOCK = 4 * MT19937_BLOCK };
 
 /* out = x * mask: the forward pass with a given mask, and the backward pass.  out may be x. */
+static void dropout_apply_task(void *context, size_t part, void *scratch) {
+    (void)scratch;
+    const elementwise_call *c = context;
+    EACH_VECTOR_OF_PART(i, c, part, {
+        vec_store(c->out + i, vec_load(c->a + i, lanes) * vec_load(c->b + i, lanes), lanes);
+    });
+}
+
 static void dropout_apply(real *out, const real *x, const real *mask, size_t n) {
-    EACH_VECTOR(i, n,
-                { vec_store(out + i, vec_load(x + i, lanes) * vec_load(mask + i, lanes), lanes); });
+    run_elementwise(dropout_apply_task, out, x, mask, n);
 }
 
 /* What a kept unit is multiplied by. */

@@ -16,6 +16,7 @@
 #include "gemm.c"
 #include "affine.c"
 #include "gather.c"
+#include "elementwise.c"
 #include "relu.c"
 #include "batchnorm.c"
 #include "layernorm.c"

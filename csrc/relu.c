@@ -3,18 +3,30 @@
  *   out = x < 0 ? 0 : x        so NaN stays NaN and -0 stays -0
  *   dx  = dout * (x >= 0)      a product, so 0 * inf is NaN; the gradient passes at x == 0
  *
- * All arrays have n elements.  out may be x, dx may be dout. */
+ * All arrays have n elements.  out may be x, dx may be dout.  Long arrays are cut into tasks. */
+
+static void relu_forward_task(void *context, size_t part, void *scratch) {
+    (void)scratch;
+    const elementwise_call *c = context;
+    EACH_VECTOR_OF_PART(i, c, part, {
+        vec v = vec_load(c->a + i, lanes);
+        vec_store(c->out + i, (vec)(~(v < vec_set(0)) & (ivec)v), lanes);
+    });
+}
 
 static void relu_forward(real *out, const real *x, size_t n) {
-    EACH_VECTOR(i, n, {
-        vec v = vec_load(x + i, lanes);
-        vec_store(out + i, (vec)(~(v < vec_set(0)) & (ivec)v), lanes);
+    run_elementwise(relu_forward_task, out, x, NULL, n);
+}
+
+static void relu_backward_task(void *context, size_t part, void *scratch) {
+    (void)scratch;
+    const elementwise_call *c = context;
+    EACH_VECTOR_OF_PART(i, c, part, {
+        vec passes = (vec)((vec_load(c->b + i, lanes) >= vec_set(0)) & (ivec)vec_set(1));
+        vec_store(c->out + i, vec_load(c->a + i, lanes) * passes, lanes);
     });
 }
 
 static void relu_backward(real *dx, const real *dout, const real *x, size_t n) {
-    EACH_VECTOR(i, n, {
-        vec passes = (vec)((vec_load(x + i, lanes) >= vec_set(0)) & (ivec)vec_set(1));
-        vec_store(dx + i, vec_load(dout + i, lanes) * passes, lanes);
-    });
+    run_elementwise(relu_backward_task, dx, dout, x, n);
 }

@@ -27,14 +27,13 @@ static real mask_scale(const fc_network *net, const fc_layer *l) {
 static size_t vectors_of(const fc_layer *l) { return parts_of(l->M, LANES); }
 
 /* Slices of whole vectors: single ones where there are few, else panels of the product; a product's
- * columns are not too many for its scratch. */
-static size_t tail_slices(const fc_layer *l) {
-    enum { FEW = 8, MOST = SMALL_N / LANES };
-    const size_t vectors = vectors_of(l), slices = parts_of(vectors, NV);
-    const size_t needed = parts_of(vectors, MOST);
-    return vectors <= FEW     ? vectors
-           : slices > 4 * FEW ? (needed > 4 * FEW ? needed : 4 * FEW)
-                              : slices;
+ * columns are not too many for its scratch, and a task has some microseconds' worth of elements. */
+static size_t tail_slices(const fc_network *net, const fc_layer *l) {
+    enum { FEW = 8, MANY = 32, WIDEST = SMALL_N / LANES, WORTH = 1 << 11 };
+    const size_t vectors = vectors_of(l), needed = parts_of(vectors, WIDEST);
+    size_t slices = vectors <= FEW ? vectors : smaller(parts_of(vectors, NV), MANY);
+    slices = smaller(slices, parts_of(net->N * l->M, WORTH));
+    return slices > needed ? slices : needed;
 }
 
 /* One vector of ReLU inputs v, in row i and from `column` on: sets out and gate. */
@@ -138,7 +137,7 @@ static void forward_rows_task(void *context, size_t range, void *scratch) {
 
 /* What follows the product p, complete, deep or sliceable. */
 static void forward_tail(const fc_network *net, const fc_layer *l, const product *p) {
-    tail_call tail = {.net = net, .layer = l, .product = p, .slices = tail_slices(l)};
+    tail_call tail = {.net = net, .layer = l, .product = p, .slices = tail_slices(net, l)};
     void *scratch = (char *)net->workspace + FC_SHARED_BYTES;
     if (l->gamma && l->layernorm)
         fc_run(forward_rows_task, &tail, ranges_of(net->N, l->M), scratch);
@@ -212,7 +211,8 @@ static void backward_sums_task(void *context, size_t slice, void *scratch) {
 /* dout: what the product p makes, complete, deep or sliceable. */
 static void backward_tail(const fc_network *net, const fc_layer *l, real *dout, const product *p) {
     const size_t N = net->N, M = l->M;
-    tail_call tail = {.net = net, .layer = l, .product = p, .dout = dout, .slices = tail_slices(l)};
+    tail_call tail = {
+        .net = net, .layer = l, .product = p, .dout = dout, .slices = tail_slices(net, l)};
     void *scratch = (char *)net->workspace + FC_SHARED_BYTES;
     if (l->gamma && l->layernorm) {
         tail.rows = (layernorm_backward_call){dout,      l->dgamma,
