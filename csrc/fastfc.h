@@ -68,6 +68,7 @@ typedef struct {
     void *rstd;                     /* work: (M,), for layer normalisation (N,) */
     uint8_t *keep;                  /* (N, M) mask, 16 bytes more may be read; NULL without dropout
                                      */
+    uint64_t key;                   /* of the mask's stream, for philox */
 } fc_layer;
 
 typedef struct {
@@ -81,6 +82,8 @@ typedef struct {
     void *dout[2];         /* work, as out: (N, greatest stride) each */
     void *workspace;       /* FC_WORKSPACE_BYTES */
     double label_smoothing;
+    double reg; /* of the real's precision: 0.5 reg w^2 is added to the loss, reg w to dw */
+    int philox; /* 0 or 1: masks are drawn by the layers' keys; then state is NULL */
 } fc_network;
 
 /* Scoring needs of a network N, count, layers and workspace; and of a layer its sizes, parameters,

@@ -41,10 +41,10 @@ typedef struct {
 } side_task;
 
 /* What the caller does with rows first to last - 1 of c, which stand at `rows`, called once for
- * every row as soon as it is complete, by the thread that made it; `run` may be NULL.  Where the
- * hook is all that wants c (`only`), c may be left unset. */
+ * every row as soon as it is complete, by the thread that made it, and free to change it; `run` may
+ * be NULL.  Where the hook is all that wants c (`only`), c may be left unset. */
 typedef struct {
-    void (*run)(const void *context, const real *rows, size_t first, size_t last);
+    void (*run)(const void *context, real *rows, size_t first, size_t last);
     const void *context;
     int only;
 } rows_hook;

@@ -6,7 +6,14 @@
  * The masks are drawn by one task beside the first product: the stream is serial, the products are
  * not.  Where the first product is cut along the depth, each part of the minibatch is gathered by
  * the task that multiplies it.  Rows of a weight matrix are updated as soon as the product has made
- * those of its gradient, which are still in cache; the gradient itself is not kept then. */
+ * those of its gradient, which are still in cache; the gradient itself is not kept then.  Masks of
+ * a counter-based generator are filled before, by all threads.
+ *
+ * Regularisation adds 0.5 reg sum(w^2) to the loss, layer by layer, and reg w to dw: every product
+ * and every sum is rounded, as NumPy does. */
+
+/* Draws of a task. */
+enum { PHILOX_WORK = 8 * PHILOX_BLOCK };
 
 static void draw_masks(void *context, size_t task, void *scratch) {
     (void)task, (void)scratch;
@@ -15,10 +22,54 @@ static void draw_masks(void *context, size_t task, void *scratch) {
         mt19937_keep(net->layers[i].keep, net->state, net->p, net->drop, net->N * net->layers[i].M);
 }
 
-/* Hook: update the rows of w whose gradient is there. */
-static void update_rows(const void *context, const real *dw, size_t first, size_t last) {
-    const fc_layer *l = context;
-    update_by(l->update[0], dw, first * l->M, last * l->M);
+/* Task: a part of a layer's mask, by its key. */
+static void philox_task(void *context, size_t task, void *scratch) {
+    (void)scratch;
+    const fc_network *net = context;
+    const fc_layer *l = net->layers;
+    for (; task >= parts_of(net->N * l->M, PHILOX_WORK); l++)
+        task -= parts_of(net->N * l->M, PHILOX_WORK);
+    const size_t first = task * PHILOX_WORK, n = smaller(net->N * l->M - first, PHILOX_WORK);
+    philox_keep(l->keep + first, l->key, first, net->p, net->drop, n);
+}
+
+static void philox_masks(const fc_network *net) {
+    size_t tasks = 0;
+    for (size_t i = 0; i + 1 < net->count; i++)
+        tasks += parts_of(net->N * net->layers[i].M, PHILOX_WORK);
+    fc_run(philox_task, (void *)(uintptr_t)net, tasks, NULL);
+}
+
+typedef struct {
+    const fc_layer *layer;
+    double reg;
+} rows_call;
+
+/* Hook: regularise the rows of dw that are there, and update those of w. */
+static void use_rows(const void *context, real *dw, size_t first, size_t last) {
+    const rows_call *c = context;
+    const fc_layer *l = c->layer;
+    if (c->reg != 0) {
+        const real *w = (const real *)l->w + first * l->M;
+        const vec reg = vec_set((real)c->reg);
+        EACH_VECTOR(i, (last - first) * l->M, {
+            const vec decay = vec_rounded(reg * vec_load(w + i, lanes));
+            vec_store(dw + i, vec_load(dw + i, lanes) + decay, lanes);
+        });
+    }
+    if (l->update[0]) update_by(l->update[0], dw, first * l->M, last * l->M);
+}
+
+/* The loss, and the regularisation's part of it. */
+static real total_loss(const fc_network *net, double data_loss) {
+    const real half = (real)0.5 * (real)net->reg;
+    real loss = (real)data_loss;
+    for (size_t i = 0; net->reg != 0 && i < net->count; i++) {
+        const fc_layer *l = net->layers + i;
+        const real squares = (real)sum_of_squares(l->w, l->D * l->M);
+        loss += vec_rounded(vec_set(half * squares))[0];
+    }
+    return loss;
 }
 
 /* All the small parameters. */
@@ -87,7 +138,8 @@ static void backward(const fc_network *net, const void *x, real *dout, real *dx)
             backward_tail(net, l - 1, dx, in_tail ? &p : NULL);
         }
         extras with = {0};
-        if (updates) with.done = (rows_hook){update_rows, l, 1};
+        const rows_call rows = {l, net->reg};
+        if (updates || net->reg != 0) with.done = (rows_hook){use_rows, &rows, updates};
         if (updates && l == layers) with.side = (side_task){update_vectors, (void *)(uintptr_t)net};
         matrix input = input_of(net, l, x);
         input = (matrix){input.at, 1, input.row, 0}; /* transposed */
@@ -102,8 +154,10 @@ static void backward(const fc_network *net, const void *x, real *dout, real *dx)
  * Nothing is updated when the loss is not finite. */
 static void network_loss(double *loss, const fc_network *net, const void *x, const int64_t *y) {
     const fc_layer *last = net->layers + net->count - 1;
+    if (net->philox) philox_masks(net);
     forward(net, x);
     softmax_loss(loss, net->dout[0], last->out, y, net->label_smoothing, net->N, last->M);
+    *loss = total_loss(net, *loss);
     if (last->update[0] && !isfinite(*loss)) return;
     backward(net, x, net->dout[0], net->dout[1]);
 }

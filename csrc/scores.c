@@ -12,12 +12,11 @@
 _Static_assert(FC_SCORES_ROWS > 2 * SMALL_M, "half a block is no small product");
 
 /* Hook: batch normalisation by the running averages, or layer normalisation, and ReLU, in place. */
-static void finish_rows(const void *context, const real *from, size_t first, size_t last) {
-    (void)from;
+static void finish_rows(const void *context, real *out, size_t first, size_t last) {
     const fc_layer *l = context;
     const size_t M = l->M, stride = l->stride;
     EACH_ROW_BLOCK(i, last - first, {
-        real *block = (real *)l->out + (first + i) * stride;
+        real *block = out + i * stride;
         if (!l->gamma)
             EACH_VECTOR(j, M, {
                 for (size_t r = 0; r < rows; r++) {

@@ -82,6 +82,7 @@ cdef extern from *:
         unsigned short *gate
         void *rstd
         unsigned char *keep
+        cnp.uint64_t key
     ctypedef struct fc_network:
         size_t N, count
         fc_layer *layers
@@ -92,7 +93,8 @@ cdef extern from *:
         void *input
         void *dout[2]
         void *workspace
-        double label_smoothing
+        double label_smoothing, reg
+        bint philox
     const size_t FC_WORKSPACE_BYTES, FC_SCORES_ROWS
     int fc_isa_count() nogil
     const char *fc_isa_name(int isa) nogil

@@ -264,10 +264,10 @@ cdef class Network:
 
     # Forward and backward pass into `grads`, and the updates if there are any: those of clipped
     # gradients, where clip_norm is above 0, wait for the last gradient.  None where the layers must
-    # be composed.  With `rows`, of an array X, the examples are X[rows], normalised if there are mean
-    # and std.
+    # be composed.  With `rows`, of an array X, the examples are X[rows], normalised if there are
+    # mean and std.  reg is of the model's dtype; 0 leaves regularisation to the caller.
     cdef object run(self, object X, object y, object model, dict grads, Updates updates,
-                    double clip_norm, object rows, object mean, object std):
+                    double reg, double clip_norm, object rows, object mean, object std):
         cdef double loss = 0, p = 1
         cdef int given = 0, count = model.num_layers
         cdef ndarray x, labelled
@@ -276,11 +276,14 @@ cdef class Network:
         cdef const cnp.int64_t *py
         cdef void *px = NULL
         cdef dict dropout = model.dropout_param if model.use_dropout else None
-        cdef bint drop = False
+        cdef bint drop = False, philox = False
+        cdef int i
         if type(model.params) is not dict:
             return None
         if dropout is not None:
-            if dropout.get("rng", "numpy") != "numpy" or not isinstance(dropout.get("p"), float):
+            rng = dropout.get("rng", "numpy")
+            philox = rng == "philox"
+            if not philox and rng != "numpy" or not isinstance(dropout.get("p"), float):
                 return None
             p, convention = dropout["p"], dropout.get("convention", "keep")
             drop = convention == "drop"
@@ -316,10 +319,13 @@ cdef class Network:
 
         self.net.N, self.net.count, self.net.layers = N, count, self.layers
         self.net.p, self.net.drop = p, drop
-        self.net.state = NULL
+        self.net.reg, self.net.philox, self.net.state = reg, philox, NULL
         py = <const cnp.int64_t *> cnp.PyArray_DATA(labelled)
         generator = None
-        if dropout is not None:
+        if philox:
+            for i in range(count - 1):
+                self.layers[i].key = philox_key(dropout, True)
+        elif dropout is not None:
             generator = global_bit_generator()
             if "seed" in dropout or type(generator) is not mt19937_type:
                 self.draw_before(dropout, p, drop)
@@ -382,19 +388,20 @@ cdef class Network:
         return out
 
     cdef object run_alone(self, object X, object y, object model, dict grads, Updates updates,
-                          double clip_norm, object rows, object mean, object std):
+                          double reg, double clip_norm, object rows, object mean, object std):
         if self.busy:
             return None
         self.busy = True
         try:
-            return self.run(X, y, model, grads, updates, clip_norm, rows, mean, std)
+            return self.run(X, y, model, grads, updates, reg, clip_norm, rows, mean, std)
         finally:
             self.busy = False
 
     def loss(self, X, y, model):
-        """Loss and gradients, in new arrays; None where the layers must be composed."""
+        """Loss and gradients, in new arrays and without regularisation; None where the layers must
+        be composed."""
         cdef dict grads = {}
-        loss = self.run_alone(X, y, model, grads, None, 0, None, None, None)
+        loss = self.run_alone(X, y, model, grads, None, 0, 0, None, None, None)
         return None if loss is None else (loss, grads)
 
     def scores(self, X, model):
@@ -408,10 +415,11 @@ cdef class Network:
             self.held = None
             self.busy = False
 
-    def step(self, X, y, model, str rule, dict configs, double clip_norm, rows=None, mean=None,
-             std=None):
+    def step(self, X, y, model, str rule, dict configs, double reg, double clip_norm, rows=None,
+             mean=None, std=None):
         """Loss, after every parameter has been updated; None where nothing has been done.
 
+        reg, of the model's dtype, is the strength of its regularisation, which the loss contains.
         Gradients of a norm above clip_norm are scaled to it, unless that is 0.  With rows, of an
         array X, the examples are those of `gather`; y has their labels.
 
@@ -420,7 +428,7 @@ cdef class Network:
         cdef Updates updates = Updates(rule, model.params, configs)
         if not updates.regular:
             return None
-        return self.run_alone(X, y, model, self.grads, updates, clip_norm, rows, mean, std)
+        return self.run_alone(X, y, model, self.grads, updates, reg, clip_norm, rows, mean, std)
 
 
 cdef class Updates:

@@ -3,6 +3,8 @@
 Everything but the layers they call stands in :mod:`fastfc.reference.fc_net`.
 """
 
+import numpy as np
+
 from . import _core, _rows, layer_utils
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
 from .reference import fc_net as reference
@@ -29,6 +31,9 @@ class _Fused:
         X = self._cast("X", X)
         fused = self._network().scores(X, self)
         return super()._test_scores(X) if fused is None else fused
+
+    def _sum_of_squares(self, W):
+        return self.dtype(_core.sum_of_squares(W))
 
     def _network(self):
         """Return the memory between the layers, which is not part of the network's state."""
@@ -69,7 +74,7 @@ class _Fused:
         -------
         loss : scalar of the network's dtype, or None
             None if nothing was done, since something asks for the ordinary way: ``loss`` is
-            overridden, there is regularisation, or the rule's state is not there yet.
+            overridden, or the rule's state is not there yet.
 
         Raises
         ------
@@ -88,7 +93,8 @@ class _Fused:
         True
         """
         plain = "loss" not in self.__dict__ and type(self).loss is reference.FullyConnectedNet.loss
-        if not plain or self.reg != 0:
+        reg = self.dtype(self.reg)
+        if not plain or not isinstance(reg, self.dtype):
             return None
         y = y if rows is None else y[rows]
         if rows is None and normalize is not None:
@@ -101,7 +107,7 @@ class _Fused:
         self._set_mode("train")
         mean, std = normalize or (None, None)
         return self._network().step(
-            X, y, self, update_rule, optim_configs, clip_norm, rows, mean, std
+            X, y, self, update_rule, optim_configs, reg, clip_norm, rows, mean, std
         )
 
 
@@ -129,7 +135,8 @@ class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
     dtype : float32 or float64
         In which the network keeps its parameters, computes, and returns gradients.
     seed : int, optional
-        Reseeds ``np.random`` at every dropout, so that a gradient check sees the same masks.
+        Reseeds ``np.random`` at every dropout, so that a gradient check sees the same masks; with
+        ``rng='philox'`` the key of every mask.
     dropout_keep_ratio : float, optional
         CS231n's name for ``dropout``; one of them may be given.
     normalization : {None, "batchnorm", "layernorm"}
@@ -139,6 +146,10 @@ class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
         What ``dropout`` and ``dropout_param['p']`` are the probability of.
     label_smoothing : float, keyword only
         Share of each label's weight that the loss spreads evenly over all classes, default 0.
+    rng : {'numpy', 'philox'}, keyword only
+        Where dropout's masks come from: NumPy's own global stream, or a counter-based generator
+        whose key is ``seed``, or else one draw of ``np.random`` a layer and step (see
+        `fastfc.layers.dropout_forward`).
 
     Attributes
     ----------
@@ -165,7 +176,7 @@ class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
         A size is not an integer, dtype is another one, or an argument is given under both names.
     ValueError
         A size is below 1, dropout or label_smoothing is outside [0, 1], or dropout 1 in the
-        convention ``'drop'``, the convention or the normalisation is another one, or
+        convention ``'drop'``, the convention, the normalisation or rng is another one, or
         ``dropout_keep_ratio`` is given in the convention ``'drop'``.
 
     Examples
@@ -200,6 +211,8 @@ class TwoLayerNet(_Fused, reference.TwoLayerNet):
     hidden_dim : int, optional
         Goes before ``hidden_dims``.
     dropout_convention : {'keep', 'drop'}
+        As for ``FullyConnectedNet``.
+    rng : {'numpy', 'philox'}, keyword only
         As for ``FullyConnectedNet``.
 
     Raises

@@ -176,7 +176,6 @@ def test_long_doubles_work_as_before(isa, dtype, operation):
         assert np.longdouble(3) * np.longdouble(5) == 15
 
 
-
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 def test_subclasses_give_plain_arrays(isa, operation):
     """Masked arrays, matrices and records do not pass through."""

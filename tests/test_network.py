@@ -10,7 +10,7 @@ import pytest
 
 import fastfc
 from fastfc import fc_net, optim, reference
-from fastfc.solver import Solver
+from fastfc.solver import NonFiniteLossError, Solver
 from tests.same import assert_same
 
 PLAIN = reference.fc_net.FullyConnectedNet
@@ -180,12 +180,73 @@ def test_what_layer_normalization_is_called_with():
 TWO_LAYERS = {"dtype": np.float64, "weight_scale": 1e-3}
 
 
-def test_regularised_and_two_layer_networks():
-    options = {"hidden_dims": [20], "reg": 0.1}
-    expected = trained(Composed, 10, **options)[1]
-    assert_same(trained(fc_net.FullyConnectedNet, 10, **options)[1], expected)
+def test_two_layer_networks():
     got = trained(fc_net.TwoLayerNet, 10, hidden_dim=20, dropout=0.5)[1]
     assert_same(got, trained(Composed, 10, hidden_dims=[20], dropout=0.5, **TWO_LAYERS)[1])
+
+
+@pytest.mark.parametrize("reg", [0.1, 3, np.float64(1e-4)], ids=repr)
+@pytest.mark.parametrize("clip_norm", [None, 1e-2, 1e9])
+@pytest.mark.parametrize("hidden", [[], [33], [100, 64, 7]], ids=str)
+def test_regularised_networks(isa, dtype, reg, clip_norm, hidden):
+    options = {"hidden_dims": hidden, "reg": reg, "clip_norm": clip_norm, "dtype": dtype}
+    for N in (5, 100):
+        expected = trained(Composed, N, weight_scale=0.3, **options)[1]
+        got = trained(fc_net.FullyConnectedNet, N, weight_scale=0.3, **options)[1]
+        assert_same(got, expected)
+
+
+@pytest.mark.parametrize("rule", optim.__all__)
+@pytest.mark.parametrize("normalization", ["batchnorm", "layernorm"])
+def test_every_rule_regularised(dtype, rule, normalization):
+    options = {"hidden_dims": [50, 40], "dropout": 0.7, "normalization": normalization, "reg": 0.3}
+    expected = trained(Composed, 20, rule, dtype=dtype, **options)[1]
+    assert_same(trained(fc_net.FullyConnectedNet, 20, rule, dtype=dtype, **options)[1], expected)
+
+
+@pytest.mark.parametrize("clip_norm", [None, 0.1])
+def test_regularised_on_any_number_of_threads(isa, dtype, threads, clip_norm):
+    options = {"hidden_dims": [300, 130], "reg": 0.1, "dtype": dtype, "clip_norm": clip_norm}
+    options |= {"dropout": 0.7, "rng": "philox", "epochs": 2}
+    got = trained(fc_net.FullyConnectedNet, 150, **options)[1]
+    fastfc.set_num_threads(1)
+    assert_same(got, trained(Composed, 150, **options)[1])
+
+
+@pytest.mark.parametrize("reg", [np.inf, np.nan, 1e38])
+@pytest.mark.parametrize("clip_norm", [None, 0.1])
+def test_a_regularisation_that_is_not_finite_changes_nothing(reg, clip_norm):
+    X, y = examples(8)
+    data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
+    for network in (Composed, fc_net.FullyConnectedNet):
+        np.random.seed(1)
+        model = network([30, 20], input_dim=60, use_batchnorm=True, weight_scale=1.0)
+        solver = Solver(
+            model, data, update_rule="adam", clip_norm=clip_norm, batch_size=8, verbose=False
+        )
+        for _ in range(2):
+            solver._step()
+        model.reg = reg
+        before = copy.deepcopy([model.params, model.bn_params, solver.optim_configs])
+        with pytest.raises(NonFiniteLossError), np.errstate(all="ignore"):
+            solver._step()
+        assert_same([model.params, model.bn_params, solver.optim_configs], before)
+
+
+def test_a_regularisation_that_is_no_number_is_composed():
+    X, y = examples(8)
+    model = fc_net.FullyConnectedNet([30], input_dim=60)
+    model.reg = np.array([0.1])
+    configs = {name: {"learning_rate": 0.1} for name in model.params}
+    assert model.train_step(X, y, "sgd", configs) is None
+
+
+@pytest.mark.parametrize("options", [{"reg": 0.1}, {"dropout": 0.5, "rng": "philox"}], ids=str)
+def test_the_core_serves(options):
+    X, y = examples(8)
+    model = fc_net.FullyConnectedNet([30, 20], input_dim=60, **options)
+    configs = {name: {"learning_rate": 0.1} for name in model.params}
+    assert model.train_step(X, y, "sgd", configs) is not None
 
 
 @pytest.mark.parametrize("convention", ["keep", "drop"])

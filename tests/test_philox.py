@@ -5,10 +5,13 @@ import copy
 import numpy as np
 import pytest
 
+import fastfc
 from fastfc import layers
 from fastfc.fc_net import FullyConnectedNet
 from fastfc.reference import layers as reference
 from fastfc.reference import philox
+from fastfc.reference.fc_net import FullyConnectedNet as PLAIN
+from tests.same import assert_same
 from tests.test_dropout import PROBABILITIES, states_equal
 
 SIZES = [0, 1, 3, 4, 5, 7, 8, 15, 16, 17, 31, 32, 33, 1023, 1024, 1025, 2500]
@@ -148,11 +151,15 @@ def test_share_kept(isa):
         assert abs((mask != 0).mean() - p) < 5 * np.sqrt(p * (1 - p) / mask.size)
 
 
-def test_a_network_given_the_option(isa):
-    """A network passes its dropout_param on: its draws are then one key for each layer."""
+# --- networks ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("network", [FullyConnectedNet, PLAIN])
+def test_a_network_given_the_option(isa, network):
+    """Its draws are one key for each layer."""
     np.random.seed(0)
-    model = FullyConnectedNet([5, 4], input_dim=6, num_classes=3, dropout=0.5, seed=None)
-    model.dropout_param["rng"] = "philox"
+    model = network([5, 4], input_dim=6, num_classes=3, dropout=0.5, rng="philox")
+    assert model.dropout_param == {"mode": "train", "p": 0.5, "rng": "philox"}
     X, y = np.random.randn(7, 6), np.arange(7) % 3
     np.random.seed(1)
     model.loss(X, y)
@@ -161,3 +168,44 @@ def test_a_network_given_the_option(isa):
     for _ in range(2):
         np.random.randint(2**64, dtype=np.uint64)
     assert states_equal(np.random.get_state(), after)
+
+
+class Composed(FullyConnectedNet):
+    """The same network, layer by layer."""
+
+    def _data_loss(self, X, y):
+        return PLAIN._data_loss(self, X, y)
+
+
+@pytest.mark.parametrize("seed", [None, 2**64 - 1])
+@pytest.mark.parametrize("normalization", [None, "batchnorm", "layernorm"])
+@pytest.mark.parametrize(("p", "convention"), [(0.3, "keep"), (0.3, "drop")])
+@pytest.mark.parametrize("hidden", [[33, 7], [300, 130]], ids=str)
+def test_the_core_draws_as_the_layers_do(isa, dtype, seed, normalization, p, convention, hidden):
+    """All masks at once, on any number of threads."""
+    X, y = np.random.randn(90, 20), np.arange(90) % 10
+    options = {"dropout": p, "dropout_convention": convention, "seed": seed, "dtype": dtype}
+    options |= {"normalization": normalization, "rng": "philox", "input_dim": 20}
+    before = fastfc.get_num_threads()
+    left = []
+    try:
+        for network, threads in ((Composed, 1), *((FullyConnectedNet, n) for n in (1, 2, 5))):
+            fastfc.set_num_threads(threads)
+            np.random.seed(3)
+            model = network(hidden, **options)
+            left.append([model.loss(X, y), model.loss(X, y), np.random.rand()])
+    finally:
+        fastfc.set_num_threads(before)
+    for found in left[1:]:
+        assert_same(found, left[0])
+    first, second = (loss for loss, _ in left[0][:2])
+    assert (first == second) == (seed is not None)
+
+
+@pytest.mark.parametrize("network", [FullyConnectedNet, PLAIN])
+def test_a_seed_that_is_no_key(network):
+    model = network([5], input_dim=6, num_classes=3, dropout=0.5, rng="philox", seed=-1)
+    before = np.random.get_state()
+    with pytest.raises(ValueError, match=r"dropout_param\['seed'\] is -1"):
+        model.loss(np.ones((2, 6)), np.array([0, 1]))
+    assert states_equal(np.random.get_state(), before)

@@ -122,9 +122,42 @@ enum { DEEP = 3 };
 
 enum { NONE, BATCHNORM, LAYERNORM };
 
+/* The pass again, with updates of the weights: by the gradients that it gave without. */
+static void test_network_updates(fc_network *net, const real *x, const int64_t *y, double loss) {
+    fc_update updates[DEEP];
+    real *kept[DEEP], *expected[DEEP];
+    double again = NAN;
+    for (int l = 0; l < DEEP; l++) {
+        fc_layer *layer = &net->layers[l];
+        const size_t n = layer->D * layer->M;
+        kept[l] = output(n), expected[l] = output(n);
+        memcpy(kept[l], layer->dw, n * sizeof(real));
+        KERNELS->sgd(expected[l], layer->w, kept[l], 0.3, n);
+        updates[l] = (fc_update){.rule = FC_SGD, .n = n, .next_w = output(n), .number = {0.3}};
+        updates[l].w = layer->w, updates[l].dw = layer->dw;
+        layer->update[0] = &updates[l];
+    }
+    if (net->state) seed_mt19937(net->state);
+    KERNELS->network_loss(&again, net, x, y);
+    check("network loss again", net->N, again, loss, 0);
+    for (int l = 0; l < DEEP; l++) {
+        const size_t bytes = updates[l].n * sizeof(real);
+        check("network w", (size_t)l, memcmp(updates[l].next_w, expected[l], bytes), 0, 0);
+        memcpy(net->layers[l].dw, kept[l], bytes);
+        net->layers[l].update[0] = NULL;
+        free(kept[l]), free(expected[l]), free(updates[l].next_w);
+    }
+}
+
+/* A product and a sum that are rounded one by one. */
+static real plus_product(real a, real b, real c) {
+    volatile real product = b * c;
+    return a + product;
+}
+
 /* The whole pass against its own pieces, which the tests above have checked: the same bits. */
 static void test_network(size_t N, const size_t *dims, int normalization, double p, int drop,
-                         int gathered) {
+                         int gathered, int philox, double reg) {
     fc_layer layers[DEEP] = {0};
     fc_mt19937 state, plain;
     size_t widest = 0;
@@ -168,7 +201,8 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
                                .x_normalized = w[5],
                                .gate = (uint16_t *)w[6],
                                .rstd = w[7],
-                               .keep = p < 1 && hidden ? malloc(N * M + 16) : NULL};
+                               .keep = p < 1 && hidden ? malloc(N * M + 16) : NULL,
+                               .key = 77 + (uint64_t)l};
     }
     void *workspace = aligned_alloc(64, FC_WORKSPACE_BYTES);
     seed_mt19937(&state);
@@ -182,14 +216,17 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
                       layers,
                       p,
                       drop,
-                      p < 1 ? &state : NULL,
+                      p < 1 && !philox ? &state : NULL,
                       gathered ? &rows : NULL,
                       output(N * fc_row_stride(dims[0], sizeof(real))),
                       {output(N * widest), output(N * widest)},
                       workspace,
-                      0.2};
+                      0.2,
+                      reg,
+                      philox};
     double loss = NAN, expected_loss = NAN;
     KERNELS->network_loss(&loss, &net, gathered ? NULL : x, y);
+    test_network_updates(&net, gathered ? NULL : x, y, loss);
 
     real *outs[DEEP], *relus[DEEP], *inputs[DEEP], *normals[DEEP], *rstds[DEEP], *masks[DEEP];
     const real *h = x;
@@ -217,7 +254,10 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
         }
         if (l + 1 < DEEP) {
             KERNELS->relu_forward(relus[l], h, N * M);
-            if (p < 1)
+            if (philox)
+                KERNELS->dropout_philox(relus[l], masks[l], relus[l], layers[l].key, p, drop,
+                                        N * M);
+            else if (p < 1)
                 KERNELS->dropout_forward(relus[l], masks[l], &plain, relus[l], p, drop, N * M);
             h = relus[l];
         }
@@ -225,7 +265,11 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
     }
     real *dout = output(N * widest), *dx = output(N * widest);
     KERNELS->softmax_loss(&expected_loss, dout, outs[DEEP - 1], y, 0.2, N, dims[DEEP]);
-    check("network loss", N, loss, expected_loss, 0);
+    real total = (real)expected_loss;
+    for (int l = 0; l < DEEP && reg > 0; l++)
+        total = plus_product(total, (real)0.5 * (real)reg,
+                             (real)KERNELS->sum_of_squares(params[l][0], dims[l] * dims[l + 1]));
+    check("network loss", N, loss, total, 0);
     check("network random state", N, memcmp(&state, &plain, sizeof state), 0, 0);
     for (int l = DEEP - 1; l >= 0; l--) {
         const size_t D = dims[l], M = dims[l + 1];
@@ -247,6 +291,8 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
         }
         KERNELS->affine_backward(input_gradient, dw, db, dout, inputs[l], params[l][0], N, D, M,
                                  workspace);
+        for (size_t i = 0; i < D * M && reg > 0; i++)
+            dw[i] = plus_product(dw[i], (real)reg, params[l][0][i]);
         check("network dw", (size_t)l, memcmp(dw, work[l][0], D * M * sizeof(real)), 0, 0);
         check("network db", (size_t)l, memcmp(db, work[l][1], M * sizeof(real)), 0, 0);
         if (l > 0) memcpy(dx, input_gradient, N * D * sizeof(real));
@@ -364,9 +410,11 @@ static void tests(void) {
         for (int normalization = NONE; normalization <= LAYERNORM; normalization++)
             for (int dropout = 0; dropout < 3; dropout++) { /* none, keep, drop */
                 const double p = dropout ? 0.3 : 1;
-                test_network(1, dims[i], normalization, p, dropout > 1, 0);
-                test_network(101, dims[i], normalization, p, dropout > 1, i > 0);
-                test_network(301, dims[i], normalization, p, dropout > 1, i > 0);
+                const int drop = dropout > 1, philox = dropout > 0;
+                test_network(1, dims[i], normalization, p, drop, 0, 0, 0);
+                test_network(101, dims[i], normalization, p, drop, i > 0, 0, 0.7);
+                test_network(101, dims[i], normalization, p, drop, 0, philox, 0);
+                test_network(301, dims[i], normalization, p, drop, i > 0, philox, 0.7);
             }
     for (int i = 0; i < 3; i++)
         for (int normalization = NONE; normalization <= LAYERNORM; normalization++) {

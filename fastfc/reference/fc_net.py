@@ -49,6 +49,7 @@ class FullyConnectedNet(Model):
         normalization=None,
         dropout_convention="keep",
         label_smoothing=0.0,
+        rng="numpy",
     ):
         arguments = {name: value for name, value in locals().items() if name != "self"}
         if not np.iterable(hidden_dims) or isinstance(hidden_dims, str):
@@ -63,6 +64,8 @@ class FullyConnectedNet(Model):
         self.normalization = _normalization(
             *_either("use_batchnorm", use_batchnorm, "normalization", normalization, None)
         )
+        if rng not in ("numpy", "philox"):
+            raise ValueError(f"rng is {rng!r}, expected 'numpy' or 'philox'")
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise TypeError(f"dtype is {np.dtype(dtype)}, expected float32 or float64")
 
@@ -92,6 +95,8 @@ class FullyConnectedNet(Model):
             self.dropout_param = {"mode": "train", "p": probability}
             if dropout_convention == "drop":
                 self.dropout_param["convention"] = "drop"
+            if rng != "numpy":
+                self.dropout_param["rng"] = rng
             if seed is not None:
                 self.dropout_param["seed"] = seed
         self.bn_params = []
@@ -144,7 +149,7 @@ class FullyConnectedNet(Model):
         if reg != 0:
             for i in range(1, self.num_layers + 1):
                 W = self._cast(f"W{i}", self.params[f"W{i}"])
-                loss += 0.5 * reg * np.sum(W * W)
+                loss += 0.5 * reg * self._sum_of_squares(W)
                 grads[f"W{i}"] += reg * W
         return loss, grads
 
@@ -214,6 +219,10 @@ class FullyConnectedNet(Model):
         loss, dscores = self._layers.softmax_loss(scores, y, self.label_smoothing)
         return loss, self._backward(dscores, caches)
 
+    def _sum_of_squares(self, W):
+        """Return the sum of W^2 in the network's dtype."""
+        return np.sum(W * W)
+
     def _own_params(self):
         """Return the parameters in the network's dtype, whatever users put there."""
         return {name: self._cast(name, value) for name, value in self.params.items()}
@@ -280,6 +289,7 @@ class TwoLayerNet(FullyConnectedNet):
         *,
         hidden_dim=None,
         dropout_convention="keep",
+        rng="numpy",
     ):
         super().__init__(
             [hidden_dims if hidden_dim is None else hidden_dim],
@@ -290,6 +300,7 @@ class TwoLayerNet(FullyConnectedNet):
             weight_scale=weight_scale,
             dtype=np.float64,
             dropout_convention=dropout_convention,
+            rng=rng,
         )
 
 
