@@ -14,8 +14,12 @@
  * Workers spin for a few microseconds after a job, since the next one of a training step follows at
  * once, then sleep.  If the pool is busy with another caller's job, fc_run runs its own alone.
  *
+ * A worker that is woken is kept off its caller's core: Linux tends to wake it there if it ran
+ * there last, and takes 10 ms and more to notice that another core is idle.
+ *
  * Measured and left: barriers (an OpenMP runtime's) make a 2 ms step one of 10 to 40 ms as soon as
  * another process wants a core. */
+#define _GNU_SOURCE /* the cores of a thread */
 #include "denormal.h"
 #include "fastfc.h"
 
@@ -25,6 +29,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 enum { SPIN_NANOSECONDS = 50000 };
 
@@ -43,6 +51,9 @@ static struct {
     pthread_mutex_t lock;   /* for sleeping */
     pthread_cond_t wake;
     int workers; /* started */
+    struct {
+        _Atomic(int) id, core; /* of its thread; the one that it last ran on */
+    } worker[FC_MAX_THREADS];
 } pool = {
     .busy = ATOMIC_FLAG_INIT, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
@@ -84,6 +95,30 @@ static void take_tasks(uint64_t word, int thread, void *scratch) {
     }
 }
 
+#if defined(__linux__)
+static int core_now(void) { return sched_getcpu(); }
+
+static int thread_id(void) { return (int)syscall(SYS_gettid); }
+
+/* Keeps sleeping workers off the caller's core, within the cores that the caller may use. */
+static void make_room(void) {
+    const int core = core_now();
+    for (int i = 0; i < pool.workers; i++) {
+        cpu_set_t cores;
+        const int id = atomic_load_explicit(&pool.worker[i].id, memory_order_relaxed);
+        if (atomic_load_explicit(&pool.worker[i].core, memory_order_relaxed) != core || id == 0)
+            continue;
+        if (sched_getaffinity(0, sizeof cores, &cores) != 0) return;
+        if (core < CPU_SETSIZE) CPU_CLR((size_t)core, &cores);
+        if (CPU_COUNT(&cores) > 0) sched_setaffinity(id, sizeof cores, &cores);
+    }
+}
+#else
+static int core_now(void) { return -1; }
+static int thread_id(void) { return 0; }
+static void make_room(void) {}
+#endif
+
 typedef struct {
     int thread; /* 1, 2, ...; the caller of a job is 0 */
     void *scratch;
@@ -93,6 +128,7 @@ static void *worker(void *argument) {
     const worker_start self = *(worker_start *)argument;
     uint64_t seen = 0;
     free(argument);
+    atomic_store_explicit(&pool.worker[self.thread - 1].id, thread_id(), memory_order_relaxed);
     for (;;) {
         const int64_t until = nanoseconds() + SPIN_NANOSECONDS;
         uint64_t word;
@@ -101,6 +137,8 @@ static void *worker(void *argument) {
             if (word >> 32 != seen >> 32) break;
             relax();
             if (i % 64 == 63 && nanoseconds() > until) {
+                atomic_store_explicit(&pool.worker[self.thread - 1].core, core_now(),
+                                      memory_order_relaxed);
                 pthread_mutex_lock(&pool.lock);
                 atomic_fetch_add(&pool.sleepers, 1);
                 while ((word = atomic_load(&pool.word)) >> 32 == seen >> 32)
@@ -118,6 +156,7 @@ static void *worker(void *argument) {
 
 /* A forked child has no workers and perhaps a lock that nobody will open: it starts anew. */
 static void forget_workers(void) {
+    for (int i = 0; i < pool.workers; i++) atomic_store(&pool.worker[i].id, 0);
     pool.workers = 0;
     atomic_store(&pool.sleepers, 0);
     atomic_store(&pool.word, atomic_load(&pool.word) >> 32 << 32); /* no task of the parent's */
@@ -181,6 +220,7 @@ void fc_run(fc_task task, void *context, size_t count, void *scratch) {
     const uint64_t word = ((atomic_load(&pool.word) >> 32) + 1) << 32 | count;
     atomic_store(&pool.word, word);
     if (atomic_load(&pool.sleepers) > 0) {
+        make_room();
         pthread_mutex_lock(&pool.lock);
         pthread_cond_broadcast(&pool.wake);
         pthread_mutex_unlock(&pool.lock);

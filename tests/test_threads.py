@@ -1,6 +1,9 @@
 import math
 import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -280,3 +283,39 @@ print(own["num_threads"], own["version"] == fastfc.__version__, own["prefix"])
 def test_threadpoolctl_is_not_imported():
     code = "import sys, fastfc; print('threadpoolctl' in sys.modules)"
     assert in_new_process(code) == (0, "False\n")
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
+    reason="needs two cores",
+)
+def test_a_sleeping_worker_is_woken_on_another_core():
+    """Linux wakes it where it ran last, which may be where its caller runs."""
+    code = (
+        "import os, time, numpy as np, fastfc\n"
+        "from fastfc import _core\n"
+        "cores = os.sched_getaffinity(0)\n"
+        "x = np.ones((300, 300))\n"
+        "before = set(os.listdir('/proc/self/task'))\n"
+        "fastfc.set_num_threads(2)\n"
+        "_core.product(x, x)\n"
+        "(worker,) = set(os.listdir('/proc/self/task')) - before\n"
+        "for core in cores:\n"
+        "    os.sched_setaffinity(int(worker), {core})\n"
+        "    for _ in range(3):\n"  # it runs there, and sleeps
+        "        _core.product(x, x)\n"
+        "    time.sleep(0.1)\n"
+        "    os.sched_setaffinity(0, {core})\n"  # its caller runs there too
+        "    os.sched_setaffinity(0, cores)\n"
+        "    _core.product(x, x)\n"
+        "    print(core in os.sched_getaffinity(int(worker)))\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(fastfc.__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+    )
+    assert "False" in run.stdout.split()
