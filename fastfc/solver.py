@@ -255,9 +255,10 @@ class Solver(Resumable):
                 where = find(self._examples(self.X_train, batch_mask))
             except Exception as error:  # the loss is the news, not this
                 where = f"unknown, first_nonfinite raised {error!r}"
-        return NonFiniteLossError(
-            len(self.loss_history) + 1, float(loss), learning_rate(self.optim_configs), where
-        )
+        rate = learning_rate(self.optim_configs)
+        if math.isnan(rate) and self.update_rule in settings.BUILT_IN:  # its default, at first
+            rate = learning_rate({"w": self.update_rule(np.zeros(1), np.zeros(1))[1]})
+        return NonFiniteLossError(len(self.loss_history) + 1, float(loss), rate, where)
 
     def check_accuracy(self, X, y, num_samples=None, batch_size=100):
         """Return the fraction of examples that the model classifies as labelled.

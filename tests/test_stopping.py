@@ -247,6 +247,16 @@ class Broken(Stranger):
         return (self.third, loss[1]) if self.steps == 3 else loss
 
 
+def test_first_loss_names_the_rules_own_learning_rate():
+    model = FullyConnectedNet([5], input_dim=4, num_classes=4)
+    model.params["b1"][0] = np.nan
+    X, y = np.ones((8, 4)), np.arange(8) % 4
+    data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
+    solver = Solver(model, data, batch_size=4, update_rule="adam", verbose=False)
+    with pytest.raises(NonFiniteLossError, match="at iteration 1 with learning rate 0.001, "):
+        solver.train()
+
+
 @pytest.mark.parametrize("loss", [np.nan, np.inf, -np.inf, np.float32(np.nan)])
 def test_loss_that_is_not_finite_changes_nothing(loss):
     model = Broken(loss)
