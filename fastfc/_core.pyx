@@ -305,6 +305,7 @@ def svm_loss(x, y):
     return loss_and_gradient("svm_loss", x, y, False, 0)
 
 
+include "_updates.pxi"
 include "_network.pxi"
 
 cdef int isa_in_use = -1

@@ -3,11 +3,13 @@
 import contextlib
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import fastfc
 from fastfc import _core, _rows
 from fastfc.fc_net import FullyConnectedNet
 from fastfc.reference import fc_net as reference
@@ -389,6 +391,7 @@ def test_a_file_larger_than_memory(tmp_path, kind):
         X.flush()
     run = subprocess.run(
         [sys.executable, "-c", PROGRAM, kind, str(path)],
+        cwd=Path(fastfc.__file__).parents[1],  # the very package that is tested here
         capture_output=True,
         text=True,
         timeout=300,

@@ -253,7 +253,7 @@ def test_first_loss_names_the_rules_own_learning_rate():
     X, y = np.ones((8, 4)), np.arange(8) % 4
     data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
     solver = Solver(model, data, batch_size=4, update_rule="adam", verbose=False)
-    with pytest.raises(NonFiniteLossError, match="at iteration 1 with learning rate 0.001, "):
+    with pytest.raises(NonFiniteLossError, match=r"at iteration 1 with learning rate 0\.001, "):
         solver.train()
 
 

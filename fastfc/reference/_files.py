@@ -1,6 +1,7 @@
 """Files: written whole or not at all; archives of arrays, read with a word on what is wrong."""
 
 import contextlib
+import errno
 import os
 import zipfile
 import zlib
@@ -9,7 +10,7 @@ import numpy as np
 
 
 @contextlib.contextmanager
-def replaced(path):
+def replaced(path, temporary=None):
     """Open a new binary file that takes the place of ``path`` when the block ends.
 
     It is written beside ``path``, flushed to the disk and renamed: whatever happens, ``path`` holds
@@ -19,6 +20,9 @@ def replaced(path):
     ----------
     path : path
         May exist, may be a link.
+    temporary : path, optional
+        Where to write, in the same folder: a name that stays the same does not pile up where
+        processes are killed.  By default one of its own.
 
     Yields
     ------
@@ -39,9 +43,10 @@ def replaced(path):
     ['greeting']
     """
     target = os.path.realpath(path)
-    temporary = f"{target}.{os.urandom(4).hex()}.tmp"
+    mode = "xb" if temporary is None else "wb"
+    temporary = temporary or f"{target}.{os.urandom(4).hex()}.tmp"
     try:
-        file = open(temporary, "xb")  # noqa: SIM115  (closed below, before the rename)
+        file = open(temporary, mode)  # noqa: SIM115  (closed below, before the rename)
     except OSError as error:
         raise OSError(error.errno, error.strerror, os.fspath(path)) from None
     try:
@@ -51,12 +56,17 @@ def replaced(path):
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except BaseException:
-        os.unlink(temporary)
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
         raise
     folder = os.open(os.path.dirname(target), os.O_RDONLY)
-    with contextlib.suppress(OSError):  # not every file system can
+    try:
         os.fsync(folder)  # the name too
-    os.close(folder)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # not every file system can
+            raise
+    finally:
+        os.close(folder)
 
 
 def read_arrays(path, choose=list):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import __version__
-from .files import write_atomically
+from ..reference._files import replaced
 from .packing import pack, unpack
 
 __all__ = ["CheckpointError", "latest_checkpoint", "read_checkpoint", "write_checkpoint"]
@@ -77,7 +77,8 @@ def write_checkpoint(path, state, temporary=None):
         "state": packed,
     }
     arrays[HEAD] = np.frombuffer(json.dumps(head).encode(), np.uint8)
-    write_atomically(path, lambda file: np.savez(file, **arrays), temporary)
+    with replaced(path, temporary or f"{path}.tmp") as file:
+        np.savez(file, **arrays)
 
 
 def read_checkpoint(path):

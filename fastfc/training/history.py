@@ -9,7 +9,7 @@ from array import array
 
 import numpy as np
 
-from .files import write_atomically
+from ..reference._files import replaced
 
 __all__ = ["History"]
 
@@ -125,7 +125,8 @@ class History(dict):
         path : path
             The file.
         """
-        write_atomically(path, lambda file: file.write(self.csv().encode()))
+        with replaced(path) as file:
+            file.write(self.csv().encode())
 
     def to_json(self, path):
         """Write a JSON object of lists, whole or not at all; what is not finite is null.
@@ -140,4 +141,5 @@ class History(dict):
             for name, column in self.items()
         }
         text = json.dumps(columns, allow_nan=False)
-        write_atomically(path, lambda file: file.write(text.encode()))
+        with replaced(path) as file:
+            file.write(text.encode())

@@ -1,0 +1,125 @@
+# The updates of all parameters in a training step.
+
+from cpython.object cimport PyObject
+
+cdef extern from *:
+    """
+    /* Whether only a dictionary and one local variable hold the array, and it owns its memory:
+     * then nobody can tell an update in place from a new array. */
+    static int fc_is_ours(PyObject *array) {
+        PyArrayObject *a = (PyArrayObject *)array;
+        return Py_REFCNT(array) <= 2 && PyArray_BASE(a) == NULL
+               && PyArray_CHKFLAGS(a, NPY_ARRAY_OWNDATA) && PyArray_ISWRITEABLE(a);
+    }
+    """
+    bint fc_is_ours(PyObject *array)
+
+
+cdef class Updates:
+    """A step's updates of all parameters, in place where nobody can tell.
+
+    ``regular`` says whether every parameter and every config is as the rule leaves it: the first
+    step of a run is not, and goes through fastfc.optim, which fills in defaults and state.
+    """
+
+    cdef readonly bint regular
+    cdef fc_update *updates
+    cdef list held, after, alive  # alive: whatever other threads put into the dictionaries
+    cdef dict params, places
+    cdef int dtype
+
+    def __cinit__(self, str rule, dict params, dict configs):
+        cdef fc_update *update
+        cdef ndarray w, state
+        cdef int number, j, i = 0
+        self.regular = False
+        self.dtype = 0
+        self.params = params
+        self.held = []
+        self.places = {}
+        number, choices, numbers = RULES[rule]
+        self.updates = <fc_update *> calloc(len(params), sizeof(fc_update))
+        if self.updates == NULL:
+            raise MemoryError
+        for name, value in params.items():
+            update = &self.updates[i]
+            config = configs.get(name)
+            if type(config) is not dict or not cnp.PyArray_CheckExact(value):
+                return
+            w = value
+            if self.dtype == 0:
+                self.dtype = cnp.PyArray_TYPE(w)
+            if cnp.PyArray_TYPE(w) != self.dtype or not cnp.PyArray_ISCARRAY(w):
+                return
+            keys = choices[0] if len(choices) == 1 or choices[0][0] in config else choices[1]
+            update.rule = number
+            update.n = cnp.PyArray_SIZE(w)
+            for j, key in enumerate(numbers):
+                found = config.get(key)
+                if type(found) is not int and (key == "t" or not isinstance(found, float)):
+                    return
+                update.number[j] = found
+            if number in (FC_ADAM, FC_ADAMW):
+                update.number[4] += 1
+                if update.number[4] < 1:
+                    return
+            for j, key in enumerate(keys):
+                found = config.get(key)
+                if not cnp.PyArray_CheckExact(found):
+                    return
+                state = found
+                if cnp.PyArray_TYPE(state) != self.dtype or not cnp.PyArray_ISCARRAY(state) \
+                        or not same_shape(state, w):
+                    return
+            self.held.append((name, config, keys))
+            self.places[name] = i
+            i += 1
+        self.regular = self.dtype == F32 or self.dtype == F64
+
+    def __dealloc__(self):
+        free(self.updates)
+
+    # Fills in the addresses of what is updated: in place, or into new arrays.
+    cdef int prepare(self) except -1:
+        cdef fc_update *update
+        cdef ndarray w, old, new
+        cdef int i, j
+        self.after, self.alive = [], []
+        for i, (name, config, keys) in enumerate(self.held):
+            update = &self.updates[i]
+            w = self.params[name]
+            update.w = cnp.PyArray_DATA(w)
+            if update.rule == FC_SGD or fc_is_ours(<PyObject *> w):
+                update.next_w = cnp.PyArray_DATA(w)
+            else:
+                new = fresh_like(w, self.dtype)
+                update.next_w = cnp.PyArray_DATA(new)
+                self.after.append((self.params, name, new))
+            self.alive.append(w)
+            for j, key in enumerate(keys):
+                old = (<dict> config)[key]
+                update.state[j] = cnp.PyArray_DATA(old)
+                if fc_is_ours(<PyObject *> old):
+                    update.next_state[j] = cnp.PyArray_DATA(old)
+                else:
+                    new = fresh_like(old, self.dtype)
+                    update.next_state[j] = cnp.PyArray_DATA(new)
+                    self.after.append((config, key, new))
+                self.alive.append(old)
+        return 0
+
+    # Updates everything at once, which the passes have left to do.
+    cdef int apply(self, double clip_norm) except -1:
+        cdef size_t count = len(self.held)
+        with nogil:
+            call_update(self.dtype, self.updates, clip_norm, count)
+        return 0
+
+    # Puts what the core has written where it belongs.
+    cdef int commit(self) except -1:
+        for mapping, key, new in self.after:
+            mapping[key] = new
+        if self.held and self.updates[0].rule in (FC_ADAM, FC_ADAMW):
+            for _, config, _ in self.held:
+                config["t"] += 1
+        return 0
