@@ -18,7 +18,6 @@ import os
 
 import numpy as np
 
-from fastfc.reference.optim import RULES as definitions
 
 cnp.import_array()
 

@@ -2,18 +2,23 @@
 
 from libc.string cimport memset
 
-# Each rule: its number, its state's keys in either course's names, the names of its constants.
-cdef dict RULES = {
-    name: (number, definitions[name].states, tuple(definitions[name].constants))
-    for name, number in (
-        ("sgd", FC_SGD),
-        ("sgd_momentum", FC_SGD_MOMENTUM),
-        ("sgd_nesterov_momentum", FC_SGD_NESTEROV_MOMENTUM),
-        ("rmsprop", FC_RMSPROP),
-        ("adam", FC_ADAM),
-        ("adamw", FC_ADAMW),
-    )
+cdef dict NUMBERS = {
+    "sgd": FC_SGD,
+    "sgd_momentum": FC_SGD_MOMENTUM,
+    "sgd_nesterov_momentum": FC_SGD_NESTEROV_MOMENTUM,
+    "rmsprop": FC_RMSPROP,
+    "adam": FC_ADAM,
+    "adamw": FC_ADAMW,
 }
+cdef dict RULES = {}  # filled at first use: the definitions take 10 ms to import
+
+
+# A rule's number, its state's keys in either course's names, the names of its constants.
+cdef tuple rule_of(str rule):
+    if rule not in RULES:
+        from fastfc.reference.optim import RULES as definitions
+        RULES[rule] = (NUMBERS[rule], definitions[rule].states, tuple(definitions[rule].constants))
+    return <tuple> RULES[rule]
 
 
 # Whether value is an array of the dtype and shape of like.
@@ -27,7 +32,7 @@ cdef bint alike(object value, ndarray like):
 # state's keys; None where config is not as the rule leaves it.
 cdef tuple take_config(fc_update *update, str rule, dict config, ndarray w, list state):
     cdef int j
-    number, states, constants = <tuple> RULES[rule]
+    number, states, constants = rule_of(rule)
     keys = states[0] if len(states) == 1 or states[0][0] in config else states[1]
     update.rule = number
     for j, key in enumerate(<tuple> constants):
@@ -87,7 +92,7 @@ def update(str rule, w, dw, config):
         call_update(dtype, &call, 0, 1)
     for key, new in zip(<tuple> keys, after):
         config[key] = new
-    if "t" in <tuple> (<tuple> RULES[rule])[2]:
+    if "t" in <tuple> rule_of(rule)[2]:
         config["t"] += 1
     if call.rule == FC_SGD:
         if not in_place:

@@ -37,7 +37,7 @@ cdef class Updates:
         self.params = params
         self.held = []
         self.places = {}
-        number, choices, numbers = RULES[rule]
+        number, choices, numbers = rule_of(rule)
         self.updates = <fc_update *> calloc(len(params), sizeof(fc_update))
         if self.updates == NULL:
             raise MemoryError
