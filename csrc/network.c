@@ -53,8 +53,7 @@ static void use_rows(const void *context, real *dw, size_t first, size_t last) {
         const real *w = (const real *)l->w + first * l->M;
         const vec reg = vec_set((real)c->reg);
         EACH_VECTOR(i, (last - first) * l->M, {
-            const vec decay = vec_rounded(reg * vec_load(w + i, lanes));
-            vec_store(dw + i, vec_load(dw + i, lanes) + decay, lanes);
+            vec_store(dw + i, vec_load(dw + i, lanes) + reg * vec_load(w + i, lanes), lanes);
         });
     }
     if (l->update[0]) update_by(l->update[0], dw, first * l->M, last * l->M);
@@ -66,8 +65,7 @@ static real total_loss(const fc_network *net, double data_loss) {
     real loss = (real)data_loss;
     for (size_t i = 0; net->reg != 0 && i < net->count; i++) {
         const fc_layer *l = net->layers + i;
-        const real squares = (real)sum_of_squares(l->w, l->D * l->M);
-        loss += vec_rounded(vec_set(half * squares))[0];
+        loss += half * (real)sum_of_squares(l->w, l->D * l->M);
     }
     return loss;
 }

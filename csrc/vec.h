@@ -214,19 +214,6 @@ ALWAYS_INLINE vec vec_fma(vec a, vec b, vec c) {
 #endif
 }
 
-/* v as it is rounded: no operation on it is fused with the one that made it. */
-ALWAYS_INLINE vec vec_rounded(vec v) {
-#if (VEC_BYTES == 64 && defined(__AVX512F__)) || (VEC_BYTES == 32 && defined(__AVX2__)) ||         \
-    (VEC_BYTES == 16 && defined(__SSE2__))
-    __asm__("" : "+x"(v));
-#elif VEC_BYTES == 16 && defined(__aarch64__)
-    __asm__("" : "+w"(v));
-#else
-    __asm__("" : "+m"(v));
-#endif
-    return v;
-}
-
 /* The greater of a and b; b where they do not compare. */
 ALWAYS_INLINE vec vec_max(vec a, vec b) { return vec_select(a > b, a, b); }
 

@@ -18,7 +18,6 @@ import os
 
 import numpy as np
 
-
 cnp.import_array()
 
 include "_kernels.pxi"

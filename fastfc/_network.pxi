@@ -332,7 +332,6 @@ cdef class Network:
                 if clip_norm > 0:
                     updates.apply(clip_norm)
                 updates.commit()
-        self.held = self.averages = None
         return loss_scalar(loss, self.dtype)
 
     # Scores in test mode, in a new array.  None where the layers must be composed.
@@ -380,6 +379,7 @@ cdef class Network:
         try:
             return self.run(X, y, model, grads, updates, reg, clip_norm, rows, mean, std)
         finally:
+            self.held = self.averages = None
             self.busy = False
 
     def loss(self, X, y, model):
@@ -397,7 +397,7 @@ cdef class Network:
         try:
             return self.test(X, model)
         finally:
-            self.held = None
+            self.held = self.averages = None
             self.busy = False
 
     def step(self, X, y, model, str rule, dict configs, double reg, double clip_norm, rows=None,

@@ -23,6 +23,7 @@ cdef class Updates:
     """
 
     cdef readonly bint regular
+    cdef bint counts  # its steps
     cdef fc_update *updates
     cdef list held, after, alive  # alive: whatever other threads put into the dictionaries
     cdef dict params, places
@@ -30,14 +31,15 @@ cdef class Updates:
 
     def __cinit__(self, str rule, dict params, dict configs):
         cdef fc_update *update
-        cdef ndarray w, state
-        cdef int number, j, i = 0
+        cdef ndarray w
+        cdef tuple keys
+        cdef int i = 0
         self.regular = False
         self.dtype = 0
         self.params = params
         self.held = []
         self.places = {}
-        number, choices, numbers = rule_of(rule)
+        self.counts = "t" in <tuple> rule_of(rule)[2]
         self.updates = <fc_update *> calloc(len(params), sizeof(fc_update))
         if self.updates == NULL:
             raise MemoryError
@@ -51,26 +53,13 @@ cdef class Updates:
                 self.dtype = cnp.PyArray_TYPE(w)
             if cnp.PyArray_TYPE(w) != self.dtype or not cnp.PyArray_ISCARRAY(w):
                 return
-            keys = choices[0] if len(choices) == 1 or choices[0][0] in config else choices[1]
-            update.rule = number
+            keys = take_config(update, rule, <dict> config, w, [])
+            if keys is None:
+                return
+            for key in keys:
+                if not cnp.PyArray_ISCARRAY(<ndarray> (<dict> config)[key]):
+                    return
             update.n = cnp.PyArray_SIZE(w)
-            for j, key in enumerate(numbers):
-                found = config.get(key)
-                if type(found) is not int and (key == "t" or not isinstance(found, float)):
-                    return
-                update.number[j] = found
-            if number in (FC_ADAM, FC_ADAMW):
-                update.number[4] += 1
-                if update.number[4] < 1:
-                    return
-            for j, key in enumerate(keys):
-                found = config.get(key)
-                if not cnp.PyArray_CheckExact(found):
-                    return
-                state = found
-                if cnp.PyArray_TYPE(state) != self.dtype or not cnp.PyArray_ISCARRAY(state) \
-                        or not same_shape(state, w):
-                    return
             self.held.append((name, config, keys))
             self.places[name] = i
             i += 1
@@ -119,7 +108,7 @@ cdef class Updates:
     cdef int commit(self) except -1:
         for mapping, key, new in self.after:
             mapping[key] = new
-        if self.held and self.updates[0].rule in (FC_ADAM, FC_ADAMW):
+        if self.counts:
             for _, config, _ in self.held:
                 config["t"] += 1
         return 0
