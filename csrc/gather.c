@@ -31,7 +31,7 @@ typedef struct {
 static void gather_row(real *restrict out, const char *row, fc_type type, const real *mean,
                        const real *std, size_t D) {
     if (type == (FC_DOUBLE ? FC_FLOAT64 : FC_FLOAT32) && mean == NULL)
-        memcpy(out, row, D * sizeof(real));
+        copy_rows(out, 0, (const real *)row, 0, 1, D);
     else if (type == FC_UINT8)
         CONVERT_ROW(uint8_t);
     else if (type == FC_FLOAT32)

@@ -84,7 +84,7 @@ static size_t depth_of(const product *p, size_t part) {
     return depth_start(p, part + 1) - depth_start(p, part);
 }
 
-/* A block of b (k, cut.columns): packed, or where it stands in rows that are padded. */
+/* A block of b (k, cut.columns): packed, or where it stands. */
 typedef struct {
     const real *at;
     size_t row; /* stride; 0: packed */
@@ -92,10 +92,23 @@ typedef struct {
     size_t k;
 } right_block;
 
-/* Whether b need not be packed: it is narrow, so that few pages hold it. */
-static int stands_ready(matrix b, size_t k) {
-    enum { SEVERAL_PAGES = 1 << 18 };
-    return b.padded && b.column == 1 && k * b.row * sizeof(real) <= SEVERAL_PAGES;
+/* Whether columns of b, of depth k, need not be packed: rows are narrow, so that few pages hold
+ * them; a part of a vector can be read without what is behind it; and vectors do not straddle
+ * cache lines, or are read by few panels of a, those of m rows. */
+static int stands_ready(matrix b, size_t columns, size_t k, size_t m) {
+    enum { SEVERAL_PAGES = 1 << 18, FEW_PANELS = 16 };
+    const int aligned = ((uintptr_t)b.at | b.row * sizeof(real)) % VEC_BYTES == 0;
+    return b.column == 1 && k * b.row * sizeof(real) <= SEVERAL_PAGES &&
+           (VEC_MASKED || b.padded || columns % LANES == 0) &&
+           (aligned || parts_of(m, MR) <= FEW_PANELS);
+}
+
+/* Columns of b, of depth k, where they stand or packed into `packed`. */
+static right_block block_of(matrix b, size_t columns, size_t k, size_t m, real *packed) {
+    const columns_cut cut = cut_columns(columns);
+    if (stands_ready(b, columns, k, m)) return (right_block){b.at, b.row, cut, k};
+    pack_b(packed, b, k, 0, k, cut);
+    return (right_block){packed, 0, cut, k};
 }
 
 /* One panel of a against every panel of b.  c is the panel's first row; addend NULL means zero.
@@ -107,11 +120,10 @@ static void panel_times_block(real *c, size_t ldc, const real *addend, size_t ld
     const columns_cut cut = b->cut;
     for (size_t panel = 0; panel < panels_of(cut); panel++) {
         if (next_rows) fetch_a(next, next_rows, b->k, panel, panels_of(cut));
-        const size_t column = panel_start(cut, panel), end = panel_start(cut, panel + 1);
-        const size_t last = end - column > LANES ? end - LANES : column; /* last vector's start */
+        const size_t column = panel_start(cut, panel), width = panel_start(cut, panel + 1) - column;
         any_tile(c + column, ldc, addend ? addend + column : zeros, ld_addend, a,
-                 b->at + column * (b->row ? 1 : b->k), b->row ? b->row : end - column, b->k,
-                 smaller(cut.columns - last, LANES), rows, (end - column) / LANES);
+                 b->at + column * (b->row ? 1 : b->k), b->row ? b->row : width, b->k,
+                 smaller(cut.columns - column, LANES), rows, width / LANES);
     }
 }
 
@@ -190,7 +202,7 @@ static void product_by_rows(product *p) {
             const size_t few = smaller(MANY_TASKS, parts_of(work, SMALL_TASK_WORK));
             const size_t many = parts_of(work, TASK_WORK);
             p->pack_tasks = 0;
-            if (!stands_ready(p->b, p->k)) {
+            if (!stands_ready(p->b, p->cut.columns, k, p->m)) {
                 p->pack_tasks = smaller(k, parts_of(k * p->cut.columns, PACK_WORK));
                 fc_run(pack_task, p, p->pack_tasks, p->scratch);
             }
@@ -210,8 +222,7 @@ static void depth_task(void *context, size_t part, void *scratch) {
     for (size_t start = depth_start(p, part), k; start < end; start += k) {
         k = smaller(end - start, KC);
         const real *addend = start > depth_start(p, part) ? sum : NULL;
-        const right_block b = {packed_b, 0, cut_columns(p->n), k};
-        pack_b(packed_b, from(p->b, start, 0), k, 0, k, b.cut);
+        const right_block b = block_of(from(p->b, start, 0), p->n, k, p->m, packed_b);
         panels_times_block(p, 0, parts_of(p->m, MR), start, sum, p->n, addend, addend ? p->n : 0,
                            &b, packed_a);
     }
@@ -286,10 +297,8 @@ static int is_sliceable(const product *p) {
 
 /* All rows of some columns of c, at most SMALL_N from a whole vector on. */
 static void product_slice(const product *p, size_t column, size_t columns, void *scratch) {
-    real *packed = scratch;
-    const right_block b = {packed, 0, cut_columns(columns), p->k};
+    const right_block b = block_of(from(p->b, 0, column), columns, p->k, p->m, scratch);
     const real *bias = p->with.bias ? p->with.bias + column : NULL;
-    pack_b(packed, from(p->b, 0, column), p->k, 0, p->k, b.cut);
     panels_times_block(p, 0, parts_of(p->m, MR), 0, p->c + column, p->ldc, bias, 0, &b, NULL);
 }
 

@@ -47,30 +47,26 @@ static size_t part_start(size_t count, size_t parts, size_t part) {
     return count / parts * part + smaller(part, count % parts);
 }
 
-/* How n columns fall into vectors, and those into panels.  A last vector of which no more than half
- * exists is a panel of its own, half as wide. */
+/* How n columns fall into vectors, and those into panels.  A last vector of which only a part
+ * exists is a panel of its own, half as wide if that is enough. */
 typedef struct {
-    size_t columns, vectors, panels; /* without that one */
-    int half;
+    size_t columns, whole, panels; /* whole vectors, and panels of them */
+    size_t last;                   /* width of the last panel; 0: there is no part of a vector */
 } columns_cut;
 
 static columns_cut cut_columns(size_t n) {
-    const int half = VEC_BYTES >= 32 && n % LANES > 0 && n % LANES <= LANES / 2;
-    const size_t vectors = half ? n / LANES : parts_of(n, LANES);
-    return (columns_cut){n, vectors, parts_of(vectors, NV), half};
+    const size_t whole = n / LANES, rest = n % LANES;
+    const int half = VEC_BYTES >= 32 && rest <= LANES / 2;
+    return (columns_cut){n, whole, parts_of(whole, NV), rest == 0 ? 0 : half ? LANES / 2 : LANES};
 }
 
-/* Panels with the half one, and how far they reach. */
-static size_t panels_of(columns_cut cut) { return cut.panels + (size_t)cut.half; }
+/* Panels with the last one. */
+static size_t panels_of(columns_cut cut) { return cut.panels + (cut.last > 0); }
 
-static size_t padded_columns(columns_cut cut) {
-    return cut.vectors * LANES + (cut.half ? LANES / 2 : 0);
-}
-
-/* First column of a panel, a whole number of vectors; for panel == panels_of their end. */
+/* First column of a panel, a whole number of vectors; for panel == panels_of how far they reach. */
 static size_t panel_start(columns_cut cut, size_t panel) {
-    if (panel > cut.panels) return padded_columns(cut);
-    return cut.panels ? part_start(cut.vectors, cut.panels, panel) * LANES : 0;
+    if (panel > cut.panels) return cut.whole * LANES + cut.last;
+    return cut.panels ? part_start(cut.whole, cut.panels, panel) * LANES : 0;
 }
 
 static void copy_rows(real *to, size_t to_row, const real *from, size_t from_row, size_t rows,
@@ -116,19 +112,13 @@ static void pack_b_rows(real *to, matrix b, size_t k, size_t first, size_t last,
             const size_t start = panel_start(cut, panel);
             const size_t width = panel_start(cut, panel + 1) - start;
             real *row = to + start * k + p * width;
-            for (size_t j = 0; j < width; j += LANES) {
-                const real *source = b.at + p * b.row + start + j;
-                const size_t lanes = smaller(cut.columns - (start + j), LANES);
-                if (lanes == LANES)
-                    vec_store(row + j, vec_load(source, LANES), LANES);
-                else
-                    vec_store(row + j, vec_load(source, lanes), LANES);
-            }
+            for (size_t j = 0; j < width; j += LANES)
+                vec_store(row + j, vec_load(b.at + p * b.row + start + j, LANES), LANES);
         }
-        if (cut.half) {
-            const size_t start = cut.vectors * LANES;
+        if (cut.last) {
+            const size_t start = cut.whole * LANES;
             const vec rest = vec_load(b.at + p * b.row + start, cut.columns - start);
-            vec_store(to + start * k + p * (LANES / 2), rest, LANES / 2);
+            vec_store(to + start * k + p * cut.last, rest, cut.last);
         }
     }
 }

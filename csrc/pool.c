@@ -5,11 +5,13 @@
  * task decides when it is done, never what it computes: a worker takes the caller's floating-point
  * mode.
  *
- * A job is published by one atomic word, its number above and the count of unclaimed tasks below. A
- * worker claims a task by lowering the word: that it succeeds shows that the job still was the one
- * whose fields it had read, for they change only after every task has been claimed and done.  (A
- * word that counts upwards does not show it: the next job's fields, half written, would turn the
- * last one's exhausted word into one with tasks left.)
+ * A job is published by one atomic word: its number above, and below which tasks are unclaimed,
+ * from a first one to before a last one.  A thread claims a task by changing the word: that it
+ * succeeds shows that the job still was the one whose fields it had read, for they change only
+ * after every task has been claimed and done, when the word has nothing left to claim.
+ *
+ * The caller claims from the front, workers from the back.  Successive jobs of a training step are
+ * cut alike, so a thread tends to find in its core's cache what it has put there.
  *
  * Workers spin for a few microseconds after a job, since the next one of a training step follows at
  * once, then sleep.  If the pool is busy with another caller's job, fc_run runs its own alone.
@@ -36,19 +38,23 @@
 
 enum { SPIN_NANOSECONDS = 50000 };
 
+/* Tasks that a word has room for. */
+enum { MOST_TASKS = 0xffff };
+
 static struct {
     /* the job: written by its caller while no task is left to claim */
     _Atomic(fc_task) task;
     _Atomic(void *) context;
-    _Atomic(size_t) count;
+    _Atomic(size_t) start;  /* number of task 0 of these */
     _Atomic(int) threads;   /* that may work on it, its caller included */
     _Atomic(uint64_t) mode; /* of its caller's arithmetic */
 
-    _Atomic(uint64_t) word; /* number of the job << 32 | tasks that nobody has claimed */
-    _Atomic(size_t) done;   /* tasks finished */
-    _Atomic(int) sleepers;  /* workers that sleep or are about to */
-    atomic_flag busy;       /* a job is running: guards all that its caller writes, and `workers` */
-    pthread_mutex_t lock;   /* for sleeping */
+    _Atomic(uint64_t)
+        word; /* number of the job << 32 | first unclaimed task << 16 | behind the last */
+    _Atomic(size_t) done;  /* tasks finished */
+    _Atomic(int) sleepers; /* workers that sleep or are about to */
+    atomic_flag busy;      /* a job is running: guards all that its caller writes, and `workers` */
+    pthread_mutex_t lock;  /* for sleeping */
     pthread_cond_t wake;
     int workers; /* started */
     struct {
@@ -78,19 +84,20 @@ static void take_tasks(uint64_t word, int thread, void *scratch) {
     for (;;) {
         const fc_task task = atomic_load_explicit(&pool.task, memory_order_relaxed);
         void *context = atomic_load_explicit(&pool.context, memory_order_relaxed);
-        const size_t count = atomic_load_explicit(&pool.count, memory_order_relaxed);
+        const size_t start = atomic_load_explicit(&pool.start, memory_order_relaxed);
         const int threads = atomic_load_explicit(&pool.threads, memory_order_relaxed);
         const uint64_t mode = atomic_load_explicit(&pool.mode, memory_order_relaxed);
         const uint64_t now = atomic_load_explicit(&pool.word, memory_order_acquire);
         if (now >> 32 != word >> 32) return; /* the fields may be another job's */
-        const size_t left = (uint32_t)now;
-        if (left == 0 || thread >= threads) return;
+        const uint64_t first = now >> 16 & MOST_TASKS, last = now & MOST_TASKS;
+        if (first == last || thread >= threads) return;
         word = now;
-        if (!atomic_compare_exchange_strong_explicit(&pool.word, &word, word - 1,
+        if (!atomic_compare_exchange_strong_explicit(&pool.word, &word,
+                                                     thread == 0 ? now + (1 << 16) : now - 1,
                                                      memory_order_acq_rel, memory_order_acquire))
             continue;
         fc_set_mode(mode);
-        task(context, count - left, scratch);
+        task(context, start + (thread == 0 ? first : last - 1), scratch);
         atomic_fetch_add_explicit(&pool.done, 1, memory_order_release);
     }
 }
@@ -203,17 +210,12 @@ void fc_set_threads(int threads) {
 
 int fc_get_threads(void) { return atomic_load(&thread_limit); }
 
-void fc_run(fc_task task, void *context, size_t count, void *scratch) {
-    const int threads = atomic_load_explicit(&thread_limit, memory_order_relaxed);
-    if (count < 2 || threads < 2 || count >= UINT32_MAX ||
-        atomic_flag_test_and_set_explicit(&pool.busy, memory_order_acquire)) {
-        for (size_t i = 0; i < count; i++) task(context, i, scratch);
-        return;
-    }
-    if (pool.workers < threads - 1) start_workers(threads - 1);
+/* Runs tasks start to start + count - 1; the pool is the caller's. */
+static void run_job(fc_task task, void *context, size_t start, size_t count, int threads,
+                    void *scratch) {
     atomic_store_explicit(&pool.task, task, memory_order_relaxed);
     atomic_store_explicit(&pool.context, context, memory_order_relaxed);
-    atomic_store_explicit(&pool.count, count, memory_order_relaxed);
+    atomic_store_explicit(&pool.start, start, memory_order_relaxed);
     atomic_store_explicit(&pool.threads, threads, memory_order_relaxed);
     atomic_store_explicit(&pool.mode, fc_mode(), memory_order_relaxed);
     atomic_store_explicit(&pool.done, 0, memory_order_relaxed);
@@ -230,6 +232,20 @@ void fc_run(fc_task task, void *context, size_t count, void *scratch) {
         relax();
         if (i % 256 == 0)
             sched_yield(); /* a worker may have lost its core in the middle of a task */
+    }
+}
+
+void fc_run(fc_task task, void *context, size_t count, void *scratch) {
+    const int threads = atomic_load_explicit(&thread_limit, memory_order_relaxed);
+    if (count < 2 || threads < 2 ||
+        atomic_flag_test_and_set_explicit(&pool.busy, memory_order_acquire)) {
+        for (size_t i = 0; i < count; i++) task(context, i, scratch);
+        return;
+    }
+    if (pool.workers < threads - 1) start_workers(threads - 1);
+    for (size_t start = 0; start < count; start += MOST_TASKS) {
+        const size_t left = count - start;
+        run_job(task, context, start, left < MOST_TASKS ? left : MOST_TASKS, threads, scratch);
     }
     atomic_flag_clear_explicit(&pool.busy, memory_order_release);
 }

@@ -36,9 +36,14 @@ static size_t tail_slices(const fc_network *net, const fc_layer *l) {
     return slices > needed ? slices : needed;
 }
 
+/* The bits of row i's vector of columns that begins at `column`. */
+ALWAYS_INLINE uint16_t *gate_of(const fc_network *net, const fc_layer *l, size_t i, size_t column) {
+    return l->gate + column / LANES * fc_gate_rows(net->N) + i;
+}
+
 /* One vector of ReLU inputs v, in row i and from `column` on: sets out and gate. */
-ALWAYS_INLINE void rectify_and_drop(const fc_layer *l, size_t i, size_t column, vec v, vec scale,
-                                    size_t lanes) {
+ALWAYS_INLINE void rectify_and_drop(const fc_network *net, const fc_layer *l, size_t i,
+                                    size_t column, vec v, vec scale, size_t lanes) {
     const vec zero = {0};
     ivec passes = v >= zero;
     v = rectify(v);
@@ -47,13 +52,14 @@ ALWAYS_INLINE void rectify_and_drop(const fc_layer *l, size_t i, size_t column, 
         passes &= kept;
         v *= (vec)(kept & (ivec)scale);
     }
-    l->gate[i * vectors_of(l) + column / LANES] = vec_bits(passes);
+    *gate_of(net, l, i, column) = vec_bits(passes);
     vec_store((real *)l->out + i * l->stride + column, v, lanes);
 }
 
 /* d, through mask and ReLU. */
-ALWAYS_INLINE vec through_gate(const fc_layer *l, size_t i, size_t column, vec d, vec scale) {
-    const uint16_t bits = l->gate[i * vectors_of(l) + column / LANES];
+ALWAYS_INLINE vec through_gate(const fc_network *net, const fc_layer *l, size_t i, size_t column,
+                               vec d, vec scale) {
+    const uint16_t bits = *gate_of(net, l, i, column);
     return d * (vec)(vec_mask_of_bits(bits) & (ivec)scale);
 }
 
@@ -65,7 +71,7 @@ ALWAYS_INLINE void forward_columns(const fc_network *net, const fc_layer *l, siz
     const vec scale = vec_set(mask_scale(net, l));
     if (!l->gamma) {
         for (size_t i = 0; i < N; i++)
-            rectify_and_drop(l, i, column, vec_load(out + i * stride, lanes), scale, lanes);
+            rectify_and_drop(net, l, i, column, vec_load(out + i * stride, lanes), scale, lanes);
         return;
     }
     real *mean = (real *)l->next_mean + column, *var = (real *)l->next_var + column;
@@ -83,7 +89,7 @@ ALWAYS_INLINE void forward_columns(const fc_network *net, const fc_layer *l, siz
     for (size_t i = 0; i < N; i++) {
         const vec hat = normalize(vec_load(out + i * stride, lanes), m, rstd);
         vec_store(normalized + i * stride, hat, lanes);
-        rectify_and_drop(l, i, column, scale_and_shift(hat, gamma, beta), scale, lanes);
+        rectify_and_drop(net, l, i, column, scale_and_shift(hat, gamma, beta), scale, lanes);
     }
     vec_store((real *)l->rstd + column, rstd, lanes);
     vec_store(mean, m, lanes);
@@ -129,7 +135,7 @@ static void forward_rows_task(void *context, size_t range, void *scratch) {
                                     vec_set(rstd[r]));
                 vec_store(normalized + j, hat, lanes);
                 vec v = scale_and_shift(hat, vec_load(gamma + j, lanes), vec_load(beta + j, lanes));
-                rectify_and_drop(l, first + i + r, j, v, scale, lanes);
+                rectify_and_drop(c->net, l, first + i + r, j, v, scale, lanes);
             });
         }
     });
@@ -152,7 +158,7 @@ ALWAYS_INLINE void backward_columns(const fc_network *net, const fc_layer *l, re
     const vec scale = vec_set(mask_scale(net, l));
     vec sum = {0}, product = {0};
     for (size_t i = 0; i < N; i++) {
-        const vec d = through_gate(l, i, column, vec_load(dout + i * stride, lanes), scale);
+        const vec d = through_gate(net, l, i, column, vec_load(dout + i * stride, lanes), scale);
         vec_store(dout + i * stride, d, lanes);
         sum += d;
         if (l->gamma) product = vec_fma(d, vec_load(normalized + i * stride, lanes), product);
@@ -192,7 +198,8 @@ static void backward_rows_task(void *context, size_t range, void *scratch) {
     for (size_t i = part_start(c->rows.N, c->rows.ranges, range); i < end; i++) {
         real *dout = c->dout + i * l->stride;
         EACH_VECTOR(j, l->M, {
-            vec_store(dout + j, through_gate(l, i, j, vec_load(dout + j, lanes), scale), lanes);
+            vec_store(dout + j, through_gate(c->net, l, i, j, vec_load(dout + j, lanes), scale),
+                      lanes);
         });
     }
     layernorm_backward_task((void *)(uintptr_t)&c->rows, range, scratch);

@@ -57,9 +57,21 @@ ALWAYS_INLINE vec vec_select(ivec mask, vec a, vec b) {
     return (vec)((mask & (ivec)a) | (~mask & (ivec)b));
 }
 
-#if VEC_BYTES == 32 && defined(__AVX2__)
-/* The first `lanes` lanes set: a window that slides over ones followed by zeros. */
-ALWAYS_INLINE __m256i vec_lane_mask(size_t lanes) {
+/* Which lanes exist, the first `lanes`, as partial loads and stores want it.  VEC_MASKED: they take
+ * one instruction. */
+#if VEC_BYTES == 64 && defined(__AVX512F__)
+#define VEC_MASKED 1
+#if FC_DOUBLE
+typedef __mmask8 lanes_mask;
+#else
+typedef __mmask16 lanes_mask;
+#endif
+ALWAYS_INLINE lanes_mask vec_lanes_mask(size_t lanes) { return (lanes_mask)((1u << lanes) - 1); }
+#elif VEC_BYTES == 32 && defined(__AVX2__)
+#define VEC_MASKED 1
+typedef __m256i lanes_mask;
+/* A window that slides over ones followed by zeros. */
+ALWAYS_INLINE lanes_mask vec_lanes_mask(size_t lanes) {
     static const lane_int window[2 * LANES] = {
         -1, -1, -1, -1,
 #if !FC_DOUBLE
@@ -68,41 +80,56 @@ ALWAYS_INLINE __m256i vec_lane_mask(size_t lanes) {
     };
     return _mm256_loadu_si256((const __m256i *)(window + LANES - lanes));
 }
+#else
+#define VEC_MASKED 0
+typedef size_t lanes_mask;
+ALWAYS_INLINE lanes_mask vec_lanes_mask(size_t lanes) { return lanes; }
 #endif
 
-ALWAYS_INLINE vec vec_load(const real *p, size_t lanes) {
-    if (lanes == LANES) return *(const vec_unaligned *)p;
+ALWAYS_INLINE vec vec_load_masked(const real *p, lanes_mask mask) {
 #if VEC_BYTES == 64 && defined(__AVX512F__) && FC_DOUBLE
-    return (vec)_mm512_maskz_loadu_pd((__mmask8)((1u << lanes) - 1), p);
+    return (vec)_mm512_maskz_loadu_pd(mask, p);
 #elif VEC_BYTES == 64 && defined(__AVX512F__)
-    return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << lanes) - 1), p);
+    return (vec)_mm512_maskz_loadu_ps(mask, p);
 #elif VEC_BYTES == 32 && defined(__AVX2__) && FC_DOUBLE
-    return (vec)_mm256_maskload_pd(p, vec_lane_mask(lanes));
+    return (vec)_mm256_maskload_pd(p, mask);
 #elif VEC_BYTES == 32 && defined(__AVX2__)
-    return (vec)_mm256_maskload_ps(p, vec_lane_mask(lanes));
+    return (vec)_mm256_maskload_ps(p, mask);
 #else
+    if (mask == LANES) return *(const vec_unaligned *)p;
     real elements[LANES] = {0};
-    for (size_t i = 0; i < lanes; i++) elements[i] = p[i];
+    for (size_t i = 0; i < mask; i++) elements[i] = p[i];
     return *(const vec_unaligned *)elements;
 #endif
 }
 
-ALWAYS_INLINE void vec_store(real *p, vec v, size_t lanes) {
-    if (lanes == LANES) {
-        *(vec_unaligned *)p = v;
-        return;
-    }
+ALWAYS_INLINE vec vec_load(const real *p, size_t lanes) {
+    if (lanes == LANES) return *(const vec_unaligned *)p;
+    return vec_load_masked(p, vec_lanes_mask(lanes));
+}
+
+ALWAYS_INLINE void vec_store_masked(real *p, vec v, lanes_mask mask) {
 #if VEC_BYTES == 64 && defined(__AVX512F__) && FC_DOUBLE
-    _mm512_mask_storeu_pd(p, (__mmask8)((1u << lanes) - 1), (__m512d)v);
+    _mm512_mask_storeu_pd(p, mask, (__m512d)v);
 #elif VEC_BYTES == 64 && defined(__AVX512F__)
-    _mm512_mask_storeu_ps(p, (__mmask16)((1u << lanes) - 1), (__m512)v);
+    _mm512_mask_storeu_ps(p, mask, (__m512)v);
 #elif VEC_BYTES == 32 && defined(__AVX2__) && FC_DOUBLE
-    _mm256_maskstore_pd(p, vec_lane_mask(lanes), (__m256d)v);
+    _mm256_maskstore_pd(p, mask, (__m256d)v);
 #elif VEC_BYTES == 32 && defined(__AVX2__)
-    _mm256_maskstore_ps(p, vec_lane_mask(lanes), (__m256)v);
+    _mm256_maskstore_ps(p, mask, (__m256)v);
 #else
-    for (size_t i = 0; i < lanes; i++) p[i] = v[i];
+    if (mask == LANES)
+        *(vec_unaligned *)p = v;
+    else
+        for (size_t i = 0; i < mask; i++) p[i] = v[i];
 #endif
+}
+
+ALWAYS_INLINE void vec_store(real *p, vec v, size_t lanes) {
+    if (lanes == LANES)
+        *(vec_unaligned *)p = v;
+    else
+        vec_store_masked(p, v, vec_lanes_mask(lanes));
 }
 
 /* One bit for each lane, lane 0 lowest, of a mask whose lanes are all ones or all zeros. */
@@ -172,6 +199,41 @@ ALWAYS_INLINE vec vec_fill_rest(vec v, size_t lanes, real fill) {
 
 /* Half a vector. */
 typedef real half_vec __attribute__((vector_size(VEC_BYTES / 2)));
+typedef real half_unaligned
+    __attribute__((vector_size(VEC_BYTES / 2), aligned(__alignof__(real)), may_alias));
+
+/* The mask is of no more than half the lanes. */
+ALWAYS_INLINE half_vec half_load_masked(const real *p, lanes_mask mask) {
+#if VEC_BYTES == 64 && defined(__AVX512VL__) && FC_DOUBLE
+    return (half_vec)_mm256_maskz_loadu_pd(mask, p);
+#elif VEC_BYTES == 64 && defined(__AVX512VL__)
+    return (half_vec)_mm256_maskz_loadu_ps((__mmask8)mask, p);
+#elif VEC_BYTES == 32 && defined(__AVX2__) && FC_DOUBLE
+    return (half_vec)_mm_maskload_pd(p, _mm256_castsi256_si128(mask));
+#elif VEC_BYTES == 32 && defined(__AVX2__)
+    return (half_vec)_mm_maskload_ps(p, _mm256_castsi256_si128(mask));
+#else
+    (void)mask; /* only whole halves come here */
+    return *(const half_unaligned *)p;
+#endif
+}
+
+/* Its lanes, and anything above.  By way of memory a wide load would wait for the narrow store. */
+ALWAYS_INLINE vec vec_of_half(half_vec half) {
+#if VEC_BYTES == 64 && defined(__AVX512F__) && FC_DOUBLE
+    return (vec)_mm512_castpd256_pd512((__m256d)half);
+#elif VEC_BYTES == 64 && defined(__AVX512F__)
+    return (vec)_mm512_castps256_ps512((__m256)half);
+#elif VEC_BYTES == 32 && defined(__AVX2__) && FC_DOUBLE
+    return (vec)_mm256_castpd128_pd256((__m128d)half);
+#elif VEC_BYTES == 32 && defined(__AVX2__)
+    return (vec)_mm256_castps128_ps256((__m128)half);
+#else
+    vec v = {0};
+    memcpy(&v, &half, sizeof half);
+    return v;
+#endif
+}
 
 ALWAYS_INLINE half_vec half_fma(half_vec a, half_vec b, half_vec c) {
 #if VEC_BYTES == 64 && defined(__FMA__) && FC_DOUBLE

@@ -59,6 +59,7 @@ cdef extern from *:
         const void *state[2]
         double number[6]
     size_t fc_row_stride(size_t M, size_t size) nogil
+    size_t fc_gate_bytes(size_t N, size_t M) nogil
     ctypedef struct fc_layer:
         size_t D, M
         const void *w

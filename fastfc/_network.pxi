@@ -156,7 +156,7 @@ cdef class Network:
 
     # Lays out the memory between the layers for N examples.
     cdef int lay_out(self, size_t N, bint dropout, bint gathered) except -1:
-        cdef size_t itemsize = 4 if self.dtype == F32 else 8, bytes = 0, widest = 0, area, masks
+        cdef size_t itemsize = 4 if self.dtype == F32 else 8, bytes = 0, widest = 0, area, gate
         cdef fc_layer *layer
         cdef char *at
         cdef int i
@@ -169,8 +169,8 @@ cdef class Network:
             layer.stride = fc_row_stride(layer.M, itemsize) if i + 1 < self.count else layer.M
             area = aligned(N * layer.stride * itemsize)
             widest = max(widest, area)
-            bytes += 2 * area + 2 * aligned(N * (layer.M + 16)) \
-                + aligned(max(N, layer.M) * itemsize)
+            bytes += 2 * area + aligned(max(N, layer.M) * itemsize) \
+                + aligned(fc_gate_bytes(N, layer.M)) + aligned(N * layer.M + 16)
             shape.append(layer.M)
         bytes += 2 * widest + input
         self.reserve(bytes)
@@ -182,12 +182,12 @@ cdef class Network:
         for i in range(self.count):
             layer = &self.layers[i]
             area = aligned(N * layer.stride * itemsize)
-            masks = aligned(N * (layer.M + 16))
+            gate = aligned(fc_gate_bytes(N, layer.M))
             layer.out, layer.x_normalized, layer.rstd = at, at + area, at + 2 * area
             at += 2 * area + aligned(max(N, layer.M) * itemsize)
             layer.gate = <unsigned short *> at
-            layer.keep = <unsigned char *> at + masks if dropout else NULL
-            at += 2 * masks
+            layer.keep = <unsigned char *> at + gate if dropout else NULL
+            at += gate + aligned(N * layer.M + 16)
         self.net.input = at
         return 0
 

@@ -43,6 +43,23 @@ static void test_pool(void) {
     check("stray tasks", 0, (double)strays, 0, 0);
 }
 
+/* More tasks than the pool publishes at once. */
+enum { MANY_TASKS_OF_A_JOB = 3 * 0xffff + 5 };
+static _Atomic(uint8_t) many_runs[MANY_TASKS_OF_A_JOB];
+
+static void count_many(void *context, size_t index, void *scratch) {
+    (void)context, (void)scratch;
+    many_runs[index]++;
+}
+
+static void test_many_tasks(void) {
+    fc_set_threads(3);
+    fc_run(count_many, NULL, MANY_TASKS_OF_A_JOB, NULL);
+    long once = 0;
+    for (size_t i = 0; i < MANY_TASKS_OF_A_JOB; i++) once += many_runs[i] == 1;
+    check("tasks of a large job that ran once", 0, (double)once, MANY_TASKS_OF_A_JOB, 0);
+}
+
 /* Two tasks that wait for each other, so that two threads run them: both compute in their caller's
  * mode, whichever it is. */
 typedef struct {
@@ -172,11 +189,11 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
         for (int k = 0; k < 4; k++) params[l][k] = array(sizes[k]);
         for (int k = 0; k < 4; k++) work[l][k] = output(sizes[k]); /* gradients */
         const size_t stride = hidden ? fc_row_stride(M, sizeof(real)) : M;
-        for (int k = 4; k < 6; k++) work[l][k] = output(N * stride); /* out, normal */
-        work[l][6] = output(N * (M + 16));                           /* gate */
-        work[l][7] = output(normalization == LAYERNORM ? N : M);     /* rstd */
-        for (int k = 8; k < 10; k++) work[l][k] = output(M);         /* next */
-        work[l][10] = array(M);                                      /* running */
+        for (int k = 4; k < 6; k++) work[l][k] = output(N * stride);          /* out, normal */
+        work[l][6] = aligned_alloc(64, (fc_gate_bytes(N, M) + 63) / 64 * 64); /* gate */
+        work[l][7] = output(normalization == LAYERNORM ? N : M);              /* rstd */
+        for (int k = 8; k < 10; k++) work[l][k] = output(M);                  /* next */
+        work[l][10] = array(M);                                               /* running */
         for (size_t j = 0; j < M; j++) work[l][10][j] = (real)fabs(work[l][10][j]);
         real **w = work[l];
         layers[l] = (fc_layer){.D = D,
@@ -429,6 +446,7 @@ static void tests(void) {
 
 int main(void) {
     test_pool();
+    test_many_tasks();
     test_mode();
     return under_every_isa(tests);
 }
