@@ -8,6 +8,7 @@
 cdef extern from "numpy/random/bitgen.h":
     ctypedef struct bitgen_t:
         void *state
+        cnp.uint32_t (*next_uint32)(void *state) nogil
         double (*next_double)(void *state) nogil
 
 cdef object np_random = None  # imported at the first draw: NumPy itself imports it lazily
@@ -40,6 +41,35 @@ cdef object global_bit_generator():
         if layout_is_known():
             mt19937_type = np_random.MT19937
     return np_random.get_bit_generator()
+
+
+def random_rows(count, size):
+    """``np.random.randint(count, size=size)``, draw for draw, without what that call costs around
+    its draws: 8 us, or 19 after a training step has filled the caches.
+
+    The legacy generator's stream is frozen (NEP 19): 32 random bits, of which the lowest that can
+    hold count - 1 are kept, until they are less than count.
+    """
+    if type(count) is not int or type(size) is not int \
+            or not 1 <= count < 0xffffffff or not 0 <= size:
+        return np.random.randint(count, size=size)
+    cdef object generator = global_bit_generator()
+    cdef bitgen_t *bitgen = bitgen_of(generator)
+    cdef cnp.uint32_t greatest = count - 1, mask = greatest, word
+    cdef cnp.npy_intp i, n = size
+    cdef ndarray rows = cnp.PyArray_ZEROS(1, &n, cnp.NPY_INT64, 0)
+    cdef cnp.int64_t *out = <cnp.int64_t *> cnp.PyArray_DATA(rows)
+    if greatest == 0:  # nothing to draw
+        return rows
+    for i in (1, 2, 4, 8, 16):
+        mask |= mask >> i
+    with generator.lock, nogil:
+        for i in range(n):
+            word = bitgen.next_uint32(bitgen.state) & mask
+            while word > greatest:
+                word = bitgen.next_uint32(bitgen.state) & mask
+            out[i] = word
+    return rows
 
 
 # out = x * mask, mask = (np.random.rand(*x.shape) < p) / p, or with drop (... >= p) / (1 - p).

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from . import _rows
+from . import _core, _rows
 from .training import History, NonFiniteLossError, settings
 from .training.callbacks import EVENTS, called, methods
 from .training.clipping import clip_gradients
@@ -188,7 +188,7 @@ class Solver(Resumable):
     def _step(self):
         """Draw a minibatch and update every parameter once; may be called and overridden."""
         self._rates.before_step(self)
-        batch_mask = np.random.randint(len(self.y_train), size=self.batch_size)
+        batch_mask = _core.random_rows(len(self.y_train), self.batch_size)
         loss = self._fused_step(batch_mask)
         if loss is None:
             loss = self._composed_step(batch_mask)
