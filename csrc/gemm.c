@@ -31,7 +31,8 @@ enum { TASK_WORK = 1 << 20, SMALL_TASK_WORK = 1 << 17, MANY_TASKS = 8, PACK_WORK
 
 /* Scratch of the workspace: for all threads, then for each. */
 #define SHARED_REALS ((size_t)MOST_PARTS * SMALL_M * SMALL_N)
-#define SCRATCH_REALS ((size_t)MR * PITCH + (size_t)KC * (SMALL_N + NV * LANES))
+#define PACKED_A ((size_t)GROUP * MR * PITCH)
+#define SCRATCH_REALS (PACKED_A + (size_t)KC * (SMALL_N + NV * LANES))
 
 _Static_assert(SHARED_REALS * sizeof(real) <= FC_SHARED_BYTES, "partial sums fit the workspace");
 _Static_assert((size_t)KC *(NC + NV * LANES) <= SHARED_REALS, "a block of b fits the workspace");
@@ -112,14 +113,15 @@ static right_block block_of(matrix b, size_t columns, size_t k, size_t m, real *
 }
 
 /* One panel of a against every panel of b.  c is the panel's first row; addend NULL means zero.
- * Meanwhile fetches the next panel of a, of `next_rows` rows, maybe none. */
+ * Meanwhile fetches part `part` of `parts` of rows of a that are wanted next, maybe none. */
 static void panel_times_block(real *c, size_t ldc, const real *addend, size_t ld_addend,
                               left_panel a, size_t rows, const right_block *b, matrix next,
-                              size_t next_rows) {
+                              size_t next_rows, size_t part, size_t parts) {
     static const real zeros[NV * LANES];
     const columns_cut cut = b->cut;
-    for (size_t panel = 0; panel < panels_of(cut); panel++) {
-        if (next_rows) fetch_a(next, next_rows, b->k, panel, panels_of(cut));
+    const size_t panels = panels_of(cut);
+    for (size_t panel = 0; panel < panels; panel++) {
+        if (next_rows) fetch_a(next, next_rows, b->k, part * panels + panel, parts * panels);
         const size_t column = panel_start(cut, panel), width = panel_start(cut, panel + 1) - column;
         any_tile(c + column, ldc, addend ? addend + column : zeros, ld_addend, a,
                  b->at + column * (b->row ? 1 : b->k), b->row ? b->row : width, b->k,
@@ -132,16 +134,28 @@ static void panel_times_block(real *c, size_t ldc, const real *addend, size_t ld
 static void panels_times_block(const product *p, size_t first, size_t last, size_t start, real *c,
                                size_t ldc, const real *addend, size_t ld_addend,
                                const right_block *b, real *packed) {
-    const size_t panels = parts_of(p->m, MR), end = part_start(p->m, panels, last);
-    size_t row = part_start(p->m, panels, first), next = row;
-    for (; row < end; row = next) {
-        next = part_start(p->m, panels, ++first);
-        const size_t after = first < last ? part_start(p->m, panels, first + 1) : next;
-        const left_panel a = pack_a(packed, from(p->a, row, start), next - row, b->k);
-        panel_times_block(c, ldc, addend, ld_addend, a, next - row, b, from(p->a, next, start),
-                          after - next);
-        c += (next - row) * ldc;
-        if (addend) addend += (next - row) * ld_addend;
+    const size_t panels = parts_of(p->m, MR), k = b->k;
+    const int ready = panel_stands_ready(p->a, k), by_rows = p->a.column == 1;
+    for (size_t group = first, count; group < last; group += count) {
+        count = by_rows ? 1 : smaller(last - group, GROUP);
+        const size_t row = part_start(p->m, panels, group);
+        const size_t next = part_start(p->m, panels, group + count);
+        const size_t after = part_start(p->m, panels, smaller(last, group + 2 * count));
+        size_t rows[GROUP];
+        for (size_t i = 0; i < count; i++)
+            rows[i] = part_start(p->m, panels, group + i + 1) - part_start(p->m, panels, group + i);
+        const matrix a = from(p->a, row, start);
+        if (!ready && by_rows) copy_rows(packed, PITCH, a.at, a.row, rows[0], k);
+        if (!ready && !by_rows) pack_columns(packed, a, rows, count, k);
+        left_panel panel = {ready ? a.at : packed, a.column, by_rows};
+        for (size_t i = 0; i < count; i++) {
+            if (!ready) panel.pitch = rows[i];
+            panel_times_block(c, ldc, addend, ld_addend, panel, rows[i], b, from(p->a, next, start),
+                              after - next, i, count);
+            panel.at += ready ? rows[i] : rows[i] * k;
+            c += rows[i] * ldc;
+            if (addend) addend += rows[i] * ld_addend;
+        }
     }
 }
 
@@ -164,8 +178,8 @@ static void rows_task(void *context, size_t task, void *scratch) {
     const size_t row = part_start(p->m, panels, first), end = part_start(p->m, panels, last);
     real *packed = scratch, *rows = p->c + row * p->ldc;
     if (done->only && p->parts == 1 && p->cut.columns == p->n &&
-        MR * PITCH + (end - row) * p->ldc <= SCRATCH_REALS)
-        rows = packed + MR * PITCH; /* nobody looks for them elsewhere */
+        PACKED_A + (end - row) * p->ldc <= SCRATCH_REALS)
+        rows = packed + PACKED_A; /* nobody looks for them elsewhere */
     const real *bias = p->with.bias ? p->with.bias + p->column : NULL;
     right_block b = {p->shared, 0, p->cut, depth_of(p, p->part)};
     if (p->pack_tasks == 0) b.at = from(p->b, start, p->column).at, b.row = p->b.row;

@@ -147,18 +147,33 @@ static matrix from(matrix a, size_t row, size_t column) {
     return a;
 }
 
-/* One panel of a (rows, k), packed into `to` unless it can be read where it stands: rows at their
- * pitch, or columns that neither share L1 sets nor are too many for L1. */
-static left_panel pack_a(real *to, matrix a, size_t rows, size_t k) {
+/* Whether a panel of a, of depth k, can be read where it stands: rows at their pitch, or columns
+ * that neither share L1 sets nor are too many for L1. */
+static int panel_stands_ready(matrix a, size_t k) {
     enum { L1_LINES = 256, SHARED_SETS = 1024 };
-    const int by_rows = a.column == 1;
-    if (by_rows ? a.row == PITCH : k <= L1_LINES / 2 && a.column * sizeof(real) % SHARED_SETS != 0)
-        return (left_panel){a.at, a.column, by_rows};
-    if (by_rows)
-        copy_rows(to, PITCH, a.at, a.row, rows, k);
-    else
-        copy_rows(to, rows, a.at, a.column, k, rows);
-    return (left_panel){to, rows, by_rows};
+    return a.column == 1 ? a.row == PITCH
+                         : k <= L1_LINES / 2 && a.column * sizeof(real) % SHARED_SETS != 0;
+}
+
+/* Panels that are packed together where a's columns are contiguous: a panel's columns end within
+ * cache lines, which would be read once for each of two panels. */
+enum { GROUP = 4 };
+
+/* Panels of a, the first one of `rows` rows, of depth k: a panel's columns of a column of a. */
+static void pack_columns(real *to, matrix a, const size_t *rows, size_t panels, size_t k) {
+    if (panels == 1) {
+        copy_rows(to, rows[0], a.at, a.column, k, rows[0]);
+        return;
+    }
+    for (size_t p = 0; p < k; p++) {
+        const real *column = a.at + p * a.column;
+        real *panel = to;
+        for (size_t i = 0; i < panels; i++) {
+            copy_rows(panel + p * rows[i], 0, column, 0, 1, rows[i]);
+            column += rows[i];
+            panel += k * rows[i];
+        }
+    }
 }
 
 /* Asks memory for one of `parts` parts of a panel of a (rows, k) that is wanted next.  Inline,
