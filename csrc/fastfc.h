@@ -44,11 +44,10 @@ typedef struct {
 } fc_update;
 
 /* Row stride of a network's work arrays of M columns, in elements of `size` bytes: whole cache
- * lines, an odd number of them, so that the elements of a column do not share cache sets; FC_PITCH,
- * at which the products read rows where they stand, if it is enough. */
-#define FC_PITCH 272
+ * lines, an odd number of them, so that the elements of a column do not share cache sets, and the
+ * products read rows and columns where they stand. */
 static inline size_t fc_row_stride(size_t M, size_t size) {
-    return M <= FC_PITCH - 16 ? FC_PITCH : ((M * size + 63) / 64 | 1) * 64 / size;
+    return ((M * size + 63) / 64 | 1) * 64 / size;
 }
 
 /* A layer's gate, for any vectors: for each of its vectors of columns N numbers, in cache lines of

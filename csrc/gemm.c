@@ -135,7 +135,7 @@ static void panels_times_block(const product *p, size_t first, size_t last, size
                                size_t ldc, const real *addend, size_t ld_addend,
                                const right_block *b, real *packed) {
     const size_t panels = parts_of(p->m, MR), k = b->k;
-    const int ready = panel_stands_ready(p->a, k), by_rows = p->a.column == 1;
+    const int ready = panel_stands_ready(p->a, k, panels_of(b->cut)), by_rows = p->a.column == 1;
     for (size_t group = first, count; group < last; group += count) {
         count = by_rows ? 1 : smaller(last - group, GROUP);
         const size_t row = part_start(p->m, panels, group);
@@ -147,12 +147,12 @@ static void panels_times_block(const product *p, size_t first, size_t last, size
         const matrix a = from(p->a, row, start);
         if (!ready && by_rows) copy_rows(packed, PITCH, a.at, a.row, rows[0], k);
         if (!ready && !by_rows) pack_columns(packed, a, rows, count, k);
-        left_panel panel = {ready ? a.at : packed, a.column, by_rows};
+        left_panel panel = {ready ? a.at : packed, by_rows ? a.row : a.column, by_rows};
         for (size_t i = 0; i < count; i++) {
-            if (!ready) panel.pitch = rows[i];
+            if (!ready) panel.pitch = by_rows ? PITCH : rows[i];
             panel_times_block(c, ldc, addend, ld_addend, panel, rows[i], b, from(p->a, next, start),
                               after - next, i, count);
-            panel.at += ready ? rows[i] : rows[i] * k;
+            panel.at += rows[i] * (ready ? by_rows ? a.row : 1 : k);
             c += rows[i] * ldc;
             if (addend) addend += rows[i] * ld_addend;
         }
@@ -306,7 +306,7 @@ static void gemm(real *c, size_t ldc, matrix a, matrix b, extras with, size_t m,
 
 /* Whether columns of c may be made by themselves: a is read where it stands, b in one block. */
 static int is_sliceable(const product *p) {
-    return p->parts == 1 && p->a.column == 1 && p->a.row == PITCH;
+    return p->parts == 1 && p->a.column == 1 && panel_stands_ready(p->a, p->k, NV);
 }
 
 /* All rows of some columns of c, at most SMALL_N from a whole vector on. */

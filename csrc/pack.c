@@ -4,8 +4,8 @@
  * another: a whole number of vectors wide, the columns that do not exist zero (nothing reads them,
  * but stray denormals would be slow).  The left factor a is cut into panels of up to MR rows,
  * stored the way that its memory allows to copy: row by row, PITCH apart, where rows are
- * contiguous, else column by column.  Unpacked, rows 12 KB apart share the same L1 sets, and rows
- * of 100 floats straddle cache lines. */
+ * contiguous, else column by column; or it is read where it stands, unless its rows share L1 sets,
+ * as those 12 KB apart do. */
 
 typedef struct {
     const real *at;
@@ -26,11 +26,9 @@ enum { MR = 4, NV = 2 };
 #endif
 
 /* Depth of a block.  A panel of a (MR x KC) stays in L1 while panels of b stream from L2. */
-enum { KC = 256, PITCH = FC_PITCH };
-_Static_assert(PITCH >= KC, "a panel's row fits");
+enum { KC = 256, PITCH = KC + 16 };
 
-/* A panel of a, of up to MR rows: by rows, a[i * PITCH + p], or by columns, a[p * pitch + i]. A
- * pitch known only at run time would cost the former 5 %. */
+/* A panel of a, of up to MR rows: by rows, a[i * pitch + p], or by columns, a[p * pitch + i]. */
 typedef struct {
     const real *at;
     size_t pitch;
@@ -147,12 +145,13 @@ static matrix from(matrix a, size_t row, size_t column) {
     return a;
 }
 
-/* Whether a panel of a, of depth k, can be read where it stands: rows at their pitch, or columns
- * that neither share L1 sets nor are too many for L1. */
-static int panel_stands_ready(matrix a, size_t k) {
+/* Whether a panel of a, of depth k, can be read where it stands, `times` times: its rows or columns
+ * do not share L1 sets, and columns are not too many for L1; or it is read only once. */
+static int panel_stands_ready(matrix a, size_t k, size_t times) {
     enum { L1_LINES = 256, SHARED_SETS = 1024 };
-    return a.column == 1 ? a.row == PITCH
-                         : k <= L1_LINES / 2 && a.column * sizeof(real) % SHARED_SETS != 0;
+    const int by_rows = a.column == 1;
+    return times == 1 || ((by_rows || k <= L1_LINES / 2) &&
+                          (by_rows ? a.row : a.column) * sizeof(real) % SHARED_SETS != 0);
 }
 
 /* Panels that are packed together where a's columns are contiguous: a panel's columns end within

@@ -8,6 +8,26 @@
  *
  * Measured and left: sums that reach c by way of memory, in a loop (5 % of a tile of depth 100). */
 
+/* Where a panel of a is read at each step: one place for its column, or for its rows one for every
+ * third, from which an address reaches the two after it. */
+enum { THIRDS = (MR + 2) / 3 };
+
+ALWAYS_INLINE void point_at(const real **at, left_panel a, const int by_rows, const int mr) {
+#pragma GCC unroll 5
+    for (int i = 0; i < THIRDS; i++)
+        if (i == 0 || (by_rows && 3 * i < mr)) at[i] = a.at + 3 * (size_t)i * a.pitch;
+}
+
+ALWAYS_INLINE const real *element_at(const real **at, left_panel a, const int by_rows, int i) {
+    return by_rows ? at[i / 3] + (size_t)(i % 3) * a.pitch : at[0] + i;
+}
+
+ALWAYS_INLINE void advance(const real **at, left_panel a, const int by_rows, const int mr) {
+#pragma GCC unroll 5
+    for (int i = 0; i < THIRDS; i++)
+        if (i == 0 || (by_rows && 3 * i < mr)) at[i] += by_rows ? 1 : a.pitch;
+}
+
 /* c (mr, nv vectors) = addend + a panel of a times a panel of b, over k steps. */
 ALWAYS_INLINE void tile(real *c, size_t ldc, const real *addend, size_t ld_addend, left_panel a,
                         const real *b, size_t b_row, size_t k, size_t lanes, const int by_rows,
@@ -19,7 +39,9 @@ ALWAYS_INLINE void tile(real *c, size_t ldc, const real *addend, size_t ld_adden
 #pragma GCC unroll 4
         for (int j = 0; j < nv; j++) sum[i][j] = (vec){0};
 
-    for (size_t p = 0; p < k; p++, a.at += by_rows ? 1 : a.pitch, b += b_row) {
+    const real *at[THIRDS];
+    point_at(at, a, by_rows, mr);
+    for (size_t p = 0; p < k; p++, b += b_row) {
         vec row[NV];
         if (VEC_MASKED && nv == 1)
             row[0] = vec_load_masked(b, mask);
@@ -28,10 +50,11 @@ ALWAYS_INLINE void tile(real *c, size_t ldc, const real *addend, size_t ld_adden
             for (int j = 0; j < nv; j++) row[j] = vec_load(b + (size_t)j * LANES, LANES);
 #pragma GCC unroll 16
         for (int i = 0; i < mr; i++) {
-            const vec element = vec_set(a.at[by_rows ? i * PITCH : i]);
+            const vec element = vec_set(*element_at(at, a, by_rows, i));
 #pragma GCC unroll 4
             for (int j = 0; j < nv; j++) sum[i][j] = vec_fma(element, row[j], sum[i][j]);
         }
+        advance(at, a, by_rows, mr);
     }
 
 #pragma GCC unroll 16
@@ -51,16 +74,19 @@ ALWAYS_INLINE void half_tile(real *c, size_t ldc, const real *addend, size_t ld_
                              left_panel a, const real *b, size_t b_row, size_t k, size_t lanes,
                              const int by_rows, const int mr) {
     const lanes_mask mask = vec_lanes_mask(lanes);
+    const real *at[THIRDS];
     half_vec sum[MR];
+    point_at(at, a, by_rows, mr);
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++) sum[i] = (half_vec){0};
-    for (size_t p = 0; p < k; p++, a.at += by_rows ? 1 : a.pitch, b += b_row) {
+    for (size_t p = 0; p < k; p++, b += b_row) {
         const half_vec row = half_load_masked(b, mask);
 #pragma GCC unroll 16
         for (int i = 0; i < mr; i++) {
-            const half_vec element = a.at[by_rows ? i * PITCH : i] - (half_vec){0};
+            const half_vec element = *element_at(at, a, by_rows, i) - (half_vec){0};
             sum[i] = half_fma(element, row, sum[i]);
         }
+        advance(at, a, by_rows, mr);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++, c += ldc, addend += ld_addend)
