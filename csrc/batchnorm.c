@@ -12,7 +12,7 @@
 
 /* Elements of a slice: several microseconds of work.  Where there is a choice it is not narrower
  * than NARROWEST columns: of rows a multiple of 4 KB apart few lines fit the cache's sets. */
-enum { SLICE_WORK = 1 << 13, NARROWEST = 128, WIDEST = 256 };
+enum { SLICE_WORK = 1 << 14, NARROWEST = 128, WIDEST = 256 };
 
 /* How many slices of whole vectors (N, D) is cut into. */
 static size_t slices_of(size_t N, size_t D) {
@@ -90,16 +90,18 @@ static void batchnorm_forward_task(void *context, size_t slice, void *scratch) {
     const real *gamma = c->gamma + first, *beta = c->beta + first;
     real *mean = c->next_mean + first, *var = c->next_var + first, *rstd = c->rstd + first;
     statistics_columns(mean, var, rstd, c->x + first, c->eps, c->N, D, stride);
-    for (size_t i = 0; i < c->N; i++) {
-        const size_t row = i * stride + first;
+    EACH_ROW_BLOCK(i, c->N, {
         EACH_VECTOR(j, D, {
-            vec n = normalize(vec_load(c->x + row + j, lanes), vec_load(mean + j, lanes),
-                              vec_load(rstd + j, lanes));
-            vec_store(c->x_normalized + row + j, n, lanes);
-            vec s = scale_and_shift(n, vec_load(gamma + j, lanes), vec_load(beta + j, lanes));
-            vec_store(c->out + row + j, s, lanes);
+            const vec mean_j = vec_load(mean + j, lanes), rstd_j = vec_load(rstd + j, lanes);
+            const vec gamma_j = vec_load(gamma + j, lanes), beta_j = vec_load(beta + j, lanes);
+            for (size_t r = 0; r < rows; r++) {
+                const size_t at = (i + r) * stride + first + j;
+                const vec n = normalize(vec_load(c->x + at, lanes), mean_j, rstd_j);
+                vec_store(c->x_normalized + at, n, lanes);
+                vec_store(c->out + at, scale_and_shift(n, gamma_j, beta_j), lanes);
+            }
         });
-    }
+    });
     running_average(mean, c->running_mean + first, c->momentum, D);
     running_average(var, c->running_var + first, c->momentum, D);
 }
@@ -197,15 +199,19 @@ static void batchnorm_backward_columns(real *dx, real *dgamma, real *dbeta, cons
         vec_store(slope + j, vec_load(dgamma + j, lanes) / n, lanes);
         vec_store(scale + j, vec_load(gamma + j, lanes) * vec_load(rstd + j, lanes), lanes);
     });
-    for (size_t i = 0; i < N; i++) {
-        const size_t row = i * stride;
+    EACH_ROW_BLOCK(i, N, {
         EACH_VECTOR(j, D, {
-            vec d = batchnorm_dx(
-                vec_load(dout + row + j, lanes), vec_load(x_normalized + row + j, lanes),
-                vec_load(shift + j, lanes), vec_load(slope + j, lanes), vec_load(scale + j, lanes));
-            vec_store(dx + row + j, d, lanes);
+            const vec shift_j = vec_load(shift + j, lanes), slope_j = vec_load(slope + j, lanes);
+            const vec scale_j = vec_load(scale + j, lanes);
+            for (size_t r = 0; r < rows; r++) {
+                const size_t at = (i + r) * stride + j;
+                const vec d =
+                    batchnorm_dx(vec_load(dout + at, lanes), vec_load(x_normalized + at, lanes),
+                                 shift_j, slope_j, scale_j);
+                vec_store(dx + at, d, lanes);
+            }
         });
-    }
+    });
 }
 
 typedef struct {

@@ -45,10 +45,10 @@ ALWAYS_INLINE vec vec_exp(vec x) {
     const vec rounder = vec_set((real)1.5 * (real)((lane_int)1 << MANTISSA_BITS));
     const vec lowest = vec_set(EXP_LOWEST);
     x = vec_select(x < lowest, lowest, x);
-    vec shifted = x * vec_set((real)1.4426950408889634074) + rounder;
+    vec shifted = vec_fma(x, vec_set((real)1.4426950408889634074), rounder);
     vec k = shifted - rounder;
-    vec r = x - k * vec_set(LN2_HIGH);
-    r -= k * vec_set(LN2_LOW);
+    vec r = vec_fma(k, vec_set(-LN2_HIGH), x);
+    r = vec_fma(k, vec_set(-LN2_LOW), r);
     vec p = vec_set(inverse_factorial[EXP_TERMS]);
     for (int i = EXP_TERMS - 1; i >= 0; i--) p = vec_fma(p, r, vec_set(inverse_factorial[i]));
     /* 2^k in two factors, so that the last product rounds into the denormals */
@@ -90,22 +90,24 @@ static void softmax_loss(double *loss, real *dx, const real *x, const int64_t *y
                          double label_smoothing, size_t N, size_t C) {
     const double share = label_smoothing / (double)C;
     const real target = (real)(1 - label_smoothing + share);
-    const vec other = vec_set((real)share), n = vec_set((real)N);
-    double total = 0;
+    const vec other = vec_set((real)(-share / (double)N));
+    double total = 0, product = 1; /* of sums whose logarithm is due: few are taken */
     for (size_t i = 0; i < N; i++, x += C, dx += C) {
         const real greatest = greatest_of_row(x, C), score = x[y[i]];
         const real sum = exp_row(dx, x, greatest, C);
         double chosen = (double)(score - greatest);
         if (label_smoothing != 0)
             chosen = (1 - label_smoothing) * chosen + share * (double)sum_below(x, greatest, C);
-        total += log((double)sum) - chosen;
-        const vec scale = vec_set(1 / sum);
+        total -= chosen;
+        product *= (double)sum;
+        if (!(product < 1e200)) total += log(product), product = 1;
+        const vec scale = vec_set(1 / sum / (real)N);
         const real probability = dx[y[i]] * (1 / sum);
         EACH_VECTOR(j, C,
-                    { vec_store(dx + j, (vec_load(dx + j, lanes) * scale - other) / n, lanes); });
+                    { vec_store(dx + j, vec_fma(vec_load(dx + j, lanes), scale, other), lanes); });
         dx[y[i]] = (probability - target) / (real)N;
     }
-    *loss = total / (double)N;
+    *loss = (total + log(product)) / (double)N;
 }
 
 static void svm_loss(double *loss, real *dx, const real *x, const int64_t *y, size_t N, size_t C) {

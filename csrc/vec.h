@@ -415,17 +415,20 @@ ALWAYS_INLINE void vec_transpose(vec *row) {
     }
 }
 
-/* The sum over the lanes, halves upon halves: an order fixed by LANES. */
+/* The sum over the lanes, halves upon halves: an order fixed by LANES.  Zipping v with itself
+ * brings what is half a vector apart together, twice over. */
 ALWAYS_INLINE real vec_sum(vec v) {
-    for (size_t half = LANES / 2; half > 0; half /= 2)
-        for (size_t i = 0; i < half; i++) v[i] += v[i + half];
+#pragma GCC unroll 4
+    for (size_t step = 1; step < LANES; step *= 2) v = vec_zip_low(v, v) + vec_zip_high(v, v);
     return v[0];
 }
 
+/* The greatest lane; if one is NaN, any. */
 ALWAYS_INLINE real vec_greatest(vec v) {
-    real greatest = v[0];
-    for (size_t i = 1; i < LANES; i++) greatest = v[i] > greatest ? v[i] : greatest;
-    return greatest;
+#pragma GCC unroll 4
+    for (size_t step = 1; step < LANES; step *= 2)
+        v = vec_max(vec_zip_low(v, v), vec_zip_high(v, v));
+    return v[0];
 }
 
 #endif
