@@ -146,16 +146,14 @@ ALWAYS_INLINE void batchnorm_test_rows(real *out, const real *x, const real *gam
     });
 }
 
-static void batchnorm_test_task(void *context, size_t slice, void *scratch) {
+static void batchnorm_test_task(void *context, size_t range, void *scratch) {
     (void)scratch;
     const batchnorm_call *c = context;
-    const size_t first = slice_start(c->D, c->slices, slice), stride = c->D;
-    const size_t D = slice_start(c->D, c->slices, slice + 1) - first;
-    EACH_ROW_BLOCK_AT(i, c->N, stride, {
-        const size_t at = i * stride + first;
-        batchnorm_test_rows(c->out + at, c->x + at, c->gamma + first, c->beta + first,
-                            c->running_mean + first, c->running_var + first, c->eps, 0, rows, D,
-                            stride);
+    const size_t start = part_start(c->N, c->slices, range), D = c->D;
+    EACH_ROW_BLOCK(i, part_start(c->N, c->slices, range + 1) - start, {
+        const size_t at = (start + i) * D;
+        batchnorm_test_rows(c->out + at, c->x + at, c->gamma, c->beta, c->running_mean,
+                            c->running_var, c->eps, 0, rows, D, D);
     });
 }
 
@@ -163,8 +161,11 @@ static void batchnorm_test_task(void *context, size_t slice, void *scratch) {
 static void batchnorm_test(real *out, const real *x, const real *gamma, const real *beta,
                            const real *running_mean, const real *running_var, double eps, size_t N,
                            size_t D) {
-    batchnorm_call c = {out,          NULL,        NULL, NULL, NULL, x, gamma,          beta,
-                        running_mean, running_var, eps,  0,    N,    D, slices_of(N, D)};
+    batchnorm_call c = {out,         NULL, NULL,
+                        NULL,        NULL, x,
+                        gamma,       beta, running_mean,
+                        running_var, eps,  0,
+                        N,           D,    smaller(N, parts_of(N * D, SLICE_WORK))};
     fc_run(batchnorm_test_task, &c, c.slices, NULL);
 }
 
