@@ -1,5 +1,6 @@
 import gc
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -170,8 +171,12 @@ def test_source_folder_without_core_says_what_to_do(tmp_path):
     package = tmp_path / "fastfc"
     package.mkdir()
     shutil.copy(fastfc.__file__, package)
-    done = subprocess.run(
-        [sys.executable, "-c", "import fastfc"], cwd=tmp_path, capture_output=True, text=True
+    done = subprocess.run(  # -S: without the finder of an editable install, which has the core
+        [sys.executable, "-S", "-c", "import fastfc"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(pathlib.Path(np.__file__).parents[1])},
+        capture_output=True,
+        text=True,
     )
     assert done.stderr.splitlines()[-1].startswith("ImportError: fastfc's core is not built in ")
     assert "pip install -e ." in done.stderr
