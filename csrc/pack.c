@@ -46,7 +46,7 @@ static size_t part_start(size_t count, size_t parts, size_t part) {
 }
 
 /* How n columns fall into vectors, and those into panels.  A last vector of which only a part
- * exists is a panel of its own, half as wide if that is enough. */
+ * exists is a panel of its own, half or a quarter as wide if that is enough. */
 typedef struct {
     size_t columns, whole, panels; /* whole vectors, and panels of them */
     size_t last;                   /* width of the last panel; 0: there is no part of a vector */
@@ -54,8 +54,11 @@ typedef struct {
 
 static columns_cut cut_columns(size_t n) {
     const size_t whole = n / LANES, rest = n % LANES;
-    const int half = VEC_BYTES >= 32 && rest <= LANES / 2;
-    return (columns_cut){n, whole, parts_of(whole, NV), rest == 0 ? 0 : half ? LANES / 2 : LANES};
+    const size_t last = rest == 0                              ? 0
+                        : QUARTERS && rest <= LANES / 4        ? LANES / 4
+                        : VEC_BYTES >= 32 && rest <= LANES / 2 ? LANES / 2
+                                                               : LANES;
+    return (columns_cut){n, whole, parts_of(whole, NV), last};
 }
 
 /* Panels with the last one. */
@@ -94,10 +97,9 @@ static void transpose_rows(real *to, size_t to_row, const real *from, size_t fro
     EACH_VECTOR(j, columns, {
         if (rows == LANES)
             transpose_block(to + j * to_row, to_row, LANES, from + j, from_row, LANES, lanes);
-        else if (to_row < LANES)
-            transpose_block(to + j * to_row, to_row, LANES / 2, from + j, from_row, rows, lanes);
         else
-            transpose_block(to + j * to_row, to_row, LANES, from + j, from_row, rows, lanes);
+            transpose_block(to + j * to_row, to_row, smaller(to_row, LANES), from + j, from_row,
+                            rows, lanes);
     });
 }
 

@@ -1,12 +1,13 @@
 /* The micro-kernel: a small tile of c, in registers, from a panel of a and a panel of b.
  *
  * The tile has MR rows and NV whole vectors of columns, or fewer of either; or one vector of which
- * `lanes` elements exist, which if they are no more than half of it is half as wide.  Every element
- * is summed over k upwards from zero and then added to the addend: in which tile it stands does not
+ * `lanes` elements exist, which if they are few is half or a quarter as wide.  Every element is
+ * summed over k upwards from zero and then added to the addend: in which tile it stands does not
  * change it.  Rows of b are b_row elements apart; of a partial vector only what exists is read
  * where loads can be masked.
  *
- * Measured and left: sums that reach c by way of memory, in a loop (5 % of a tile of depth 100). */
+ * Measured and left: sums that reach c by way of memory, in a loop (5 % of a tile of depth 100);
+ * fetching c before the sums (1 % slower: its loads overlap with the products as it is). */
 
 /* Where a panel of a is read at each step: one place for its column, or for its rows one for every
  * third, from which an address reaches the two after it. */
@@ -93,19 +94,69 @@ ALWAYS_INLINE void half_tile(real *c, size_t ldc, const real *addend, size_t ld_
         vec_store_masked(c, vec_of_half(sum[i]) + vec_load_masked(addend, mask), mask);
 }
 
-/* nv 0 is half a vector. */
+/* The same for a quarter of a vector: a sum holds four columns of four rows, so that its product
+ * wants each element of a four times.  Rows are read four steps at once. */
+#if QUARTERS
+ALWAYS_INLINE void quarter_tile(real *c, size_t ldc, const real *addend, size_t ld_addend,
+                                left_panel a, const real *b, size_t b_row, size_t k, size_t lanes,
+                                const int by_rows, const int mr) {
+    enum { SUMS = (MR + 3) / 4 };
+    vec sum[SUMS], block[SUMS];
+    const real *at[THIRDS];
+    point_at(at, a, by_rows, mr);
+#pragma GCC unroll 4
+    for (int g = 0; 4 * g < mr; g++) sum[g] = (vec){0};
+    for (size_t p = 0, steps; p < k; p += steps) {
+        steps = by_rows ? smaller(k - p, 4) : 1;
+        if (by_rows)
+#pragma GCC unroll 4
+            for (int g = 0; 4 * g < mr; g++) {
+                quarter_vec row[4] = {{0}};
+#pragma GCC unroll 4
+                for (int i = 0; i < 4; i++)
+                    if (4 * g + i < mr)
+                        row[i] = quarter_load(element_at(at, a, 1, 4 * g + i) + p, steps);
+                block[g] = vec_of_quarters(row[0], row[1], row[2], row[3]);
+            }
+        else
+            block[0] = vec_load(at[0] + p * a.pitch, (size_t)mr);
+#pragma GCC unroll 4
+        for (int step = 0; step < 4; step++, b += b_row) {
+            if ((size_t)step == steps) break;
+            const quarter_vec columns = quarter_load(b, lanes);
+            const vec row = vec_of_quarters(columns, columns, columns, columns);
+#pragma GCC unroll 4
+            for (int g = 0; 4 * g < mr; g++) {
+                const vec elements = by_rows ? vec_repeat_of_quarters(block[g], step)
+                                             : vec_repeat_quarter(block[0], g);
+                sum[g] = vec_fma(elements, row, sum[g]);
+            }
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < mr; i++, c += ldc, addend += ld_addend)
+        quarter_store(c, quarter_of(sum[i / 4], i % 4) + quarter_load(addend, lanes), lanes);
+}
+#else
+#define quarter_tile half_tile /* does not occur */
+#endif
+
+/* `width` columns: whole vectors, half a vector or a quarter. */
 static void any_tile(real *c, size_t ldc, const real *addend, size_t ld_addend, left_panel a,
-                     const real *b, size_t b_row, size_t k, size_t lanes, size_t mr, size_t nv) {
+                     const real *b, size_t b_row, size_t k, size_t lanes, size_t mr, size_t width) {
 #define TILE(by, rows, vectors)                                                                    \
     tile(c, ldc, addend, ld_addend, a, b, b_row, k, lanes, by, rows, vectors)
-#define HALF_TILE(by, rows) half_tile(c, ldc, addend, ld_addend, a, b, b_row, k, lanes, by, rows)
+#define PART_TILE(part, by, rows)                                                                  \
+    part##_tile(c, ldc, addend, ld_addend, a, b, b_row, k, lanes, by, rows)
 #define BY(by, rows)                                                                               \
-    if (nv == 2)                                                                                   \
+    if (width == 2 * LANES)                                                                        \
         TILE(by, rows, 2);                                                                         \
-    else if (nv == 1)                                                                              \
+    else if (width == LANES)                                                                       \
         TILE(by, rows, 1);                                                                         \
+    else if (!QUARTERS || width == LANES / 2)                                                      \
+        PART_TILE(half, by, rows);                                                                 \
     else                                                                                           \
-        HALF_TILE(by, rows)
+        PART_TILE(quarter, by, rows)
 #define TILES(rows)                                                                                \
     case rows:                                                                                     \
         if (rows > MR) break;                                                                      \
@@ -133,6 +184,6 @@ static void any_tile(real *c, size_t ldc, const real *addend, size_t ld_addend, 
     }
 #undef TILES
 #undef BY
-#undef HALF_TILE
+#undef PART_TILE
 #undef TILE
 }

@@ -249,6 +249,65 @@ ALWAYS_INLINE half_vec half_fma(half_vec a, half_vec b, half_vec c) {
 #endif
 }
 
+/* A quarter of a vector that has enough lanes: four elements, of which `lanes` exist.  Loads fill
+ * the missing ones with zero. */
+#define QUARTERS (VEC_BYTES == 64 && !FC_DOUBLE)
+#if QUARTERS
+typedef real quarter_vec __attribute__((vector_size(VEC_BYTES / 4)));
+typedef real quarter_unaligned
+    __attribute__((vector_size(VEC_BYTES / 4), aligned(__alignof__(real)), may_alias));
+
+ALWAYS_INLINE quarter_vec quarter_load(const real *p, size_t lanes) {
+    if (lanes == LANES / 4) return *(const quarter_unaligned *)p;
+#if defined(__AVX512VL__)
+    return (quarter_vec)_mm_maskz_loadu_ps((__mmask8)vec_lanes_mask(lanes), p);
+#else
+    quarter_vec v = {0};
+    for (size_t i = 0; i < lanes; i++) v[i] = p[i];
+    return v;
+#endif
+}
+
+ALWAYS_INLINE void quarter_store(real *p, quarter_vec v, size_t lanes) {
+#if defined(__AVX512VL__)
+    _mm_mask_storeu_ps(p, (__mmask8)vec_lanes_mask(lanes), (__m128)v);
+#else
+    for (size_t i = 0; i < lanes; i++) p[i] = v[i];
+#endif
+}
+
+ALWAYS_INLINE quarter_vec quarter_of(vec v, int place) {
+    const quarter_vec quarters[] = {
+        __builtin_shufflevector(v, v, 0, 1, 2, 3), __builtin_shufflevector(v, v, 4, 5, 6, 7),
+        __builtin_shufflevector(v, v, 8, 9, 10, 11), __builtin_shufflevector(v, v, 12, 13, 14, 15)};
+    return quarters[place];
+}
+
+ALWAYS_INLINE vec vec_of_quarters(quarter_vec a, quarter_vec b, quarter_vec c, quarter_vec d) {
+    const half_vec low = __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7);
+    const half_vec high = __builtin_shufflevector(c, d, 0, 1, 2, 3, 4, 5, 6, 7);
+    return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+
+/* Four elements of v, each four times: those at `place` of every quarter, or quarter `place`. */
+#define FOUR_TIMES(a, b, c, d) a, a, a, a, b, b, b, b, c, c, c, c, d, d, d, d
+#define OF_QUARTERS(i) __builtin_shufflevector(v, v, FOUR_TIMES(i, i + 4, i + 8, i + 12))
+#define OF_QUARTER(i)                                                                              \
+    __builtin_shufflevector(v, v, FOUR_TIMES(4 * i, 4 * i + 1, 4 * i + 2, 4 * i + 3))
+ALWAYS_INLINE vec vec_repeat_of_quarters(vec v, int place) {
+    const vec repeated[] = {OF_QUARTERS(0), OF_QUARTERS(1), OF_QUARTERS(2), OF_QUARTERS(3)};
+    return repeated[place];
+}
+
+ALWAYS_INLINE vec vec_repeat_quarter(vec v, int place) {
+    const vec repeated[] = {OF_QUARTER(0), OF_QUARTER(1), OF_QUARTER(2), OF_QUARTER(3)};
+    return repeated[place];
+}
+#undef OF_QUARTER
+#undef OF_QUARTERS
+#undef FOUR_TIMES
+#endif
+
 /* a * b + c, rounded once where the instruction set can.  The compiler fuses nothing by itself
  * (-ffp-contract=off): where it does depends on what surrounds an expression, and with it the bits.
  */
