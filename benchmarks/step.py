@@ -1,6 +1,8 @@
 """A whole training step under the Solver: draw a minibatch, forward, backward, Adam.
 
-The peers do the same with their own means, see `peers`.  Then the scores of a batch in test mode.
+NumPy does it in the row's dtype, and where that is float32 also in the dtype in which the original
+does.  The peers do the same with their own means, see `peers`.  Then the scores of a batch in test
+mode.
 """
 
 import functools
@@ -16,8 +18,14 @@ from benchmarks import harness, peers
 from fastfc.solver import Solver
 from tests import cases
 
-# The package of the network, and the update rule.
-SOLVERS = {"fastfc": (fastfc, "adam"), "reference": (fastfc.reference, fastfc.reference.optim.adam)}
+# The package of the network, the update rule, the dtype where it is not the row's.  The original
+# draws float64 masks: so its gradients and, from the first update on, its parameters are float64
+# too, whatever it was asked for.
+SOLVERS = {
+    "fastfc": (fastfc, "adam", None),
+    "reference": (fastfc.reference, fastfc.reference.optim.adam, None),
+    "original": (fastfc.reference, fastfc.reference.optim.adam, np.float64),
+}
 LEARNING_RATE = 5e-4
 
 
@@ -34,7 +42,8 @@ def rows(run):
             calls = {"fastfc": solver("fastfc", network, dtype)._step}
             for peer in run.peers:
                 if peer == "numpy":
-                    calls["reference"] = solver("reference", network, dtype)._step
+                    for numpy in peers.STEPS[peer][: 2 if dtype == np.float32 else 1]:
+                        calls[numpy] = solver(numpy, network, dtype)._step
                 else:
                     steps = peers.load(peer).steps(network, data(network, dtype), LEARNING_RATE)
                     calls.update(steps)
@@ -67,9 +76,9 @@ def data(network, dtype):
 
 
 def solver(contestant, network, dtype, splits=None, **settings):
-    """Return a Solver over a network of one of the two packages; both start alike."""
+    """Return a Solver over a network of one of the two packages; all start alike."""
     batch, example, hidden, classes, keep = network
-    package, rule = SOLVERS[contestant]
+    package, rule, own_dtype = SOLVERS[contestant]
     np.random.seed(0)
     model = package.fc_net.FullyConnectedNet(
         list(hidden),
@@ -77,7 +86,7 @@ def solver(contestant, network, dtype, splits=None, **settings):
         num_classes=classes,
         dropout=keep,
         use_batchnorm=True,
-        dtype=dtype,
+        dtype=own_dtype or dtype,
     )
     return Solver(
         model,

@@ -65,22 +65,29 @@ def _expected(suite):
 CONTESTANTS = {
     "gemm": ["fastfc", "numpy"],
     "ops": ["fastfc", "reference"],
-    "step": ["fastfc", "reference"],
-    "solver": ["fastfc", "reference"],
+    "step": ["fastfc", "reference", "original"],
+    "solver": ["fastfc", "reference", "original"],
     "threads": ["2 threads", "1 thread", threads.BUSY],
     "memory": ["fastfc"],
     "denormals": ["flushed", "kept", "none"],
 }
 
 
+def _contestants(row):
+    """Return who a row is about: the original's own dtype makes a row of float32 training only."""
+    promoted = row["dtype"] == "float32" and not row["name"].endswith(", scoring")
+    return [n for n in CONTESTANTS[row["suite"]] if n != "original" or promoted]
+
+
 @pytest.mark.parametrize("suite", list(benchmarks.SUITES))
 def test_table_and_json_have_every_row(suite, tmp_path, capsys):
     benchmarks.main([suite, "--quick", "--json", str(tmp_path / "figures.json")])
     written = json.loads((tmp_path / "figures.json").read_text())
-    expected, names = _expected(suite), CONTESTANTS[suite]
+    expected = _expected(suite)
     assert [row["name"] for row in written["rows"]] == expected
     for row in written["rows"]:
         assert row["suite"] == suite
+        names = _contestants(row)
         assert list(row["seconds"]) == names
         assert all(t["min"] > 0 and t["samples"] == 2 for t in row["seconds"].values())
         medians = {name: t["median"] for name, t in row["seconds"].items()}
@@ -249,16 +256,28 @@ def test_real_images_where_the_data_folder_has_them(monkeypatch):
     assert asked == {"num_training": 200, "num_validation": 10}
 
 
-def test_both_contestants_of_a_step_train_the_same():
-    losses = []
-    for contestant in step.SOLVERS:
-        trainer = step.solver(contestant, cases.NETWORKS["digits"], np.float64)
-        np.random.seed(1)
-        for _ in range(3):
-            trainer._step()
-        losses.append(trainer.loss_history)
+def _trained(contestant, dtype):
+    trainer = step.solver(contestant, cases.NETWORKS["digits"], dtype)
+    np.random.seed(1)
+    for _ in range(3):
+        trainer._step()
+    return trainer
+
+
+@pytest.mark.parametrize("contestant", [name for name in step.SOLVERS if name != "fastfc"])
+def test_contestants_of_a_step_train_the_same(contestant):
+    ours, theirs = (_trained(name, np.float64) for name in ("fastfc", contestant))
     # What is promised of whole runs in float64.
-    np.testing.assert_allclose(*losses, rtol=0, atol=1e-8)
+    np.testing.assert_allclose(theirs.loss_history, ours.loss_history, rtol=0, atol=1e-8)
+
+
+def test_the_originals_contestant_computes_in_the_dtype_of_its_mask():
+    """Its mask, (rand < p) / p, is float64, and float32 times that: hence its gradients."""
+    promoted = (np.ones(3, np.float32) * ((np.random.rand(3) < 0.5) / 0.5)).dtype
+    for contestant, dtype in (("original", promoted), ("reference", np.float32)):
+        trained = _trained(contestant, np.float32)
+        assert {w.dtype for w in trained.model.params.values()} == {np.dtype(dtype)}
+        assert trained.X_train.dtype == np.float32
 
 
 def test_arithmetic_of_the_seeds_step():
