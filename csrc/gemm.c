@@ -31,7 +31,7 @@ enum { TASK_WORK = 1 << 20, SMALL_TASK_WORK = 1 << 17, MANY_TASKS = 8, PACK_WORK
 
 /* Scratch of the workspace: for all threads, then for each. */
 #define SHARED_REALS ((size_t)MOST_PARTS * SMALL_M * SMALL_N)
-#define PACKED_A ((size_t)GROUP * MR * PITCH)
+#define PACKED_A ((size_t)GROUP * COLUMN_PITCH * PITCH)
 #define SCRATCH_REALS (PACKED_A + (size_t)KC * (SMALL_N + NV * LANES))
 
 _Static_assert(SHARED_REALS * sizeof(real) <= FC_SHARED_BYTES, "partial sums fit the workspace");
@@ -146,13 +146,13 @@ static void panels_times_block(const product *p, size_t first, size_t last, size
             rows[i] = part_start(p->m, panels, group + i + 1) - part_start(p->m, panels, group + i);
         const matrix a = from(p->a, row, start);
         if (!ready && by_rows) copy_rows(packed, PITCH, a.at, a.row, rows[0], k);
-        if (!ready && !by_rows) pack_columns(packed, a, rows, count, k);
+        if (!ready && !by_rows) pack_columns(packed, a, rows, count, p->m - row, k);
         left_panel panel = {ready ? a.at : packed, by_rows ? a.row : a.column, by_rows};
         for (size_t i = 0; i < count; i++) {
-            if (!ready) panel.pitch = by_rows ? PITCH : rows[i];
+            if (!ready) panel.pitch = by_rows ? PITCH : COLUMN_PITCH;
             panel_times_block(c, ldc, addend, ld_addend, panel, rows[i], b, from(p->a, next, start),
                               after - next, i, count);
-            panel.at += rows[i] * (ready ? by_rows ? a.row : 1 : k);
+            panel.at += ready ? rows[i] * (by_rows ? a.row : 1) : COLUMN_PITCH * k;
             c += rows[i] * ldc;
             if (addend) addend += rows[i] * ld_addend;
         }

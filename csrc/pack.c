@@ -157,23 +157,20 @@ static int panel_stands_ready(matrix a, size_t k, size_t times) {
 }
 
 /* Panels that are packed together where a's columns are contiguous: a panel's columns end within
- * cache lines, which would be read once for each of two panels. */
-enum { GROUP = 4 };
+ * cache lines, which would be read once for each of two panels.  They are stored as whole vectors,
+ * COLUMN_PITCH elements apart: nobody reads what is behind a panel's rows. */
+enum { GROUP = 4, COLUMN_PITCH = (MR + LANES - 1) / LANES * LANES };
 
-/* Panels of a, the first one of `rows` rows, of depth k: a panel's columns of a column of a. */
-static void pack_columns(real *to, matrix a, const size_t *rows, size_t panels, size_t k) {
-    if (panels == 1) {
-        copy_rows(to, rows[0], a.at, a.column, k, rows[0]);
-        return;
-    }
-    for (size_t p = 0; p < k; p++) {
+/* Panels of a, the first one of `rows` rows, of depth k: a panel's columns of a column of a, which
+ * ends m rows behind the first. */
+static void pack_columns(real *to, matrix a, const size_t *rows, size_t panels, size_t m,
+                         size_t k) {
+    for (size_t p = 0; p < k; p++, to += COLUMN_PITCH) {
         const real *column = a.at + p * a.column;
-        real *panel = to;
-        for (size_t i = 0; i < panels; i++) {
-            copy_rows(panel + p * rows[i], 0, column, 0, 1, rows[i]);
-            column += rows[i];
-            panel += k * rows[i];
-        }
+        for (size_t i = 0, rest = m; i < panels; column += rows[i], rest -= rows[i], i++)
+            for (size_t j = 0; j < COLUMN_PITCH && j < rest; j += LANES)
+                vec_store(to + i * k * COLUMN_PITCH + j,
+                          vec_load(column + j, smaller(rest - j, LANES)), LANES);
     }
 }
 
