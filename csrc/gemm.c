@@ -97,7 +97,7 @@ typedef struct {
  * them; a part of a vector can be read without what is behind it; and vectors do not straddle
  * cache lines, or are read by few panels of a, those of m rows. */
 static int stands_ready(matrix b, size_t columns, size_t k, size_t m) {
-    enum { SEVERAL_PAGES = 1 << 18, FEW_PANELS = 16 };
+    enum { SEVERAL_PAGES = 1 << 18, FEW_PANELS = 24 };
     const int aligned = ((uintptr_t)b.at | b.row * sizeof(real)) % VEC_BYTES == 0;
     return b.column == 1 && k * b.row * sizeof(real) <= SEVERAL_PAGES &&
            (VEC_MASKED || b.padded || columns % LANES == 0) &&
