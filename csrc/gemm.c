@@ -125,7 +125,7 @@ static void panel_times_block(real *c, size_t ldc, const real *addend, size_t ld
         const size_t column = panel_start(cut, panel), width = panel_start(cut, panel + 1) - column;
         any_tile(c + column, ldc, addend ? addend + column : zeros, ld_addend, a,
                  b->at + column * (b->row ? 1 : b->k), b->row ? b->row : width, b->k,
-                 smaller(cut.columns - column, LANES), rows, width);
+                 smaller(cut.columns - column, width), rows, width);
     }
 }
 

@@ -46,19 +46,23 @@ static size_t part_start(size_t count, size_t parts, size_t part) {
 }
 
 /* How n columns fall into vectors, and those into panels.  A last vector of which only a part
- * exists is a panel of its own, half or a quarter as wide if that is enough. */
+ * exists shares its panel with one that would be alone, or it is a panel of its own, half or a
+ * quarter as wide if that is enough: whatever takes less time. */
 typedef struct {
-    size_t columns, whole, panels; /* whole vectors, and panels of them */
-    size_t last;                   /* width of the last panel; 0: there is no part of a vector */
+    size_t columns, whole, panels; /* panels of whole vectors */
+    size_t last;                   /* width of the panel behind them; 0: there is none */
 } columns_cut;
 
 static columns_cut cut_columns(size_t n) {
-    const size_t whole = n / LANES, rest = n % LANES;
-    const size_t last = rest == 0                              ? 0
-                        : QUARTERS && rest <= LANES / 4        ? LANES / 4
-                        : VEC_BYTES >= 32 && rest <= LANES / 2 ? LANES / 2
-                                                               : LANES;
-    return (columns_cut){n, whole, parts_of(whole, NV), last};
+    const size_t rest = n % LANES, alone = n / LANES % NV;
+    const int wide = VEC_BYTES == 64, half = VEC_BYTES >= 32 && rest <= LANES / 2;
+    columns_cut cut = {n, n / LANES, 0, 0};
+    if (rest && alone && !(wide && half))
+        cut.whole--, cut.last = 2 * LANES;
+    else if (rest)
+        cut.last = QUARTERS && rest <= LANES / 4 ? LANES / 4 : half ? LANES / 2 : LANES;
+    cut.panels = parts_of(cut.whole, NV);
+    return cut;
 }
 
 /* Panels with the last one. */
@@ -115,11 +119,12 @@ static void pack_b_rows(real *to, matrix b, size_t k, size_t first, size_t last,
             for (size_t j = 0; j < width; j += LANES)
                 vec_store(row + j, vec_load(b.at + p * b.row + start + j, LANES), LANES);
         }
-        if (cut.last) {
-            const size_t start = cut.whole * LANES;
-            const vec rest = vec_load(b.at + p * b.row + start, cut.columns - start);
-            vec_store(to + start * k + p * cut.last, rest, cut.last);
-        }
+        const size_t start = cut.whole * LANES;
+        for (size_t j = 0; j < cut.last; j += LANES)
+            vec_store(
+                to + start * k + p * cut.last + j,
+                vec_load(b.at + p * b.row + start + j, smaller(cut.columns - (start + j), LANES)),
+                smaller(cut.last - j, LANES));
     }
 }
 

@@ -1,10 +1,9 @@
 /* The micro-kernel: a small tile of c, in registers, from a panel of a and a panel of b.
  *
- * The tile has MR rows and NV whole vectors of columns, or fewer of either; or one vector of which
- * `lanes` elements exist, which if they are few is half or a quarter as wide.  Every element is
- * summed over k upwards from zero and then added to the addend: in which tile it stands does not
- * change it.  Rows of b are b_row elements apart; of a partial vector only what exists is read
- * where loads can be masked.
+ * The tile has MR rows and NV vectors of columns, or fewer of either; of the last vector `lanes`
+ * elements exist, and alone it may be half or a quarter as wide.  Every element is summed over k
+ * upwards from zero and then added to the addend: in which tile it stands does not change it.  Rows
+ * of b are b_row elements apart; nothing behind the last one is read where loads can be masked.
  *
  * Measured and left: sums that reach c by way of memory, in a loop (5 % of a tile of depth 100);
  * fetching c before the sums (1 % slower: its loads overlap with the products as it is). */
@@ -29,12 +28,26 @@ ALWAYS_INLINE void advance(const real **at, left_panel a, const int by_rows, con
         if (i == 0 || (by_rows && 3 * i < mr)) at[i] += by_rows ? 1 : a.pitch;
 }
 
-/* c (mr, nv vectors) = addend + a panel of a times a panel of b, over k steps. */
+/* sum += a step's column of a times its row of b. */
+ALWAYS_INLINE void add_products(vec sum[MR][NV], const real **at, left_panel a, const vec *row,
+                                const int by_rows, const int mr, const int nv) {
+#pragma GCC unroll 16
+    for (int i = 0; i < mr; i++) {
+        const vec element = vec_set(*element_at(at, a, by_rows, i));
+#pragma GCC unroll 4
+        for (int j = 0; j < nv; j++) sum[i][j] = vec_fma(element, row[j], sum[i][j]);
+    }
+}
+
+/* c (mr, nv vectors) = addend + a panel of a times a panel of b, over k steps.  Of the last vector
+ * `lanes` elements exist.  Where it is not alone, what is behind them in a row of b is the next
+ * row's: all but the last row may be read as if it were whole. */
 ALWAYS_INLINE void tile(real *c, size_t ldc, const real *addend, size_t ld_addend, left_panel a,
                         const real *b, size_t b_row, size_t k, size_t lanes, const int by_rows,
                         const int mr, const int nv) {
     const lanes_mask mask = vec_lanes_mask(lanes);
-    vec sum[MR][NV];
+    const int last = nv - 1;
+    vec sum[MR][NV], row[NV];
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++)
 #pragma GCC unroll 4
@@ -42,31 +55,30 @@ ALWAYS_INLINE void tile(real *c, size_t ldc, const real *addend, size_t ld_adden
 
     const real *at[THIRDS];
     point_at(at, a, by_rows, mr);
-    for (size_t p = 0; p < k; p++, b += b_row) {
-        vec row[NV];
-        if (VEC_MASKED && nv == 1)
-            row[0] = vec_load_masked(b, mask);
-        else
+    for (size_t p = 1; p < k; p++, b += b_row) {
 #pragma GCC unroll 4
-            for (int j = 0; j < nv; j++) row[j] = vec_load(b + (size_t)j * LANES, LANES);
-#pragma GCC unroll 16
-        for (int i = 0; i < mr; i++) {
-            const vec element = vec_set(*element_at(at, a, by_rows, i));
-#pragma GCC unroll 4
-            for (int j = 0; j < nv; j++) sum[i][j] = vec_fma(element, row[j], sum[i][j]);
-        }
+        for (int j = 0; j < nv; j++)
+            row[j] = VEC_MASKED && nv == 1 ? vec_load_masked(b, mask)
+                                           : vec_load(b + (size_t)j * LANES, LANES);
+        add_products(sum, at, a, row, by_rows, mr, nv);
         advance(at, a, by_rows, mr);
     }
+#pragma GCC unroll 4
+    for (int j = 0; j < last; j++) row[j] = vec_load(b + (size_t)j * LANES, LANES);
+    row[last] = vec_load_masked(b + (size_t)last * LANES, mask);
+    add_products(sum, at, a, row, by_rows, mr, nv);
 
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++, c += ldc, addend += ld_addend)
-        if (nv == 1)
-            vec_store_masked(c, sum[i][0] + vec_load_masked(addend, mask), mask);
-        else
 #pragma GCC unroll 4
-            for (int j = 0; j < nv; j++)
-                vec_store(c + (size_t)j * LANES,
-                          sum[i][j] + vec_load(addend + (size_t)j * LANES, LANES), LANES);
+        for (int j = 0; j < nv; j++) {
+            real *to = c + (size_t)j * LANES;
+            const real *from = addend + (size_t)j * LANES;
+            if (j < last || (nv > 1 && lanes == LANES))
+                vec_store(to, sum[i][j] + vec_load(from, LANES), LANES);
+            else
+                vec_store_masked(to, sum[i][j] + vec_load_masked(from, mask), mask);
+        }
 }
 
 /* The same for half a vector, of which `lanes` elements exist.  Two such products take a core that
@@ -141,9 +153,11 @@ ALWAYS_INLINE void quarter_tile(real *c, size_t ldc, const real *addend, size_t 
 #define quarter_tile half_tile /* does not occur */
 #endif
 
-/* `width` columns: whole vectors, half a vector or a quarter. */
+/* `width` columns, whole vectors, half a vector or a quarter, of which `columns` exist. */
 static void any_tile(real *c, size_t ldc, const real *addend, size_t ld_addend, left_panel a,
-                     const real *b, size_t b_row, size_t k, size_t lanes, size_t mr, size_t width) {
+                     const real *b, size_t b_row, size_t k, size_t columns, size_t mr,
+                     size_t width) {
+    const size_t lanes = width > LANES ? columns - (width - LANES) : columns;
 #define TILE(by, rows, vectors)                                                                    \
     tile(c, ldc, addend, ld_addend, a, b, b_row, k, lanes, by, rows, vectors)
 #define PART_TILE(part, by, rows)                                                                  \
