@@ -8,7 +8,10 @@
  * Mean first, then variance: the one-pass sum of squares loses half the digits when |mean| >> std.
  *
  * Features do not meet, so tasks are slices of columns, or, where nothing is summed, ranges of
- * rows; the functions named `_columns` work on one slice, whose rows stand `stride` apart. */
+ * rows; the functions named `_columns` work on one slice, whose rows stand `stride` apart.
+ *
+ * Measured and left, backward: slices narrow enough for L1 (20 % slower at 100x100); the second
+ * pass from the last row upwards (7 % faster there, 15 % slower at 256x128). */
 
 /* Elements of a slice: several microseconds of work.  Where there is a choice it is not narrower
  * than NARROWEST columns: of rows a multiple of 4 KB apart few lines fit the cache's sets. */

@@ -12,7 +12,10 @@
  *                          next_w = w - lr (next_v / (1 - beta1^t))
  *                                       / (sqrt(next_a / (1 - beta2^t)) + epsilon)
  *                                                                         (Kingma & Ba 2015)
- *   adamw                  the same - lr weight_decay w         (Loshchilov & Hutter 2019) */
+ *   adamw                  the same - lr weight_decay w         (Loshchilov & Hutter 2019)
+ *
+ * Measured and left: reciprocals and roots from the CPU's approximations, refined once; fetching
+ * the state ahead while its gradient is made (no gain: division and root overlap with memory). */
 
 static void sgd(real *next_w, const real *w, const real *dw, double learning_rate, size_t n) {
     const vec lr = vec_set((real)learning_rate);

@@ -4,6 +4,8 @@
 # regular state: parameters that are dense arrays of the network's dtype and of matching shapes.
 # For anything else its methods return None, and the caller composes the layers, which says what is
 # wrong.
+#
+# Measured and left: huge pages for this memory and the workspace (no different).
 
 cdef size_t aligned(size_t bytes) noexcept:
     return (bytes + 63) // 64 * 64
