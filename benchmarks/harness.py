@@ -1,9 +1,11 @@
 """Measuring contestants fairly, and what is written down about it.
 
 The contestants of a row run in one process and take turns, so that another process or a change of
-clock rate meets them all alike. In its turn a contestant first runs unmeasured, which brings its
-data back into the caches, then several samples; a sample is the mean of as many calls as fill
-`SAMPLE` seconds; a row is the median of all samples. No row is dropped, whoever wins it.
+clock rate meets them all alike. In its turn a contestant first runs unmeasured for `WARM_UP`
+seconds, which brings its data back into the caches and a core that has slept up to its clock rate:
+the first steps of half a millisecond take twice as long as those in the middle of a training, which
+come after 5 ms. Several samples follow; a sample is the mean of as many calls as fill `SAMPLE`
+seconds; a row is the median of all samples. No row is dropped, whoever wins it.
 
 Between turns the process sleeps until all its other threads do too. Workers of OpenBLAS, and
 of OpenMP under PyTorch, spin for 30 to 100 ms after a call, waiting for the next one, and so take a
@@ -25,6 +27,7 @@ import numpy as np
 import fastfc
 
 SAMPLE = 5e-4  # seconds: hundreds of times what perf_counter and the loop around a call cost
+WARM_UP = 1e-2  # seconds, at least one sample
 TURN = 2e-2  # seconds of samples in a turn, at least MIN_SAMPLES and at most MAX_SAMPLES of them
 MIN_SAMPLES, MAX_SAMPLES = 2, 20
 ROUNDS, QUICK_ROUNDS = 7, 2
@@ -120,16 +123,16 @@ def measure(contestants, quick=False):
     contestants = {
         name: c if isinstance(c, Contestant) else Contestant(c) for name, c in contestants.items()
     }
-    plans = {name: (1, 1) if quick else _plan(c) for name, c in contestants.items()}
+    plans = {name: (1, 1, 1) if quick else _plan(c) for name, c in contestants.items()}
     samples = {name: [] for name in contestants}
     names = list(contestants)
     for _ in range(QUICK_ROUNDS if quick else ROUNDS):
         for name in names:
-            contestant, (calls, count) = contestants[name], plans[name]
+            contestant, (warm, calls, count) = contestants[name], plans[name]
             with contestant.during():
                 if not quick:
                     pause()
-                    contestant.time(calls)
+                    contestant.time(warm)
                 samples[name] += [contestant.time(calls) for _ in range(count)]
         names.reverse()  # nobody always runs in the other's wake
     return {name: summary(values) for name, values in samples.items()}
@@ -155,15 +158,20 @@ def _running_threads():
 
 
 def _plan(contestant):
-    """Warm up; return how many calls fill a sample, and how many samples a turn."""
+    """Return how many calls fill a warm-up and a sample, and how many samples a turn."""
     with contestant.during():
         contestant.time(2)
         calls = 1
         while (seconds := contestant.time(calls) * calls) < SAMPLE / 4:
             calls *= 2
-    wanted = max(1, round(calls * SAMPLE / seconds))
-    samples = round(TURN / (seconds / calls * wanted))
-    return wanted, min(max(samples, MIN_SAMPLES), MAX_SAMPLES)
+    seconds /= calls
+    wanted = max(1, round(SAMPLE / seconds))
+    samples = round(TURN / (seconds * wanted))
+    return (
+        max(wanted, round(WARM_UP / seconds)),
+        wanted,
+        min(max(samples, MIN_SAMPLES), MAX_SAMPLES),
+    )
 
 
 def summary(values):

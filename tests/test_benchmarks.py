@@ -174,8 +174,9 @@ def test_contestants_take_turns():
 
 
 def test_a_turn_warms_up_within_its_context(monkeypatch):
+    warm, calls, samples = 5, 1, 3
     monkeypatch.setattr(harness, "PAUSE", 0)
-    monkeypatch.setattr(harness, "SAMPLE", 1e-9)
+    monkeypatch.setattr(harness, "_plan", lambda contestant: (warm, calls, samples))
     seen = []
 
     @contextlib.contextmanager
@@ -187,10 +188,21 @@ def test_a_turn_warms_up_within_its_context(monkeypatch):
     contestant = harness.Contestant(lambda: seen.append("call"), during)
     timing = harness.measure({"a": contestant})["a"]
     turns = "".join(seen).split("out")[:-1]
-    assert len(turns) == 1 + harness.ROUNDS
+    assert len(turns) == harness.ROUNDS
     assert all(turn.startswith("in") for turn in turns)
-    # A turn's first call is not a sample.
-    assert timing["samples"] == sum(turn.count("call") - 1 for turn in turns[1:])
+    assert {turn.count("call") for turn in turns} == {warm + samples}
+    assert timing["samples"] == harness.ROUNDS * samples
+
+
+def test_plans_fill_their_times_with_calls(monkeypatch):
+    monkeypatch.setattr(harness.Contestant, "time", lambda self, count: 1e-4)
+    assert harness._plan(harness.Contestant(None)) == (
+        round(harness.WARM_UP / 1e-4),
+        round(harness.SAMPLE / 1e-4),
+        harness.MAX_SAMPLES,
+    )
+    monkeypatch.setattr(harness.Contestant, "time", lambda self, count: 1.0)
+    assert harness._plan(harness.Contestant(None)) == (1, 1, harness.MIN_SAMPLES)
 
 
 def test_threads_are_set_and_put_back():
