@@ -17,7 +17,6 @@ OTHERS = ("torch", "jax", "scikit-learn", "threadpoolctl")
 def machine():
     """Describe what the figures were measured on: CPU, instruction set, threads, versions."""
     config = fastfc.show_config(mode="dicts")
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     threads = {k: v for k, v in os.environ.items() if k.endswith("_NUM_THREADS")}
     return {
         "cpu": _cpu(),
@@ -29,10 +28,22 @@ def machine():
             "compiler": config["compiler"],
             "python": platform.python_version(),
             "numpy": np.__version__,
-            "blas": f"{blas.get('name')} {blas.get('version')}",
+            "blas": _blas(),
             **_installed(),
         },
     }
+
+
+def _blas():
+    """Name NumPy's BLAS and, where threadpoolctl can tell, the CPU whose kernels it has chosen."""
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    name = f"{blas.get('name')} {blas.get('version')}"
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return name
+    kernels = {pool.get("architecture") for pool in threadpool_info()} - {None}
+    return f"{name} with kernels for {', '.join(sorted(kernels))}" if kernels else name
 
 
 def _installed():

@@ -13,10 +13,10 @@
  * the sums are added in order.
  *
  * Measured and left: a depth KC of 320 to 512 for float32, 128 or 192 for float64 (no different, or
- * 2 to 8 % slower); fetching rows of b ahead while they are packed, or while the block before is
- * multiplied (no different); keeping c of several parts of the depth out of memory by narrower
- * blocks of all the depth (4 % slower: a is packed more often); tasks of several panels where
- * weights are updated behind them (3 to 7 % slower: they push b out of L2).
+ * 2 to 8 % slower); fetching rows of b ahead while they are packed, or while the part before is
+ * multiplied (no different, or 2 % slower); keeping c of several parts of the depth out of memory
+ * by narrower blocks of all the depth (4 % slower: a is packed more often); tasks of several panels
+ * where weights are updated behind them (3 to 7 % slower: they push b out of L2).
  *
  * Every element is a sum in one order, given by k: bias, then the sum of each part of the depth,
  * that one from zero upwards.  How the work is cut into tasks does not change it, nor who does
