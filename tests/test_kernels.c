@@ -386,11 +386,24 @@ static void test_peak(void) {
     check("peak: rounds", 0, KERNELS->peak(1, 20), 2 * once, 0);
 }
 
+/* Every width of the last panels of columns and of rows, few steps deep; and left factors by
+ * columns that are deep enough to be packed. */
+static void test_narrow_products(void) {
+    static const size_t rows[] = {1, 2, 5, 6, 7, 13, 14, 15, 29}, depths[] = {1, 2, 3, 4, 5, 6};
+    for (size_t M = 1; M <= 40; M++)
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            for (size_t j = 0; j < sizeof depths / sizeof *depths; j++)
+                test_affine(rows[i], depths[j], M);
+            if (M % 4 == 1) test_affine(150, rows[i], M);
+        }
+}
+
 static void tests(void) {
     static const size_t sizes[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 61, 100, 313};
     const size_t count = sizeof sizes / sizeof *sizes;
     for (size_t i = 0; i < sizeof products / sizeof *products; i++)
         test_affine(products[i][0], products[i][1], products[i][2]);
+    test_narrow_products();
     for (size_t i = 0; i < count; i++) {
         test_gather(sizes[i], sizes[count - 1 - i]);
         test_gather(200, sizes[i] + 200);
