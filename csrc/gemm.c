@@ -201,13 +201,18 @@ static void with_side_task(void *context, size_t task, void *scratch) {
         p->task(context, task - 1, scratch);
 }
 
-/* Runs the product's tasks, and the side task if it has not yet run. */
+/* Runs the product's tasks, and the side task if it has not yet run.  A product of one task is too
+ * small to wake others for: where cores share their units a worker that spins beside it slows it
+ * down (a step of digits: 20 us instead of 13). */
 static void run_tasks(product *p, fc_task task, size_t count) {
+    const side_task *side = &p->with.side;
     p->task = task;
-    if (p->with.side.run)
+    if (side->run && count > 1) {
         fc_run(with_side_task, p, count + 1, p->scratch);
-    else
+    } else {
+        if (side->run) side->run(side->context, 0, p->scratch);
         fc_run(task, p, count, p->scratch);
+    }
     p->with.side.run = NULL;
 }
 
