@@ -42,8 +42,9 @@ def rows(run):
             calls = {"fastfc": solver("fastfc", network, dtype)._step}
             for peer in run.peers:
                 if peer == "numpy":
-                    for numpy in peers.STEPS[peer][: 2 if dtype == np.float32 else 1]:
-                        calls[numpy] = solver(numpy, network, dtype)._step
+                    for numpy in peers.STEPS[peer]:
+                        if SOLVERS[numpy][-1] != dtype:  # else it is the reference once more
+                            calls[numpy] = solver(numpy, network, dtype)._step
                 else:
                     steps = peers.load(peer).steps(network, data(network, dtype), LEARNING_RATE)
                     calls.update(steps)

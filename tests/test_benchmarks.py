@@ -194,15 +194,29 @@ def test_a_turn_warms_up_within_its_context(monkeypatch):
     assert timing["samples"] == harness.ROUNDS * samples
 
 
-def test_plans_fill_their_times_with_calls(monkeypatch):
-    monkeypatch.setattr(harness.Contestant, "time", lambda self, count: 1e-4)
-    assert harness._plan(harness.Contestant(None)) == (
-        round(harness.WARM_UP / 1e-4),
-        round(harness.SAMPLE / 1e-4),
-        harness.MAX_SAMPLES,
-    )
-    monkeypatch.setattr(harness.Contestant, "time", lambda self, count: 1.0)
-    assert harness._plan(harness.Contestant(None)) == (1, 1, harness.MIN_SAMPLES)
+def test_plans_fill_their_times_with_calls_within_the_context(monkeypatch):
+    seen = []
+
+    @contextlib.contextmanager
+    def during():
+        seen.append("in")
+        yield
+        seen.append("out")
+
+    for seconds, plan in (
+        (1e-4, (round(harness.WARM_UP / 1e-4), round(harness.SAMPLE / 1e-4), harness.MAX_SAMPLES)),
+        (1.0, (1, 1, harness.MIN_SAMPLES)),
+    ):
+
+        def time(self, count, seconds=seconds):
+            seen.append("call")
+            return seconds
+
+        monkeypatch.setattr(harness.Contestant, "time", time)
+        assert harness._plan(harness.Contestant(None, during)) == plan
+        assert (seen[0], seen[-1]) == ("in", "out")
+        assert set(seen[1:-1]) == {"call"}
+        seen.clear()
 
 
 def test_threads_are_set_and_put_back():
