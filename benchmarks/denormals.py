@@ -12,7 +12,7 @@ import numpy as np
 
 import fastfc
 from benchmarks import harness, ops, step
-from tests import cases, operations
+from tests.support import cases, operations
 
 NETWORK = "seed"
 STEPS, QUICK_STEPS = 2_000, 4  # of 0.9 and float32: 1e-2 is a denormal after 800

@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks import harness
 from fastfc import _core
-from tests import cases
+from tests.support import cases
 
 # (m, k, n, whether the left factor is a transposed view): forward product and gradient of the
 # weights, of the seed's layers and of larger ones.

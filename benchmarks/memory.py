@@ -7,7 +7,7 @@ import numpy as np
 
 import fastfc
 from benchmarks import harness, step
-from tests import cases
+from tests.support import cases
 
 STEPS, QUICK_STEPS = 20_000, 40
 READINGS = 20

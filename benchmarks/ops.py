@@ -1,11 +1,11 @@
-"""Each operation by itself, on the shapes that `tests/operations.py` names."""
+"""Each operation by itself, on the shapes that `tests/support/operations.py` names."""
 
 import functools
 
 import numpy as np
 
 from benchmarks import harness, peers
-from tests import cases, operations
+from tests.support import cases, operations
 
 
 def contestants(run):

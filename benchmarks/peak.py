@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks import harness
 from fastfc import _core
-from tests import cases
+from tests.support import cases
 
 COPY_BYTES = 1 << 27  # an array, many times what the caches of a core hold
 REPEATS = 10, 150  # of copying, of arithmetic: half a second each, so that a quiet moment is met

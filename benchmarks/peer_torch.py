@@ -39,7 +39,7 @@ def _step(network, data, learning_rate, prepare):
 
 
 def operation(name, args):
-    """Return a call of PyTorch's counterpart of an operation of `tests/operations.py`."""
+    """Return a call of PyTorch's counterpart of an operation of `tests/support/operations.py`."""
     function, *rest = _OPERATIONS[name](*args)
     return functools.partial(torch.no_grad()(function), *rest)
 

@@ -14,7 +14,7 @@ import numpy as np
 import fastfc
 from benchmarks import harness, peers, step
 from fastfc.data_utils import get_CIFAR10_data
-from tests import cases
+from tests.support import cases
 
 ITERATIONS, EPOCHS = 4900, 10
 QUICK_ITERATIONS, QUICK_EPOCHS = 4, 2

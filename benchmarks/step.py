@@ -16,7 +16,7 @@ import fastfc.reference.fc_net
 import fastfc.reference.optim
 from benchmarks import harness, peers
 from fastfc.solver import Solver
-from tests import cases
+from tests.support import cases
 
 # The package of the network, the update rule, the dtype where it is not the row's.  The original
 # draws float64 masks: so its gradients and, from the first update on, its parameters are float64

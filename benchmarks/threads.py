@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 from benchmarks import harness, step
-from tests import cases
+from tests.support import cases
 
 NETWORKS = ("seed", "large")
 BUSY = "2, core busy"

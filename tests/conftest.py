@@ -11,7 +11,7 @@ from fastfc import _core
 # The installed fastfc is what is tested (above); `tests` and `benchmarks` stand beside its source.
 sys.path.append(str(Path(__file__).parents[1]))
 
-from tests import cases, runs
+from tests.support import cases, runs
 
 # The same examples at every run, no clock, and fixtures that hold for all examples of a test.
 hypothesis.settings.register_profile(

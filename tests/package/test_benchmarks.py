@@ -1,0 +1,342 @@
+import contextlib
+import dataclasses
+import importlib.util
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastfc
+from benchmarks import __main__ as benchmarks
+from benchmarks import denormals, gemm, harness, memory, peak, peers, report, solver, step, threads
+from tests.support import cases, operations
+
+pytest.importorskip("threadpoolctl", reason="NumPy's threads are set by threadpoolctl")
+
+SMALL = {name: cases.NETWORKS[name] for name in ("digits", "seed")}
+PACKAGES = {"numpy": "numpy", "torch": "torch", "jax": "jax", "sklearn": "sklearn"}
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    """Settings under which every suite runs in a moment: the real sizes are for measuring."""
+    narrow = [dataclasses.replace(op, benchmark=op.benchmark[:2]) for op in operations.OPERATIONS]
+    monkeypatch.setattr(operations, "OPERATIONS", narrow)
+    monkeypatch.setattr(cases, "NETWORKS", SMALL)
+    monkeypatch.setattr(gemm, "PRODUCTS", [(7, 30, 10, False), (30, 7, 10, True)])
+    monkeypatch.setattr(threads, "NETWORKS", ("digits",))
+    monkeypatch.setattr(memory, "READINGS", 2)
+    monkeypatch.setattr(denormals, "RULE_SHAPE", (20, 10))
+    monkeypatch.delenv("FASTFC_DATA", raising=False)
+    limit = fastfc.get_num_threads()
+    fastfc.set_num_threads(2)
+    yield
+    fastfc.set_num_threads(limit)
+
+
+def _expected(suite):
+    """Names of a suite's rows."""
+    each_dtype = {
+        "gemm": [
+            name
+            for name in ("product", "product, left transposed")
+            for _ in cases.DTYPES
+            for _ in (1, 2)
+        ],
+        "ops": [
+            str(op) for op in operations.OPERATIONS for _ in op.benchmark for _ in cases.DTYPES
+        ],
+        "step": [row for name in SMALL for _ in cases.DTYPES for row in (name, f"{name}, scoring")],
+        "solver": ["epoch of 2, random"],
+        "threads": ["digits"],
+        "memory": ["40 steps, seed"],
+        "denormals": [
+            "step, half dead",
+            *(f"{rule} dead" for rule in denormals.RULES),
+            *(str(op) for op in operations.OPERATIONS if op.benchmark for _ in cases.DTYPES),
+        ],
+    }
+    return each_dtype[suite]
+
+
+CONTESTANTS = {
+    "gemm": ["fastfc", "numpy"],
+    "ops": ["fastfc", "reference"],
+    "step": ["fastfc", "reference", "original"],
+    "solver": ["fastfc", "reference", "original"],
+    "threads": ["2 threads", "1 thread", threads.BUSY],
+    "memory": ["fastfc"],
+    "denormals": ["flushed", "kept", "none"],
+}
+
+
+def _contestants(row):
+    """Return who a row is about: the original's own dtype makes a row of float32 training only."""
+    promoted = row["dtype"] == "float32" and not row["name"].endswith(", scoring")
+    return [n for n in CONTESTANTS[row["suite"]] if n != "original" or promoted]
+
+
+@pytest.mark.parametrize("suite", list(benchmarks.SUITES))
+def test_table_and_json_have_every_row(suite, tmp_path, capsys):
+    benchmarks.main([suite, "--quick", "--json", str(tmp_path / "figures.json")])
+    written = json.loads((tmp_path / "figures.json").read_text())
+    expected = _expected(suite)
+    assert [row["name"] for row in written["rows"]] == expected
+    for row in written["rows"]:
+        assert row["suite"] == suite
+        names = _contestants(row)
+        assert list(row["seconds"]) == names
+        assert all(t["min"] > 0 and t["samples"] == 2 for t in row["seconds"].values())
+        medians = {name: t["median"] for name, t in row["seconds"].items()}
+        assert row["ratio"] == {n: pytest.approx(medians[n] / medians[names[0]]) for n in names[1:]}
+        ((unit, rates),) = row["rate"].items()
+        limit = written["peak"][unit][row["dtype"]][str(row["threads"])]
+        assert row["share"] == {n: pytest.approx(rate / limit) for n, rate in rates.items()}
+    about = written["machine"]
+    assert {"cpu", "cores", "instruction set", "threads", "versions"} <= about.keys()
+    assert about["versions"]["numpy"] == np.__version__
+    lines = capsys.readouterr().out.splitlines()[-len(expected) :]
+    assert all(line.startswith(name) for name, line in zip(expected, lines, strict=True))
+
+
+@pytest.mark.parametrize("peer", [peer for peer in peers.NAMES if peer != "numpy"])
+def test_peers_join_the_tables(peer, tmp_path, monkeypatch):
+    if importlib.util.find_spec(PACKAGES[peer]) is None:
+        pytest.skip(f"{PACKAGES[peer]} is not installed: it comes with the extra bench")
+    if peer == "torch":  # compiling takes longer than everything else here
+        torch = importlib.import_module("torch")
+        monkeypatch.setattr(torch, "compile", lambda net: net)
+    path = tmp_path / "figures.json"
+    benchmarks.main(["ops", "step", "--quick", "--peers", peer, "--json", str(path)])
+    rows = json.loads(path.read_text())["rows"]
+    for row in rows:
+        if row["name"].endswith(", scoring"):
+            assert list(row["seconds"]) == ["fastfc"]
+        elif row["suite"] == "step":
+            assert list(row["seconds"]) == ["fastfc", *peers.STEPS[peer]]
+        else:
+            assert list(row["seconds"]) == ["fastfc"] + ["torch"] * (peer == "torch")
+
+
+@pytest.mark.parametrize("peer", [peer for peer in peers.NAMES if peer != "numpy"])
+def test_an_absent_peer_ends_in_one_line(peer, monkeypatch):
+    for name in list(sys.modules):
+        if name.split(".")[0] == PACKAGES[peer] or name == f"benchmarks.peer_{peer}":
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, PACKAGES[peer], None)
+    with pytest.raises(SystemExit) as stop:
+        benchmarks.main(["step", "--quick", "--peers", peer])
+    assert f"--peers {peer} needs {PACKAGES[peer]}" in stop.value.code
+    assert "pip install 'fastfc[bench]'" in stop.value.code
+    assert "\n" not in stop.value.code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["opps"],
+            "no suite 'opps', expected one of gemm, ops, step, solver, threads, memory, denormals",
+        ),
+        (["--peers", "tensorflow"], "no peer 'tensorflow', expected one of numpy, torch, jax"),
+        (["--iterations", "0"], "--iterations is 0, expected at least 1"),
+    ],
+)
+def test_wrong_arguments_end_in_one_line(arguments, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        benchmarks.main(arguments)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_picture(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib", reason="pictures are drawn by matplotlib, of the extra bench")
+    path = tmp_path / "figures.png"
+    benchmarks.main(["gemm", "--quick", "--plot", str(path)])
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_picture_without_matplotlib_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(SystemExit, match=r"--plot needs matplotlib: pip install 'fastfc\[bench\]'"):
+        benchmarks.main(["gemm", "--quick", "--plot", str(tmp_path / "figures.png")])
+
+
+def test_contestants_take_turns():
+    order = []
+    contestants = {name: lambda name=name: order.append(name) for name in "ab"}
+    timings = harness.measure(contestants, quick=True)
+    assert order == ["a", "b", "b", "a"]
+    assert set(timings) == {"a", "b"}
+
+
+def test_a_turn_warms_up_within_its_context(monkeypatch):
+    warm, calls, samples = 5, 1, 3
+    monkeypatch.setattr(harness, "PAUSE", 0)
+    monkeypatch.setattr(harness, "_plan", lambda contestant: (warm, calls, samples))
+    seen = []
+
+    @contextlib.contextmanager
+    def during():
+        seen.append("in")
+        yield
+        seen.append("out")
+
+    contestant = harness.Contestant(lambda: seen.append("call"), during)
+    timing = harness.measure({"a": contestant})["a"]
+    turns = "".join(seen).split("out")[:-1]
+    assert len(turns) == harness.ROUNDS
+    assert all(turn.startswith("in") for turn in turns)
+    assert {turn.count("call") for turn in turns} == {warm + samples}
+    assert timing["samples"] == harness.ROUNDS * samples
+
+
+def test_plans_fill_their_times_with_calls_within_the_context(monkeypatch):
+    seen = []
+
+    @contextlib.contextmanager
+    def during():
+        seen.append("in")
+        yield
+        seen.append("out")
+
+    for seconds, plan in (
+        (1e-4, (round(harness.WARM_UP / 1e-4), round(harness.SAMPLE / 1e-4), harness.MAX_SAMPLES)),
+        (1.0, (1, 1, harness.MIN_SAMPLES)),
+    ):
+
+        def time(self, count, seconds=seconds):
+            seen.append("call")
+            return seconds
+
+        monkeypatch.setattr(harness.Contestant, "time", time)
+        assert harness._plan(harness.Contestant(None, during)) == plan
+        assert (seen[0], seen[-1]) == ("in", "out")
+        assert set(seen[1:-1]) == {"call"}
+        seen.clear()
+
+
+def test_threads_are_set_and_put_back():
+    from threadpoolctl import threadpool_info
+
+    def blas():
+        return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
+
+    before = blas()
+    with harness.threads(1):
+        assert fastfc.get_num_threads() == 1
+        assert set(blas()) <= {1}
+    assert fastfc.get_num_threads() == 2
+    assert blas() == before
+
+
+def test_summary():
+    summary = harness.summary([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert summary == {"median": 3.0, "min": 1.0, "spread": pytest.approx(2 / 3), "samples": 5}
+
+
+def test_peak_counts_what_it_does():
+    for dtype, lanes in ((np.float32, 1), (np.float64, 2)):
+        once = fastfc._core.peak(dtype, 1, 10)
+        assert once > 0
+        assert fastfc._core.peak(dtype, 3, 20) == 6 * once
+        # A vector holds half as many of the wider type.
+        assert once * lanes == fastfc._core.peak(np.float32, 1, 10)
+    with pytest.raises(TypeError, match="expected float32 or float64"):
+        fastfc._core.peak(np.int32, 1, 1)
+    measured = peak.measure(quick=True)
+    assert set(measured) == {"GFLOP/s", "GB/s"}
+    for dtypes in measured.values():
+        assert set(dtypes) == {"float32", "float64"}
+        assert all(set(counts) == {"1", "2"} for counts in dtypes.values())
+        assert all(value > 0 for counts in dtypes.values() for value in counts.values())
+
+
+def test_busy_process_spins_only_in_its_turn():
+    def state(process):  # after the name in parentheses: R runs, S sleeps, T is stopped
+        return Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+    def reaches(process, states):
+        until = time.monotonic() + 30
+        while state(process) not in states and time.monotonic() < until:
+            time.sleep(0.001)
+        return state(process) in states
+
+    with threads.busy_process() as (process, busy):
+        assert reaches(process, "T")
+        with busy():
+            assert reaches(process, "RSD")
+        assert reaches(process, "T")
+        assert fastfc.get_num_threads() == 2
+    assert process.returncode is not None
+
+
+def test_real_images_where_the_data_folder_has_them(monkeypatch):
+    asked = {}
+    monkeypatch.setenv("FASTFC_DATA", "somewhere")
+    monkeypatch.setattr(solver, "get_CIFAR10_data", lambda **sizes: asked.update(sizes) or "splits")
+    assert solver.images(200, 10) == ("splits", "CIFAR-10")
+    assert asked == {"num_training": 200, "num_validation": 10}
+
+
+def _trained(contestant, dtype):
+    trainer = step.solver(contestant, cases.NETWORKS["digits"], dtype)
+    np.random.seed(1)
+    for _ in range(3):
+        trainer._step()
+    return trainer
+
+
+@pytest.mark.parametrize("contestant", [name for name in step.SOLVERS if name != "fastfc"])
+def test_contestants_of_a_step_train_the_same(contestant):
+    ours, theirs = (_trained(name, np.float64) for name in ("fastfc", contestant))
+    # What is promised of whole runs in float64.
+    np.testing.assert_allclose(theirs.loss_history, ours.loss_history, rtol=0, atol=1e-8)
+
+
+def test_the_originals_contestant_computes_in_the_dtype_of_its_mask():
+    """Its mask, (rand < p) / p, is float64, and float32 times that: hence its gradients."""
+    promoted = (np.ones(3, np.float32) * ((np.random.rand(3) < 0.5) / 0.5)).dtype
+    for contestant, dtype in (("original", promoted), ("reference", np.float32)):
+        trained = _trained(contestant, np.float32)
+        assert {w.dtype for w in trained.model.params.values()} == {np.dtype(dtype)}
+        assert trained.X_train.dtype == np.float32
+
+
+def test_arithmetic_of_the_seeds_step():
+    """Products of 100 x 3072 x 100 twice, 100 x 100 x 100 and 100 x 100 x 10 three times."""
+    products = 2 * 3072 * 100 + 3 * (2 * 100 * 100 + 100 * 10)
+    assert step.flops(cases.NETWORKS["seed"]) == 2 * 100 * products
+
+
+def test_a_contestant_without_a_row_is_a_dash(capsys):
+    row = harness.described(
+        harness.Run(),
+        "ops",
+        "x",
+        "1x1",
+        np.float32,
+        {"fastfc": harness.summary([1.0, 1.0])},
+        ("GB/s", 1e9),
+        1,
+    )
+    report.print_row(row, ["fastfc", "torch"])
+    assert capsys.readouterr().out.split()[-3:] == ["1.0", "GB/s", "-"]
+
+
+def test_dead_state_decays_into_denormals_unless_flushed(monkeypatch):
+    """The kept contestant computes with denormals throughout, the flushed one with zeros."""
+    calls = {}
+    monkeypatch.setattr(harness, "row", lambda *args: calls.update(args[5]) or {})
+    row = denormals._rule(harness.Run(), operations.find("sgd_momentum"), 2_000)
+    assert row["note"] == "after 2000 steps 100% of the state denormal"
+    for name, remains in (("flushed", False), ("kept", True)):
+        contestant = calls[name]
+        with getattr(contestant, "during", contextlib.nullcontext)():
+            _, config = getattr(contestant, "call", contestant)()
+        assert np.all(config["velocity"] != 0) == remains
+        assert np.any(config["velocity"] != 0) == remains
+    assert not fastfc.get_flush_denormal()
