@@ -1,6 +1,6 @@
 # install · test · bench · lint · format · sanitize
 PYTHON ?= python
-SOURCES = $(wildcard csrc/*.[ch] tests/*.[ch])
+SOURCES = $(shell find csrc tests/csrc -name '*.[ch]')
 
 install:
 	$(PYTHON) -m pip install -e '.[test]'
@@ -14,7 +14,7 @@ bench:
 lint:
 	ruff check .
 	ruff format --check .
-	cython-lint fastfc
+	cython-lint fastfc/bindings
 	clang-format --dry-run --Werror $(SOURCES)
 
 format:

@@ -50,11 +50,11 @@ static inline size_t fc_row_stride(size_t M, size_t size) {
     return ((M * size + 63) / 64 | 1) * 64 / size;
 }
 
-/* A layer's gate, for any vectors: for each of its vectors of columns N numbers, in cache lines of
- * their own, since threads write different columns. */
-static inline size_t fc_gate_rows(size_t N) { return (N + 31) / 32 * 32; }
-static inline size_t fc_gate_bytes(size_t N, size_t M) {
-    return fc_gate_rows(N) * (M / 2 + 1) * sizeof(uint16_t);
+/* A layer's activation_mask, for any vectors: for each of its vectors of columns N numbers, in
+ * cache lines of their own, since threads write different columns. */
+static inline size_t fc_activation_mask_rows(size_t N) { return (N + 31) / 32 * 32; }
+static inline size_t fc_activation_mask_bytes(size_t N, size_t M) {
+    return fc_activation_mask_rows(N) * (M / 2 + 1) * sizeof(uint16_t);
 }
 
 /* One affine layer of a network with what follows it.  Arrays are of the table's dtype. */
@@ -70,7 +70,7 @@ typedef struct {
     const fc_update *update[4];     /* of w, b, gamma, beta; NULL: none */
     size_t stride;                  /* of rows of the work arrays: fc_row_stride; last layer: M */
     void *out, *x_normalized;       /* work: (N, M) each, aligned to 64, zero behind the columns */
-    uint16_t *gate;                 /* work: fc_gate_bytes, aligned to 64 */
+    uint16_t *activation_mask;      /* work: fc_activation_mask_bytes, aligned to 64 */
     void *rstd;                     /* work: (M,), for layer normalisation (N,) */
     uint8_t *keep;                  /* (N, M) mask, 16 bytes more may be read; NULL without dropout
                                      */

@@ -6,30 +6,26 @@
  *
  * Everything is static but the table, so the copies do not meet. */
 #include "fastfc.h"
-#include "vec.h"
-
-#include <math.h>
-
-#include "sums.c"
-#include "pack.c"
-#include "tile.c"
-#include "gemm.c"
-#include "affine.c"
-#include "gather.c"
-#include "elementwise.c"
-#include "relu.c"
-#include "batchnorm.c"
-#include "layernorm.c"
-#include "random.c"
-#include "philox.c"
-#include "dropout.c"
-#include "loss.c"
-#include "clip.c"
-#include "optim.c"
-#include "tail.c"
-#include "network.c"
-#include "scores.c"
-#include "peak.c"
+#include "ops/reduce.c"
+#include "gemm/pack.c"
+#include "gemm/tile.c"
+#include "gemm/gemm.c"
+#include "ops/affine.c"
+#include "ops/gather.c"
+#include "ops/elementwise.c"
+#include "ops/relu.c"
+#include "ops/batchnorm.c"
+#include "ops/layernorm.c"
+#include "ops/mt19937.c"
+#include "ops/philox.c"
+#include "ops/dropout.c"
+#include "ops/loss.c"
+#include "ops/norm.c"
+#include "ops/update_rules.c"
+#include "network/hidden.c"
+#include "network/train.c"
+#include "network/inference.c"
+#include "gemm/peak.c"
 
 #define JOIN_(a, b, c) a##b##c
 #define JOIN(a, b, c) JOIN_(a, b, c)
@@ -50,7 +46,7 @@ const TABLE_TYPE TABLE_NAME = {
     .relu_forward = relu_forward,
     .relu_backward = relu_backward,
     .batchnorm_forward = batchnorm_forward,
-    .batchnorm_test = batchnorm_test,
+    .batchnorm_inference = batchnorm_inference,
     .batchnorm_backward = batchnorm_backward,
     .layernorm_forward = layernorm_forward,
     .layernorm_backward = layernorm_backward,

@@ -15,9 +15,9 @@ typedef struct {
                               real *next_var, const real *x, const real *gamma, const real *beta,
                               const real *running_mean, const real *running_var, double eps,
                               double momentum, size_t N, size_t D);
-    void (*batchnorm_test)(real *out, const real *x, const real *gamma, const real *beta,
-                           const real *running_mean, const real *running_var, double eps, size_t N,
-                           size_t D);
+    void (*batchnorm_inference)(real *out, const real *x, const real *gamma, const real *beta,
+                                const real *running_mean, const real *running_var, double eps,
+                                size_t N, size_t D);
     void (*batchnorm_backward)(real *dx, real *dgamma, real *dbeta, const real *dout,
                                const real *x_normalized, const real *rstd, const real *gamma,
                                size_t N, size_t D);

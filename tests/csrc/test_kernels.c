@@ -93,7 +93,7 @@ static void test_batchnorm(size_t N, size_t D) {
     KERNELS->batchnorm_forward(out, normalized, rstd, next_mean, next_var, x, gamma, beta,
                                running_mean, running_var, eps, momentum, N, D);
     KERNELS->batchnorm_backward(dx, dgamma, dbeta, dout, normalized, rstd, gamma, N, D);
-    KERNELS->batchnorm_test(test, x, gamma, beta, running_mean, running_var, eps, N, D);
+    KERNELS->batchnorm_inference(test, x, gamma, beta, running_mean, running_var, eps, N, D);
     /* |x| <= 1 and rstd <= 1 / sqrt(eps) < 32: mean and var are good to (N + 4) roundings each, and
      * an error in var enters rstd, hence x_normalized, multiplied by rstd^2 / 2 < 512. */
     const double unit = EPSILON * (double)(N + 4), bound = 64 * 512 * unit;

@@ -2,7 +2,7 @@
  * minibatches, whole network and updates, which the tests of the single operations have checked:
  * here against what one thread gives, or against their own pieces, bit for bit.  For
  * ThreadSanitizer too. */
-#include "denormal.h"
+#include "runtime/fp_mode.h"
 #include "test.h"
 
 #include <sched.h>
@@ -189,11 +189,12 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
         for (int k = 0; k < 4; k++) params[l][k] = array(sizes[k]);
         for (int k = 0; k < 4; k++) work[l][k] = output(sizes[k]); /* gradients */
         const size_t stride = hidden ? fc_row_stride(M, sizeof(real)) : M;
-        for (int k = 4; k < 6; k++) work[l][k] = output(N * stride);          /* out, normal */
-        work[l][6] = aligned_alloc(64, (fc_gate_bytes(N, M) + 63) / 64 * 64); /* gate */
-        work[l][7] = output(normalization == LAYERNORM ? N : M);              /* rstd */
-        for (int k = 8; k < 10; k++) work[l][k] = output(M);                  /* next */
-        work[l][10] = array(M);                                               /* running */
+        for (int k = 4; k < 6; k++) work[l][k] = output(N * stride); /* out, normal */
+        work[l][6] = aligned_alloc(64, (fc_activation_mask_bytes(N, M) + 63) / 64 *
+                                           64);                  /* activation_mask */
+        work[l][7] = output(normalization == LAYERNORM ? N : M); /* rstd */
+        for (int k = 8; k < 10; k++) work[l][k] = output(M);     /* next */
+        work[l][10] = array(M);                                  /* running */
         for (size_t j = 0; j < M; j++) work[l][10][j] = (real)fabs(work[l][10][j]);
         real **w = work[l];
         layers[l] = (fc_layer){.D = D,
@@ -216,7 +217,7 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
                                .stride = stride,
                                .out = w[4],
                                .x_normalized = w[5],
-                               .gate = (uint16_t *)w[6],
+                               .activation_mask = (uint16_t *)w[6],
                                .rstd = w[7],
                                .keep = p < 1 && hidden ? malloc(N * M + 16) : NULL,
                                .key = 77 + (uint64_t)l};
@@ -367,8 +368,8 @@ static void test_scores(size_t N, const size_t *dims, int normalization) {
             KERNELS->layernorm_forward(normed, hat, rstd, out, params[l][2], params[l][3], 1e-3, N,
                                        M);
         else if (layers[l].gamma)
-            KERNELS->batchnorm_test(normed, out, params[l][2], params[l][3], params[l][4],
-                                    params[l][5], 1e-3, N, M);
+            KERNELS->batchnorm_inference(normed, out, params[l][2], params[l][3], params[l][4],
+                                         params[l][5], 1e-3, N, M);
         if (l + 1 < DEEP) KERNELS->relu_forward(h, layers[l].gamma ? normed : out, N * M);
         free(normed), free(hat), free(rstd);
     }

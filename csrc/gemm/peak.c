@@ -4,6 +4,11 @@
  * Two multiply-adds start every cycle and take four or five: eight to ten chains fill them. Twelve
  * still fit the 16 registers beside a, b and the intermediate product of a set without fused ones.
  */
+#ifndef FASTFC_GEMM_PEAK_C
+#define FASTFC_GEMM_PEAK_C
+
+#include "fastfc.h"
+#include "simd/vec.h"
 
 enum { CHAINS = 12 };
 
@@ -30,3 +35,5 @@ static double peak(size_t tasks, size_t rounds) {
     fc_run(peak_task, &rounds, tasks, NULL);
     return 2.0 * (double)tasks * (double)rounds * CHAINS * LANES;
 }
+
+#endif

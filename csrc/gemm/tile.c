@@ -7,6 +7,13 @@
  *
  * Measured and left: sums that reach c by way of memory, in a loop (5 % of a tile of depth 100);
  * fetching c before the sums (1 % slower: its loads overlap with the products as it is). */
+#ifndef FASTFC_GEMM_TILE_C
+#define FASTFC_GEMM_TILE_C
+
+#include "gemm/pack.c"
+#include "simd/narrow.h"
+#include "simd/vec.h"
+#include "split.h"
 
 /* Where a panel of a is read at each step: one place for its column, or for its rows one for every
  * third, from which an address reaches the two after it. */
@@ -119,7 +126,7 @@ ALWAYS_INLINE void quarter_tile(real *c, size_t ldc, const real *addend, size_t 
 #pragma GCC unroll 4
     for (int g = 0; 4 * g < mr; g++) sum[g] = (vec){0};
     for (size_t p = 0, steps; p < k; p += steps) {
-        steps = by_rows ? smaller(k - p, 4) : 1;
+        steps = by_rows ? min_size(k - p, 4) : 1;
         if (by_rows)
 #pragma GCC unroll 4
             for (int g = 0; 4 * g < mr; g++) {
@@ -201,3 +208,5 @@ static void any_tile(real *c, size_t ldc, const real *addend, size_t ld_addend, 
 #undef PART_TILE
 #undef TILE
 }
+
+#endif

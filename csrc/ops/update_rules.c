@@ -16,6 +16,15 @@
  *
  * Measured and left: reciprocals and roots from the CPU's approximations, refined once; fetching
  * the state ahead while its gradient is made (no gain: division and root overlap with memory). */
+#ifndef FASTFC_OPS_UPDATE_RULES_C
+#define FASTFC_OPS_UPDATE_RULES_C
+
+#include "fastfc.h"
+#include "ops/norm.c"
+#include "simd/vec.h"
+#include "split.h"
+
+#include <math.h>
 
 static void sgd(real *next_w, const real *w, const real *dw, double learning_rate, size_t n) {
     const vec lr = vec_set((real)learning_rate);
@@ -144,7 +153,7 @@ static void update_scaled(const fc_update *u, real factor, size_t first, size_t 
     const vec scale = vec_set(factor);
     real scaled[SCALED_WORK];
     for (size_t next; first < last; first = next) {
-        next = smaller(last, first + SCALED_WORK);
+        next = min_size(last, first + SCALED_WORK);
         const real *dw = (const real *)u->dw + first;
         EACH_VECTOR(i, next - first,
                     { vec_store(scaled + i, vec_load(dw + i, lanes) * scale, lanes); });
@@ -155,14 +164,14 @@ static void update_scaled(const fc_update *u, real factor, size_t first, size_t 
 typedef struct {
     const fc_update *updates;
     real scale;
-} update_call;
+} update_job;
 
 static void update_task(void *context, size_t task, void *scratch) {
     (void)scratch;
-    const update_call *c = context;
+    const update_job *c = context;
     const fc_update *u = c->updates;
-    for (; task >= parts_of(u->n, UPDATE_WORK); u++) task -= parts_of(u->n, UPDATE_WORK);
-    const size_t first = task * UPDATE_WORK, last = smaller(u->n, first + UPDATE_WORK);
+    for (; task >= ceil_div(u->n, UPDATE_WORK); u++) task -= ceil_div(u->n, UPDATE_WORK);
+    const size_t first = task * UPDATE_WORK, last = min_size(u->n, first + UPDATE_WORK);
     if (c->scale == 1)
         update_some(u, first, last);
     else
@@ -172,9 +181,9 @@ static void update_task(void *context, size_t task, void *scratch) {
 /* All updates of a training step, in parallel; where clip_norm is above 0 and the gradients' norm
  * is greater, by gradients scaled to that norm. */
 static void update(const fc_update *updates, double clip_norm, size_t count) {
-    update_call call = {updates, 1};
+    update_job call = {updates, 1};
     size_t tasks = 0;
-    for (size_t i = 0; i < count; i++) tasks += parts_of(updates[i].n, UPDATE_WORK);
+    for (size_t i = 0; i < count; i++) tasks += ceil_div(updates[i].n, UPDATE_WORK);
     if (clip_norm > 0) {
         double squares = 0;
         for (size_t i = 0; i < count; i++) squares += sum_of_squares(updates[i].dw, updates[i].n);
@@ -183,3 +192,5 @@ static void update(const fc_update *updates, double clip_norm, size_t count) {
     }
     fc_run(update_task, &call, tasks, NULL);
 }
+
+#endif

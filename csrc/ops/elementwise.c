@@ -1,25 +1,33 @@
 /* Elementwise operations of one or two arrays: long ones are cut into tasks. */
+#ifndef FASTFC_OPS_ELEMENTWISE_C
+#define FASTFC_OPS_ELEMENTWISE_C
+
+#include "fastfc.h"
+#include "simd/vec.h"
+#include "split.h"
 
 typedef struct {
     real *out;
     const real *a, *b;
     size_t n;
-} elementwise_call;
+} elementwise_job;
 
 /* Runs the task over parts of PART elements: several microseconds each. */
 enum { PART = 1 << 15 };
 
 static void run_elementwise(fc_task task, real *out, const real *a, const real *b, size_t n) {
-    elementwise_call c = {out, a, b, n};
-    fc_run(task, &c, parts_of(n, PART), NULL);
+    elementwise_job c = {out, a, b, n};
+    fc_run(task, &c, ceil_div(n, PART), NULL);
 }
 
 /* The statements for each vector of a task's part. */
 #define EACH_VECTOR_OF_PART(i, c, part, ...)                                                       \
     do {                                                                                           \
         const size_t start_ = (part) * PART;                                                       \
-        EACH_VECTOR(i_, smaller((c)->n - start_, PART), {                                          \
+        EACH_VECTOR(i_, min_size((c)->n - start_, PART), {                                         \
             const size_t i = start_ + i_;                                                          \
             __VA_ARGS__                                                                            \
         });                                                                                        \
     } while (0)
+
+#endif

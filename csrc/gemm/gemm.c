@@ -21,6 +21,14 @@
  * Every element is a sum in one order, given by k: bias, then the sum of each part of the depth,
  * that one from zero upwards.  How the work is cut into tasks does not change it, nor who does
  * them. */
+#ifndef FASTFC_GEMM_GEMM_C
+#define FASTFC_GEMM_GEMM_C
+
+#include "fastfc.h"
+#include "gemm/pack.c"
+#include "gemm/tile.c"
+#include "simd/vec.h"
+#include "split.h"
 
 enum { NC = FC_DOUBLE ? 256 : 512 };
 
@@ -53,45 +61,45 @@ typedef struct {
 typedef struct {
     void (*run)(const void *context, real *rows, size_t first, size_t last);
     const void *context;
-    int only;
-} rows_hook;
+    int consumes_c;
+} gemm_epilogue;
 
 /* What a product may do besides. */
 typedef struct {
     const real *bias;
     side_task side; /* runs once, before the first task that multiplies */
-    rows_hook done;
+    gemm_epilogue epilogue;
     /* called for columns first to last - 1 of a before they are read, where the depth is cut */
-    void (*fill)(const void *context, size_t first, size_t last);
-    const void *filled;
-} extras;
+    void (*fill_a)(const void *context, size_t first, size_t last);
+    const void *fill_context;
+} gemm_options;
 
 typedef struct {
     real *c;
     size_t ldc;
     matrix a, b;
     size_t m, n, k, parts; /* parts of the depth */
-    extras with;
+    gemm_options options;
     real *shared;  /* the packed block of b; or the sums of the parts */
     void *scratch; /* the caller's */
     fc_task task;  /* that multiplies */
     /* the block in work: */
     size_t row_tasks, pack_tasks, part, column;
     columns_cut cut;
-} product;
+} gemm_job;
 
-static size_t depth_start(const product *p, size_t part) {
-    return part_start(p->k, p->parts, part);
+static size_t depth_start(const gemm_job *p, size_t part) {
+    return share_start(p->k, p->parts, part);
 }
 
-static size_t depth_of(const product *p, size_t part) {
+static size_t depth_of(const gemm_job *p, size_t part) {
     return depth_start(p, part + 1) - depth_start(p, part);
 }
 
 /* A block of b (k, cut.columns): packed, or where it stands. */
 typedef struct {
     const real *at;
-    size_t row; /* stride; 0: packed */
+    size_t row_stride; /* 0: packed */
     columns_cut cut;
     size_t k;
 } right_block;
@@ -99,18 +107,18 @@ typedef struct {
 /* Whether columns of b, of depth k, need not be packed: rows are narrow, so that few pages hold
  * them; a part of a vector can be read without what is behind it; and vectors do not straddle
  * cache lines, or are read by few panels of a, those of m rows. */
-static int stands_ready(matrix b, size_t columns, size_t k, size_t m) {
+static int can_skip_packing_b(matrix b, size_t columns, size_t k, size_t m) {
     enum { SEVERAL_PAGES = 1 << 18, FEW_PANELS = 24 };
-    const int aligned = ((uintptr_t)b.at | b.row * sizeof(real)) % VEC_BYTES == 0;
-    return b.column == 1 && k * b.row * sizeof(real) <= SEVERAL_PAGES &&
+    const int aligned = ((uintptr_t)b.at | b.row_stride * sizeof(real)) % VEC_BYTES == 0;
+    return b.col_stride == 1 && k * b.row_stride * sizeof(real) <= SEVERAL_PAGES &&
            (VEC_MASKED || b.padded || columns % LANES == 0) &&
-           (aligned || parts_of(m, MR) <= FEW_PANELS);
+           (aligned || ceil_div(m, MR) <= FEW_PANELS);
 }
 
 /* Columns of b, of depth k, where they stand or packed into `packed`. */
 static right_block block_of(matrix b, size_t columns, size_t k, size_t m, real *packed) {
     const columns_cut cut = cut_columns(columns);
-    if (stands_ready(b, columns, k, m)) return (right_block){b.at, b.row, cut, k};
+    if (can_skip_packing_b(b, columns, k, m)) return (right_block){b.at, b.row_stride, cut, k};
     pack_b(packed, b, k, 0, k, cut);
     return (right_block){packed, 0, cut, k};
 }
@@ -124,38 +132,40 @@ static void panel_times_block(real *c, size_t ldc, const real *addend, size_t ld
     const columns_cut cut = b->cut;
     const size_t panels = panels_of(cut);
     for (size_t panel = 0; panel < panels; panel++) {
-        if (next_rows) fetch_a(next, next_rows, b->k, part * panels + panel, parts * panels);
+        if (next_rows) prefetch_a(next, next_rows, b->k, part * panels + panel, parts * panels);
         const size_t column = panel_start(cut, panel), width = panel_start(cut, panel + 1) - column;
         any_tile(c + column, ldc, addend ? addend + column : zeros, ld_addend, a,
-                 b->at + column * (b->row ? 1 : b->k), b->row ? b->row : width, b->k,
-                 smaller(cut.columns - column, width), rows, width);
+                 b->at + column * (b->row_stride ? 1 : b->k), b->row_stride ? b->row_stride : width,
+                 b->k, min_size(cut.columns - column, width), rows, width);
     }
 }
 
 /* Panels first to last - 1 of rows of a, from column `start` on, against a block of b.  c is the
  * first one's row. */
-static void panels_times_block(const product *p, size_t first, size_t last, size_t start, real *c,
+static void panels_times_block(const gemm_job *p, size_t first, size_t last, size_t start, real *c,
                                size_t ldc, const real *addend, size_t ld_addend,
                                const right_block *b, real *packed) {
-    const size_t panels = parts_of(p->m, MR), k = b->k;
-    const int ready = panel_stands_ready(p->a, k, panels_of(b->cut)), by_rows = p->a.column == 1;
+    const size_t panels = ceil_div(p->m, MR), k = b->k;
+    const int ready = can_skip_packing_a(p->a, k, panels_of(b->cut)),
+              by_rows = p->a.col_stride == 1;
     for (size_t group = first, count; group < last; group += count) {
-        count = by_rows ? 1 : smaller(last - group, GROUP);
-        const size_t row = part_start(p->m, panels, group);
-        const size_t next = part_start(p->m, panels, group + count);
-        const size_t after = part_start(p->m, panels, smaller(last, group + 2 * count));
+        count = by_rows ? 1 : min_size(last - group, GROUP);
+        const size_t row = share_start(p->m, panels, group);
+        const size_t next = share_start(p->m, panels, group + count);
+        const size_t after = share_start(p->m, panels, min_size(last, group + 2 * count));
         size_t rows[GROUP];
         for (size_t i = 0; i < count; i++)
-            rows[i] = part_start(p->m, panels, group + i + 1) - part_start(p->m, panels, group + i);
-        const matrix a = from(p->a, row, start);
-        if (!ready && by_rows) copy_rows(packed, PITCH, a.at, a.row, rows[0], k);
+            rows[i] =
+                share_start(p->m, panels, group + i + 1) - share_start(p->m, panels, group + i);
+        const matrix a = submatrix(p->a, row, start);
+        if (!ready && by_rows) copy_rows(packed, PITCH, a.at, a.row_stride, rows[0], k);
         if (!ready && !by_rows) pack_columns(packed, a, rows, count, p->m - row, k);
-        left_panel panel = {ready ? a.at : packed, by_rows ? a.row : a.column, by_rows};
+        left_panel panel = {ready ? a.at : packed, by_rows ? a.row_stride : a.col_stride, by_rows};
         for (size_t i = 0; i < count; i++) {
             if (!ready) panel.pitch = by_rows ? PITCH : COLUMN_PITCH;
-            panel_times_block(c, ldc, addend, ld_addend, panel, rows[i], b, from(p->a, next, start),
-                              after - next, i, count);
-            panel.at += ready ? rows[i] * (by_rows ? a.row : 1) : COLUMN_PITCH * k;
+            panel_times_block(c, ldc, addend, ld_addend, panel, rows[i], b,
+                              submatrix(p->a, next, start), after - next, i, count);
+            panel.at += ready ? rows[i] * (by_rows ? a.row_stride : 1) : COLUMN_PITCH * k;
             c += rows[i] * ldc;
             if (addend) addend += rows[i] * ld_addend;
         }
@@ -165,38 +175,39 @@ static void panels_times_block(const product *p, size_t first, size_t last, size
 /* Task: pack some rows of the block of b. */
 static void pack_task(void *context, size_t task, void *scratch) {
     (void)scratch;
-    const product *p = context;
+    const gemm_job *p = context;
     const size_t k = depth_of(p, p->part);
-    pack_b(p->shared, from(p->b, depth_start(p, p->part), p->column), k,
-           part_start(k, p->pack_tasks, task), part_start(k, p->pack_tasks, task + 1), p->cut);
+    pack_b(p->shared, submatrix(p->b, depth_start(p, p->part), p->column), k,
+           share_start(k, p->pack_tasks, task), share_start(k, p->pack_tasks, task + 1), p->cut);
 }
 
 /* Task: some panels of rows against the block of b. */
 static void rows_task(void *context, size_t task, void *scratch) {
-    const product *p = context;
-    const rows_hook *done = &p->with.done;
-    const size_t panels = parts_of(p->m, MR), start = depth_start(p, p->part);
-    const size_t first = part_start(panels, p->row_tasks, task);
-    const size_t last = part_start(panels, p->row_tasks, task + 1);
-    const size_t row = part_start(p->m, panels, first), end = part_start(p->m, panels, last);
+    const gemm_job *p = context;
+    const gemm_epilogue *epilogue = &p->options.epilogue;
+    const size_t panels = ceil_div(p->m, MR), start = depth_start(p, p->part);
+    const size_t first = share_start(panels, p->row_tasks, task);
+    const size_t last = share_start(panels, p->row_tasks, task + 1);
+    const size_t row = share_start(p->m, panels, first), end = share_start(p->m, panels, last);
     real *packed = scratch, *rows = p->c + row * p->ldc;
-    if (done->only && p->parts == 1 && p->cut.columns == p->n &&
+    if (epilogue->consumes_c && p->parts == 1 && p->cut.columns == p->n &&
         PACKED_A + (end - row) * p->ldc <= SCRATCH_REALS)
         rows = packed + PACKED_A; /* nobody looks for them elsewhere */
-    const real *bias = p->with.bias ? p->with.bias + p->column : NULL;
+    const real *bias = p->options.bias ? p->options.bias + p->column : NULL;
     right_block b = {p->shared, 0, p->cut, depth_of(p, p->part)};
-    if (p->pack_tasks == 0) b.at = from(p->b, start, p->column).at, b.row = p->b.row;
+    if (p->pack_tasks == 0)
+        b.at = submatrix(p->b, start, p->column).at, b.row_stride = p->b.row_stride;
     real *c = rows + p->column;
     panels_times_block(p, first, last, start, c, p->ldc, p->part ? c : bias, p->part ? p->ldc : 0,
                        &b, packed);
-    if (done->run && p->part + 1 == p->parts && p->column + p->cut.columns == p->n)
-        done->run(done->context, rows, row, end);
+    if (epilogue->run && p->part + 1 == p->parts && p->column + p->cut.columns == p->n)
+        epilogue->run(epilogue->context, rows, row, end);
 }
 
 static void with_side_task(void *context, size_t task, void *scratch) {
-    const product *p = context;
+    const gemm_job *p = context;
     if (task == 0)
-        p->with.side.run(p->with.side.context, 0, scratch);
+        p->options.side.run(p->options.side.context, 0, scratch);
     else
         p->task(context, task - 1, scratch);
 }
@@ -204,8 +215,8 @@ static void with_side_task(void *context, size_t task, void *scratch) {
 /* Runs the product's tasks, and the side task if it has not yet run.  A product of one task is too
  * small to wake others for: where cores share their units a worker that spins beside it slows it
  * down (a step of digits: 20 us instead of 13). */
-static void run_tasks(product *p, fc_task task, size_t count) {
-    const side_task *side = &p->with.side;
+static void run_tasks(gemm_job *p, fc_task task, size_t count) {
+    const side_task *side = &p->options.side;
     p->task = task;
     if (side->run && count > 1) {
         fc_run(with_side_task, p, count + 1, p->scratch);
@@ -213,46 +224,47 @@ static void run_tasks(product *p, fc_task task, size_t count) {
         if (side->run) side->run(side->context, 0, p->scratch);
         fc_run(task, p, count, p->scratch);
     }
-    p->with.side.run = NULL;
+    p->options.side.run = NULL;
 }
 
-static void product_by_rows(product *p) {
+static void gemm_by_rows(gemm_job *p) {
     for (p->column = 0; p->column < p->n; p->column += NC) {
-        p->cut = cut_columns(smaller(p->n - p->column, NC));
+        p->cut = cut_columns(min_size(p->n - p->column, NC));
         for (p->part = 0; p->part < p->parts; p->part++) {
             const size_t k = depth_of(p, p->part), work = p->m * p->cut.columns * k;
-            const size_t few = smaller(MANY_TASKS, parts_of(work, SMALL_TASK_WORK));
-            const size_t many = parts_of(work, TASK_WORK);
+            const size_t few = min_size(MANY_TASKS, ceil_div(work, SMALL_TASK_WORK));
+            const size_t many = ceil_div(work, TASK_WORK);
             p->pack_tasks = 0;
-            if (!stands_ready(p->b, p->cut.columns, k, p->m)) {
-                p->pack_tasks = smaller(k, parts_of(k * p->cut.columns, PACK_WORK));
+            if (!can_skip_packing_b(p->b, p->cut.columns, k, p->m)) {
+                p->pack_tasks = min_size(k, ceil_div(k * p->cut.columns, PACK_WORK));
                 fc_run(pack_task, p, p->pack_tasks, p->scratch);
             }
-            p->row_tasks = smaller(parts_of(p->m, MR), few > many ? few : many);
+            p->row_tasks = min_size(ceil_div(p->m, MR), few > many ? few : many);
             run_tasks(p, rows_task, p->row_tasks);
         }
     }
 }
 
 /* Task: the sum of one part of the depth. */
-static void depth_task(void *context, size_t part, void *scratch) {
-    const product *p = context;
+static void split_k_task(void *context, size_t part, void *scratch) {
+    const gemm_job *p = context;
     real *packed_b = scratch, *packed_a = packed_b + KC * (SMALL_N + NV * LANES);
     real *sum = p->shared + part * p->m * p->n;
     const size_t end = depth_start(p, part + 1);
-    if (p->with.fill) p->with.fill(p->with.filled, depth_start(p, part), end);
+    if (p->options.fill_a) p->options.fill_a(p->options.fill_context, depth_start(p, part), end);
     for (size_t start = depth_start(p, part), k; start < end; start += k) {
-        k = smaller(end - start, KC);
+        k = min_size(end - start, KC);
         const real *addend = start > depth_start(p, part) ? sum : NULL;
-        const right_block b = block_of(from(p->b, start, 0), p->n, k, p->m, packed_b);
-        panels_times_block(p, 0, parts_of(p->m, MR), start, sum, p->n, addend, addend ? p->n : 0,
+        const right_block b = block_of(submatrix(p->b, start, 0), p->n, k, p->m, packed_b);
+        panels_times_block(p, 0, ceil_div(p->m, MR), start, sum, p->n, addend, addend ? p->n : 0,
                            &b, packed_a);
     }
 }
 
 /* Rows start to end of some columns of c: the parts' sums, added up. */
-static void add_parts(const product *p, size_t start, size_t end, size_t column, size_t columns) {
-    const real *bias = p->with.bias ? p->with.bias + column : NULL;
+static void split_k_reduce(const gemm_job *p, size_t start, size_t end, size_t column,
+                           size_t columns) {
+    const real *bias = p->options.bias ? p->options.bias + column : NULL;
     for (size_t i = start; i < end; i++)
         EACH_VECTOR(j, columns, {
             vec sum = bias ? vec_load(bias + j, lanes) : (vec){0};
@@ -262,66 +274,70 @@ static void add_parts(const product *p, size_t start, size_t end, size_t column,
         });
 }
 
-static void add_parts_task(void *context, size_t task, void *scratch) {
+static void split_k_reduce_task(void *context, size_t task, void *scratch) {
     (void)scratch;
-    const product *p = context;
-    const size_t start = part_start(p->m, p->row_tasks, task);
-    const size_t end = part_start(p->m, p->row_tasks, task + 1);
-    add_parts(p, start, end, 0, p->n);
-    if (p->with.done.run) p->with.done.run(p->with.done.context, p->c + start * p->ldc, start, end);
+    const gemm_job *p = context;
+    const size_t start = share_start(p->m, p->row_tasks, task);
+    const size_t end = share_start(p->m, p->row_tasks, task + 1);
+    split_k_reduce(p, start, end, 0, p->n);
+    if (p->options.epilogue.run)
+        p->options.epilogue.run(p->options.epilogue.context, p->c + start * p->ldc, start, end);
 }
 
-static product product_of(real *c, size_t ldc, matrix a, matrix b, extras with, size_t m, size_t n,
-                          size_t k, void *workspace) {
-    product p = {.c = c, .ldc = ldc, .a = a, .b = b, .m = m, .n = n, .k = k, .with = with};
+static gemm_job make_gemm_job(real *c, size_t ldc, matrix a, matrix b, gemm_options options,
+                              size_t m, size_t n, size_t k, void *workspace) {
+    gemm_job p = {.c = c, .ldc = ldc, .a = a, .b = b, .m = m, .n = n, .k = k, .options = options};
     p.shared = workspace;
     p.scratch = (char *)workspace + FC_SHARED_BYTES;
-    p.parts = parts_of(k, KC);
+    p.parts = ceil_div(k, KC);
     return p;
 }
 
 /* Whether the depth is cut. */
-static int is_deep(const product *p) { return p->m <= SMALL_M && p->n <= SMALL_N && p->parts >= 3; }
-
-/* Makes the parts' sums, for add_parts. */
-static void deep_sums(product *p) {
-    p->parts = smaller(p->parts, MOST_PARTS);
-    run_tasks(p, depth_task, p->parts);
+static int is_split_k(const gemm_job *p) {
+    return p->m <= SMALL_M && p->n <= SMALL_N && p->parts >= 3;
 }
 
-static void run_product(product *p) {
+/* Makes the parts' sums, for split_k_reduce. */
+static void split_k_multiply(gemm_job *p) {
+    p->parts = min_size(p->parts, MOST_PARTS);
+    run_tasks(p, split_k_task, p->parts);
+}
+
+static void run_gemm(gemm_job *p) {
     if (p->m == 0 || p->n == 0) return;
     if (p->k == 0) { /* an empty sum */
         for (size_t i = 0; i < p->m; i++)
             for (size_t j = 0; j < p->n; j++)
-                p->c[i * p->ldc + j] = p->with.bias ? p->with.bias[j] : 0;
-        if (p->with.done.run) p->with.done.run(p->with.done.context, p->c, 0, p->m);
-    } else if (is_deep(p)) {
-        deep_sums(p);
-        p->row_tasks = smaller(p->m, parts_of(p->m * p->n * p->parts, TASK_WORK / 32));
-        fc_run(add_parts_task, p, p->row_tasks, p->scratch);
+                p->c[i * p->ldc + j] = p->options.bias ? p->options.bias[j] : 0;
+        if (p->options.epilogue.run)
+            p->options.epilogue.run(p->options.epilogue.context, p->c, 0, p->m);
+    } else if (is_split_k(p)) {
+        split_k_multiply(p);
+        p->row_tasks = min_size(p->m, ceil_div(p->m * p->n * p->parts, TASK_WORK / 32));
+        fc_run(split_k_reduce_task, p, p->row_tasks, p->scratch);
     } else {
-        product_by_rows(p);
+        gemm_by_rows(p);
     }
 }
 
 /* c = bias + a b, with c's rows ldc apart. */
-static void gemm(real *c, size_t ldc, matrix a, matrix b, extras with, size_t m, size_t n, size_t k,
-                 void *workspace) {
-    product p = product_of(c, ldc, a, b, with, m, n, k, workspace);
-    run_product(&p);
+static void gemm(real *c, size_t ldc, matrix a, matrix b, gemm_options options, size_t m, size_t n,
+                 size_t k, void *workspace) {
+    gemm_job p = make_gemm_job(c, ldc, a, b, options, m, n, k, workspace);
+    run_gemm(&p);
 }
 
 /* Whether columns of c may be made by themselves: a is read where it stands, b in one block. */
-static int is_sliceable(const product *p) {
-    return p->parts == 1 && p->a.column == 1 && panel_stands_ready(p->a, p->k, NV);
+static int can_make_columns(const gemm_job *p) {
+    return p->parts == 1 && p->a.col_stride == 1 && can_skip_packing_a(p->a, p->k, NV);
 }
 
 /* All rows of some columns of c, at most SMALL_N from a whole vector on. */
-static void product_slice(const product *p, size_t column, size_t columns, void *scratch) {
-    const right_block b = block_of(from(p->b, 0, column), columns, p->k, p->m, scratch);
-    const real *bias = p->with.bias ? p->with.bias + column : NULL;
-    panels_times_block(p, 0, parts_of(p->m, MR), 0, p->c + column, p->ldc, bias, 0, &b, NULL);
+static void gemm_columns(const gemm_job *p, size_t column, size_t columns, void *scratch) {
+    const right_block b = block_of(submatrix(p->b, 0, column), columns, p->k, p->m, scratch);
+    const real *bias = p->options.bias ? p->options.bias + column : NULL;
+    panels_times_block(p, 0, ceil_div(p->m, MR), 0, p->c + column, p->ldc, bias, 0, &b, NULL);
 }
 
 /* c = a b, for benchmarks.  a and b are dense; by columns means that the transpose is. */
@@ -329,5 +345,7 @@ static void gemm_plain(real *c, const real *a, int a_by_columns, const real *b, 
                        size_t m, size_t n, size_t k, void *workspace) {
     const matrix left = a_by_columns ? (matrix){a, 1, m, 0} : (matrix){a, k, 1, 0};
     const matrix right = b_by_columns ? (matrix){b, 1, k, 0} : (matrix){b, n, 1, 0};
-    gemm(c, n, left, right, (extras){0}, m, n, k, workspace);
+    gemm(c, n, left, right, (gemm_options){0}, m, n, k, workspace);
 }
+
+#endif

@@ -2,11 +2,12 @@
  * processors take ten to a hundred times as long for them, and can be told to take them for zero.
  *
  * That, and how to round, stand in the thread's floating-point control word, the only state that
- * decides an operation's bits.  The door sets the flush bits around a call (FLUSHED); fc_run gives
- * its workers the caller's mode, so that a task computes the same on every thread, whoever set it.
+ * decides an operation's bits.  The bindings set the flush bits around a call (FLUSHED); fc_run
+ * gives its workers the caller's mode, so that a task computes the same on every thread, whoever
+ * set it.
  */
-#ifndef FASTFC_DENORMAL_H
-#define FASTFC_DENORMAL_H
+#ifndef FASTFC_RUNTIME_FP_MODE_H
+#define FASTFC_RUNTIME_FP_MODE_H
 
 #include <stdint.h>
 

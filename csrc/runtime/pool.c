@@ -22,7 +22,7 @@
  * Measured and left: barriers (an OpenMP runtime's) make a 2 ms step one of 10 to 40 ms as soon as
  * another process wants a core. */
 #define _GNU_SOURCE /* the cores of a thread */
-#include "denormal.h"
+#include "runtime/fp_mode.h"
 #include "fastfc.h"
 
 #include <pthread.h>
@@ -80,7 +80,7 @@ static int64_t nanoseconds(void) {
 }
 
 /* Runs tasks of the job in `word` until none is left to claim. */
-static void take_tasks(uint64_t word, int thread, void *scratch) {
+static void claim_tasks(uint64_t word, int thread, void *scratch) {
     for (;;) {
         const fc_task task = atomic_load_explicit(&pool.task, memory_order_relaxed);
         void *context = atomic_load_explicit(&pool.context, memory_order_relaxed);
@@ -156,7 +156,7 @@ static void *worker(void *argument) {
             }
         }
         seen = word;
-        take_tasks(word, self.thread, self.scratch);
+        claim_tasks(word, self.thread, self.scratch);
     }
     return NULL;
 }
@@ -227,7 +227,7 @@ static void run_job(fc_task task, void *context, size_t start, size_t count, int
         pthread_cond_broadcast(&pool.wake);
         pthread_mutex_unlock(&pool.lock);
     }
-    take_tasks(word, 0, scratch);
+    claim_tasks(word, 0, scratch);
     for (int i = 1; atomic_load_explicit(&pool.done, memory_order_acquire) < count; i++) {
         relax();
         if (i % 256 == 0)

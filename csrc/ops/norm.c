@@ -4,6 +4,12 @@
  *
  * x: (n,).  The sum of each of at most SQUARES_PARTS parts, cut by n alone, has one order, and so
  * has the sum of the parts: the same bits for any number of threads. */
+#ifndef FASTFC_OPS_NORM_C
+#define FASTFC_OPS_NORM_C
+
+#include "fastfc.h"
+#include "simd/vec.h"
+#include "split.h"
 
 /* Elements that are worth a task, and partial sums of a call. */
 enum { SQUARES_WORK = 1 << 15, SQUARES_PARTS = 64 };
@@ -12,14 +18,14 @@ typedef struct {
     const real *x;
     size_t n, parts;
     double sum[SQUARES_PARTS];
-} squares_call;
+} squares_job;
 
 static void squares_task(void *context, size_t part, void *scratch) {
     (void)scratch;
     typedef double doubles __attribute__((vector_size(LANES * sizeof(double))));
-    squares_call *c = context;
-    const size_t first = part_start(c->n, c->parts, part);
-    const size_t n = part_start(c->n, c->parts, part + 1) - first;
+    squares_job *c = context;
+    const size_t first = share_start(c->n, c->parts, part);
+    const size_t n = share_start(c->n, c->parts, part + 1) - first;
     const real *x = c->x + first;
     doubles sum = {0};
     EACH_VECTOR(i, n, {
@@ -32,9 +38,11 @@ static void squares_task(void *context, size_t part, void *scratch) {
 }
 
 static double sum_of_squares(const real *x, size_t n) {
-    squares_call c = {.x = x, .n = n, .parts = smaller(SQUARES_PARTS, parts_of(n, SQUARES_WORK))};
+    squares_job c = {.x = x, .n = n, .parts = min_size(SQUARES_PARTS, ceil_div(n, SQUARES_WORK))};
     double sum = 0;
     fc_run(squares_task, &c, c.parts, NULL);
     for (size_t i = 0; i < c.parts; i++) sum += c.sum[i];
     return sum;
 }
+
+#endif

@@ -35,7 +35,7 @@ def batchnorm_forward(x, gamma, beta, bn_param):
     if mode == "test":
         out = fresh_like(xa, dtype)
         with nogil:
-            call_batchnorm_test(dtype, cnp.PyArray_DATA(out), cnp.PyArray_DATA(xa),
+            call_batchnorm_inference(dtype, cnp.PyArray_DATA(out), cnp.PyArray_DATA(xa),
                                 cnp.PyArray_DATA(ga), cnp.PyArray_DATA(ba),
                                 cnp.PyArray_DATA(mean), cnp.PyArray_DATA(var), eps, N, D)
         bn_param["running_mean"] = mean
@@ -116,7 +116,7 @@ cdef tuple normalization_backward(str function, object dout, object cache, bint 
     cdef void *pnormalized = cnp.PyArray_DATA(normalized)
     cdef void *prstd = cnp.PyArray_DATA(rstd)
     cdef void *pgamma = cnp.PyArray_DATA(gamma)
-    cdef void *workspace = take_workspace()
+    cdef void *workspace = acquire_workspace()
     with nogil:
         if by_rows:
             call_layernorm_backward(dtype, pdx, pdgamma, pdbeta, pdout, pnormalized, prstd, pgamma,
@@ -124,7 +124,7 @@ cdef tuple normalization_backward(str function, object dout, object cache, bint 
         else:
             call_batchnorm_backward(dtype, pdx, pdgamma, pdbeta, pdout, pnormalized, prstd, pgamma,
                                     N, D)
-    give_workspace(workspace)
+    release_workspace(workspace)
     return dx, dgamma, dbeta
 
 

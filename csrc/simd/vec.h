@@ -202,39 +202,6 @@ typedef real half_vec __attribute__((vector_size(VEC_BYTES / 2)));
 typedef real half_unaligned
     __attribute__((vector_size(VEC_BYTES / 2), aligned(__alignof__(real)), may_alias));
 
-/* The mask is of no more than half the lanes. */
-ALWAYS_INLINE half_vec half_load_masked(const real *p, lanes_mask mask) {
-#if VEC_BYTES == 64 && defined(__AVX512VL__) && FC_DOUBLE
-    return (half_vec)_mm256_maskz_loadu_pd(mask, p);
-#elif VEC_BYTES == 64 && defined(__AVX512VL__)
-    return (half_vec)_mm256_maskz_loadu_ps((__mmask8)mask, p);
-#elif VEC_BYTES == 32 && defined(__AVX2__) && FC_DOUBLE
-    return (half_vec)_mm_maskload_pd(p, _mm256_castsi256_si128(mask));
-#elif VEC_BYTES == 32 && defined(__AVX2__)
-    return (half_vec)_mm_maskload_ps(p, _mm256_castsi256_si128(mask));
-#else
-    (void)mask; /* only whole halves come here */
-    return *(const half_unaligned *)p;
-#endif
-}
-
-/* Its lanes, and anything above.  By way of memory a wide load would wait for the narrow store. */
-ALWAYS_INLINE vec vec_of_half(half_vec half) {
-#if VEC_BYTES == 64 && defined(__AVX512F__) && FC_DOUBLE
-    return (vec)_mm512_castpd256_pd512((__m256d)half);
-#elif VEC_BYTES == 64 && defined(__AVX512F__)
-    return (vec)_mm512_castps256_ps512((__m256)half);
-#elif VEC_BYTES == 32 && defined(__AVX2__) && FC_DOUBLE
-    return (vec)_mm256_castpd128_pd256((__m128d)half);
-#elif VEC_BYTES == 32 && defined(__AVX2__)
-    return (vec)_mm256_castps128_ps256((__m128)half);
-#else
-    vec v = {0};
-    memcpy(&v, &half, sizeof half);
-    return v;
-#endif
-}
-
 ALWAYS_INLINE half_vec half_fma(half_vec a, half_vec b, half_vec c) {
 #if VEC_BYTES == 64 && defined(__FMA__) && FC_DOUBLE
     return (half_vec)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
@@ -248,65 +215,6 @@ ALWAYS_INLINE half_vec half_fma(half_vec a, half_vec b, half_vec c) {
     return a * b + c;
 #endif
 }
-
-/* A quarter of a vector that has enough lanes: four elements, of which `lanes` exist.  Loads fill
- * the missing ones with zero. */
-#define QUARTERS (VEC_BYTES == 64 && !FC_DOUBLE)
-#if QUARTERS
-typedef real quarter_vec __attribute__((vector_size(VEC_BYTES / 4)));
-typedef real quarter_unaligned
-    __attribute__((vector_size(VEC_BYTES / 4), aligned(__alignof__(real)), may_alias));
-
-ALWAYS_INLINE quarter_vec quarter_load(const real *p, size_t lanes) {
-    if (lanes == LANES / 4) return *(const quarter_unaligned *)p;
-#if defined(__AVX512VL__)
-    return (quarter_vec)_mm_maskz_loadu_ps((__mmask8)vec_lanes_mask(lanes), p);
-#else
-    quarter_vec v = {0};
-    for (size_t i = 0; i < lanes; i++) v[i] = p[i];
-    return v;
-#endif
-}
-
-ALWAYS_INLINE void quarter_store(real *p, quarter_vec v, size_t lanes) {
-#if defined(__AVX512VL__)
-    _mm_mask_storeu_ps(p, (__mmask8)vec_lanes_mask(lanes), (__m128)v);
-#else
-    for (size_t i = 0; i < lanes; i++) p[i] = v[i];
-#endif
-}
-
-ALWAYS_INLINE quarter_vec quarter_of(vec v, int place) {
-    const quarter_vec quarters[] = {
-        __builtin_shufflevector(v, v, 0, 1, 2, 3), __builtin_shufflevector(v, v, 4, 5, 6, 7),
-        __builtin_shufflevector(v, v, 8, 9, 10, 11), __builtin_shufflevector(v, v, 12, 13, 14, 15)};
-    return quarters[place];
-}
-
-ALWAYS_INLINE vec vec_of_quarters(quarter_vec a, quarter_vec b, quarter_vec c, quarter_vec d) {
-    const half_vec low = __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7);
-    const half_vec high = __builtin_shufflevector(c, d, 0, 1, 2, 3, 4, 5, 6, 7);
-    return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-}
-
-/* Four elements of v, each four times: those at `place` of every quarter, or quarter `place`. */
-#define FOUR_TIMES(a, b, c, d) a, a, a, a, b, b, b, b, c, c, c, c, d, d, d, d
-#define OF_QUARTERS(i) __builtin_shufflevector(v, v, FOUR_TIMES(i, i + 4, i + 8, i + 12))
-#define OF_QUARTER(i)                                                                              \
-    __builtin_shufflevector(v, v, FOUR_TIMES(4 * i, 4 * i + 1, 4 * i + 2, 4 * i + 3))
-ALWAYS_INLINE vec vec_repeat_of_quarters(vec v, int place) {
-    const vec repeated[] = {OF_QUARTERS(0), OF_QUARTERS(1), OF_QUARTERS(2), OF_QUARTERS(3)};
-    return repeated[place];
-}
-
-ALWAYS_INLINE vec vec_repeat_quarter(vec v, int place) {
-    const vec repeated[] = {OF_QUARTER(0), OF_QUARTER(1), OF_QUARTER(2), OF_QUARTER(3)};
-    return repeated[place];
-}
-#undef OF_QUARTER
-#undef OF_QUARTERS
-#undef FOUR_TIMES
-#endif
 
 /* a * b + c, rounded once where the instruction set can.  The compiler fuses nothing by itself
  * (-ffp-contract=off): where it does depends on what surrounds an expression, and with it the bits.
@@ -378,100 +286,11 @@ ALWAYS_INLINE vec vec_sqrt(vec v) {
 ALWAYS_INLINE vec vec_zip_low(vec a, vec b) { return __builtin_shufflevector(a, b, LOW_HALVES); }
 ALWAYS_INLINE vec vec_zip_high(vec a, vec b) { return __builtin_shufflevector(a, b, HIGH_HALVES); }
 
-/* Vectors of 32-bit words, for the random generators: WORD_LANES of them, whatever `real` is. */
-#define WORD_LANES (VEC_BYTES / sizeof(uint32_t))
-typedef uint32_t words __attribute__((vector_size(VEC_BYTES)));
-typedef uint32_t words_unaligned
-    __attribute__((vector_size(VEC_BYTES), aligned(__alignof__(uint32_t)), may_alias));
-
-ALWAYS_INLINE words words_load(const uint32_t *p) { return *(const words_unaligned *)p; }
-
-ALWAYS_INLINE void words_store(uint32_t *p, words v) { *(words_unaligned *)p = v; }
-
-/* The words at even places of a and b, one after the other. */
-#if VEC_BYTES == 64
-#define EVEN_PLACES 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
-#elif VEC_BYTES == 32
-#define EVEN_PLACES 0, 2, 4, 6, 8, 10, 12, 14
-#else
-#define EVEN_PLACES 0, 2, 4, 6
-#endif
-ALWAYS_INLINE words words_even(words a, words b) {
-    return __builtin_shufflevector(a, b, EVEN_PLACES);
-}
-
-/* Whether any bit of v is set. */
-ALWAYS_INLINE int words_any(words v) {
-    uint64_t halves[VEC_BYTES / 8], any = 0;
-    memcpy(halves, &v, sizeof v);
-    for (size_t i = 0; i < VEC_BYTES / 8; i++) any |= halves[i];
-    return any != 0;
-}
-
-/* Vectors of 64-bit lanes, each a pair of words. */
-typedef uint64_t pairs __attribute__((vector_size(VEC_BYTES)));
-
-ALWAYS_INLINE pairs pairs_set(uint64_t value) { return value - (pairs){0}; }
-
-/* start, start + 1, ... */
-ALWAYS_INLINE pairs pairs_count(uint64_t start) {
-    pairs numbers = {0};
-    for (size_t i = 0; i < VEC_BYTES / 8; i++) numbers[i] = i;
-    return numbers + start;
-}
-
-/* The 64-bit products of the low words. */
-ALWAYS_INLINE pairs pairs_product(pairs a, pairs b) {
-#if VEC_BYTES == 64 && defined(__AVX512F__)
-    return (pairs)_mm512_mul_epu32((__m512i)a, (__m512i)b);
-#elif VEC_BYTES == 32 && defined(__AVX2__)
-    return (pairs)_mm256_mul_epu32((__m256i)a, (__m256i)b);
-#elif VEC_BYTES == 16 && defined(__SSE2__)
-    return (pairs)_mm_mul_epu32((__m128i)a, (__m128i)b);
-#else
-    return (a & 0xffffffffu) * (b & 0xffffffffu);
-#endif
-}
-
-/* Lanes of a and b by turns, of their first and of their second halves. */
-#if VEC_BYTES == 64
-#define LOW_PAIRS 0, 8, 1, 9, 2, 10, 3, 11
-#define HIGH_PAIRS 4, 12, 5, 13, 6, 14, 7, 15
-#elif VEC_BYTES == 32
-#define LOW_PAIRS 0, 4, 1, 5
-#define HIGH_PAIRS 2, 6, 3, 7
-#else
-#define LOW_PAIRS 0, 2
-#define HIGH_PAIRS 1, 3
-#endif
-ALWAYS_INLINE pairs pairs_zip_low(pairs a, pairs b) {
-    return __builtin_shufflevector(a, b, LOW_PAIRS);
-}
-ALWAYS_INLINE pairs pairs_zip_high(pairs a, pairs b) {
-    return __builtin_shufflevector(a, b, HIGH_PAIRS);
-}
-
 /* LANES words, each all ones or all zeros, widened or taken as the mask of a vec. */
 ALWAYS_INLINE ivec vec_mask_load(const uint32_t *p) {
     typedef int32_t narrow
         __attribute__((vector_size(4 * LANES), aligned(__alignof__(uint32_t)), may_alias));
     return __builtin_convertvector(*(const narrow *)p, ivec);
-}
-
-/* Transposes LANES rows of LANES elements in place.  Zipping row i with row i + LANES / 2 halves
- * the distance between neighbours of a column; log2(LANES) times makes them neighbours. */
-ALWAYS_INLINE void vec_transpose(vec *row) {
-    vec zipped[LANES];
-#pragma GCC unroll 4
-    for (size_t step = 1; step < LANES; step *= 2) {
-#pragma GCC unroll 8
-        for (size_t i = 0; i < LANES / 2; i++) {
-            zipped[2 * i] = vec_zip_low(row[i], row[i + LANES / 2]);
-            zipped[2 * i + 1] = vec_zip_high(row[i], row[i + LANES / 2]);
-        }
-#pragma GCC unroll 16
-        for (size_t i = 0; i < LANES; i++) row[i] = zipped[i];
-    }
 }
 
 /* The sum over the lanes, halves upon halves: an order fixed by LANES.  Zipping v with itself

@@ -5,6 +5,13 @@
  * decided by a against the upper 27 bits of the threshold unless the two are equal, once in 2^27
  * draws: so whole vectors of u are tempered and compared, no v is looked at, and a stretch in which
  * equality occurs is drawn again, one by one. */
+#ifndef FASTFC_OPS_MT19937_C
+#define FASTFC_OPS_MT19937_C
+
+#include "fastfc.h"
+#include "simd/words.h"
+
+#include <math.h>
 
 enum {
     MT19937_WORDS = 624,
@@ -112,3 +119,5 @@ static void mt19937_keep(uint8_t *keep, fc_mt19937 *state, double p, int drop, s
         for (size_t j = 0; j < count; j++) keep[i + j] = (below[j] ^ (uint32_t)drop) & 1;
     }
 }
+
+#endif

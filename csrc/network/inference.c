@@ -9,10 +9,21 @@
  * Many rows are scored block by block, so that the work arrays stay small.  The blocks are even
  * ones, each of more than SMALL_M rows: whether a product is cut along its depth, which may add in
  * another order, is the same for a block as for all rows. */
+#ifndef FASTFC_NETWORK_INFERENCE_C
+#define FASTFC_NETWORK_INFERENCE_C
+
+#include "fastfc.h"
+#include "gemm/gemm.c"
+#include "ops/batchnorm.c"
+#include "ops/layernorm.c"
+#include "ops/relu.c"
+#include "simd/vec.h"
+#include "split.h"
+
 _Static_assert(FC_SCORES_ROWS > 2 * SMALL_M, "half a block is no small product");
 
 /* Hook: batch normalisation by the running averages, or layer normalisation, and ReLU, in place. */
-static void finish_rows(const void *context, real *out, size_t first, size_t last) {
+static void activate_rows(const void *context, real *out, size_t first, size_t last) {
     const fc_layer *l = context;
     const size_t M = l->M, stride = l->stride;
     EACH_ROW_BLOCK(i, last - first, {
@@ -27,26 +38,28 @@ static void finish_rows(const void *context, real *out, size_t first, size_t las
         else if (l->layernorm)
             layernorm_rectified(block, l->gamma, l->beta, l->eps, rows, M, stride);
         else
-            batchnorm_test_rows(block, block, l->gamma, l->beta, l->running_mean, l->running_var,
-                                l->eps, 1, rows, M, stride);
+            batchnorm_inference_rows(block, block, l->gamma, l->beta, l->running_mean,
+                                     l->running_var, l->eps, 1, rows, M, stride);
     });
 }
 
 /* scores: (N, C).  x: (N, D). */
 static void network_scores(real *scores, const fc_network *net, const real *x) {
     const fc_layer *layers = net->layers, *last = layers + net->count - 1;
-    const size_t blocks = parts_of(net->N, FC_SCORES_ROWS);
+    const size_t blocks = ceil_div(net->N, FC_SCORES_ROWS);
     for (size_t block = 0; block < blocks; block++) {
-        const size_t first = part_start(net->N, blocks, block);
-        const size_t rows = part_start(net->N, blocks, block + 1) - first;
+        const size_t first = share_start(net->N, blocks, block);
+        const size_t rows = share_start(net->N, blocks, block + 1) - first;
         matrix input = {x + first * layers->D, layers->D, 1, 0};
         for (const fc_layer *l = layers; l < last; l++) {
-            const extras with = {.bias = l->b, .done = {finish_rows, l, 0}};
-            gemm(l->out, l->stride, input, (matrix){l->w, l->M, 1, 0}, with, rows, l->M, l->D,
+            const gemm_options options = {.bias = l->b, .epilogue = {activate_rows, l, 0}};
+            gemm(l->out, l->stride, input, (matrix){l->w, l->M, 1, 0}, options, rows, l->M, l->D,
                  net->workspace);
             input = (matrix){l->out, l->stride, 1, 1};
         }
         gemm(scores + first * last->M, last->M, input, (matrix){last->w, last->M, 1, 0},
-             (extras){.bias = last->b}, rows, last->M, last->D, net->workspace);
+             (gemm_options){.bias = last->b}, rows, last->M, last->D, net->workspace);
     }
 }
+
+#endif

@@ -33,7 +33,7 @@ include "_normalization.pxi"
 cdef void *spare_workspace = NULL
 
 
-cdef void *take_workspace() except NULL:
+cdef void *acquire_workspace() except NULL:
     global spare_workspace
     cdef void *workspace = spare_workspace
     spare_workspace = NULL
@@ -44,7 +44,7 @@ cdef void *take_workspace() except NULL:
     return workspace
 
 
-cdef void give_workspace(void *workspace) noexcept:
+cdef void release_workspace(void *workspace) noexcept:
     global spare_workspace
     if spare_workspace == NULL:
         spare_workspace = workspace
@@ -72,11 +72,11 @@ def affine_forward(x, w, b):
     xa = dense(xa, dtype)
     wa = dense(wa, dtype)
     cdef ndarray out = fresh(2, [N, M], dtype)
-    cdef void *workspace = take_workspace()
+    cdef void *workspace = acquire_workspace()
     with nogil:
         call_affine_forward(dtype, cnp.PyArray_DATA(out), cnp.PyArray_DATA(xa),
                             cnp.PyArray_DATA(wa), cnp.PyArray_DATA(ba), N, D, M, workspace)
-    give_workspace(workspace)
+    release_workspace(workspace)
     return out, (x, w, b)
 
 
@@ -101,12 +101,12 @@ def affine_backward(dout, cache):
     cdef ndarray dx = fresh_like(x, dtype)
     cdef ndarray dw = fresh_like(w, dtype)
     cdef ndarray db = fresh(1, [M], dtype)
-    cdef void *workspace = take_workspace()
+    cdef void *workspace = acquire_workspace()
     with nogil:
         call_affine_backward(dtype, cnp.PyArray_DATA(dx), cnp.PyArray_DATA(dw),
                              cnp.PyArray_DATA(db), cnp.PyArray_DATA(g), cnp.PyArray_DATA(x),
                              cnp.PyArray_DATA(w), N, D, M, workspace)
-    give_workspace(workspace)
+    release_workspace(workspace)
     return dx, dw, db
 
 
@@ -131,11 +131,11 @@ def product(a, b):
     cdef bint left_by_columns = not cnp.PyArray_IS_C_CONTIGUOUS(left)
     cdef bint right_by_columns = not cnp.PyArray_IS_C_CONTIGUOUS(right)
     cdef ndarray out = fresh(2, [m, n], dtype)
-    cdef void *workspace = take_workspace()
+    cdef void *workspace = acquire_workspace()
     with nogil:
         call_product(dtype, cnp.PyArray_DATA(out), cnp.PyArray_DATA(left), left_by_columns,
                      cnp.PyArray_DATA(right), right_by_columns, m, n, k, workspace)
-    give_workspace(workspace)
+    release_workspace(workspace)
     return out
 
 

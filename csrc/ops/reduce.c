@@ -3,6 +3,12 @@
  * Rows are added in order, so a feature's sum is the same whichever features are computed with it.
  * Eight rows are taken at a time to keep the running sums in registers meanwhile; the order stays.
  */
+#ifndef FASTFC_OPS_REDUCE_C
+#define FASTFC_OPS_REDUCE_C
+
+#include "simd/vec.h"
+
+#include <string.h>
 
 enum { ROWS_AT_ONCE = 8 };
 
@@ -47,3 +53,5 @@ static void sum_rows(real *sum, const real *x, size_t N, size_t D, size_t stride
     memset(sum, 0, D * sizeof(real));
     EACH_ROW_BLOCK_AT(i, N, stride, { add_rows(sum, x + i * stride, rows, D, stride); });
 }
+
+#endif

@@ -5,6 +5,12 @@
  *             q = (1 - s) onehot(y) + s / C,  s = label_smoothing in [0, 1]  (Szegedy et al. 2016)
  *   svm       loss = mean of  sum_{j != y} max(0, x_j - x_y + 1)     (Weston & Watkins 1999)
  *             dx_j = [margin_j > 0] / N,   dx_y = -(number of those) / N */
+#ifndef FASTFC_OPS_LOSS_C
+#define FASTFC_OPS_LOSS_C
+
+#include "simd/vec.h"
+
+#include <math.h>
 
 #if FC_DOUBLE
 #define MANTISSA_BITS 52
@@ -131,3 +137,5 @@ static void svm_loss(double *loss, real *dx, const real *x, const int64_t *y, si
     }
     *loss = total / (double)N;
 }
+
+#endif

@@ -15,6 +15,13 @@
  * cache holds, 4 % on bytes; four rows ahead are no different.  Measured and left: fetching the
  * next columns of the same rows, gathering each panel of rows right before it is multiplied (no
  * gain). */
+#ifndef FASTFC_OPS_GATHER_C
+#define FASTFC_OPS_GATHER_C
+
+#include "fastfc.h"
+#include "gemm/pack.c"
+#include "simd/vec.h"
+#include "split.h"
 
 /* A task should take several microseconds: elements that are worth one.  And rows fetched ahead. */
 enum { GATHER_WORK = 1 << 14, ROWS_AHEAD = 2 };
@@ -57,7 +64,7 @@ static void gather_part(const gather_job *g, size_t start, size_t end, size_t fi
     const char *x = (const char *)rows->x + first * size;
     for (size_t i = start; i < end; i++) {
         if (i + ROWS_AHEAD < end)
-            fetch(x + rows->index[i + ROWS_AHEAD] * rows->stride, (last - first) * size);
+            prefetch(x + rows->index[i + ROWS_AHEAD] * rows->stride, (last - first) * size);
         gather_row(g->out + i * g->stride + first, x + rows->index[i] * rows->stride, rows->type,
                    mean, std, last - first);
     }
@@ -66,12 +73,13 @@ static void gather_part(const gather_job *g, size_t start, size_t end, size_t fi
 static void gather_task(void *context, size_t task, void *scratch) {
     (void)scratch;
     const gather_job *g = context;
-    gather_part(g, part_start(g->N, g->tasks, task), part_start(g->N, g->tasks, task + 1), 0, g->D);
+    gather_part(g, share_start(g->N, g->tasks, task), share_start(g->N, g->tasks, task + 1), 0,
+                g->D);
 }
 
 static void run_gather(gather_job *g) {
     if (g->N == 0 || g->D == 0) return;
-    g->tasks = smaller(g->N, parts_of(g->N * g->D, GATHER_WORK));
+    g->tasks = min_size(g->N, ceil_div(g->N * g->D, GATHER_WORK));
     fc_run(gather_task, g, g->tasks, NULL);
 }
 
@@ -79,3 +87,5 @@ static void gather(real *out, const fc_gather *rows, size_t N, size_t D) {
     gather_job g = {out, rows, N, D, D, 0};
     run_gather(&g);
 }
+
+#endif

@@ -11,6 +11,22 @@
  *
  * Regularisation adds 0.5 reg sum(w^2) to the loss, layer by layer, and reg w to dw: every product
  * and every sum is rounded, as NumPy does. */
+#ifndef FASTFC_NETWORK_TRAIN_C
+#define FASTFC_NETWORK_TRAIN_C
+
+#include "fastfc.h"
+#include "gemm/gemm.c"
+#include "network/hidden.c"
+#include "ops/dropout.c"
+#include "ops/gather.c"
+#include "ops/loss.c"
+#include "ops/norm.c"
+#include "ops/reduce.c"
+#include "ops/update_rules.c"
+#include "simd/vec.h"
+#include "split.h"
+
+#include <math.h>
 
 /* Draws of a task. */
 enum { PHILOX_WORK = 8 * PHILOX_BLOCK };
@@ -27,27 +43,27 @@ static void philox_task(void *context, size_t task, void *scratch) {
     (void)scratch;
     const fc_network *net = context;
     const fc_layer *l = net->layers;
-    for (; task >= parts_of(net->N * l->M, PHILOX_WORK); l++)
-        task -= parts_of(net->N * l->M, PHILOX_WORK);
-    const size_t first = task * PHILOX_WORK, n = smaller(net->N * l->M - first, PHILOX_WORK);
+    for (; task >= ceil_div(net->N * l->M, PHILOX_WORK); l++)
+        task -= ceil_div(net->N * l->M, PHILOX_WORK);
+    const size_t first = task * PHILOX_WORK, n = min_size(net->N * l->M - first, PHILOX_WORK);
     philox_keep(l->keep + first, l->key, first, net->p, net->drop, n);
 }
 
 static void philox_masks(const fc_network *net) {
     size_t tasks = 0;
     for (size_t i = 0; i + 1 < net->count; i++)
-        tasks += parts_of(net->N * net->layers[i].M, PHILOX_WORK);
+        tasks += ceil_div(net->N * net->layers[i].M, PHILOX_WORK);
     fc_run(philox_task, (void *)(uintptr_t)net, tasks, NULL);
 }
 
 typedef struct {
     const fc_layer *layer;
     double reg;
-} rows_call;
+} update_rows_job;
 
 /* Hook: regularise the rows of dw that are there, and update those of w. */
-static void use_rows(const void *context, real *dw, size_t first, size_t last) {
-    const rows_call *c = context;
+static void update_rows(const void *context, real *dw, size_t first, size_t last) {
+    const update_rows_job *c = context;
     const fc_layer *l = c->layer;
     if (c->reg != 0) {
         const real *w = (const real *)l->w + first * l->M;
@@ -99,21 +115,24 @@ static void forward(const fc_network *net, const void *x) {
     gather_job rows = {net->input, net->rows, net->N, layers->D, 0, 0};
     rows.stride = fc_row_stride(layers->D, sizeof(real));
     for (const fc_layer *l = layers; l <= last; l++) {
-        extras with = {.bias = l->b};
-        if (l == layers && net->state) with.side = (side_task){draw_masks, (void *)(uintptr_t)net};
-        product p = product_of(l->out, l->stride, input_of(net, l, x), (matrix){l->w, l->M, 1, 0},
-                               with, net->N, l->M, l->D, net->workspace);
-        if (l == layers && net->rows && is_deep(&p))
-            p.with.fill = gather_columns, p.with.filled = &rows;
+        gemm_options options = {.bias = l->b};
+        if (l == layers && net->state)
+            options.side = (side_task){draw_masks, (void *)(uintptr_t)net};
+        gemm_job p =
+            make_gemm_job(l->out, l->stride, input_of(net, l, x), (matrix){l->w, l->M, 1, 0},
+                          options, net->N, l->M, l->D, net->workspace);
+        if (l == layers && net->rows && is_split_k(&p))
+            p.options.fill_a = gather_columns, p.options.fill_context = &rows;
         else if (l == layers && net->rows)
             run_gather(&rows);
-        const int tailed = l < last && !(l->gamma && l->layernorm);
-        const int in_tail = tailed && (is_deep(&p) || (is_sliceable(&p) && !with.side.run));
-        if (!in_tail)
-            run_product(&p);
-        else if (is_deep(&p))
-            deep_sums(&p);
-        if (l < last) forward_tail(net, l, in_tail ? &p : NULL);
+        const int by_columns = l < last && !(l->gamma && l->layernorm);
+        const int fused =
+            by_columns && (is_split_k(&p) || (can_make_columns(&p) && !options.side.run));
+        if (!fused)
+            run_gemm(&p);
+        else if (is_split_k(&p))
+            split_k_multiply(&p);
+        if (l < last) hidden_forward(net, l, fused ? &p : NULL);
     }
 }
 
@@ -125,23 +144,25 @@ static void backward(const fc_network *net, const void *x, real *dout, real *dx)
     sum_rows(last->db, dout, N, last->M, last->M);
     for (const fc_layer *l = last;; l--) {
         const matrix gradient = {dout, l->stride, 1, l < last};
-        product p = {0};
-        int in_tail = 0;
+        gemm_job p = {0};
+        int fused = 0;
         if (l > layers) {
-            p = product_of(dx, l[-1].stride, gradient, (matrix){l->w, 1, l->M, 0}, (extras){0}, N,
-                           l->D, l->M, net->workspace);
-            in_tail = is_sliceable(&p) && !(l[-1].gamma && l[-1].layernorm);
-            if (!in_tail) run_product(&p);
-            /* the tail reads w, which the next product updates */
-            backward_tail(net, l - 1, dx, in_tail ? &p : NULL);
+            p = make_gemm_job(dx, l[-1].stride, gradient, (matrix){l->w, 1, l->M, 0},
+                              (gemm_options){0}, N, l->D, l->M, net->workspace);
+            fused = can_make_columns(&p) && !(l[-1].gamma && l[-1].layernorm);
+            if (!fused) run_gemm(&p);
+            /* before the next product, which updates the w that this one reads */
+            hidden_backward(net, l - 1, dx, fused ? &p : NULL);
         }
-        extras with = {0};
-        const rows_call rows = {l, net->reg};
-        if (updates || net->reg != 0) with.done = (rows_hook){use_rows, &rows, updates};
-        if (updates && l == layers) with.side = (side_task){update_vectors, (void *)(uintptr_t)net};
+        gemm_options options = {0};
+        const update_rows_job rows = {l, net->reg};
+        if (updates || net->reg != 0)
+            options.epilogue = (gemm_epilogue){update_rows, &rows, updates};
+        if (updates && l == layers)
+            options.side = (side_task){update_vectors, (void *)(uintptr_t)net};
         matrix input = input_of(net, l, x);
-        input = (matrix){input.at, 1, input.row, 0}; /* transposed */
-        gemm(l->dw, l->M, input, gradient, with, l->D, l->M, N, net->workspace);
+        input = (matrix){input.at, 1, input.row_stride, 0}; /* transposed */
+        gemm(l->dw, l->M, input, gradient, options, l->D, l->M, N, net->workspace);
         if (l == layers) break;
         real *swap = dout;
         dout = dx, dx = swap;
@@ -159,3 +180,5 @@ static void network_loss(double *loss, const fc_network *net, const void *x, con
     if (last->update[0] && !isfinite(*loss)) return;
     backward(net, x, net->dout[0], net->dout[1]);
 }
+
+#endif

@@ -6,12 +6,18 @@
  * stored the way that its memory allows to copy: row by row, PITCH apart, where rows are
  * contiguous, else column by column; or it is read where it stands, unless its rows share L1 sets,
  * as those 12 KB apart do. */
+#ifndef FASTFC_GEMM_PACK_C
+#define FASTFC_GEMM_PACK_C
+
+#include "simd/narrow.h"
+#include "simd/vec.h"
+#include "split.h"
 
 typedef struct {
     const real *at;
-    size_t row, column; /* strides, in elements; one of them is 1 */
-    int padded;         /* rows begin aligned, and what is behind their ends, up to whole vectors,
-                         * may be read */
+    size_t row_stride, col_stride; /* in elements; one of them is 1 */
+    int padded; /* rows begin aligned, and what is behind their ends, up to whole vectors,
+                 * may be read */
 } matrix;
 
 /* The tile fills the registers: MR x NV sums, NV vectors of b and one element of a. */
@@ -35,16 +41,6 @@ typedef struct {
     int by_rows;
 } left_panel;
 
-static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-
-/* How `count` things fall evenly into parts of at most `most`: how many parts, and where one
- * starts. */
-static size_t parts_of(size_t count, size_t most) { return (count + most - 1) / most; }
-
-static size_t part_start(size_t count, size_t parts, size_t part) {
-    return count / parts * part + smaller(part, count % parts);
-}
-
 /* How n columns fall into vectors, and those into panels.  A last vector of which only a part
  * exists shares its panel with one that would be alone, or it is a panel of its own, half or a
  * quarter as wide if that is enough: whatever takes less time. */
@@ -61,7 +57,7 @@ static columns_cut cut_columns(size_t n) {
         cut.whole--, cut.last = 2 * LANES;
     else if (rest)
         cut.last = QUARTERS && rest <= LANES / 4 ? LANES / 4 : half ? LANES / 2 : LANES;
-    cut.panels = parts_of(cut.whole, NV);
+    cut.panels = ceil_div(cut.whole, NV);
     return cut;
 }
 
@@ -71,7 +67,7 @@ static size_t panels_of(columns_cut cut) { return cut.panels + (cut.last > 0); }
 /* First column of a panel, a whole number of vectors; for panel == panels_of how far they reach. */
 static size_t panel_start(columns_cut cut, size_t panel) {
     if (panel > cut.panels) return cut.whole * LANES + cut.last;
-    return cut.panels ? part_start(cut.whole, cut.panels, panel) * LANES : 0;
+    return cut.panels ? share_start(cut.whole, cut.panels, panel) * LANES : 0;
 }
 
 static void copy_rows(real *to, size_t to_row, const real *from, size_t from_row, size_t rows,
@@ -102,7 +98,7 @@ static void transpose_rows(real *to, size_t to_row, const real *from, size_t fro
         if (rows == LANES)
             transpose_block(to + j * to_row, to_row, LANES, from + j, from_row, LANES, lanes);
         else
-            transpose_block(to + j * to_row, to_row, smaller(to_row, LANES), from + j, from_row,
+            transpose_block(to + j * to_row, to_row, min_size(to_row, LANES), from + j, from_row,
                             rows, lanes);
     });
 }
@@ -117,14 +113,14 @@ static void pack_b_rows(real *to, matrix b, size_t k, size_t first, size_t last,
             const size_t width = panel_start(cut, panel + 1) - start;
             real *row = to + start * k + p * width;
             for (size_t j = 0; j < width; j += LANES)
-                vec_store(row + j, vec_load(b.at + p * b.row + start + j, LANES), LANES);
+                vec_store(row + j, vec_load(b.at + p * b.row_stride + start + j, LANES), LANES);
         }
         const size_t start = cut.whole * LANES;
         for (size_t j = 0; j < cut.last; j += LANES)
-            vec_store(
-                to + start * k + p * cut.last + j,
-                vec_load(b.at + p * b.row + start + j, smaller(cut.columns - (start + j), LANES)),
-                smaller(cut.last - j, LANES));
+            vec_store(to + start * k + p * cut.last + j,
+                      vec_load(b.at + p * b.row_stride + start + j,
+                               min_size(cut.columns - (start + j), LANES)),
+                      min_size(cut.last - j, LANES));
     }
 }
 
@@ -134,31 +130,32 @@ static void pack_b_columns(real *to, matrix b, size_t k, size_t first, size_t la
         const size_t start = panel_start(cut, panel), width = panel_start(cut, panel + 1) - start;
         real *rows = to + start * k + first * width;
         for (size_t j = 0; j < width; j += LANES)
-            transpose_rows(rows + j, width, b.at + (start + j) * b.column + first, b.column,
-                           smaller(cut.columns - (start + j), LANES), last - first);
+            transpose_rows(rows + j, width, b.at + (start + j) * b.col_stride + first, b.col_stride,
+                           min_size(cut.columns - (start + j), LANES), last - first);
     }
 }
 
 static void pack_b(real *to, matrix b, size_t k, size_t first, size_t last, columns_cut cut) {
-    if (b.column == 1)
+    if (b.col_stride == 1)
         pack_b_rows(to, b, k, first, last, cut);
     else
         pack_b_columns(to, b, k, first, last, cut);
 }
 
 /* The part of a matrix that begins at (row, column). */
-static matrix from(matrix a, size_t row, size_t column) {
-    a.at += row * a.row + column * a.column;
+static matrix submatrix(matrix a, size_t row, size_t column) {
+    a.at += row * a.row_stride + column * a.col_stride;
     return a;
 }
 
 /* Whether a panel of a, of depth k, can be read where it stands, `times` times: its rows or columns
  * do not share L1 sets, and columns are not too many for L1; or it is read only once. */
-static int panel_stands_ready(matrix a, size_t k, size_t times) {
+static int can_skip_packing_a(matrix a, size_t k, size_t times) {
     enum { L1_LINES = 256, SHARED_SETS = 1024 };
-    const int by_rows = a.column == 1;
-    return times == 1 || ((by_rows || k <= L1_LINES / 2) &&
-                          (by_rows ? a.row : a.column) * sizeof(real) % SHARED_SETS != 0);
+    const int by_rows = a.col_stride == 1;
+    return times == 1 ||
+           ((by_rows || k <= L1_LINES / 2) &&
+            (by_rows ? a.row_stride : a.col_stride) * sizeof(real) % SHARED_SETS != 0);
 }
 
 /* Panels that are packed together where a's columns are contiguous: a panel's columns end within
@@ -171,26 +168,28 @@ enum { GROUP = 4, COLUMN_PITCH = (MR + LANES - 1) / LANES * LANES };
 static void pack_columns(real *to, matrix a, const size_t *rows, size_t panels, size_t m,
                          size_t k) {
     for (size_t p = 0; p < k; p++, to += COLUMN_PITCH) {
-        const real *column = a.at + p * a.column;
+        const real *column = a.at + p * a.col_stride;
         for (size_t i = 0, rest = m; i < panels; column += rows[i], rest -= rows[i], i++)
             for (size_t j = 0; j < COLUMN_PITCH && j < rest; j += LANES)
                 vec_store(to + i * k * COLUMN_PITCH + j,
-                          vec_load(column + j, smaller(rest - j, LANES)), LANES);
+                          vec_load(column + j, min_size(rest - j, LANES)), LANES);
     }
 }
 
 /* Asks memory for what is wanted next.  Inline, since GCC drops calls of a function that does
  * nothing else. */
-ALWAYS_INLINE void fetch(const void *at, size_t bytes) {
+ALWAYS_INLINE void prefetch(const void *at, size_t bytes) {
     for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const char *)at + i, 0, 2);
     __builtin_prefetch((const char *)at + bytes - 1, 0, 2);
 }
 
 /* Asks for one of `parts` parts of a panel of a (rows, k). */
-ALWAYS_INLINE void fetch_a(matrix a, size_t rows, size_t k, size_t part, size_t parts) {
-    const int by_rows = a.column == 1;
-    const size_t runs = by_rows ? rows : k, last = part_start(runs, parts, part + 1);
+ALWAYS_INLINE void prefetch_a(matrix a, size_t rows, size_t k, size_t part, size_t parts) {
+    const int by_rows = a.col_stride == 1;
+    const size_t runs = by_rows ? rows : k, last = share_start(runs, parts, part + 1);
     const size_t bytes = (by_rows ? k : rows) * sizeof(real);
-    for (size_t run = part_start(runs, parts, part); run < last; run++)
-        fetch(a.at + run * (by_rows ? a.row : a.column), bytes);
+    for (size_t run = share_start(runs, parts, part); run < last; run++)
+        prefetch(a.at + run * (by_rows ? a.row_stride : a.col_stride), bytes);
 }
+
+#endif

@@ -5,8 +5,20 @@
  *   out  = x * mask,   dx = dout * mask
  *
  * mask holds 0 and the scale, which is rounded to the dtype.  All arrays have n elements.  The
- * draws are those of NumPy's rand, and state is left where rand would leave it (see random.c), or
+ * draws are those of NumPy's rand, and state is left where rand would leave it (see mt19937.c), or
  * those of a counter-based generator (see philox.c). */
+#ifndef FASTFC_OPS_DROPOUT_C
+#define FASTFC_OPS_DROPOUT_C
+
+#include "fastfc.h"
+#include "ops/elementwise.c"
+#include "ops/mt19937.c"
+#include "ops/philox.c"
+#include "simd/vec.h"
+#include "simd/words.h"
+#include "split.h"
+
+#include <math.h>
 
 /* Draws at a time: four twists of the generator, 5 KB. */
 enum { DROPOUT_BLOCK = 4 * MT19937_BLOCK };
@@ -14,7 +26,7 @@ enum { DROPOUT_BLOCK = 4 * MT19937_BLOCK };
 /* out = x * mask: the forward pass with a given mask, and the backward pass.  out may be x. */
 static void dropout_apply_task(void *context, size_t part, void *scratch) {
     (void)scratch;
-    const elementwise_call *c = context;
+    const elementwise_job *c = context;
     EACH_VECTOR_OF_PART(i, c, part, {
         vec_store(c->out + i, vec_load(c->a + i, lanes) * vec_load(c->b + i, lanes), lanes);
     });
@@ -59,3 +71,5 @@ static void dropout_philox(real *out, real *mask, const real *x, uint64_t key, d
         dropout_mask(out + i, mask + i, below, x + i, p, drop, count);
     }
 }
+
+#endif

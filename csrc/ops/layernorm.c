@@ -12,9 +12,18 @@
  * The sums over the batch, dgamma and dbeta, are those of the backward pass's ranges, which shape
  * alone cuts, added in order.  Column by column, as in batchnorm.c, in tasks beside the rows', they
  * made the pass take twice as long: 350 instead of 155 us for (256, 1024) floats. */
+#ifndef FASTFC_OPS_LAYERNORM_C
+#define FASTFC_OPS_LAYERNORM_C
+
+#include "fastfc.h"
+#include "ops/batchnorm.c"
+#include "ops/reduce.c"
+#include "ops/relu.c"
+#include "simd/vec.h"
+#include "split.h"
 
 /* How many ranges N rows are cut into. */
-static size_t ranges_of(size_t N, size_t D) { return smaller(N, parts_of(N * D, SLICE_WORK)); }
+static size_t ranges_of(size_t N, size_t D) { return min_size(N, ceil_div(N * D, SLICE_WORK)); }
 
 /* mean and rstd (rows,) of the rows of x. */
 ALWAYS_INLINE void statistics_rows(real *mean, real *rstd, const real *x, double eps, size_t rows,
@@ -42,13 +51,13 @@ typedef struct {
     const real *x, *gamma, *beta;
     double eps;
     size_t N, D, ranges;
-} layernorm_call;
+} layernorm_job;
 
 static void layernorm_forward_task(void *context, size_t range, void *scratch) {
     (void)scratch;
-    const layernorm_call *c = context;
-    const size_t first = part_start(c->N, c->ranges, range), D = c->D;
-    const size_t N = part_start(c->N, c->ranges, range + 1) - first;
+    const layernorm_job *c = context;
+    const size_t first = share_start(c->N, c->ranges, range), D = c->D;
+    const size_t N = share_start(c->N, c->ranges, range + 1) - first;
     EACH_ROW_BLOCK(i, N, {
         real mean[ROWS_AT_ONCE], *rstd = c->rstd + first + i;
         const size_t block = (first + i) * D;
@@ -70,7 +79,7 @@ static void layernorm_forward_task(void *context, size_t range, void *scratch) {
 /* Nothing may alias. */
 static void layernorm_forward(real *out, real *x_normalized, real *rstd, const real *x,
                               const real *gamma, const real *beta, double eps, size_t N, size_t D) {
-    layernorm_call c = {out, x_normalized, rstd, x, gamma, beta, eps, N, D, ranges_of(N, D)};
+    layernorm_job c = {out, x_normalized, rstd, x, gamma, beta, eps, N, D, ranges_of(N, D)};
     fc_run(layernorm_forward_task, &c, c.ranges, NULL);
 }
 
@@ -95,7 +104,7 @@ enum { RANGE_WORK = 1 << 15 };
 
 static size_t backward_ranges_of(size_t N, size_t D) {
     const size_t room = 1 + SHARED_REALS / (2 * D);
-    return N ? smaller(smaller(N, room), parts_of(N * D, RANGE_WORK)) : 1;
+    return N ? min_size(min_size(N, room), ceil_div(N * D, RANGE_WORK)) : 1;
 }
 
 /* Backward pass of some rows:
@@ -145,7 +154,7 @@ typedef struct {
     real *dx, *dgamma, *dbeta, *partial;
     const real *dout, *x_normalized, *rstd, *gamma;
     size_t N, D, stride, ranges;
-} layernorm_backward_call;
+} layernorm_backward_job;
 
 /* Where a range's sums go: dgamma, then dbeta. */
 static real *partial_sums(real *partial, size_t range, size_t D) {
@@ -154,17 +163,17 @@ static real *partial_sums(real *partial, size_t range, size_t D) {
 
 static void layernorm_backward_task(void *context, size_t range, void *scratch) {
     (void)scratch;
-    const layernorm_backward_call *c = context;
-    const size_t first = part_start(c->N, c->ranges, range), D = c->D, at = first * c->stride;
+    const layernorm_backward_job *c = context;
+    const size_t first = share_start(c->N, c->ranges, range), D = c->D, at = first * c->stride;
     real *dgamma = range ? partial_sums(c->partial, range, D) : c->dgamma;
     real *dbeta = range ? dgamma + D : c->dbeta;
     layernorm_backward_rows(c->dx + at, dgamma, dbeta, c->dout + at, c->x_normalized + at,
                             c->rstd + first, c->gamma,
-                            part_start(c->N, c->ranges, range + 1) - first, D, c->stride);
+                            share_start(c->N, c->ranges, range + 1) - first, D, c->stride);
 }
 
 /* dgamma, dbeta (D,) += the sums of all ranges but the first; `first` is their first column. */
-static void add_partial_sums(const layernorm_backward_call *c, size_t first, size_t D) {
+static void add_partial_sums(const layernorm_backward_job *c, size_t first, size_t D) {
     const real *partial = c->partial + first;
     const size_t stride = 2 * c->D;
     EACH_ROW_BLOCK(i, c->ranges - 1, {
@@ -177,8 +186,10 @@ static void add_partial_sums(const layernorm_backward_call *c, size_t first, siz
 static void layernorm_backward(real *dx, real *dgamma, real *dbeta, const real *dout,
                                const real *x_normalized, const real *rstd, const real *gamma,
                                size_t N, size_t D, void *workspace) {
-    layernorm_backward_call c = {dx,   dgamma, dbeta, workspace, dout, x_normalized,
-                                 rstd, gamma,  N,     D,         D,    backward_ranges_of(N, D)};
+    layernorm_backward_job c = {dx,   dgamma, dbeta, workspace, dout, x_normalized,
+                                rstd, gamma,  N,     D,         D,    backward_ranges_of(N, D)};
     fc_run(layernorm_backward_task, &c, c.ranges, NULL);
     add_partial_sums(&c, 0, D);
 }
+
+#endif

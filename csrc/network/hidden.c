@@ -7,41 +7,54 @@
  * the task makes these columns of it itself, first.  Layer normalisation is per row: there the
  * tasks are ranges of rows, and backward slices of columns follow, to add up the ranges' sums and
  * the gradient of the bias.  ReLU and mask are remembered together, as one bit for each element:
- * `gate`. */
+ * `activation_mask`. */
+#ifndef FASTFC_NETWORK_HIDDEN_C
+#define FASTFC_NETWORK_HIDDEN_C
+
+#include "fastfc.h"
+#include "gemm/gemm.c"
+#include "ops/batchnorm.c"
+#include "ops/dropout.c"
+#include "ops/layernorm.c"
+#include "ops/reduce.c"
+#include "ops/relu.c"
+#include "simd/vec.h"
+#include "split.h"
 
 typedef struct {
     const fc_network *net;
     const fc_layer *layer;
-    const product *product; /* whose columns, if any, the task makes first */
-    real *dout;             /* backward: gradient of the layer's output, turned into that of its
-                             * product */
+    const gemm_job *job; /* whose columns, if any, the task makes first */
+    real *dout;          /* backward: gradient of the layer's output, turned into that of its
+                          * gemm_job */
     size_t slices;
-    layernorm_backward_call rows; /* of layer normalisation, in dout itself */
-} tail_call;
+    layernorm_backward_job rows; /* of layer normalisation, in dout itself */
+} hidden_job;
 
 /* What a mask holds where it keeps; 1 without dropout. */
 static real mask_scale(const fc_network *net, const fc_layer *l) {
     return l->keep ? dropout_scale(net->p, net->drop) : 1;
 }
 
-static size_t vectors_of(const fc_layer *l) { return parts_of(l->M, LANES); }
+static size_t vectors_of(const fc_layer *l) { return ceil_div(l->M, LANES); }
 
 /* Slices of whole vectors: single ones where there are few, else panels of the product; a product's
  * columns are not too many for its scratch, and a task has some microseconds' worth of elements. */
-static size_t tail_slices(const fc_network *net, const fc_layer *l) {
+static size_t hidden_slices(const fc_network *net, const fc_layer *l) {
     enum { FEW = 8, MANY = 32, WIDEST = SMALL_N / LANES, WORTH = 1 << 11 };
-    const size_t vectors = vectors_of(l), needed = parts_of(vectors, WIDEST);
-    size_t slices = vectors <= FEW ? vectors : smaller(parts_of(vectors, NV), MANY);
-    slices = smaller(slices, parts_of(net->N * l->M, WORTH));
+    const size_t vectors = vectors_of(l), needed = ceil_div(vectors, WIDEST);
+    size_t slices = vectors <= FEW ? vectors : min_size(ceil_div(vectors, NV), MANY);
+    slices = min_size(slices, ceil_div(net->N * l->M, WORTH));
     return slices > needed ? slices : needed;
 }
 
 /* The bits of row i's vector of columns that begins at `column`. */
-ALWAYS_INLINE uint16_t *gate_of(const fc_network *net, const fc_layer *l, size_t i, size_t column) {
-    return l->gate + column / LANES * fc_gate_rows(net->N) + i;
+ALWAYS_INLINE uint16_t *activation_mask_at(const fc_network *net, const fc_layer *l, size_t i,
+                                           size_t column) {
+    return l->activation_mask + column / LANES * fc_activation_mask_rows(net->N) + i;
 }
 
-/* One vector of ReLU inputs v, in row i and from `column` on: sets out and gate. */
+/* One vector of ReLU inputs v, in row i and from `column` on: sets out and activation_mask. */
 ALWAYS_INLINE void rectify_and_drop(const fc_network *net, const fc_layer *l, size_t i,
                                     size_t column, vec v, vec scale, size_t lanes) {
     const vec zero = {0};
@@ -52,14 +65,14 @@ ALWAYS_INLINE void rectify_and_drop(const fc_network *net, const fc_layer *l, si
         passes &= kept;
         v *= (vec)(kept & (ivec)scale);
     }
-    *gate_of(net, l, i, column) = vec_bits(passes);
+    *activation_mask_at(net, l, i, column) = vec_bits(passes);
     vec_store((real *)l->out + i * l->stride + column, v, lanes);
 }
 
 /* d, through mask and ReLU. */
-ALWAYS_INLINE vec through_gate(const fc_network *net, const fc_layer *l, size_t i, size_t column,
-                               vec d, vec scale) {
-    const uint16_t bits = *gate_of(net, l, i, column);
+ALWAYS_INLINE vec apply_activation_mask(const fc_network *net, const fc_layer *l, size_t i,
+                                        size_t column, vec d, vec scale) {
+    const uint16_t bits = *activation_mask_at(net, l, i, column);
     return d * (vec)(vec_mask_of_bits(bits) & (ivec)scale);
 }
 
@@ -99,16 +112,16 @@ ALWAYS_INLINE void forward_columns(const fc_network *net, const fc_layer *l, siz
 }
 
 /* The columns of a slice of the product, if the task is to make them. */
-static void make_columns(const tail_call *c, size_t first, size_t columns, void *scratch) {
-    const product *p = c->product;
-    if (p && is_deep(p))
-        add_parts(p, 0, p->m, first, columns);
+static void make_columns(const hidden_job *c, size_t first, size_t columns, void *scratch) {
+    const gemm_job *p = c->job;
+    if (p && is_split_k(p))
+        split_k_reduce(p, 0, p->m, first, columns);
     else if (p)
-        product_slice(p, first, columns, scratch);
+        gemm_columns(p, first, columns, scratch);
 }
 
 static void forward_slice_task(void *context, size_t slice, void *scratch) {
-    const tail_call *c = context;
+    const hidden_job *c = context;
     const fc_layer *l = c->layer;
     const size_t first = slice_start(l->M, c->slices, slice);
     const size_t D = slice_start(l->M, c->slices, slice + 1) - first;
@@ -118,10 +131,10 @@ static void forward_slice_task(void *context, size_t slice, void *scratch) {
 
 static void forward_rows_task(void *context, size_t range, void *scratch) {
     (void)scratch;
-    const tail_call *c = context;
+    const hidden_job *c = context;
     const fc_layer *l = c->layer;
     const size_t N = c->net->N, M = l->M, ranges = ranges_of(N, M);
-    const size_t first = part_start(N, ranges, range), end = part_start(N, ranges, range + 1);
+    const size_t first = share_start(N, ranges, range), end = share_start(N, ranges, range + 1);
     const real *gamma = l->gamma, *beta = l->beta;
     const vec scale = vec_set(mask_scale(c->net, l));
     EACH_ROW_BLOCK(i, end - first, {
@@ -141,14 +154,14 @@ static void forward_rows_task(void *context, size_t range, void *scratch) {
     });
 }
 
-/* What follows the product p, complete, deep or sliceable. */
-static void forward_tail(const fc_network *net, const fc_layer *l, const product *p) {
-    tail_call tail = {.net = net, .layer = l, .product = p, .slices = tail_slices(net, l)};
+/* What follows the gemm_job p, complete, deep or sliceable. */
+static void hidden_forward(const fc_network *net, const fc_layer *l, const gemm_job *p) {
+    hidden_job job = {.net = net, .layer = l, .job = p, .slices = hidden_slices(net, l)};
     void *scratch = (char *)net->workspace + FC_SHARED_BYTES;
     if (l->gamma && l->layernorm)
-        fc_run(forward_rows_task, &tail, ranges_of(net->N, l->M), scratch);
+        fc_run(forward_rows_task, &job, ranges_of(net->N, l->M), scratch);
     else
-        fc_run(forward_slice_task, &tail, tail.slices, scratch);
+        fc_run(forward_slice_task, &job, job.slices, scratch);
 }
 
 ALWAYS_INLINE void backward_columns(const fc_network *net, const fc_layer *l, real *dout,
@@ -156,17 +169,18 @@ ALWAYS_INLINE void backward_columns(const fc_network *net, const fc_layer *l, re
     const size_t N = net->N, stride = l->stride;
     const real *normalized = (const real *)l->x_normalized + column;
     const vec scale = vec_set(mask_scale(net, l));
-    vec sum = {0}, product = {0};
+    vec sum = {0}, products = {0};
     for (size_t i = 0; i < N; i++) {
-        const vec d = through_gate(net, l, i, column, vec_load(dout + i * stride, lanes), scale);
+        const vec d =
+            apply_activation_mask(net, l, i, column, vec_load(dout + i * stride, lanes), scale);
         vec_store(dout + i * stride, d, lanes);
         sum += d;
-        if (l->gamma) product = vec_fma(d, vec_load(normalized + i * stride, lanes), product);
+        if (l->gamma) products = vec_fma(d, vec_load(normalized + i * stride, lanes), products);
     }
     if (l->gamma) {
         vec_store((real *)l->dbeta + column, sum, lanes);
-        vec_store((real *)l->dgamma + column, product, lanes);
-        const vec n = vec_set((real)N), shift = sum / n, slope = product / n;
+        vec_store((real *)l->dgamma + column, products, lanes);
+        const vec n = vec_set((real)N), shift = sum / n, slope = products / n;
         const vec gamma = vec_load((const real *)l->gamma + column, lanes);
         const vec factor = gamma * vec_load((const real *)l->rstd + column, lanes);
         sum = (vec){0};
@@ -182,7 +196,7 @@ ALWAYS_INLINE void backward_columns(const fc_network *net, const fc_layer *l, re
 }
 
 static void backward_slice_task(void *context, size_t slice, void *scratch) {
-    const tail_call *c = context;
+    const hidden_job *c = context;
     const fc_layer *l = c->layer;
     const size_t first = slice_start(l->M, c->slices, slice);
     const size_t D = slice_start(l->M, c->slices, slice + 1) - first;
@@ -191,14 +205,15 @@ static void backward_slice_task(void *context, size_t slice, void *scratch) {
 }
 
 static void backward_rows_task(void *context, size_t range, void *scratch) {
-    const tail_call *c = context;
+    const hidden_job *c = context;
     const fc_layer *l = c->layer;
-    const size_t end = part_start(c->rows.N, c->rows.ranges, range + 1);
+    const size_t end = share_start(c->rows.N, c->rows.ranges, range + 1);
     const vec scale = vec_set(mask_scale(c->net, l));
-    for (size_t i = part_start(c->rows.N, c->rows.ranges, range); i < end; i++) {
+    for (size_t i = share_start(c->rows.N, c->rows.ranges, range); i < end; i++) {
         real *dout = c->dout + i * l->stride;
         EACH_VECTOR(j, l->M, {
-            vec_store(dout + j, through_gate(c->net, l, i, j, vec_load(dout + j, lanes), scale),
+            vec_store(dout + j,
+                      apply_activation_mask(c->net, l, i, j, vec_load(dout + j, lanes), scale),
                       lanes);
         });
     }
@@ -207,7 +222,7 @@ static void backward_rows_task(void *context, size_t range, void *scratch) {
 
 static void backward_sums_task(void *context, size_t slice, void *scratch) {
     (void)scratch;
-    const tail_call *c = context;
+    const hidden_job *c = context;
     const fc_layer *l = c->layer;
     const size_t first = slice_start(l->M, c->slices, slice);
     const size_t D = slice_start(l->M, c->slices, slice + 1) - first;
@@ -215,22 +230,25 @@ static void backward_sums_task(void *context, size_t slice, void *scratch) {
     sum_rows((real *)l->db + first, c->dout + first, c->net->N, D, l->stride);
 }
 
-/* dout: what the product p makes, complete, deep or sliceable. */
-static void backward_tail(const fc_network *net, const fc_layer *l, real *dout, const product *p) {
+/* dout: what the gemm_job p makes, complete, deep or sliceable. */
+static void hidden_backward(const fc_network *net, const fc_layer *l, real *dout,
+                            const gemm_job *p) {
     const size_t N = net->N, M = l->M;
-    tail_call tail = {
-        .net = net, .layer = l, .product = p, .dout = dout, .slices = tail_slices(net, l)};
+    hidden_job job = {
+        .net = net, .layer = l, .job = p, .dout = dout, .slices = hidden_slices(net, l)};
     void *scratch = (char *)net->workspace + FC_SHARED_BYTES;
     if (l->gamma && l->layernorm) {
-        tail.rows = (layernorm_backward_call){dout,      l->dgamma,
-                                              l->dbeta,  net->workspace,
-                                              dout,      l->x_normalized,
-                                              l->rstd,   l->gamma,
-                                              N,         M,
-                                              l->stride, backward_ranges_of(N, M)};
-        fc_run(backward_rows_task, &tail, tail.rows.ranges, scratch);
-        fc_run(backward_sums_task, &tail, tail.slices, scratch);
+        job.rows = (layernorm_backward_job){dout,      l->dgamma,
+                                            l->dbeta,  net->workspace,
+                                            dout,      l->x_normalized,
+                                            l->rstd,   l->gamma,
+                                            N,         M,
+                                            l->stride, backward_ranges_of(N, M)};
+        fc_run(backward_rows_task, &job, job.rows.ranges, scratch);
+        fc_run(backward_sums_task, &job, job.slices, scratch);
     } else {
-        fc_run(backward_slice_task, &tail, tail.slices, scratch);
+        fc_run(backward_slice_task, &job, job.slices, scratch);
     }
 }
+
+#endif

@@ -7,6 +7,12 @@
  *
  * The stream of a key is that of the counters 0, 1, 2, ...  A unit is kept when its word is below
  * ceil(p 2^32); with drop, when it is not. */
+#ifndef FASTFC_OPS_PHILOX_C
+#define FASTFC_OPS_PHILOX_C
+
+#include "simd/words.h"
+
+#include <math.h>
 
 enum {
     PHILOX_ROUNDS = 10,
@@ -61,3 +67,5 @@ static void philox_keep(uint8_t *keep, uint64_t key, uint64_t first, double p, i
         for (size_t j = 0; j < count; j++) keep[i + j] = (below[j] ^ (uint32_t)drop) & 1;
     }
 }
+
+#endif

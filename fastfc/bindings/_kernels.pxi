@@ -5,7 +5,7 @@
 # described in csrc/table.h and at the head of its file.
 cdef extern from *:
     """
-    #include "denormal.h"
+    #include "runtime/fp_mode.h"
     #include "fastfc.h"
     static _Atomic(int) fc_flush_denormal;
     #define FC_OF(dtype, operation, ...) \
@@ -18,7 +18,7 @@ cdef extern from *:
     #define call_relu_forward(dtype, ...) FC_CALL(dtype, relu_forward, __VA_ARGS__)
     #define call_relu_backward(dtype, ...) FC_CALL(dtype, relu_backward, __VA_ARGS__)
     #define call_batchnorm_forward(dtype, ...) FC_CALL(dtype, batchnorm_forward, __VA_ARGS__)
-    #define call_batchnorm_test(dtype, ...) FC_CALL(dtype, batchnorm_test, __VA_ARGS__)
+    #define call_batchnorm_inference(dtype, ...) FC_CALL(dtype, batchnorm_inference, __VA_ARGS__)
     #define call_batchnorm_backward(dtype, ...) FC_CALL(dtype, batchnorm_backward, __VA_ARGS__)
     #define call_layernorm_forward(dtype, ...) FC_CALL(dtype, layernorm_forward, __VA_ARGS__)
     #define call_layernorm_backward(dtype, ...) FC_CALL(dtype, layernorm_backward, __VA_ARGS__)
@@ -59,7 +59,7 @@ cdef extern from *:
         const void *state[2]
         double number[6]
     size_t fc_row_stride(size_t M, size_t size) nogil
-    size_t fc_gate_bytes(size_t N, size_t M) nogil
+    size_t fc_activation_mask_bytes(size_t N, size_t M) nogil
     ctypedef struct fc_layer:
         size_t D, M
         const void *w
@@ -80,7 +80,7 @@ cdef extern from *:
         size_t stride
         void *out
         void *x_normalized
-        unsigned short *gate
+        unsigned short *activation_mask
         void *rstd
         unsigned char *keep
         cnp.uint64_t key
@@ -119,7 +119,7 @@ cdef extern from *:
                                 void *next_mean, void *next_var, void *x, void *gamma, void *beta,
                                 void *running_mean, void *running_var, double eps, double momentum,
                                 size_t N, size_t D) nogil
-    void call_batchnorm_test(int dtype, void *out, void *x, void *gamma, void *beta,
+    void call_batchnorm_inference(int dtype, void *out, void *x, void *gamma, void *beta,
                              void *running_mean, void *running_var, double eps, size_t N,
                              size_t D) nogil
     void call_batchnorm_backward(int dtype, void *dx, void *dgamma, void *dbeta, void *dout,

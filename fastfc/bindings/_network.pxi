@@ -158,7 +158,7 @@ cdef class Network:
 
     # Lays out the memory between the layers for N examples.
     cdef int lay_out(self, size_t N, bint dropout, bint gathered) except -1:
-        cdef size_t itemsize = 4 if self.dtype == F32 else 8, bytes = 0, widest = 0, area, gate
+        cdef size_t itemsize = 4 if self.dtype == F32 else 8, bytes = 0, widest = 0, area, activation_mask
         cdef fc_layer *layer
         cdef char *at
         cdef int i
@@ -172,7 +172,7 @@ cdef class Network:
             area = aligned(N * layer.stride * itemsize)
             widest = max(widest, area)
             bytes += 2 * area + aligned(max(N, layer.M) * itemsize) \
-                + aligned(fc_gate_bytes(N, layer.M)) + aligned(N * layer.M + 16)
+                + aligned(fc_activation_mask_bytes(N, layer.M)) + aligned(N * layer.M + 16)
             shape.append(layer.M)
         bytes += 2 * widest + input
         self.reserve(bytes)
@@ -184,12 +184,12 @@ cdef class Network:
         for i in range(self.count):
             layer = &self.layers[i]
             area = aligned(N * layer.stride * itemsize)
-            gate = aligned(fc_gate_bytes(N, layer.M))
+            activation_mask = aligned(fc_activation_mask_bytes(N, layer.M))
             layer.out, layer.x_normalized, layer.rstd = at, at + area, at + 2 * area
             at += 2 * area + aligned(max(N, layer.M) * itemsize)
-            layer.gate = <unsigned short *> at
-            layer.keep = <unsigned char *> at + gate if dropout else NULL
-            at += gate + aligned(N * layer.M + 16)
+            layer.activation_mask = <unsigned short *> at
+            layer.keep = <unsigned char *> at + activation_mask if dropout else NULL
+            at += activation_mask + aligned(N * layer.M + 16)
         self.net.input = at
         return 0
 
@@ -317,7 +317,7 @@ cdef class Network:
             if "seed" in dropout or type(generator) is not mt19937_type:
                 self.draw_before(dropout, p, drop)
                 generator = None
-        self.net.workspace = take_workspace()
+        self.net.workspace = acquire_workspace()
         if generator is None:
             with nogil:
                 call_network_loss(self.dtype, &loss, &self.net, px, py)
@@ -325,7 +325,7 @@ cdef class Network:
             self.net.state = <fc_mt19937 *> bitgen_of(generator).state
             with generator.lock, nogil:
                 call_network_loss(self.dtype, &loss, &self.net, px, py)
-        give_workspace(self.net.workspace)
+        release_workspace(self.net.workspace)
         if updates is None or isfinite(loss):
             for bn_param, mean, var in self.averages:
                 bn_param["running_mean"] = mean
@@ -367,10 +367,10 @@ cdef class Network:
         out = fresh(2, [N, self.layers[self.count - 1].M], self.dtype)
         px, scores = cnp.PyArray_DATA(x), cnp.PyArray_DATA(out)
         self.net.N, self.net.count, self.net.layers = N, self.count, self.layers
-        self.net.workspace = take_workspace()
+        self.net.workspace = acquire_workspace()
         with nogil:
             call_network_scores(self.dtype, scores, &self.net, px)
-        give_workspace(self.net.workspace)
+        release_workspace(self.net.workspace)
         return out
 
     cdef object run_alone(self, object X, object y, object model, dict grads, Updates updates,
