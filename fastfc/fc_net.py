@@ -50,9 +50,11 @@ class _Fused:
     ):
         """Do a training pass and update every parameter in one call.
 
-        What the Solver calls instead of ``loss`` and the update rule, where both are fastfc's own.
-        Nothing that somebody else holds is written to: an array that is not the network's alone is
-        replaced by a new one, as the update rules do.
+        What the Solver does instead of calling ``loss`` and the update rule, where both are
+        fastfc's own; it asks for it by the name ``__fastfc_train_step__``, which other models may
+        offer too.  As when the update rule is called, sgd writes into the parameters themselves,
+        whoever else holds them; the others replace an array that anybody else holds, a parameter
+        or state, by a new one.
 
         Parameters
         ----------
@@ -109,6 +111,8 @@ class _Fused:
         return self._network().step(
             X, y, self, update_rule, optim_configs, reg, clip_norm, rows, mean, std
         )
+
+    __fastfc_train_step__ = train_step  # a subclass may well have a train_step of its own
 
 
 class FullyConnectedNet(_Fused, reference.FullyConnectedNet):

@@ -1,7 +1,9 @@
 """What lets a run go on: in another process from a checkpoint, in this one after a stop."""
 
+from collections.abc import MutableMapping
+
 from . import settings
-from .callbacks import called
+from .callbacks import called, methods
 from .checkpoint import read_checkpoint, write_checkpoint
 from .state import check_fits, check_parts, copied, put_running, restore, running, state_of
 
@@ -102,7 +104,7 @@ class Resumable:
     def _begin(self):
         """Prepare for a call of ``train``; return how many of its steps an earlier one has done."""
         self._put_latest()
-        self._asked = self.stop_reason = None
+        self._asked = self.stop_reason = self.nonfinite = None
         if self._call["step"] == 0:
             self._call["scorings"] = len(self.val_acc_history)
         self._log.begin(len(self.loss_history))
@@ -133,14 +135,34 @@ class Resumable:
         if self.best_params:
             self._left = None if ended else self._latest()
             self.model.params = self.best_params
-            for bn_param, best in zip(self._bn_params(), self.best_bn_params, strict=True):
-                bn_param.update(copied(best))
+            bn_params = self._bn_params()
+            if len(bn_params) == len(self.best_bn_params):  # else a loop of the user's own scored
+                for bn_param, best in zip(bn_params, self.best_bn_params, strict=True):
+                    bn_param.update(copied(best))
 
-    def _save_checkpoint(self, epoch_ends, on_checkpoint):
-        """Write a checkpoint of the run and tell the callbacks."""
+    def _save_checkpoint(self):
+        """Write a checkpoint, where the run writes any, and tell the callbacks.
+
+        It may be overridden: ``train`` calls it at the end of every epoch.  A training loop of the
+        user's own may call it between two steps, with the epochs done in ``epoch``.
+        """
+        if self._saver is None:
+            return
+        steps = len(self.loss_history)
+        epoch_ends = self._log.epochs[-1:] == [steps]
+        if not self._training:
+            epoch_ends = steps % max(len(self.y_train) // self.batch_size, 1) == 0
+            self._call["step"] = steps
         self.checkpoint_path = self._saver.save(self, epoch_ends)
-        called(on_checkpoint, self)
+        called(methods(self.callbacks, "on_checkpoint"), self)
 
     def _bn_params(self):
-        """Return the batch normalisations of the model, none for a model without."""
-        return getattr(self.model, "bn_params", None) or []
+        """Return the batch normalisations of the model, none for a model without.
+
+        What a model calls so and is no list of mappings is its own business.
+        """
+        found = getattr(self.model, "bn_params", None)
+        ours = isinstance(found, (list, tuple)) and all(
+            isinstance(bn_param, MutableMapping) for bn_param in found
+        )
+        return found if ours else []
