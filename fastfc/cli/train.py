@@ -4,6 +4,7 @@ import contextlib
 import math
 import sys
 import time
+import warnings
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from fastfc.cli.progress import AboveBar, ProgressBar, ProgressSolver
 from fastfc.data import load_digits, load_mnist, load_npz
 from fastfc.data_utils import get_CIFAR10_data
 from fastfc.solver import Solver
-from fastfc.training import NonFiniteLossError
+from fastfc.training import NonFiniteWarning
 
 NETWORKS = {
     "fast": fc_net.FullyConnectedNet,
@@ -87,6 +88,12 @@ def run(options, backend, dtype, config, data):
     loss_history : list of float
     seconds : float
         Spent in training.
+
+    Raises
+    ------
+    UsageError
+        The network is too large; or training has ended at a loss that is NaN or infinite, in which
+        case the accuracies of the best parameters have been printed.
     """
     rule = options.update_rule
     np.random.seed(options.seed)
@@ -106,6 +113,8 @@ def run(options, backend, dtype, config, data):
     )
     _print_accuracy(solver, data, "val", "validation")
     _print_accuracy(solver, data, "test", "test")
+    if solver.nonfinite is not None:
+        raise UsageError(f"{solver.nonfinite}; choose a smaller --learning-rate")
     examples = len(solver.loss_history) * options.batch_size
     print(f"seconds: {seconds:.2f}")
     print(f"examples per second: {examples / seconds:.0f}")
@@ -133,17 +142,16 @@ def _make_network(options, backend, dtype, data):
 def _solve(model, data, **kwargs):
     """Train, on a terminal with a progress bar; return the solver and the seconds it took."""
     with contextlib.ExitStack() as stack:
-        if sys.stdout.isatty() and sys.stderr.isatty():
+        if sys.stdout.isatty() and sys.stderr is not None and sys.stderr.isatty():
             bar = stack.enter_context(ProgressBar(sys.stderr))
             stack.enter_context(contextlib.redirect_stdout(AboveBar(sys.stdout, bar)))
             solver = ProgressSolver(bar, model, data, **kwargs)
         else:
             solver = Solver(model, data, **kwargs)
         start = time.perf_counter()
-        try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NonFiniteWarning)  # `run` says it in its own words
             solver.train()
-        except NonFiniteLossError as error:
-            raise UsageError(f"{error}; choose a smaller --learning-rate") from error
         return solver, time.perf_counter() - start
 
 

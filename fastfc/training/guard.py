@@ -221,7 +221,8 @@ class Guarded:
 
     def _learning_rate(self):
         """Return the learning rate, the rule's own default where no step has set it."""
-        rate = learning_rate(self.optim_configs)
-        if math.isnan(rate) and built_in(self.update_rule):
-            rate = learning_rate({"w": self.update_rule(np.zeros(1), np.zeros(1))[1]})
-        return rate
+        configs = self.optim_configs
+        given = any("learning_rate" in config for config in configs.values())
+        if not given and built_in(self.update_rule):
+            configs = {"w": self.update_rule(np.zeros(1), np.zeros(1))[1]}
+        return learning_rate(configs)
