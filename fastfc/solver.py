@@ -338,7 +338,7 @@ class Solver(Resumable, Guarded):
                     step += 1
                     self._step()
                     log.note(self.optim_configs)
-                    if self.verbose and (step - 1) % self.print_every == 0:
+                    if self.verbose and self.print_every and (step - 1) % self.print_every == 0:
                         self._say(
                             f"(Iteration {step} / {num_steps}) loss: {self.loss_history[-1]:f}"
                         )
