@@ -1,20 +1,5 @@
 # The updates of all parameters in a training step.
 
-from cpython.object cimport PyObject
-
-cdef extern from *:
-    """
-    /* Whether only a dictionary and one local variable hold the array, and it owns its memory:
-     * then nobody can tell an update in place from a new array. */
-    static int fc_is_ours(PyObject *array) {
-        PyArrayObject *a = (PyArrayObject *)array;
-        return Py_REFCNT(array) <= 2 && PyArray_BASE(a) == NULL
-               && PyArray_CHKFLAGS(a, NPY_ARRAY_OWNDATA) && PyArray_ISWRITEABLE(a);
-    }
-    """
-    bint fc_is_ours(PyObject *array)
-
-
 cdef class Updates:
     """A step's updates of all parameters, in place where nobody can tell.
 
@@ -53,7 +38,7 @@ cdef class Updates:
                 self.dtype = cnp.PyArray_TYPE(w)
             if cnp.PyArray_TYPE(w) != self.dtype or not cnp.PyArray_ISCARRAY(w):
                 return
-            keys = take_config(update, rule, <dict> config, w, [])
+            keys = bind_config(update, rule, <dict> config, w, [])
             if keys is None:
                 return
             for key in keys:

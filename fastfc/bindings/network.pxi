@@ -7,12 +7,12 @@
 #
 # Measured and left: huge pages for this memory and the workspace (no different).
 
-cdef size_t aligned(size_t bytes) noexcept:
+cdef size_t align_up(size_t bytes) noexcept:
     return (bytes + 63) // 64 * 64
 
 
 # value if it is an array that C can take as it is, else None.
-cdef ndarray regular(object value, int dtype, int ndim):
+cdef ndarray eligible(object value, int dtype, int ndim):
     if not cnp.PyArray_CheckExact(value):
         return None
     cdef ndarray array = value
@@ -21,8 +21,8 @@ cdef ndarray regular(object value, int dtype, int ndim):
     return array
 
 
-cdef void *row_of(object mapping, object key, cnp.npy_intp length, int dtype, list held):
-    cdef ndarray array = regular((<dict> mapping).get(key), dtype, 1)
+cdef void *bind_row(object mapping, object key, cnp.npy_intp length, int dtype, list held):
+    cdef ndarray array = eligible((<dict> mapping).get(key), dtype, 1)
     if array is None or array.shape[0] != length:
         return NULL
     held.append(array)
@@ -51,14 +51,14 @@ cdef class Network:
         free(self.arena)
 
     # Takes the parameters' addresses.  False where one is not regular.
-    cdef bint take_params(self, dict params, bint normalized) except -1:
+    cdef bint bind_params(self, dict params, bint normalized) except -1:
         cdef ndarray w
         cdef fc_layer *layer
         cdef int i
         for i in range(self.count):
             layer = &self.layers[i]
             names = <tuple> self.names[i]
-            w = regular(params.get(names[0]), self.dtype, 2)
+            w = eligible(params.get(names[0]), self.dtype, 2)
             if w is None or w.shape[0] == 0 or w.shape[1] == 0:
                 return False
             if i and <size_t> w.shape[0] != self.layers[i - 1].M:
@@ -66,13 +66,13 @@ cdef class Network:
             self.held.append(w)
             layer.D, layer.M = w.shape[0], w.shape[1]
             layer.w = cnp.PyArray_DATA(w)
-            layer.b = row_of(params, names[1], layer.M, self.dtype, self.held)
+            layer.b = bind_row(params, names[1], layer.M, self.dtype, self.held)
             layer.gamma = layer.beta = NULL
             if layer.b == NULL:
                 return False
             if normalized and i + 1 < self.count:
-                layer.gamma = row_of(params, names[2], layer.M, self.dtype, self.held)
-                layer.beta = row_of(params, names[3], layer.M, self.dtype, self.held)
+                layer.gamma = bind_row(params, names[2], layer.M, self.dtype, self.held)
+                layer.beta = bind_row(params, names[3], layer.M, self.dtype, self.held)
                 if layer.gamma == NULL or layer.beta == NULL:
                     return False
         return len(params) == (4 * self.count - 2 if normalized else 2 * self.count)
@@ -80,7 +80,7 @@ cdef class Network:
     # Takes what the normalisations are called with.  Of batch normalisation the running averages'
     # addresses; makes arrays for the next ones.
     # In test mode it needs none, and wants those that are there.
-    cdef bint take_normalization(self, object bn_params, bint layernorm, bint test) except -1:
+    cdef bint bind_normalization(self, object bn_params, bint layernorm, bint test) except -1:
         cdef fc_layer *layer
         cdef ndarray mean, var
         cdef cnp.npy_intp M
@@ -100,11 +100,11 @@ cdef class Network:
             layer.layernorm = layernorm
             if layernorm:
                 continue
-            layer.momentum = number("batchnorm_forward", "bn_param['momentum']",
-                                    bn_param.get("momentum", 0.9))
+            layer.momentum = as_number("batchnorm_forward", "bn_param['momentum']",
+                                       bn_param.get("momentum", 0.9))
             if "running_mean" in bn_param and "running_var" in bn_param:
-                layer.running_mean = row_of(bn_param, "running_mean", M, self.dtype, self.held)
-                layer.running_var = row_of(bn_param, "running_var", M, self.dtype, self.held)
+                layer.running_mean = bind_row(bn_param, "running_mean", M, self.dtype, self.held)
+                layer.running_var = bind_row(bn_param, "running_var", M, self.dtype, self.held)
             elif test or "running_mean" in bn_param or "running_var" in bn_param:
                 return False
             else:
@@ -123,7 +123,7 @@ cdef class Network:
         return True
 
     # Takes the network's layers.  False where one is not regular.
-    cdef bint take_network(self, object model, bint test) except -1:
+    cdef bint bind_network(self, object model, bint test) except -1:
         cdef int count = model.num_layers
         self.dtype = F32 if model.dtype is np.float32 else F64
         if self.count != count:
@@ -139,10 +139,10 @@ cdef class Network:
         normalization = model.normalization
         if normalization not in (None, "batchnorm", "layernorm"):
             return False
-        if not self.take_params(model.params, normalization is not None):
+        if not self.bind_params(model.params, normalization is not None):
             return False
         return normalization is None \
-            or self.take_normalization(model.bn_params, normalization == "layernorm", test)
+            or self.bind_normalization(model.bn_params, normalization == "layernorm", test)
 
     # Makes room for so many bytes.
     cdef int reserve(self, size_t bytes) except -1:
@@ -158,21 +158,22 @@ cdef class Network:
 
     # Lays out the memory between the layers for N examples.
     cdef int lay_out(self, size_t N, bint dropout, bint gathered) except -1:
-        cdef size_t itemsize = 4 if self.dtype == F32 else 8, bytes = 0, widest = 0, area, activation_mask
+        cdef size_t itemsize = 4 if self.dtype == F32 else 8, bytes = 0, widest = 0
+        cdef size_t area, activation_mask
         cdef fc_layer *layer
         cdef char *at
         cdef int i
         cdef size_t input = 0
         cdef list shape = [N, self.dtype, gathered]
         if gathered:
-            input = aligned(N * fc_row_stride(self.layers[0].D, itemsize) * itemsize)
+            input = align_up(N * fc_row_stride(self.layers[0].D, itemsize) * itemsize)
         for i in range(self.count):
             layer = &self.layers[i]
             layer.stride = fc_row_stride(layer.M, itemsize) if i + 1 < self.count else layer.M
-            area = aligned(N * layer.stride * itemsize)
+            area = align_up(N * layer.stride * itemsize)
             widest = max(widest, area)
-            bytes += 2 * area + aligned(max(N, layer.M) * itemsize) \
-                + aligned(fc_activation_mask_bytes(N, layer.M)) + aligned(N * layer.M + 16)
+            bytes += 2 * area + align_up(max(N, layer.M) * itemsize) \
+                + align_up(fc_activation_mask_bytes(N, layer.M)) + align_up(N * layer.M + 16)
             shape.append(layer.M)
         bytes += 2 * widest + input
         self.reserve(bytes)
@@ -183,18 +184,18 @@ cdef class Network:
         at = self.arena + 2 * widest
         for i in range(self.count):
             layer = &self.layers[i]
-            area = aligned(N * layer.stride * itemsize)
-            activation_mask = aligned(fc_activation_mask_bytes(N, layer.M))
+            area = align_up(N * layer.stride * itemsize)
+            activation_mask = align_up(fc_activation_mask_bytes(N, layer.M))
             layer.out, layer.x_normalized, layer.rstd = at, at + area, at + 2 * area
-            at += 2 * area + aligned(max(N, layer.M) * itemsize)
+            at += 2 * area + align_up(max(N, layer.M) * itemsize)
             layer.activation_mask = <unsigned short *> at
             layer.keep = <unsigned char *> at + activation_mask if dropout else NULL
-            at += activation_mask + aligned(N * layer.M + 16)
+            at += activation_mask + align_up(N * layer.M + 16)
         self.net.input = at
         return 0
 
     # Where the gradients go: arrays of `grads`, made where there is none of the right shape.
-    cdef int take_gradients(self, dict grads, dict params) except -1:
+    cdef int bind_gradients(self, dict grads, dict params) except -1:
         cdef fc_layer *layer
         cdef ndarray old
         cdef int i
@@ -230,7 +231,7 @@ cdef class Network:
 
     # Gives each layer its updates, if they need not wait, and those their gradients; none without
     # `updates`.
-    cdef int take_updates(self, Updates updates, bint wait) except -1:
+    cdef int bind_updates(self, Updates updates, bint wait) except -1:
         cdef fc_layer *layer
         cdef fc_update *update
         cdef const void *gradients[4]
@@ -281,28 +282,28 @@ cdef class Network:
             return None
         if updates is not None:
             updates.prepare()  # before anybody else here holds a parameter
-        if not self.take_network(model, False):
+        if not self.bind_network(model, False):
             return None
         cdef list indexed = []
         self.net.rows = NULL
         if rows is not None:
-            if describe_rows(&gathered, X, rows, mean, std, self.dtype, indexed):
+            if bind_rows(&gathered, X, rows, mean, std, self.dtype, indexed):
                 self.net.rows = &gathered
             else:
                 X = gather(X, rows, model.dtype, mean, std)
-        x = operand("loss", "X", X, &given)
+        x = as_operand("loss", "X", X, &given)
         if x.ndim == 0:
             return None
-        N, D = x.shape[0] if self.net.rows == NULL else len(indexed[0]), features("loss", x)
+        N, D = x.shape[0] if self.net.rows == NULL else len(indexed[0]), count_features("loss", x)
         if N == 0 or <size_t> D != self.layers[0].D:
             return None
         if self.net.rows == NULL:
-            x = dense(x, self.dtype)
+            x = as_dense(x, self.dtype)
             px = cnp.PyArray_DATA(x)
-        labelled = labels("softmax_loss", y, N, self.layers[count - 1].M)
+        labelled = as_labels("softmax_loss", y, N, self.layers[count - 1].M)
         self.lay_out(N, dropout is not None, self.net.rows != NULL)
-        self.take_gradients(grads, model.params)
-        self.take_updates(updates, clip_norm > 0)
+        self.bind_gradients(grads, model.params)
+        self.bind_updates(updates, clip_norm > 0)
 
         self.net.N, self.net.count, self.net.layers = N, count, self.layers
         self.net.p, self.net.drop = p, drop
@@ -334,7 +335,7 @@ cdef class Network:
                 if clip_norm > 0:
                     updates.apply(clip_norm)
                 updates.commit()
-        return loss_scalar(loss, self.dtype)
+        return as_loss(loss, self.dtype)
 
     # Scores in test mode, in a new array.  None where the layers must be composed.
     cdef object test(self, object X, object model):
@@ -345,21 +346,21 @@ cdef class Network:
         cdef fc_layer *layer
         cdef void *px
         cdef void *scores
-        if type(model.params) is not dict or not self.take_network(model, True):
+        if type(model.params) is not dict or not self.bind_network(model, True):
             return None
-        x = operand("loss", "X", X, &given)
-        if x.ndim == 0 or x.shape[0] == 0 or <size_t> features("loss", x) != self.layers[0].D:
+        x = as_operand("loss", "X", X, &given)
+        if x.ndim == 0 or x.shape[0] == 0 or <size_t> count_features("loss", x) != self.layers[0].D:
             return None
         N = x.shape[0]
         if model.use_dropout and self.count > 1:
             dropout_forward(np.empty(0), model.dropout_param)  # drops nothing, but checks and seeds
-        x = dense(x, self.dtype)
+        x = as_dense(x, self.dtype)
         itemsize = 4 if self.dtype == F32 else 8
         rows = min(<size_t> N, FC_SCORES_ROWS)
         for i in range(self.count):
             layer = &self.layers[i]
             layer.stride = fc_row_stride(layer.M, itemsize)
-            area = max(area, aligned(rows * layer.stride * itemsize))
+            area = max(area, align_up(rows * layer.stride * itemsize))
         self.reserve(2 * area)
         self.shape = None  # of this memory nothing stays zero
         for i in range(self.count):

@@ -1,7 +1,5 @@
 # Update rules.  What each keeps in its config is defined in fastfc/reference/optim.py.
 
-from libc.string cimport memset
-
 cdef dict NUMBERS = {
     "sgd": FC_SGD,
     "sgd_momentum": FC_SGD_MOMENTUM,
@@ -22,7 +20,7 @@ cdef tuple rule_of(str rule):
 
 
 # Whether value is an array of the dtype and shape of like.
-cdef bint alike(object value, ndarray like):
+cdef bint same_shape_and_dtype(object value, ndarray like):
     return (cnp.PyArray_CheckExact(value)
             and cnp.PyArray_TYPE(<ndarray> value) == cnp.PyArray_TYPE(like)
             and same_shape(<ndarray> value, like))
@@ -30,7 +28,7 @@ cdef bint alike(object value, ndarray like):
 
 # Fills in the constants of w's update, puts dense arrays of its state into `state`, and returns the
 # state's keys; None where config is not as the rule leaves it.
-cdef tuple take_config(fc_update *update, str rule, dict config, ndarray w, list state):
+cdef tuple bind_config(fc_update *update, str rule, dict config, ndarray w, list state):
     cdef int j
     number, states, constants = rule_of(rule)
     keys = states[0] if len(states) == 1 or states[0][0] in config else states[1]
@@ -46,14 +44,14 @@ cdef tuple take_config(fc_update *update, str rule, dict config, ndarray w, list
                 return None
     for key in <tuple> keys:
         value = config.get(key)
-        if not alike(value, w):
+        if not same_shape_and_dtype(value, w):
             return None
-        state.append(dense(value, cnp.PyArray_TYPE(w)))
+        state.append(as_dense(value, cnp.PyArray_TYPE(w)))
     return keys
 
 
 # Whether b's memory meets a's at another offset: an update in place would read what it has written.
-cdef bint overlap(ndarray a, ndarray b):
+cdef bint overlaps(ndarray a, ndarray b):
     cdef const char *pa = cnp.PyArray_BYTES(a)
     cdef const char *pb = cnp.PyArray_BYTES(b)
     return pa != pb and pa < pb + cnp.PyArray_NBYTES(b) and pb < pa + cnp.PyArray_NBYTES(a)
@@ -67,19 +65,19 @@ def update(str rule, w, dw, config):
     cdef ndarray given, gradient, next_w, new
     cdef list state = [], after = []
     cdef int j, dtype
-    if not cnp.PyArray_CheckExact(w) or type(config) is not dict or not alike(dw, w):
+    if not cnp.PyArray_CheckExact(w) or type(config) is not dict or not same_shape_and_dtype(dw, w):
         return None
     given = w
     dtype = cnp.PyArray_TYPE(given)
     if dtype != F32 and dtype != F64:
         return None
     memset(&call, 0, sizeof(call))
-    keys = take_config(&call, rule, config, given, state)
+    keys = bind_config(&call, rule, config, given, state)
     if keys is None or call.rule == FC_SGD and not cnp.PyArray_ISWRITEABLE(given):
         return None
-    given = dense(given, dtype)
-    gradient = dense(dw, dtype)
-    in_place = call.rule == FC_SGD and given is w and not overlap(given, gradient)
+    given = as_dense(given, dtype)
+    gradient = as_dense(dw, dtype)
+    in_place = call.rule == FC_SGD and given is w and not overlaps(given, gradient)
     next_w = given if in_place else fresh_like(given, dtype)
     call.n = cnp.PyArray_SIZE(given)
     call.next_w, call.w = cnp.PyArray_DATA(next_w), cnp.PyArray_DATA(given)
@@ -99,13 +97,3 @@ def update(str rule, w, dw, config):
             w[...] = next_w
         return w
     return next_w
-
-
-def sum_of_squares(x):
-    cdef int dtype = 0
-    cdef double total = 0
-    cdef ndarray array = operand("sum_of_squares", "x", x, &dtype)
-    array = dense(array, settled(&dtype))
-    with nogil:
-        call_sum_of_squares(dtype, &total, cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array))
-    return total
