@@ -19,35 +19,29 @@ cdef extern from "fastfc.h":
     ctypedef struct fc_mt19937:
         unsigned int key[624]
         int pos
+    int FC_NO_UPDATE
     int FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM, FC_ADAMW
-    ctypedef struct fc_update:
-        int rule
+    const int FC_STATES, FC_NUMBERS
+    ctypedef struct fc_param:
         size_t n
+        const void *w
+        void *dw
+        const void *state[2]
         void *next_w
         void *next_state[2]
-        const void *w
-        const void *dw
-        const void *state[2]
         double number[6]
     size_t fc_row_stride(size_t M, size_t size) nogil
     size_t fc_activation_mask_bytes(size_t N, size_t M) nogil
     ctypedef struct fc_layer:
         size_t D, M
-        const void *w
-        const void *b
-        const void *gamma
-        const void *beta
+        fc_param w, b, gamma, beta
+        fc_param params[4]
         bint layernorm
         const void *running_mean
         const void *running_var
         double eps, momentum
         void *next_mean
         void *next_var
-        void *dw
-        void *db
-        void *dgamma
-        void *dbeta
-        const fc_update *update[4]
         size_t stride
         void *out
         void *x_normalized
@@ -67,6 +61,7 @@ cdef extern from "fastfc.h":
         void *workspace
         double label_smoothing, reg
         bint philox
+        int rule
     const size_t FC_WORKSPACE_BYTES, FC_SCORES_ROWS
     int fc_isa_count() nogil
     const char *fc_isa_name(int isa) nogil
@@ -147,7 +142,8 @@ cdef extern from *:
     void call_svm_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y, size_t N,
                        size_t C) nogil
     void call_sum_of_squares(int dtype, double *sum, void *x, size_t n) nogil
-    void call_update(int dtype, const fc_update *updates, double clip_norm, size_t count) nogil
+    void call_update(int dtype, const fc_param **params, int rule, double clip_norm,
+                     size_t count) nogil
     void call_network_loss(int dtype, double *loss, const fc_network *net, const void *x,
                            const cnp.int64_t *y) nogil
     void call_network_scores(int dtype, void *scores, const fc_network *net, const void *x) nogil

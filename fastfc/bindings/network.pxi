@@ -1,85 +1,132 @@
 # A whole training step in one call.
 #
-# Network owns the memory between the layers, kept from step to step.  It serves networks in their
-# regular state: parameters that are dense arrays of the network's dtype and of matching shapes.
-# For anything else its methods return None, and the caller composes the layers, which says what is
-# wrong.
-#
-# Measured and left: huge pages for this memory and the workspace (no different).
+# Network serves eligible networks: parameters that are dense arrays of the network's dtype and of
+# matching shapes, and for an update configs as the rule leaves them, which those of a run's first
+# step are not.  For anything else its methods return None, and the caller composes the layers and
+# rules, which say what is wrong.
 
-cdef size_t align_up(size_t bytes) noexcept:
-    return (bytes + 63) // 64 * 64
-
-
-# value if it is an array that C can take as it is, else None.
-cdef ndarray eligible(object value, int dtype, int ndim):
-    if not cnp.PyArray_CheckExact(value):
-        return None
-    cdef ndarray array = value
-    if array.ndim != ndim or cnp.PyArray_TYPE(array) != dtype or not cnp.PyArray_ISCARRAY_RO(array):
-        return None
-    return array
+# Whether value is an array that C can read as it is.
+cdef bint is_eligible(object value, int dtype, int ndim):
+    return (cnp.PyArray_CheckExact(value)
+            and cnp.PyArray_NDIM(<ndarray> value) == ndim
+            and cnp.PyArray_TYPE(<ndarray> value) == dtype
+            and cnp.PyArray_ISCARRAY_RO(<ndarray> value))
 
 
-cdef void *bind_row(object mapping, object key, cnp.npy_intp length, int dtype, list held):
-    cdef ndarray array = eligible((<dict> mapping).get(key), dtype, 1)
-    if array is None or array.shape[0] != length:
+# The address of an eligible (length,) array of a dictionary, else NULL.
+cdef void *bind_vector(dict mapping, object key, size_t length, int dtype, list held):
+    value = mapping.get(key)
+    if not is_eligible(value, dtype, 1) or <size_t> cnp.PyArray_SIZE(<ndarray> value) != length:
         return NULL
-    held.append(array)
-    return cnp.PyArray_DATA(array)
+    held.append(value)
+    return cnp.PyArray_DATA(<ndarray> value)
 
 
 cdef class Network:
-    """The memory of a network's training steps."""
+    """A network's training steps and scores, and what they keep between calls."""
 
     cdef int dtype, count
-    cdef size_t room
     cdef fc_network net
     cdef fc_layer *layers
-    cdef char *arena
-    cdef list names, held, averages, shape  # shape: of the memory's last layout
+    cdef const fc_param **params  # in the order of the model's dictionary
+    cdef list names  # of each layer's four parameters
+    cdef dict places  # of each name: four times the layer, and which of its parameters
+    cdef Arena arena
+    cdef Transaction call  # the one that is going on
     cdef dict grads  # of `step`, which nobody else sees
     cdef bint busy  # another thread is inside
 
     def __cinit__(self):
-        self.layers = NULL
-        self.arena = NULL
+        self.arena = Arena()
         self.grads = {}
 
     def __dealloc__(self):
         free(self.layers)
-        free(self.arena)
+        free(self.params)
 
-    # Takes the parameters' addresses.  False where one is not regular.
-    cdef bint bind_params(self, dict params, bint normalized) except -1:
-        cdef ndarray w
+    cdef int reserve_layers(self, int count) except -1:
+        if self.count == count:
+            return 0
+        free(self.layers)
+        free(self.params)
+        self.count = 0
+        self.layers = <fc_layer *> calloc(count, sizeof(fc_layer))
+        self.params = <const fc_param **> calloc(4 * <size_t> count, sizeof(fc_param *))
+        if self.layers == NULL or self.params == NULL:
+            raise MemoryError
+        self.count = count
+        self.names = [(f"W{i}", f"b{i}", f"gamma{i}", f"beta{i}") for i in range(1, count + 1)]
+        self.places = {name: 4 * i + j for i, names in enumerate(self.names)
+                       for j, name in enumerate(names)}
+        return 0
+
+    # Binds a parameter, its gradient if there is a dictionary for it, and its update if there is a
+    # rule.  Returns its array, or None if that or the config is not eligible.
+    cdef ndarray bind_param(self, fc_param *param, dict params, object name, int ndim, dict grads,
+                            Rule rule, dict configs):
+        w = params.get(name)  # the one variable that holds it
+        memset(param, 0, sizeof(fc_param))
+        if not is_eligible(w, self.dtype, ndim):
+            return None
+        if rule is not None:
+            if not cnp.PyArray_ISWRITEABLE(<ndarray> w):
+                return None
+            if not self.call.bind_update(param, rule, params, name, w, configs.get(name), True):
+                return None
+        if grads is not None:
+            old = grads.get(name)
+            if old is None or not same_shape_and_dtype(old, <ndarray> w):
+                old = grads[name] = fresh_like(<ndarray> w, self.dtype)
+            param.dw = cnp.PyArray_DATA(<ndarray> old)
+        param.n = cnp.PyArray_SIZE(<ndarray> w)
+        param.w = cnp.PyArray_DATA(<ndarray> w)
+        self.call.held.append(w)
+        return w
+
+    # Binds all parameters.  False where one is not eligible.
+    cdef bint bind_params(self, dict params, bint normalized, dict grads, Rule rule,
+                          dict configs) except -1:
         cdef fc_layer *layer
-        cdef int i
+        cdef ndarray w
+        cdef int i, j, place
+        if self.count < 1:
+            return False
         for i in range(self.count):
             layer = &self.layers[i]
             names = <tuple> self.names[i]
-            w = eligible(params.get(names[0]), self.dtype, 2)
+            w = self.bind_param(&layer.w, params, names[0], 2, grads, rule, configs)
             if w is None or w.shape[0] == 0 or w.shape[1] == 0:
                 return False
             if i and <size_t> w.shape[0] != self.layers[i - 1].M:
                 return False
-            self.held.append(w)
             layer.D, layer.M = w.shape[0], w.shape[1]
-            layer.w = cnp.PyArray_DATA(w)
-            layer.b = bind_row(params, names[1], layer.M, self.dtype, self.held)
-            layer.gamma = layer.beta = NULL
-            if layer.b == NULL:
-                return False
-            if normalized and i + 1 < self.count:
-                layer.gamma = bind_row(params, names[2], layer.M, self.dtype, self.held)
-                layer.beta = bind_row(params, names[3], layer.M, self.dtype, self.held)
-                if layer.gamma == NULL or layer.beta == NULL:
+            for j in range(1, 4):
+                if j > 1 and not (normalized and i + 1 < self.count):
+                    memset(&layer.params[j], 0, sizeof(fc_param))
+                    continue
+                w = self.bind_param(&layer.params[j], params, names[j], 1, grads, rule, configs)
+                if w is None or layer.params[j].n != layer.M:
                     return False
-        return len(params) == (4 * self.count - 2 if normalized else 2 * self.count)
+        if len(params) != (4 * self.count - 2 if normalized else 2 * self.count):
+            return False
+        for i, name in enumerate(params):
+            place = self.places[name]
+            self.params[i] = &self.layers[place // 4].params[place % 4]
+        return True
 
-    # Takes what the normalisations are called with.  Of batch normalisation the running averages'
-    # addresses; makes arrays for the next ones.
-    # In test mode it needs none, and wants those that are there.
+    # Binds the model's layers but for what their normalisation is called with.  False where
+    # something is not eligible.
+    cdef bint bind_layers(self, object model, object normalization, dict params, dict grads,
+                          Rule rule, dict configs) except -1:
+        self.dtype = F32 if model.dtype is np.float32 else F64
+        self.reserve_layers(model.num_layers)
+        self.call = Transaction()
+        return normalization in (None, "batchnorm", "layernorm") \
+            and self.bind_params(params, normalization is not None, grads, rule, configs)
+
+    # Binds what the normalisations are called with: of batch normalisation the running averages,
+    # zeros at first, and arrays for the next ones.  In test mode there are no next ones, and the
+    # layers are composed where the averages are not there.
     cdef bint bind_normalization(self, object bn_params, bint layernorm, bint test) except -1:
         cdef fc_layer *layer
         cdef ndarray mean, var
@@ -93,7 +140,7 @@ cdef class Network:
             bn_param = bn_params[i]
             if type(bn_param) is not dict:
                 return False
-            eps = bn_param.get("eps", 1e-5)
+            eps = (<dict> bn_param).get("eps", 1e-5)
             if type(eps) is not float and type(eps) is not int:
                 return False
             layer.eps = eps
@@ -101,15 +148,17 @@ cdef class Network:
             if layernorm:
                 continue
             layer.momentum = as_number("batchnorm_forward", "bn_param['momentum']",
-                                       bn_param.get("momentum", 0.9))
-            if "running_mean" in bn_param and "running_var" in bn_param:
-                layer.running_mean = bind_row(bn_param, "running_mean", M, self.dtype, self.held)
-                layer.running_var = bind_row(bn_param, "running_var", M, self.dtype, self.held)
-            elif test or "running_mean" in bn_param or "running_var" in bn_param:
+                                       (<dict> bn_param).get("momentum", 0.9))
+            if "running_mean" in <dict> bn_param and "running_var" in <dict> bn_param:
+                layer.running_mean = bind_vector(bn_param, "running_mean", M, self.dtype,
+                                                 self.call.held)
+                layer.running_var = bind_vector(bn_param, "running_var", M, self.dtype,
+                                                self.call.held)
+            elif test or "running_mean" in <dict> bn_param or "running_var" in <dict> bn_param:
                 return False
             else:
                 mean = cnp.PyArray_ZEROS(1, &M, self.dtype, 0)
-                self.held.append(mean)
+                self.call.held.append(mean)
                 layer.running_mean = layer.running_var = cnp.PyArray_DATA(mean)
             if layer.running_mean == NULL or layer.running_var == NULL:
                 return False
@@ -119,102 +168,12 @@ cdef class Network:
             var = fresh(1, &M, self.dtype)
             layer.next_mean = cnp.PyArray_DATA(mean)
             layer.next_var = cnp.PyArray_DATA(var)
-            self.averages.append((bn_param, mean, var))
+            self.call.written.append((bn_param, "running_mean", mean))
+            self.call.written.append((bn_param, "running_var", var))
         return True
 
-    # Takes the network's layers.  False where one is not regular.
-    cdef bint bind_network(self, object model, bint test) except -1:
-        cdef int count = model.num_layers
-        self.dtype = F32 if model.dtype is np.float32 else F64
-        if self.count != count:
-            free(self.layers)
-            self.count = 0
-            self.layers = <fc_layer *> calloc(count, sizeof(fc_layer))
-            if self.layers == NULL:
-                raise MemoryError
-            self.count = count
-            self.names = [(f"W{i}", f"b{i}", f"gamma{i}", f"beta{i}") for i in range(1, count + 1)]
-        self.held = []
-        self.averages = []
-        normalization = model.normalization
-        if normalization not in (None, "batchnorm", "layernorm"):
-            return False
-        if not self.bind_params(model.params, normalization is not None):
-            return False
-        return normalization is None \
-            or self.bind_normalization(model.bn_params, normalization == "layernorm", test)
-
-    # Makes room for so many bytes.
-    cdef int reserve(self, size_t bytes) except -1:
-        if bytes > self.room:
-            free(self.arena)
-            self.room = 0
-            self.arena = <char *> aligned_alloc(64, bytes)
-            if self.arena == NULL:
-                raise MemoryError
-            self.room = bytes
-            self.shape = None
-        return 0
-
-    # Lays out the memory between the layers for N examples.
-    cdef int lay_out(self, size_t N, bint dropout, bint gathered) except -1:
-        cdef size_t itemsize = 4 if self.dtype == F32 else 8, bytes = 0, widest = 0
-        cdef size_t area, activation_mask
-        cdef fc_layer *layer
-        cdef char *at
-        cdef int i
-        cdef size_t input = 0
-        cdef list shape = [N, self.dtype, gathered]
-        if gathered:
-            input = align_up(N * fc_row_stride(self.layers[0].D, itemsize) * itemsize)
-        for i in range(self.count):
-            layer = &self.layers[i]
-            layer.stride = fc_row_stride(layer.M, itemsize) if i + 1 < self.count else layer.M
-            area = align_up(N * layer.stride * itemsize)
-            widest = max(widest, area)
-            bytes += 2 * area + align_up(max(N, layer.M) * itemsize) \
-                + align_up(fc_activation_mask_bytes(N, layer.M)) + align_up(N * layer.M + 16)
-            shape.append(layer.M)
-        bytes += 2 * widest + input
-        self.reserve(bytes)
-        if shape != self.shape:
-            memset(self.arena, 0, bytes)  # the products multiply what lies behind the columns
-            self.shape = shape
-        self.net.dout[0], self.net.dout[1] = self.arena, self.arena + widest
-        at = self.arena + 2 * widest
-        for i in range(self.count):
-            layer = &self.layers[i]
-            area = align_up(N * layer.stride * itemsize)
-            activation_mask = align_up(fc_activation_mask_bytes(N, layer.M))
-            layer.out, layer.x_normalized, layer.rstd = at, at + area, at + 2 * area
-            at += 2 * area + align_up(max(N, layer.M) * itemsize)
-            layer.activation_mask = <unsigned short *> at
-            layer.keep = <unsigned char *> at + activation_mask if dropout else NULL
-            at += activation_mask + align_up(N * layer.M + 16)
-        self.net.input = at
-        return 0
-
-    # Where the gradients go: arrays of `grads`, made where there is none of the right shape.
-    cdef int bind_gradients(self, dict grads, dict params) except -1:
-        cdef fc_layer *layer
-        cdef ndarray old
-        cdef int i
-        for name, w in params.items():
-            old = grads.get(name)
-            if old is None or cnp.PyArray_TYPE(old) != self.dtype or not same_shape(old, w):
-                grads[name] = fresh_like(<ndarray> w, self.dtype)
-        for i in range(self.count):
-            layer = &self.layers[i]
-            names = <tuple> self.names[i]
-            layer.dw = cnp.PyArray_DATA(<ndarray> grads[names[0]])
-            layer.db = cnp.PyArray_DATA(<ndarray> grads[names[1]])
-            if layer.gamma != NULL:
-                layer.dgamma = cnp.PyArray_DATA(<ndarray> grads[names[2]])
-                layer.dbeta = cnp.PyArray_DATA(<ndarray> grads[names[3]])
-        return 0
-
     # Draws the masks before the pass, layer by layer, each after the seed if there is one.
-    cdef int draw_before(self, dict dropout_param, double p, bint drop) except -1:
+    cdef int draw_masks(self, dict dropout_param, double p, bint drop) except -1:
         cdef bitgen_t *bitgen
         cdef size_t j, n
         cdef int i
@@ -229,45 +188,32 @@ cdef class Network:
                     self.layers[i].keep[j] = (bitgen.next_double(bitgen.state) < p) != drop
         return 0
 
-    # Gives each layer its updates, if they need not wait, and those their gradients; none without
-    # `updates`.
-    cdef int bind_updates(self, Updates updates, bint wait) except -1:
-        cdef fc_layer *layer
-        cdef fc_update *update
-        cdef const void *gradients[4]
-        cdef int i, j
-        for i in range(self.count):
-            layer = &self.layers[i]
-            names = <tuple> self.names[i]
-            gradients[0], gradients[1] = layer.dw, layer.db
-            gradients[2], gradients[3] = layer.dgamma, layer.dbeta
-            for j in range(4):
-                layer.update[j] = NULL
-                if updates is not None and (j < 2 or layer.gamma != NULL):
-                    update = &updates.updates[<int> updates.places[names[j]]]
-                    update.dw = gradients[j]
-                    if not wait:
-                        layer.update[j] = update
-        return 0
-
-    # Forward and backward pass into `grads`, and the updates if there are any: those of clipped
-    # gradients, where clip_norm is above 0, wait for the last gradient.  None where the layers must
-    # be composed.  With `rows`, of an array X, the examples are X[rows], normalised if there are
-    # mean and std.  reg is of the model's dtype; 0 leaves regularisation to the caller.
-    cdef object run(self, object X, object y, object model, dict grads, Updates updates,
-                    double reg, double clip_norm, object rows, object mean, object std):
+    # Forward and backward pass into `grads`, and with a rule the update of every parameter: by
+    # clipped gradients, where clip_norm is above 0, after the last gradient.  None where the layers
+    # must be composed.  With `rows`, of an array X, the examples are X[rows], normalised if there
+    # are mean and std.  reg is of the model's dtype; 0 leaves regularisation to the caller.
+    cdef object run_step(self, object X, object y, object model, dict grads, Rule rule,
+                         dict configs, double reg, double clip_norm, object rows, object mean,
+                         object std):
         cdef double loss = 0, p = 1
-        cdef int given = 0, count = model.num_layers
+        cdef int given = 0, i
+        cdef size_t count
         cdef ndarray x, labelled
         cdef fc_gather gathered
         cdef cnp.npy_intp N, D
         cdef const cnp.int64_t *py
         cdef void *px = NULL
-        cdef dict dropout = model.dropout_param if model.use_dropout else None
+        cdef dict dropout
         cdef bint drop = False, philox = False
-        cdef int i
-        if type(model.params) is not dict:
+        cdef bint clipped = rule is not None and clip_norm > 0
+        params, normalization = model.params, model.normalization
+        if type(params) is not dict:
             return None
+        if not grads:
+            grads.update(dict.fromkeys(params))  # in their order
+        if not self.bind_layers(model, normalization, params, grads, rule, configs):
+            return None
+        dropout = model.dropout_param if model.use_dropout else None
         if dropout is not None:
             rng = dropout.get("rng", "numpy")
             philox = rng == "philox"
@@ -280,9 +226,8 @@ cdef class Network:
         self.net.label_smoothing = model.label_smoothing
         if not 0 <= self.net.label_smoothing <= 1:
             return None
-        if updates is not None:
-            updates.prepare()  # before anybody else here holds a parameter
-        if not self.bind_network(model, False):
+        if normalization is not None and not self.bind_normalization(
+                model.bn_params, normalization == "layernorm", False):
             return None
         cdef list indexed = []
         self.net.rows = NULL
@@ -294,29 +239,29 @@ cdef class Network:
         x = as_operand("loss", "X", X, &given)
         if x.ndim == 0:
             return None
-        N, D = x.shape[0] if self.net.rows == NULL else len(indexed[0]), count_features("loss", x)
+        D = count_features("loss", x)
+        N = x.shape[0] if self.net.rows == NULL else len(indexed[0])
         if N == 0 or <size_t> D != self.layers[0].D:
             return None
         if self.net.rows == NULL:
             x = as_dense(x, self.dtype)
             px = cnp.PyArray_DATA(x)
-        labelled = as_labels("softmax_loss", y, N, self.layers[count - 1].M)
-        self.lay_out(N, dropout is not None, self.net.rows != NULL)
-        self.bind_gradients(grads, model.params)
-        self.bind_updates(updates, clip_norm > 0)
+        labelled = as_labels("softmax_loss", y, N, self.layers[self.count - 1].M)
 
-        self.net.N, self.net.count, self.net.layers = N, count, self.layers
+        self.net.N, self.net.count, self.net.layers = N, self.count, self.layers
         self.net.p, self.net.drop = p, drop
         self.net.reg, self.net.philox, self.net.state = reg, philox, NULL
+        self.net.rule = FC_NO_UPDATE if rule is None or clipped else rule.number
+        self.arena.lay_out_step(&self.net, self.dtype, dropout is not None, self.net.rows != NULL)
         py = <const cnp.int64_t *> cnp.PyArray_DATA(labelled)
         generator = None
         if philox:
-            for i in range(count - 1):
+            for i in range(self.count - 1):
                 self.layers[i].key = philox_key(dropout, True)
         elif dropout is not None:
             generator = global_bit_generator()
             if "seed" in dropout or type(generator) is not mt19937_type:
-                self.draw_before(dropout, p, drop)
+                self.draw_masks(dropout, p, drop)
                 generator = None
         self.net.workspace = acquire_workspace()
         if generator is None:
@@ -327,69 +272,65 @@ cdef class Network:
             with generator.lock, nogil:
                 call_network_loss(self.dtype, &loss, &self.net, px, py)
         release_workspace(self.net.workspace)
-        if updates is None or isfinite(loss):
-            for bn_param, mean, var in self.averages:
-                bn_param["running_mean"] = mean
-                bn_param["running_var"] = var
-            if updates is not None:
-                if clip_norm > 0:
-                    updates.apply(clip_norm)
-                updates.commit()
+        if rule is None or isfinite(loss):
+            if clipped:
+                count, i = len(params), rule.number
+                with nogil:
+                    call_update(self.dtype, self.params, i, clip_norm, count)
+            self.call.commit()
         return as_loss(loss, self.dtype)
 
     # Scores in test mode, in a new array.  None where the layers must be composed.
-    cdef object test(self, object X, object model):
-        cdef size_t itemsize, rows, area = 0
-        cdef int given = 0, i
+    cdef object run_scores(self, object X, object model):
+        cdef int given = 0
         cdef ndarray x, out
         cdef cnp.npy_intp N
-        cdef fc_layer *layer
         cdef void *px
         cdef void *scores
-        if type(model.params) is not dict or not self.bind_network(model, True):
+        params, normalization = model.params, model.normalization
+        if type(params) is not dict:
+            return None
+        if not self.bind_layers(model, normalization, params, None, None, None):
+            return None
+        if normalization is not None and not self.bind_normalization(
+                model.bn_params, normalization == "layernorm", True):
             return None
         x = as_operand("loss", "X", X, &given)
-        if x.ndim == 0 or x.shape[0] == 0 or <size_t> count_features("loss", x) != self.layers[0].D:
+        if x.ndim == 0 or x.shape[0] == 0:
+            return None
+        if <size_t> count_features("loss", x) != self.layers[0].D:
             return None
         N = x.shape[0]
         if model.use_dropout and self.count > 1:
             dropout_forward(np.empty(0), model.dropout_param)  # drops nothing, but checks and seeds
         x = as_dense(x, self.dtype)
-        itemsize = 4 if self.dtype == F32 else 8
-        rows = min(<size_t> N, FC_SCORES_ROWS)
-        for i in range(self.count):
-            layer = &self.layers[i]
-            layer.stride = fc_row_stride(layer.M, itemsize)
-            area = max(area, align_up(rows * layer.stride * itemsize))
-        self.reserve(2 * area)
-        self.shape = None  # of this memory nothing stays zero
-        for i in range(self.count):
-            self.layers[i].out = self.arena + (i % 2) * area
         out = fresh(2, [N, self.layers[self.count - 1].M], self.dtype)
         px, scores = cnp.PyArray_DATA(x), cnp.PyArray_DATA(out)
         self.net.N, self.net.count, self.net.layers = N, self.count, self.layers
+        self.arena.lay_out_scores(&self.net, self.dtype)
         self.net.workspace = acquire_workspace()
         with nogil:
             call_network_scores(self.dtype, scores, &self.net, px)
         release_workspace(self.net.workspace)
         return out
 
-    cdef object run_alone(self, object X, object y, object model, dict grads, Updates updates,
-                          double reg, double clip_norm, object rows, object mean, object std):
+    cdef object run_step_alone(self, object X, object y, object model, dict grads, Rule rule,
+                               dict configs, double reg, double clip_norm, object rows,
+                               object mean, object std):
         if self.busy:
             return None
         self.busy = True
         try:
-            return self.run(X, y, model, grads, updates, reg, clip_norm, rows, mean, std)
+            return self.run_step(X, y, model, grads, rule, configs, reg, clip_norm, rows, mean, std)
         finally:
-            self.held = self.averages = None
+            self.call = None
             self.busy = False
 
     def loss(self, X, y, model):
         """Loss and gradients, in new arrays and without regularisation; None where the layers must
         be composed."""
         cdef dict grads = {}
-        loss = self.run_alone(X, y, model, grads, None, 0, 0, None, None, None)
+        loss = self.run_step_alone(X, y, model, grads, None, None, 0, 0, None, None, None)
         return None if loss is None else (loss, grads)
 
     def scores(self, X, model):
@@ -398,9 +339,9 @@ cdef class Network:
             return None
         self.busy = True
         try:
-            return self.test(X, model)
+            return self.run_scores(X, model)
         finally:
-            self.held = self.averages = None
+            self.call = None
             self.busy = False
 
     def step(self, X, y, model, str rule, dict configs, double reg, double clip_norm, rows=None,
@@ -413,7 +354,5 @@ cdef class Network:
 
         Where the loss is not finite it is returned all the same, and nothing else has changed.
         """
-        cdef Updates updates = Updates(rule, model.params, configs)
-        if not updates.regular:
-            return None
-        return self.run_alone(X, y, model, self.grads, updates, reg, clip_norm, rows, mean, std)
+        return self.run_step_alone(X, y, model, self.grads, rules[rule], configs, reg, clip_norm,
+                                   rows, mean, std)
