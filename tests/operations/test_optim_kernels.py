@@ -173,7 +173,7 @@ def irregular(w, dw, config):
             yield w, dw, {**config, key: other}
 
 
-def test_door_does_nothing_where_something_is_irregular(rule):
+def test_core_does_nothing_where_something_is_irregular(rule):
     w, dw, config = rule.arguments((4, 5), np.float64)
     before = copy.deepcopy((w, dw, config))
     for args in irregular(w, dw, config):
