@@ -186,6 +186,21 @@ def test_core_does_nothing_where_something_is_irregular(rule):
     assert _core.update(str(rule), w, dw, config) is not None
 
 
+@pytest.mark.parametrize(
+    ("name", "constants", "states"),
+    [
+        ("adagrad", {"learning_rate": 1}, ((),)),
+        ("adam", {"learning_rate": 1}, (("v", "a"),)),
+        ("rmsprop", dict.fromkeys("abc"), ((),)),
+        ("rmsprop", dict.fromkeys("abc"), (("a",), ("b", "c"))),
+        ("rmsprop", dict.fromkeys("abc"), ()),
+    ],
+)
+def test_core_refuses_a_table_of_rules_that_are_not_its_own(name, constants, states):
+    with pytest.raises(ValueError, match=f"set_rule_table: .*{name}.*, expected"):
+        _core.set_rule_table({name: reference.Rule(constants, states)})
+
+
 def test_regular_calls_stay_in_the_core(rule, dtype, monkeypatch):
     """Also with what the Solver makes of learning rates, and with CS231n's keys."""
     w, dw, config = rule.arguments((4, 5), dtype)
