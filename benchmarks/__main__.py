@@ -1,4 +1,7 @@
-"""Measure, print tables, append each row to the run's file: `python -m benchmarks [suite ...]`."""
+"""Measure, print tables, append each row to the run's file: `python -m benchmarks [suite ...]`.
+
+`python -m benchmarks render [RUN ...]` writes README's figures and picture from such files.
+"""
 
 import argparse
 import contextlib
@@ -13,6 +16,7 @@ from benchmarks import (
     ops,
     peak,
     peers,
+    render,
     report,
     run_file,
     solver,
@@ -32,6 +36,14 @@ SUITES = {
 
 
 def main(argv=None):
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["render"]:
+        return render.main(argv[1:])
+    return measure(argv)
+
+
+def measure(argv):
+    """Run suites."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "suites", nargs="*", metavar="suite", help=f"of {', '.join(SUITES)}; all by default"
