@@ -80,7 +80,7 @@ def measure(argv):
     for name in chosen:
         peers.load(name)  # a missing one ends the run before anything is measured
 
-    facts = machine.facts()
+    facts = machine.facts(options.quick)
     report.print_machine(facts)
     run = harness.Run(options.quick, chosen, peak.measure(options.quick), options.iterations)
     report.print_peak(run.peak)

@@ -17,14 +17,18 @@ OTHERS = ("torch", "jax", "scikit-learn", "threadpoolctl")
 ENVIRONMENT = re.compile(r"\w+_NUM_THREADS|OPENBLAS_CORETYPE|FASTFC_ISA")
 
 
-def facts():
-    """Return ``machine`` and ``version``, each a dict of name to text; "" is what is not known."""
+def facts(quick=False):
+    """Return ``machine`` and ``version``, each a dict of name to text; "" is what is not known.
+
+    A quick run says so: its figures are none.
+    """
     config = fastfc.show_config(mode="dicts")
     environment = {k: v for k, v in os.environ.items() if ENVIRONMENT.fullmatch(k)}
     return {
         "machine": {
             "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "commit": _commit(),
+            "quick": "yes" if quick else "no",
             "cpu": _cpu(),
             "cores": str(len(os.sched_getaffinity(0))),
             "caches": _caches(),

@@ -59,8 +59,8 @@ def render(readme, runs=(), check=False):
     Raises
     ------
     RunFileError
-        If a run cannot be read, or lacks a row that README shows; if `readme` has no markers; with
-        `check` if it or the picture is not what the runs say.
+        If a run cannot be read, was a quick one, or lacks a row that README shows; if `readme` has
+        no markers; with `check` if it or the picture is not what the runs say.
     """
     old = readme.read_text(encoding="utf-8")
     block = _BLOCK.search(old)
@@ -69,6 +69,9 @@ def render(readme, runs=(), check=False):
     folder = readme.parent
     paths = runs or [folder / name for name in block[1].split("\n")]
     found = [run_file.read(path) for path in dict.fromkeys(paths)]
+    for run in found:
+        if run.facts["machine"].get("quick") == "yes":
+            raise run_file.RunFileError(f"{run.path} is of --quick, which measures nothing")
     names = [_relative(run.path, folder) for run in found]
     shown = picture.shown(found)
     image = shown and shown.path.parent / PICTURE

@@ -229,10 +229,12 @@ def test_runs_go_to_results_but_quick_ones_only_where_told(suite, tmp_path, caps
     benchmarks.main(["made", "--quick"])
     assert not list(tmp_path.iterdir())
     benchmarks.main([])
-    (path,) = (tmp_path / "results").iterdir()
-    assert f"each row is appended to {path}" in capsys.readouterr().out
     benchmarks.main(["--quick", "--out", str(tmp_path / "told")])
-    assert len(list((tmp_path / "told").iterdir())) == 1
+    printed = capsys.readouterr().out
+    for folder, quick in (("results", "no"), ("told", "yes")):
+        (path,) = (tmp_path / folder).iterdir()
+        assert f"each row is appended to {path}\n" in printed
+        assert run_file.read(path).facts["machine"]["quick"] == quick
 
 
 def test_a_suite_named_twice_runs_once(suite, tmp_path):
@@ -382,6 +384,8 @@ def test_what_cannot_be_rendered_ends_in_one_line(readme, tmp_path):
     path.write_text(path.read_text().replace(",avx2", ""))
     assert "line 7: 15 cells, expected 16" in failure(readme, path)
     assert readme.read_text() == before
+    quick = {**FACTS, "machine": machine.facts(quick=True)["machine"]}
+    assert "is of --quick, which measures nothing" in failure(readme, recorded(tmp_path, [], quick))
     readme.write_text("No figures.\n")
     assert "README.md: no figures, expected <!-- figures" in failure(readme, path)
     assert "No such file" in failure(tmp_path / "absent.md")
