@@ -6,13 +6,9 @@
  *
  * Everything is static but the table, so the copies do not meet. */
 #include "fastfc.h"
-#include "ops/reduce.c"
-#include "gemm/pack.c"
-#include "gemm/tile.c"
 #include "gemm/gemm.c"
 #include "ops/affine.c"
 #include "ops/gather.c"
-#include "ops/elementwise.c"
 #include "ops/relu.c"
 #include "ops/batchnorm.c"
 #include "ops/layernorm.c"
@@ -22,7 +18,6 @@
 #include "ops/loss.c"
 #include "ops/norm.c"
 #include "ops/update_rules.c"
-#include "network/hidden.c"
 #include "network/train.c"
 #include "network/inference.c"
 #include "gemm/peak.c"

@@ -1,6 +1,9 @@
 /* The kernel table of one dtype: fastfc.h includes this file once for float and once for double,
  * with `real` and `fc_kernels` defined.  One line an operation; each operation's own file says what
  * the arguments are. */
+#ifndef fc_kernels
+#include "fastfc.h" /* this file by itself, as an editor opens it: both tables */
+#else
 typedef struct {
     void (*product)(real *c, const real *a, int a_by_columns, const real *b, int b_by_columns,
                     size_t m, size_t n, size_t k, void *workspace);
@@ -57,3 +60,4 @@ typedef struct {
     void (*network_scores)(real *scores, const fc_network *net, const real *x);
     double (*peak)(size_t tasks, size_t rounds);
 } fc_kernels;
+#endif

@@ -30,6 +30,9 @@
 #include "simd/vec.h"
 #include "split.h"
 
+#include <stddef.h>
+#include <stdint.h>
+
 enum { NC = FC_DOUBLE ? 256 : 512 };
 
 /* The cut along the depth is for c up to so many rows and columns, and makes so many parts at most.

@@ -13,6 +13,8 @@
 #include "simd/vec.h"
 #include "split.h"
 
+#include <stddef.h>
+
 typedef struct {
     const real *at;
     size_t row_stride, col_stride; /* in elements; one of them is 1 */

@@ -10,6 +10,8 @@
 #include "fastfc.h"
 #include "simd/vec.h"
 
+#include <stddef.h>
+
 enum { CHAINS = 12 };
 
 static void peak_task(void *context, size_t index, void *scratch) {

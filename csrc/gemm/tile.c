@@ -15,6 +15,8 @@
 #include "simd/vec.h"
 #include "split.h"
 
+#include <stddef.h>
+
 /* Where a panel of a is read at each step: one place for its column, or for its rows one for every
  * third, from which an address reaches the two after it. */
 enum { THIRDS = (MR + 2) / 3 };

@@ -13,6 +13,7 @@
 
 #include "fastfc.h"
 #include "gemm/gemm.c"
+#include "gemm/pack.c"
 #include "ops/batchnorm.c"
 #include "ops/dropout.c"
 #include "ops/layernorm.c"
@@ -20,6 +21,9 @@
 #include "ops/relu.c"
 #include "simd/vec.h"
 #include "split.h"
+
+#include <stddef.h>
+#include <stdint.h>
 
 typedef struct {
     const fc_network *net;

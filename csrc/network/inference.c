@@ -14,11 +14,15 @@
 
 #include "fastfc.h"
 #include "gemm/gemm.c"
+#include "gemm/pack.c"
 #include "ops/batchnorm.c"
 #include "ops/layernorm.c"
+#include "ops/reduce.c"
 #include "ops/relu.c"
 #include "simd/vec.h"
 #include "split.h"
+
+#include <stddef.h>
 
 _Static_assert(FC_SCORES_ROWS > 2 * SMALL_M, "half a block is no small product");
 

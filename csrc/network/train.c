@@ -16,17 +16,21 @@
 
 #include "fastfc.h"
 #include "gemm/gemm.c"
+#include "gemm/pack.c"
 #include "network/hidden.c"
-#include "ops/dropout.c"
 #include "ops/gather.c"
 #include "ops/loss.c"
+#include "ops/mt19937.c"
 #include "ops/norm.c"
+#include "ops/philox.c"
 #include "ops/reduce.c"
 #include "ops/update_rules.c"
 #include "simd/vec.h"
 #include "split.h"
 
 #include <math.h>
+#include <stddef.h>
+#include <stdint.h>
 
 /* Draws of a task. */
 enum { PHILOX_WORK = 8 * PHILOX_BLOCK };

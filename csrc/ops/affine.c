@@ -8,7 +8,11 @@
 #define FASTFC_OPS_AFFINE_C
 
 #include "gemm/gemm.c"
+#include "gemm/pack.c"
 #include "ops/reduce.c"
+#include "simd/vec.h"
+
+#include <stddef.h>
 
 static void affine_forward(real *out, const real *x, const real *w, const real *b, size_t N,
                            size_t D, size_t M, void *workspace) {

@@ -21,6 +21,7 @@
 #include "simd/vec.h"
 #include "split.h"
 
+#include <stddef.h>
 #include <string.h>
 
 /* Elements of a slice: several microseconds of work.  Where there is a choice it is not narrower

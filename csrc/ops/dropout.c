@@ -16,9 +16,9 @@
 #include "ops/philox.c"
 #include "simd/vec.h"
 #include "simd/words.h"
-#include "split.h"
 
-#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
 
 /* Draws at a time: four twists of the generator, 5 KB. */
 enum { DROPOUT_BLOCK = 4 * MT19937_BLOCK };

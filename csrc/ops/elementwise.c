@@ -6,6 +6,8 @@
 #include "simd/vec.h"
 #include "split.h"
 
+#include <stddef.h>
+
 typedef struct {
     real *out;
     const real *a, *b;

@@ -23,6 +23,9 @@
 #include "simd/vec.h"
 #include "split.h"
 
+#include <stddef.h>
+#include <stdint.h>
+
 /* A task should take several microseconds: elements that are worth one.  And rows fetched ahead. */
 enum { GATHER_WORK = 1 << 14, ROWS_AHEAD = 2 };
 

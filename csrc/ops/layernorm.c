@@ -16,11 +16,15 @@
 #define FASTFC_OPS_LAYERNORM_C
 
 #include "fastfc.h"
+#include "gemm/gemm.c"
 #include "ops/batchnorm.c"
 #include "ops/reduce.c"
 #include "ops/relu.c"
 #include "simd/vec.h"
 #include "split.h"
+
+#include <stddef.h>
+#include <string.h>
 
 /* How many ranges N rows are cut into. */
 static size_t ranges_of(size_t N, size_t D) { return min_size(N, ceil_div(N * D, SLICE_WORK)); }

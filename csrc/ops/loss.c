@@ -11,6 +11,8 @@
 #include "simd/vec.h"
 
 #include <math.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #if FC_DOUBLE
 #define MANTISSA_BITS 52

@@ -9,9 +9,12 @@
 #define FASTFC_OPS_MT19937_C
 
 #include "fastfc.h"
+#include "simd/vec.h"
 #include "simd/words.h"
 
 #include <math.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum {
     MT19937_WORDS = 624,

@@ -11,6 +11,8 @@
 #include "simd/vec.h"
 #include "split.h"
 
+#include <stddef.h>
+
 /* Elements that are worth a task, and partial sums of a call. */
 enum { SQUARES_WORK = 1 << 15, SQUARES_PARTS = 64 };
 

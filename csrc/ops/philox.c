@@ -13,6 +13,8 @@
 #include "simd/words.h"
 
 #include <math.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum {
     PHILOX_ROUNDS = 10,

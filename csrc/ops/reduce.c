@@ -8,6 +8,7 @@
 
 #include "simd/vec.h"
 
+#include <stddef.h>
 #include <string.h>
 
 enum { ROWS_AT_ONCE = 8 };

@@ -25,6 +25,7 @@
 #include "split.h"
 
 #include <math.h>
+#include <stddef.h>
 
 static void sgd(real *next_w, const real *w, const real *dw, double learning_rate, size_t n) {
     const vec lr = vec_set((real)learning_rate);

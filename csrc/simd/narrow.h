@@ -5,6 +5,9 @@
 
 #include "simd/vec.h"
 
+#include <stddef.h>
+#include <string.h>
+
 /* The mask is of no more than half the lanes. */
 ALWAYS_INLINE half_vec half_load_masked(const real *p, lanes_mask mask) {
 #if VEC_BYTES == 64 && defined(__AVX512VL__) && FC_DOUBLE

@@ -4,6 +4,10 @@
 
 #include "simd/vec.h"
 
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
 /* 32-bit words, WORD_LANES of them. */
 #define WORD_LANES (VEC_BYTES / sizeof(uint32_t))
 typedef uint32_t words __attribute__((vector_size(VEC_BYTES)));
