@@ -45,7 +45,7 @@ enum { TASK_WORK = 1 << 20, SMALL_TASK_WORK = 1 << 17, MANY_TASKS = 8, PACK_WORK
 
 /* Scratch of the workspace: for all threads, then for each. */
 #define SHARED_REALS ((size_t)MOST_PARTS * SMALL_M * SMALL_N)
-#define PACKED_A ((size_t)GROUP * COLUMN_PITCH * PITCH)
+#define PACKED_A ((size_t)PANEL_GROUP * A_COLUMN_STRIDE * A_ROW_STRIDE)
 #define SCRATCH_REALS (PACKED_A + (size_t)KC * (SMALL_N + NV * LANES))
 
 _Static_assert(SHARED_REALS * sizeof(real) <= FC_SHARED_BYTES, "partial sums fit the workspace");
@@ -91,12 +91,12 @@ typedef struct {
     columns_cut cut;
 } gemm_job;
 
-static size_t depth_start(const gemm_job *p, size_t part) {
+static size_t part_start(const gemm_job *p, size_t part) {
     return share_start(p->k, p->parts, part);
 }
 
-static size_t depth_of(const gemm_job *p, size_t part) {
-    return depth_start(p, part + 1) - depth_start(p, part);
+static size_t part_depth(const gemm_job *p, size_t part) {
+    return part_start(p, part + 1) - part_start(p, part);
 }
 
 /* A block of b (k, cut.columns): packed, or where it stands. */
@@ -105,7 +105,7 @@ typedef struct {
     size_t row_stride; /* 0: packed */
     columns_cut cut;
     size_t k;
-} right_block;
+} b_block;
 
 /* Whether columns of b, of depth k, need not be packed: rows are narrow, so that few pages hold
  * them; a part of a vector can be read without what is behind it; and vectors do not straddle
@@ -119,56 +119,57 @@ static int can_skip_packing_b(matrix b, size_t columns, size_t k, size_t m) {
 }
 
 /* Columns of b, of depth k, where they stand or packed into `packed`. */
-static right_block block_of(matrix b, size_t columns, size_t k, size_t m, real *packed) {
+static b_block prepare_b_block(matrix b, size_t columns, size_t k, size_t m, real *packed) {
     const columns_cut cut = cut_columns(columns);
-    if (can_skip_packing_b(b, columns, k, m)) return (right_block){b.at, b.row_stride, cut, k};
+    if (can_skip_packing_b(b, columns, k, m)) return (b_block){b.at, b.row_stride, cut, k};
     pack_b(packed, b, k, 0, k, cut);
-    return (right_block){packed, 0, cut, k};
+    return (b_block){packed, 0, cut, k};
 }
 
 /* One panel of a against every panel of b.  c is the panel's first row; addend NULL means zero.
  * Meanwhile fetches part `part` of `parts` of rows of a that are wanted next, maybe none. */
-static void panel_times_block(real *c, size_t ldc, const real *addend, size_t ld_addend,
-                              left_panel a, size_t rows, const right_block *b, matrix next,
-                              size_t next_rows, size_t part, size_t parts) {
+static void multiply_panel(real *c, size_t ldc, const real *addend, size_t ld_addend, a_panel a,
+                           size_t rows, const b_block *b, matrix next, size_t next_rows,
+                           size_t part, size_t parts) {
     static const real zeros[NV * LANES];
     const columns_cut cut = b->cut;
-    const size_t panels = panels_of(cut);
+    const size_t panels = panel_count(cut);
     for (size_t panel = 0; panel < panels; panel++) {
         if (next_rows) prefetch_a(next, next_rows, b->k, part * panels + panel, parts * panels);
         const size_t column = panel_start(cut, panel), width = panel_start(cut, panel + 1) - column;
-        any_tile(c + column, ldc, addend ? addend + column : zeros, ld_addend, a,
-                 b->at + column * (b->row_stride ? 1 : b->k), b->row_stride ? b->row_stride : width,
-                 b->k, min_size(cut.columns - column, width), rows, width);
+        micro_kernel(c + column, ldc, addend ? addend + column : zeros, ld_addend, a,
+                     b->at + column * (b->row_stride ? 1 : b->k),
+                     b->row_stride ? b->row_stride : width, b->k,
+                     min_size(cut.columns - column, width), rows, width);
     }
 }
 
 /* Panels first to last - 1 of rows of a, from column `start` on, against a block of b.  c is the
  * first one's row. */
-static void panels_times_block(const gemm_job *p, size_t first, size_t last, size_t start, real *c,
-                               size_t ldc, const real *addend, size_t ld_addend,
-                               const right_block *b, real *packed) {
+static void macro_kernel(const gemm_job *p, size_t first, size_t last, size_t start, real *c,
+                         size_t ldc, const real *addend, size_t ld_addend, const b_block *b,
+                         real *packed) {
     const size_t panels = ceil_div(p->m, MR), k = b->k;
-    const int ready = can_skip_packing_a(p->a, k, panels_of(b->cut)),
+    const int ready = can_skip_packing_a(p->a, k, panel_count(b->cut)),
               by_rows = p->a.col_stride == 1;
     for (size_t group = first, count; group < last; group += count) {
-        count = by_rows ? 1 : min_size(last - group, GROUP);
+        count = by_rows ? 1 : min_size(last - group, PANEL_GROUP);
         const size_t row = share_start(p->m, panels, group);
         const size_t next = share_start(p->m, panels, group + count);
         const size_t after = share_start(p->m, panels, min_size(last, group + 2 * count));
-        size_t rows[GROUP];
+        size_t rows[PANEL_GROUP];
         for (size_t i = 0; i < count; i++)
             rows[i] =
                 share_start(p->m, panels, group + i + 1) - share_start(p->m, panels, group + i);
         const matrix a = submatrix(p->a, row, start);
-        if (!ready && by_rows) copy_rows(packed, PITCH, a.at, a.row_stride, rows[0], k);
+        if (!ready && by_rows) copy_rows(packed, A_ROW_STRIDE, a.at, a.row_stride, rows[0], k);
         if (!ready && !by_rows) pack_columns(packed, a, rows, count, p->m - row, k);
-        left_panel panel = {ready ? a.at : packed, by_rows ? a.row_stride : a.col_stride, by_rows};
+        a_panel panel = {ready ? a.at : packed, by_rows ? a.row_stride : a.col_stride, by_rows};
         for (size_t i = 0; i < count; i++) {
-            if (!ready) panel.pitch = by_rows ? PITCH : COLUMN_PITCH;
-            panel_times_block(c, ldc, addend, ld_addend, panel, rows[i], b,
-                              submatrix(p->a, next, start), after - next, i, count);
-            panel.at += ready ? rows[i] * (by_rows ? a.row_stride : 1) : COLUMN_PITCH * k;
+            if (!ready) panel.stride = by_rows ? A_ROW_STRIDE : A_COLUMN_STRIDE;
+            multiply_panel(c, ldc, addend, ld_addend, panel, rows[i], b,
+                           submatrix(p->a, next, start), after - next, i, count);
+            panel.at += ready ? rows[i] * (by_rows ? a.row_stride : 1) : A_COLUMN_STRIDE * k;
             c += rows[i] * ldc;
             if (addend) addend += rows[i] * ld_addend;
         }
@@ -176,19 +177,19 @@ static void panels_times_block(const gemm_job *p, size_t first, size_t last, siz
 }
 
 /* Task: pack some rows of the block of b. */
-static void pack_task(void *context, size_t task, void *scratch) {
+static void pack_b_task(void *context, size_t task, void *scratch) {
     (void)scratch;
     const gemm_job *p = context;
-    const size_t k = depth_of(p, p->part);
-    pack_b(p->shared, submatrix(p->b, depth_start(p, p->part), p->column), k,
+    const size_t k = part_depth(p, p->part);
+    pack_b(p->shared, submatrix(p->b, part_start(p, p->part), p->column), k,
            share_start(k, p->pack_tasks, task), share_start(k, p->pack_tasks, task + 1), p->cut);
 }
 
 /* Task: some panels of rows against the block of b. */
-static void rows_task(void *context, size_t task, void *scratch) {
+static void multiply_rows_task(void *context, size_t task, void *scratch) {
     const gemm_job *p = context;
     const gemm_epilogue *epilogue = &p->options.epilogue;
-    const size_t panels = ceil_div(p->m, MR), start = depth_start(p, p->part);
+    const size_t panels = ceil_div(p->m, MR), start = part_start(p, p->part);
     const size_t first = share_start(panels, p->row_tasks, task);
     const size_t last = share_start(panels, p->row_tasks, task + 1);
     const size_t row = share_start(p->m, panels, first), end = share_start(p->m, panels, last);
@@ -197,17 +198,17 @@ static void rows_task(void *context, size_t task, void *scratch) {
         PACKED_A + (end - row) * p->ldc <= SCRATCH_REALS)
         rows = packed + PACKED_A; /* nobody looks for them elsewhere */
     const real *bias = p->options.bias ? p->options.bias + p->column : NULL;
-    right_block b = {p->shared, 0, p->cut, depth_of(p, p->part)};
+    b_block b = {p->shared, 0, p->cut, part_depth(p, p->part)};
     if (p->pack_tasks == 0)
         b.at = submatrix(p->b, start, p->column).at, b.row_stride = p->b.row_stride;
     real *c = rows + p->column;
-    panels_times_block(p, first, last, start, c, p->ldc, p->part ? c : bias, p->part ? p->ldc : 0,
-                       &b, packed);
+    macro_kernel(p, first, last, start, c, p->ldc, p->part ? c : bias, p->part ? p->ldc : 0, &b,
+                 packed);
     if (epilogue->run && p->part + 1 == p->parts && p->column + p->cut.columns == p->n)
         epilogue->run(epilogue->context, rows, row, end);
 }
 
-static void with_side_task(void *context, size_t task, void *scratch) {
+static void run_with_side_task(void *context, size_t task, void *scratch) {
     const gemm_job *p = context;
     if (task == 0)
         p->options.side.run(p->options.side.context, 0, scratch);
@@ -222,7 +223,7 @@ static void run_tasks(gemm_job *p, fc_task task, size_t count) {
     const side_task *side = &p->options.side;
     p->task = task;
     if (side->run && count > 1) {
-        fc_run(with_side_task, p, count + 1, p->scratch);
+        fc_run(run_with_side_task, p, count + 1, p->scratch);
     } else {
         if (side->run) side->run(side->context, 0, p->scratch);
         fc_run(task, p, count, p->scratch);
@@ -230,20 +231,20 @@ static void run_tasks(gemm_job *p, fc_task task, size_t count) {
     p->options.side.run = NULL;
 }
 
-static void gemm_by_rows(gemm_job *p) {
+static void gemm_blocked(gemm_job *p) {
     for (p->column = 0; p->column < p->n; p->column += NC) {
         p->cut = cut_columns(min_size(p->n - p->column, NC));
         for (p->part = 0; p->part < p->parts; p->part++) {
-            const size_t k = depth_of(p, p->part), work = p->m * p->cut.columns * k;
+            const size_t k = part_depth(p, p->part), work = p->m * p->cut.columns * k;
             const size_t few = min_size(MANY_TASKS, ceil_div(work, SMALL_TASK_WORK));
             const size_t many = ceil_div(work, TASK_WORK);
             p->pack_tasks = 0;
             if (!can_skip_packing_b(p->b, p->cut.columns, k, p->m)) {
                 p->pack_tasks = min_size(k, ceil_div(k * p->cut.columns, PACK_WORK));
-                fc_run(pack_task, p, p->pack_tasks, p->scratch);
+                fc_run(pack_b_task, p, p->pack_tasks, p->scratch);
             }
             p->row_tasks = min_size(ceil_div(p->m, MR), few > many ? few : many);
-            run_tasks(p, rows_task, p->row_tasks);
+            run_tasks(p, multiply_rows_task, p->row_tasks);
         }
     }
 }
@@ -253,14 +254,14 @@ static void split_k_task(void *context, size_t part, void *scratch) {
     const gemm_job *p = context;
     real *packed_b = scratch, *packed_a = packed_b + KC * (SMALL_N + NV * LANES);
     real *sum = p->shared + part * p->m * p->n;
-    const size_t end = depth_start(p, part + 1);
-    if (p->options.fill_a) p->options.fill_a(p->options.fill_context, depth_start(p, part), end);
-    for (size_t start = depth_start(p, part), k; start < end; start += k) {
+    const size_t end = part_start(p, part + 1);
+    if (p->options.fill_a) p->options.fill_a(p->options.fill_context, part_start(p, part), end);
+    for (size_t start = part_start(p, part), k; start < end; start += k) {
         k = min_size(end - start, KC);
-        const real *addend = start > depth_start(p, part) ? sum : NULL;
-        const right_block b = block_of(submatrix(p->b, start, 0), p->n, k, p->m, packed_b);
-        panels_times_block(p, 0, ceil_div(p->m, MR), start, sum, p->n, addend, addend ? p->n : 0,
-                           &b, packed_a);
+        const real *addend = start > part_start(p, part) ? sum : NULL;
+        const b_block b = prepare_b_block(submatrix(p->b, start, 0), p->n, k, p->m, packed_b);
+        macro_kernel(p, 0, ceil_div(p->m, MR), start, sum, p->n, addend, addend ? p->n : 0, &b,
+                     packed_a);
     }
 }
 
@@ -320,7 +321,7 @@ static void run_gemm(gemm_job *p) {
         p->row_tasks = min_size(p->m, ceil_div(p->m * p->n * p->parts, TASK_WORK / 32));
         fc_run(split_k_reduce_task, p, p->row_tasks, p->scratch);
     } else {
-        gemm_by_rows(p);
+        gemm_blocked(p);
     }
 }
 
@@ -338,9 +339,9 @@ static int can_make_columns(const gemm_job *p) {
 
 /* All rows of some columns of c, at most SMALL_N from a whole vector on. */
 static void gemm_columns(const gemm_job *p, size_t column, size_t columns, void *scratch) {
-    const right_block b = block_of(submatrix(p->b, 0, column), columns, p->k, p->m, scratch);
+    const b_block b = prepare_b_block(submatrix(p->b, 0, column), columns, p->k, p->m, scratch);
     const real *bias = p->options.bias ? p->options.bias + column : NULL;
-    panels_times_block(p, 0, ceil_div(p->m, MR), 0, p->c + column, p->ldc, bias, 0, &b, NULL);
+    macro_kernel(p, 0, ceil_div(p->m, MR), 0, p->c + column, p->ldc, bias, 0, &b, NULL);
 }
 
 /* c = a b, for benchmarks.  a and b are dense; by columns means that the transpose is. */

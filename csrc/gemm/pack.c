@@ -3,7 +3,7 @@
  * The right factor b is cut into panels of up to NV vectors of columns, stored one row after
  * another: a whole number of vectors wide, the columns that do not exist zero (nothing reads them,
  * but stray denormals would be slow).  The left factor a is cut into panels of up to MR rows,
- * stored the way that its memory allows to copy: row by row, PITCH apart, where rows are
+ * stored the way that its memory allows to copy: row by row, A_ROW_STRIDE apart, where rows are
  * contiguous, else column by column; or it is read where it stands, unless its rows share L1 sets,
  * as those 12 KB apart do. */
 #ifndef FASTFC_GEMM_PACK_C
@@ -34,14 +34,14 @@ enum { MR = 4, NV = 2 };
 #endif
 
 /* Depth of a block.  A panel of a (MR x KC) stays in L1 while panels of b stream from L2. */
-enum { KC = 256, PITCH = KC + 16 };
+enum { KC = 256, A_ROW_STRIDE = KC + 16 };
 
-/* A panel of a, of up to MR rows: by rows, a[i * pitch + p], or by columns, a[p * pitch + i]. */
+/* A panel of a, of up to MR rows: by rows, a[i * stride + p], or by columns, a[p * stride + i]. */
 typedef struct {
     const real *at;
-    size_t pitch;
+    size_t stride;
     int by_rows;
-} left_panel;
+} a_panel;
 
 /* How n columns fall into vectors, and those into panels.  A last vector of which only a part
  * exists shares its panel with one that would be alone, or it is a panel of its own, half or a
@@ -64,44 +64,46 @@ static columns_cut cut_columns(size_t n) {
 }
 
 /* Panels with the last one. */
-static size_t panels_of(columns_cut cut) { return cut.panels + (cut.last > 0); }
+static size_t panel_count(columns_cut cut) { return cut.panels + (cut.last > 0); }
 
-/* First column of a panel, a whole number of vectors; for panel == panels_of how far they reach. */
+/* First column of a panel, a whole number of vectors; for panel == panel_count how far they reach.
+ */
 static size_t panel_start(columns_cut cut, size_t panel) {
     if (panel > cut.panels) return cut.whole * LANES + cut.last;
     return cut.panels ? share_start(cut.whole, cut.panels, panel) * LANES : 0;
 }
 
-static void copy_rows(real *to, size_t to_row, const real *from, size_t from_row, size_t rows,
+static void copy_rows(real *to, size_t to_stride, const real *from, size_t from_stride, size_t rows,
                       size_t columns) {
     for (size_t i = 0; i < rows; i++)
         EACH_VECTOR(j, columns, {
-            vec_store(to + i * to_row + j, vec_load(from + i * from_row + j, lanes), lanes);
+            vec_store(to + i * to_stride + j, vec_load(from + i * from_stride + j, lanes), lanes);
         });
 }
 
 /* to (columns, width) = from (rows, columns) transposed, at most LANES of any; rows past `rows`
  * are taken as zero. */
-ALWAYS_INLINE void transpose_block(real *to, size_t to_row, size_t width, const real *from,
-                                   size_t from_row, size_t rows, size_t columns) {
+ALWAYS_INLINE void transpose_block(real *to, size_t to_stride, size_t width, const real *from,
+                                   size_t from_stride, size_t rows, size_t columns) {
     vec block[LANES];
 #pragma GCC unroll 16
     for (size_t i = 0; i < LANES; i++)
-        block[i] = i < rows ? vec_load(from + i * from_row, columns) : (vec){0};
+        block[i] = i < rows ? vec_load(from + i * from_stride, columns) : (vec){0};
     vec_transpose(block);
 #pragma GCC unroll 16
     for (size_t j = 0; j < LANES; j++)
-        if (j < columns) vec_store(to + j * to_row, block[j], width);
+        if (j < columns) vec_store(to + j * to_stride, block[j], width);
 }
 
-static void transpose_rows(real *to, size_t to_row, const real *from, size_t from_row, size_t rows,
-                           size_t columns) {
+static void transpose_rows(real *to, size_t to_stride, const real *from, size_t from_stride,
+                           size_t rows, size_t columns) {
     EACH_VECTOR(j, columns, {
         if (rows == LANES)
-            transpose_block(to + j * to_row, to_row, LANES, from + j, from_row, LANES, lanes);
+            transpose_block(to + j * to_stride, to_stride, LANES, from + j, from_stride, LANES,
+                            lanes);
         else
-            transpose_block(to + j * to_row, to_row, min_size(to_row, LANES), from + j, from_row,
-                            rows, lanes);
+            transpose_block(to + j * to_stride, to_stride, min_size(to_stride, LANES), from + j,
+                            from_stride, rows, lanes);
     });
 }
 
@@ -128,7 +130,7 @@ static void pack_b_rows(real *to, matrix b, size_t k, size_t first, size_t last,
 
 static void pack_b_columns(real *to, matrix b, size_t k, size_t first, size_t last,
                            columns_cut cut) {
-    for (size_t panel = 0; panel < panels_of(cut); panel++) {
+    for (size_t panel = 0; panel < panel_count(cut); panel++) {
         const size_t start = panel_start(cut, panel), width = panel_start(cut, panel + 1) - start;
         real *rows = to + start * k + first * width;
         for (size_t j = 0; j < width; j += LANES)
@@ -162,18 +164,18 @@ static int can_skip_packing_a(matrix a, size_t k, size_t times) {
 
 /* Panels that are packed together where a's columns are contiguous: a panel's columns end within
  * cache lines, which would be read once for each of two panels.  They are stored as whole vectors,
- * COLUMN_PITCH elements apart: nobody reads what is behind a panel's rows. */
-enum { GROUP = 4, COLUMN_PITCH = (MR + LANES - 1) / LANES * LANES };
+ * A_COLUMN_STRIDE elements apart: nobody reads what is behind a panel's rows. */
+enum { PANEL_GROUP = 4, A_COLUMN_STRIDE = (MR + LANES - 1) / LANES * LANES };
 
 /* Panels of a, the first one of `rows` rows, of depth k: a panel's columns of a column of a, which
  * ends m rows behind the first. */
 static void pack_columns(real *to, matrix a, const size_t *rows, size_t panels, size_t m,
                          size_t k) {
-    for (size_t p = 0; p < k; p++, to += COLUMN_PITCH) {
+    for (size_t p = 0; p < k; p++, to += A_COLUMN_STRIDE) {
         const real *column = a.at + p * a.col_stride;
         for (size_t i = 0, rest = m; i < panels; column += rows[i], rest -= rows[i], i++)
-            for (size_t j = 0; j < COLUMN_PITCH && j < rest; j += LANES)
-                vec_store(to + i * k * COLUMN_PITCH + j,
+            for (size_t j = 0; j < A_COLUMN_STRIDE && j < rest; j += LANES)
+                vec_store(to + i * k * A_COLUMN_STRIDE + j,
                           vec_load(column + j, min_size(rest - j, LANES)), LANES);
     }
 }

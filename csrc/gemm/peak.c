@@ -27,7 +27,7 @@ static void peak_task(void *context, size_t index, void *scratch) {
         for (int i = 0; i < CHAINS; i++) x[i] = vec_fma(x[i], a, b);
 #pragma GCC unroll 12
     for (int i = 1; i < CHAINS; i++) x[0] += x[i];
-    kept = vec_sum(x[0]);
+    kept = vec_reduce_add(x[0]);
     (void)kept;
 }
 

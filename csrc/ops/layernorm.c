@@ -37,14 +37,14 @@ ALWAYS_INLINE void statistics_rows(real *mean, real *rstd, const real *x, double
     EACH_VECTOR(j, D, {
         for (size_t r = 0; r < rows; r++) sum[r] += vec_load(x + r * stride + j, lanes);
     });
-    for (size_t r = 0; r < rows; r++) mean[r] = vec_sum(sum[r]) / (real)D;
+    for (size_t r = 0; r < rows; r++) mean[r] = vec_reduce_add(sum[r]) / (real)D;
     EACH_VECTOR(j, D, {
         for (size_t r = 0; r < rows; r++) {
             vec d = vec_fill_rest(vec_load(x + r * stride + j, lanes) - vec_set(mean[r]), lanes, 0);
             square[r] = vec_fma(d, d, square[r]);
         }
     });
-    for (size_t r = 0; r < rows; r++) rstd[r] = vec_sum(square[r]) / (real)D;
+    for (size_t r = 0; r < rows; r++) rstd[r] = vec_reduce_add(square[r]) / (real)D;
     EACH_VECTOR(r, rows, {
         vec_store(rstd + r, vec_set(1) / vec_sqrt(vec_load(rstd + r, lanes) + e), lanes);
     });
@@ -142,8 +142,8 @@ static void layernorm_backward_rows(real *dx, real *dgamma, real *dbeta, const r
             vec_store(dgamma + j, products, lanes);
         });
         for (size_t r = 0; r < rows; r++) {
-            const vec shift = vec_set(vec_sum(sum[r]) / (real)D);
-            const vec slope = vec_set(vec_sum(product[r]) / (real)D);
+            const vec shift = vec_set(vec_reduce_add(sum[r]) / (real)D);
+            const vec slope = vec_set(vec_reduce_add(product[r]) / (real)D);
             const size_t row = (i + r) * stride;
             EACH_VECTOR(j, D, {
                 vec g = vec_load(gamma + j, lanes) * vec_load(dout + row + j, lanes) - shift;

@@ -74,24 +74,24 @@ static real exp_row(real *e, const real *x, real greatest, size_t C) {
         vec_store(e + j, v, lanes);
         sum += vec_fill_rest(v, lanes, 0);
     });
-    return vec_sum(sum);
+    return vec_reduce_add(sum);
 }
 
-static real greatest_of_row(const real *x, size_t C) {
+static real row_max(const real *x, size_t C) {
     vec greatest = vec_set(-(real)INFINITY);
     EACH_VECTOR(j, C, {
         vec v = vec_fill_rest(vec_load(x + j, lanes), lanes, -(real)INFINITY);
         greatest = vec_max(v, greatest);
     });
-    return vec_greatest(greatest);
+    return vec_reduce_max(greatest);
 }
 
 /* The sum of x - greatest over one row. */
-static real sum_below(const real *x, real greatest, size_t C) {
+static real sum_shifted_row(const real *x, real greatest, size_t C) {
     vec sum = {0};
     EACH_VECTOR(j, C,
                 { sum += vec_fill_rest(vec_load(x + j, lanes) - vec_set(greatest), lanes, 0); });
-    return vec_sum(sum);
+    return vec_reduce_add(sum);
 }
 
 static void softmax_loss(double *loss, real *dx, const real *x, const int64_t *y,
@@ -101,11 +101,12 @@ static void softmax_loss(double *loss, real *dx, const real *x, const int64_t *y
     const vec other = vec_set((real)(-share / (double)N));
     double total = 0, product = 1; /* of sums whose logarithm is due: few are taken */
     for (size_t i = 0; i < N; i++, x += C, dx += C) {
-        const real greatest = greatest_of_row(x, C), score = x[y[i]];
+        const real greatest = row_max(x, C), score = x[y[i]];
         const real sum = exp_row(dx, x, greatest, C);
         double chosen = (double)(score - greatest);
         if (label_smoothing != 0)
-            chosen = (1 - label_smoothing) * chosen + share * (double)sum_below(x, greatest, C);
+            chosen =
+                (1 - label_smoothing) * chosen + share * (double)sum_shifted_row(x, greatest, C);
         total -= chosen;
         product *= (double)sum;
         if (!(product < 1e200)) total += log(product), product = 1;
@@ -134,8 +135,8 @@ static void svm_loss(double *loss, real *dx, const real *x, const int64_t *y, si
             sum += margin;
             hits += (vec)(positive & (ivec)vec_set(1));
         });
-        total += (double)vec_sum(sum);
-        dx[y[i]] = (0 - vec_sum(hits)) / (real)N;
+        total += (double)vec_reduce_add(sum);
+        dx[y[i]] = (0 - vec_reduce_add(hits)) / (real)N;
     }
     *loss = total / (double)N;
 }

@@ -15,7 +15,7 @@ enum { ROWS_AT_ONCE = 8 };
 
 /* How many of N rows, `stride` elements apart, are taken by eights: none where they share cache
  * sets, which hold no more than eight lines (256x1024 floats: half as fast). */
-static size_t rows_by_eights(size_t N, size_t stride) {
+static size_t blocked_rows(size_t N, size_t stride) {
     return stride * sizeof(real) % 2048 == 0 ? 0 : N - N % ROWS_AT_ONCE;
 }
 
@@ -37,8 +37,7 @@ static size_t rows_by_eights(size_t N, size_t stride) {
 
 /* What is per row, and what is per column, of rows that are `stride` apart. */
 #define EACH_ROW_BLOCK(i, N, ...) ROW_BLOCKS(i, (N) - (N) % ROWS_AT_ONCE, N, __VA_ARGS__)
-#define EACH_ROW_BLOCK_AT(i, N, stride, ...)                                                       \
-    ROW_BLOCKS(i, rows_by_eights(N, stride), N, __VA_ARGS__)
+#define EACH_ROW_BLOCK_AT(i, N, stride, ...) ROW_BLOCKS(i, blocked_rows(N, stride), N, __VA_ARGS__)
 
 /* sum (D,) += rows of x (rows, D), which stand `stride` apart. */
 ALWAYS_INLINE void add_rows(real *sum, const real *x, size_t rows, size_t D, size_t stride) {

@@ -41,7 +41,7 @@
 enum { SPIN_NANOSECONDS = 50000 };
 
 /* Tasks that a word has room for. */
-enum { MOST_TASKS = 0xffff };
+enum { MAX_TASKS = 0xffff };
 
 static struct {
     /* the job: written by its caller while no task is left to claim */
@@ -67,7 +67,7 @@ static struct {
 
 static _Atomic(int) thread_limit = 1;
 
-static void relax(void) {
+static void cpu_relax(void) {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
@@ -75,7 +75,7 @@ static void relax(void) {
 #endif
 }
 
-static int64_t nanoseconds(void) {
+static int64_t monotonic_nanoseconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
@@ -91,7 +91,7 @@ static void claim_tasks(uint64_t word, int thread, void *scratch) {
         const uint64_t mode = atomic_load_explicit(&pool.mode, memory_order_relaxed);
         const uint64_t now = atomic_load_explicit(&pool.word, memory_order_acquire);
         if (now >> 32 != word >> 32) return; /* the fields may be another job's */
-        const uint64_t first = now >> 16 & MOST_TASKS, last = now & MOST_TASKS;
+        const uint64_t first = now >> 16 & MAX_TASKS, last = now & MAX_TASKS;
         if (first == last || thread >= threads) return;
         word = now;
         if (!atomic_compare_exchange_strong_explicit(&pool.word, &word,
@@ -105,13 +105,13 @@ static void claim_tasks(uint64_t word, int thread, void *scratch) {
 }
 
 #if defined(__linux__)
-static int core_now(void) { return sched_getcpu(); }
+static int current_core(void) { return sched_getcpu(); }
 
-static int thread_id(void) { return (int)syscall(SYS_gettid); }
+static int current_thread_id(void) { return (int)syscall(SYS_gettid); }
 
 /* Keeps sleeping workers off the caller's core, within the cores that the caller may use. */
-static void make_room(void) {
-    const int core = core_now();
+static void keep_workers_off_core(void) {
+    const int core = current_core();
     for (int i = 0; i < pool.workers; i++) {
         cpu_set_t cores;
         const int id = atomic_load_explicit(&pool.worker[i].id, memory_order_relaxed);
@@ -123,30 +123,31 @@ static void make_room(void) {
     }
 }
 #else
-static int core_now(void) { return -1; }
-static int thread_id(void) { return 0; }
-static void make_room(void) {}
+static int current_core(void) { return -1; }
+static int current_thread_id(void) { return 0; }
+static void keep_workers_off_core(void) {}
 #endif
 
 typedef struct {
     int thread; /* 1, 2, ...; the caller of a job is 0 */
     void *scratch;
-} worker_start;
+} worker_arguments;
 
-static void *worker(void *argument) {
-    const worker_start self = *(worker_start *)argument;
+static void *run_worker(void *argument) {
+    const worker_arguments self = *(worker_arguments *)argument;
     uint64_t seen = 0;
     free(argument);
-    atomic_store_explicit(&pool.worker[self.thread - 1].id, thread_id(), memory_order_relaxed);
+    atomic_store_explicit(&pool.worker[self.thread - 1].id, current_thread_id(),
+                          memory_order_relaxed);
     for (;;) {
-        const int64_t until = nanoseconds() + SPIN_NANOSECONDS;
+        const int64_t until = monotonic_nanoseconds() + SPIN_NANOSECONDS;
         uint64_t word;
         for (int i = 0;; i++) {
             word = atomic_load_explicit(&pool.word, memory_order_acquire);
             if (word >> 32 != seen >> 32) break;
-            relax();
-            if (i % 64 == 63 && nanoseconds() > until) {
-                atomic_store_explicit(&pool.worker[self.thread - 1].core, core_now(),
+            cpu_relax();
+            if (i % 64 == 63 && monotonic_nanoseconds() > until) {
+                atomic_store_explicit(&pool.worker[self.thread - 1].core, current_core(),
                                       memory_order_relaxed);
                 pthread_mutex_lock(&pool.lock);
                 atomic_fetch_add(&pool.sleepers, 1);
@@ -164,7 +165,7 @@ static void *worker(void *argument) {
 }
 
 /* A forked child has no workers and perhaps a lock that nobody will open: it starts anew. */
-static void forget_workers(void) {
+static void reset_after_fork(void) {
     for (int i = 0; i < pool.workers; i++) atomic_store(&pool.worker[i].id, 0);
     pool.workers = 0;
     atomic_store(&pool.sleepers, 0);
@@ -182,7 +183,7 @@ static void start_workers(int wanted) {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
     pthread_attr_t attributes;
     sigset_t blocked, before;
-    if (!prepared && pthread_atfork(NULL, NULL, forget_workers) == 0) prepared = 1;
+    if (!prepared && pthread_atfork(NULL, NULL, reset_after_fork) == 0) prepared = 1;
     if (pthread_attr_init(&attributes) != 0) return;
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     sigfillset(&blocked);
@@ -190,10 +191,10 @@ static void start_workers(int wanted) {
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
     while (pool.workers < wanted) {
         pthread_t thread;
-        worker_start *start = malloc(sizeof *start);
+        worker_arguments *start = malloc(sizeof *start);
         void *scratch = aligned_alloc(64, FC_SCRATCH_BYTES);
-        if (start) *start = (worker_start){pool.workers + 1, scratch};
-        if (!start || !scratch || pthread_create(&thread, &attributes, worker, start) != 0) {
+        if (start) *start = (worker_arguments){pool.workers + 1, scratch};
+        if (!start || !scratch || pthread_create(&thread, &attributes, run_worker, start) != 0) {
             free(scratch);
             free(start);
             break;
@@ -224,14 +225,14 @@ static void run_job(fc_task task, void *context, size_t start, size_t count, int
     const uint64_t word = ((atomic_load(&pool.word) >> 32) + 1) << 32 | count;
     atomic_store(&pool.word, word);
     if (atomic_load(&pool.sleepers) > 0) {
-        make_room();
+        keep_workers_off_core();
         pthread_mutex_lock(&pool.lock);
         pthread_cond_broadcast(&pool.wake);
         pthread_mutex_unlock(&pool.lock);
     }
     claim_tasks(word, 0, scratch);
     for (int i = 1; atomic_load_explicit(&pool.done, memory_order_acquire) < count; i++) {
-        relax();
+        cpu_relax();
         if (i % 256 == 0)
             sched_yield(); /* a worker may have lost its core in the middle of a task */
     }
@@ -245,9 +246,9 @@ void fc_run(fc_task task, void *context, size_t count, void *scratch) {
         return;
     }
     if (pool.workers < threads - 1) start_workers(threads - 1);
-    for (size_t start = 0; start < count; start += MOST_TASKS) {
+    for (size_t start = 0; start < count; start += MAX_TASKS) {
         const size_t left = count - start;
-        run_job(task, context, start, left < MOST_TASKS ? left : MOST_TASKS, threads, scratch);
+        run_job(task, context, start, left < MAX_TASKS ? left : MAX_TASKS, threads, scratch);
     }
     atomic_flag_clear_explicit(&pool.busy, memory_order_release);
 }

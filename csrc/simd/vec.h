@@ -295,14 +295,14 @@ ALWAYS_INLINE ivec vec_mask_load(const uint32_t *p) {
 
 /* The sum over the lanes, halves upon halves: an order fixed by LANES.  Zipping v with itself
  * brings what is half a vector apart together, twice over. */
-ALWAYS_INLINE real vec_sum(vec v) {
+ALWAYS_INLINE real vec_reduce_add(vec v) {
 #pragma GCC unroll 4
     for (size_t step = 1; step < LANES; step *= 2) v = vec_zip_low(v, v) + vec_zip_high(v, v);
     return v[0];
 }
 
 /* The greatest lane; if one is NaN, any. */
-ALWAYS_INLINE real vec_greatest(vec v) {
+ALWAYS_INLINE real vec_reduce_max(vec v) {
 #pragma GCC unroll 4
     for (size_t step = 1; step < LANES; step *= 2)
         v = vec_max(vec_zip_low(v, v), vec_zip_high(v, v));
