@@ -4,23 +4,27 @@
  * added to every row of c, or NULL.
  *
  * The loops around the micro-kernel (Goto & van de Geijn 2008; Van Zee & van de Geijn 2015):
- * columns of b by NC, depth by KC, then panels of rows against panels of columns.  Every thread
- * packs the panels of a that it works on; a block of b is packed once, for all; what a network
- * keeps in its own arrays is read where it stands.  Rows and vectors of columns are shared out
- * evenly over panels, so there is no padding but inside the last vector.  While a panel of a is
- * multiplied the next one is fetched: the factors have usually left L2. A small c of great depth is
- * cut along the depth instead: each task packs its own part of a and b and keeps its own sum, and
- * the sums are added in order.
+ * columns of b in blocks of NC, the depth in parts of KC, then panels of rows against panels of
+ * columns.  A block of b is packed once, for all threads; each thread packs the panels of a that it
+ * works on.  The arrays of a network are laid out so that they need no packing.  Rows, and vectors
+ * of columns, are divided evenly among panels, so that only the last vector is ever padded.  While
+ * one panel of a is multiplied, the next one is prefetched by software, because the factors have
+ * usually left L2 since their last use.
  *
- * Measured and left: a depth KC of 320 to 512 for float32, 128 or 192 for float64 (no different, or
- * 2 to 8 % slower); fetching rows of b ahead while they are packed, or while the part before is
- * multiplied (no different, or 2 % slower); keeping c of several parts of the depth out of memory
- * by narrower blocks of all the depth (4 % slower: a is packed more often); tasks of several panels
- * where weights are updated behind them (3 to 7 % slower: they push b out of L2).
+ * A small c of great depth would be too few tasks.  Its depth is divided among tasks instead
+ * (split-K): each packs its own part of a and b and writes a partial sum, and a second job adds the
+ * partial sums in order.
  *
- * Every element is a sum in one order, given by k: bias, then the sum of each part of the depth,
- * that one from zero upwards.  How the work is cut into tasks does not change it, nor who does
- * them. */
+ * Measured without gain: a depth KC of 320 to 512 for float32, 128 or 192 for float64 (no
+ * different, or 2 to 8 % slower); prefetching rows of b while it is packed, or while the part of
+ * the depth before it is multiplied (no different, or 2 % slower); narrower blocks of b of the
+ * whole depth, so that c is not read and written once for each part of it (4 % slower: a is packed
+ * more often); tasks of several panels where an epilogue updates weights (3 to 7 % slower: the
+ * weights push b out of L2).
+ *
+ * Every element is summed in one order, which k alone decides: to the bias the sum of each part of
+ * the depth is added in turn, and that sum runs upwards from zero.  Neither how the work is cut
+ * into tasks nor which thread runs them changes a bit of it. */
 #ifndef FASTFC_GEMM_GEMM_C
 #define FASTFC_GEMM_GEMM_C
 
@@ -35,44 +39,48 @@
 
 enum { NC = FC_DOUBLE ? 256 : 512 };
 
-/* The cut along the depth is for c up to so many rows and columns, and makes so many parts at most.
+/* Split-K is for c of at most SMALL_M rows and SMALL_N columns, and has at most MOST_PARTS parts.
  */
 enum { SMALL_M = 256, SMALL_N = 128, MOST_PARTS = 16 };
 
-/* A task should take several microseconds, better more as long as there are many: multiply-adds
- * that make a large and a small one, and elements to pack. */
+/* A task should take several microseconds at least.  A product is cut into tasks of TASK_WORK
+ * multiply-adds; if these are fewer than MANY_TASKS, into up to MANY_TASKS smaller ones of at least
+ * SMALL_TASK_WORK, so that every thread gets some.  A task that packs copies PACK_WORK elements. */
 enum { TASK_WORK = 1 << 20, SMALL_TASK_WORK = 1 << 17, MANY_TASKS = 8, PACK_WORK = 1 << 14 };
 
-/* Scratch of the workspace: for all threads, then for each. */
+/* The workspace holds what all threads share (the packed block of b, or split-K's partial sums);
+ * each thread's scratch holds its packed panels of a, and for split-K its own block of b. */
 #define SHARED_REALS ((size_t)MOST_PARTS * SMALL_M * SMALL_N)
 #define PACKED_A ((size_t)PANEL_GROUP * A_COLUMN_STRIDE * A_ROW_STRIDE)
 #define SCRATCH_REALS (PACKED_A + (size_t)KC * (SMALL_N + NV * LANES))
 
 _Static_assert(SHARED_REALS * sizeof(real) <= FC_SHARED_BYTES, "partial sums fit the workspace");
 _Static_assert((size_t)KC *(NC + NV * LANES) <= SHARED_REALS, "a block of b fits the workspace");
-_Static_assert(SCRATCH_REALS * sizeof(real) <= FC_SCRATCH_BYTES, "a part fits the workspace");
+_Static_assert(SCRATCH_REALS * sizeof(real) <= FC_SCRATCH_BYTES, "packed panels fit the scratch");
 
-/* A task of the caller's own to run beside the product's; `run` may be NULL. */
+/* A task of the caller's, unrelated to the product, that runs beside the product's tasks; `run` may
+ * be NULL. */
 typedef struct {
     fc_task run;
     void *context;
 } side_task;
 
-/* What the caller does with rows first to last - 1 of c, which stand at `rows`, called once for
- * every row as soon as it is complete, by the thread that made it, and free to change it; `run` may
- * be NULL.  Where the hook is all that wants c (`only`), c may be left unset. */
+/* What the caller does with finished rows while they are in cache.  run is called for rows first to
+ * last - 1 of c, which stand at `rows`, by the thread that has just completed them, once for each
+ * row of c; it may change them.  run may be NULL.  consumes_c says that nobody else reads c: the
+ * rows may then be handed over in scratch memory, and c left unset. */
 typedef struct {
     void (*run)(const void *context, real *rows, size_t first, size_t last);
     const void *context;
     int consumes_c;
 } gemm_epilogue;
 
-/* What a product may do besides. */
+/* What a product may do beside a b. */
 typedef struct {
     const real *bias;
-    side_task side; /* runs once, before the first task that multiplies */
+    side_task side; /* runs once, as the first of the tasks */
     gemm_epilogue epilogue;
-    /* called for columns first to last - 1 of a before they are read, where the depth is cut */
+    /* split-K only: fills columns first to last - 1 of a, right before a task reads them */
     void (*fill_a)(const void *context, size_t first, size_t last);
     const void *fill_context;
 } gemm_options;
@@ -81,12 +89,12 @@ typedef struct {
     real *c;
     size_t ldc;
     matrix a, b;
-    size_t m, n, k, parts; /* parts of the depth */
+    size_t m, n, k, parts; /* into which the depth is cut */
     gemm_options options;
-    real *shared;  /* the packed block of b; or the sums of the parts */
-    void *scratch; /* the caller's */
-    fc_task task;  /* that multiplies */
-    /* the block in work: */
+    real *shared;  /* the packed block of b; for split-K the partial sums */
+    void *scratch; /* the calling thread's */
+    fc_task task;  /* what run_with_side_task runs beside the side task */
+    /* the block of b that is being multiplied: */
     size_t row_tasks, pack_tasks, part, column;
     columns_cut cut;
 } gemm_job;
@@ -107,9 +115,10 @@ typedef struct {
     size_t k;
 } b_block;
 
-/* Whether columns of b, of depth k, need not be packed: rows are narrow, so that few pages hold
- * them; a part of a vector can be read without what is behind it; and vectors do not straddle
- * cache lines, or are read by few panels of a, those of m rows. */
+/* Whether `columns` columns of b, of depth k, can be multiplied without packing.  Three conditions:
+ * k rows of b span so few pages that the TLB holds them; the last, partial vector can be loaded
+ * without reading past the array; and loads do not straddle cache lines, or if they do, too few
+ * panels of a (which has m rows) read b for packing to pay. */
 static int can_skip_packing_b(matrix b, size_t columns, size_t k, size_t m) {
     enum { SEVERAL_PAGES = 1 << 18, FEW_PANELS = 24 };
     const int aligned = ((uintptr_t)b.at | b.row_stride * sizeof(real)) % VEC_BYTES == 0;
@@ -118,7 +127,7 @@ static int can_skip_packing_b(matrix b, size_t columns, size_t k, size_t m) {
            (aligned || ceil_div(m, MR) <= FEW_PANELS);
 }
 
-/* Columns of b, of depth k, where they stand or packed into `packed`. */
+/* `columns` columns of b, of depth k: packed into `packed` unless they can be read in place. */
 static b_block prepare_b_block(matrix b, size_t columns, size_t k, size_t m, real *packed) {
     const columns_cut cut = cut_columns(columns);
     if (can_skip_packing_b(b, columns, k, m)) return (b_block){b.at, b.row_stride, cut, k};
@@ -126,8 +135,9 @@ static b_block prepare_b_block(matrix b, size_t columns, size_t k, size_t m, rea
     return (b_block){packed, 0, cut, k};
 }
 
-/* One panel of a against every panel of b.  c is the panel's first row; addend NULL means zero.
- * Meanwhile fetches part `part` of `parts` of rows of a that are wanted next, maybe none. */
+/* One panel of a times every panel of b, plus the addend, to the rows of c.  addend NULL means
+ * zero. Meanwhile prefetches next_rows rows of `next`, the panels of a that are multiplied after
+ * this group of panels: this call prefetches share number `part` of `parts`. */
 static void multiply_panel(real *c, size_t ldc, const real *addend, size_t ld_addend, a_panel a,
                            size_t rows, const b_block *b, matrix next, size_t next_rows,
                            size_t part, size_t parts) {
@@ -144,8 +154,8 @@ static void multiply_panel(real *c, size_t ldc, const real *addend, size_t ld_ad
     }
 }
 
-/* Panels first to last - 1 of rows of a, from column `start` on, against a block of b.  c is the
- * first one's row. */
+/* The macro-kernel: panels first to last - 1 of a, from its column `start` on, times a block of b.
+ * c and addend stand at the first panel's row. */
 static void macro_kernel(const gemm_job *p, size_t first, size_t last, size_t start, real *c,
                          size_t ldc, const real *addend, size_t ld_addend, const b_block *b,
                          real *packed) {
@@ -185,7 +195,7 @@ static void pack_b_task(void *context, size_t task, void *scratch) {
            share_start(k, p->pack_tasks, task), share_start(k, p->pack_tasks, task + 1), p->cut);
 }
 
-/* Task: some panels of rows against the block of b. */
+/* Task: some panels of a times the block of b; after the last block, the epilogue. */
 static void multiply_rows_task(void *context, size_t task, void *scratch) {
     const gemm_job *p = context;
     const gemm_epilogue *epilogue = &p->options.epilogue;
@@ -196,7 +206,7 @@ static void multiply_rows_task(void *context, size_t task, void *scratch) {
     real *packed = scratch, *rows = p->c + row * p->ldc;
     if (epilogue->consumes_c && p->parts == 1 && p->cut.columns == p->n &&
         PACKED_A + (end - row) * p->ldc <= SCRATCH_REALS)
-        rows = packed + PACKED_A; /* nobody looks for them elsewhere */
+        rows = packed + PACKED_A; /* they stay in cache, and c is not written */
     const real *bias = p->options.bias ? p->options.bias + p->column : NULL;
     b_block b = {p->shared, 0, p->cut, part_depth(p, p->part)};
     if (p->pack_tasks == 0)
@@ -216,9 +226,10 @@ static void run_with_side_task(void *context, size_t task, void *scratch) {
         p->task(context, task - 1, scratch);
 }
 
-/* Runs the product's tasks, and the side task if it has not yet run.  A product of one task is too
- * small to wake others for: where cores share their units a worker that spins beside it slows it
- * down (a step of digits: 20 us instead of 13). */
+/* Runs `count` tasks, and the side task if it has not yet run.  A single
+ * task is too little work to wake other threads for, so the caller then runs both: on cores that
+ * share their arithmetic units (SMT), a worker that spins beside the caller slows it down (a
+ * training step of the digits took 20 us instead of 13). */
 static void run_tasks(gemm_job *p, fc_task task, size_t count) {
     const side_task *side = &p->options.side;
     p->task = task;
@@ -249,7 +260,7 @@ static void gemm_blocked(gemm_job *p) {
     }
 }
 
-/* Task: the sum of one part of the depth. */
+/* Task: the partial sum of one part of the depth. */
 static void split_k_task(void *context, size_t part, void *scratch) {
     const gemm_job *p = context;
     real *packed_b = scratch, *packed_a = packed_b + KC * (SMALL_N + NV * LANES);
@@ -265,7 +276,7 @@ static void split_k_task(void *context, size_t part, void *scratch) {
     }
 }
 
-/* Rows start to end of some columns of c: the parts' sums, added up. */
+/* Adds up the partial sums, and the bias: rows start to end - 1 of some columns of c. */
 static void split_k_reduce(const gemm_job *p, size_t start, size_t end, size_t column,
                            size_t columns) {
     const real *bias = p->options.bias ? p->options.bias + column : NULL;
@@ -297,12 +308,12 @@ static gemm_job make_gemm_job(real *c, size_t ldc, matrix a, matrix b, gemm_opti
     return p;
 }
 
-/* Whether the depth is cut. */
+/* Whether the depth is divided among tasks. */
 static int is_split_k(const gemm_job *p) {
     return p->m <= SMALL_M && p->n <= SMALL_N && p->parts >= 3;
 }
 
-/* Makes the parts' sums, for split_k_reduce. */
+/* Computes the partial sums that split_k_reduce adds up. */
 static void split_k_multiply(gemm_job *p) {
     p->parts = min_size(p->parts, MOST_PARTS);
     run_tasks(p, split_k_task, p->parts);
@@ -310,7 +321,7 @@ static void split_k_multiply(gemm_job *p) {
 
 static void run_gemm(gemm_job *p) {
     if (p->m == 0 || p->n == 0) return;
-    if (p->k == 0) { /* an empty sum */
+    if (p->k == 0) { /* the sum of nothing is zero: c is the bias */
         for (size_t i = 0; i < p->m; i++)
             for (size_t j = 0; j < p->n; j++)
                 p->c[i * p->ldc + j] = p->options.bias ? p->options.bias[j] : 0;
@@ -325,26 +336,27 @@ static void run_gemm(gemm_job *p) {
     }
 }
 
-/* c = bias + a b, with c's rows ldc apart. */
+/* c = bias + a b, and what the options ask for.  Rows of c are ldc elements apart. */
 static void gemm(real *c, size_t ldc, matrix a, matrix b, gemm_options options, size_t m, size_t n,
                  size_t k, void *workspace) {
     gemm_job p = make_gemm_job(c, ldc, a, b, options, m, n, k, workspace);
     run_gemm(&p);
 }
 
-/* Whether columns of c may be made by themselves: a is read where it stands, b in one block. */
+/* Whether gemm_columns can compute some columns of c apart from the others: a needs no packing, and
+ * the depth is one part. */
 static int can_make_columns(const gemm_job *p) {
     return p->parts == 1 && p->a.col_stride == 1 && can_skip_packing_a(p->a, p->k, NV);
 }
 
-/* All rows of some columns of c, at most SMALL_N from a whole vector on. */
+/* All rows of at most SMALL_N columns of c; `column`, the first, is a multiple of LANES. */
 static void gemm_columns(const gemm_job *p, size_t column, size_t columns, void *scratch) {
     const b_block b = prepare_b_block(submatrix(p->b, 0, column), columns, p->k, p->m, scratch);
     const real *bias = p->options.bias ? p->options.bias + column : NULL;
     macro_kernel(p, 0, ceil_div(p->m, MR), 0, p->c + column, p->ldc, bias, 0, &b, NULL);
 }
 
-/* c = a b, for benchmarks.  a and b are dense; by columns means that the transpose is. */
+/* c = a b, for benchmarks.  a and b are dense, or if `by_columns` their transposes are. */
 static void gemm_plain(real *c, const real *a, int a_by_columns, const real *b, int b_by_columns,
                        size_t m, size_t n, size_t k, void *workspace) {
     const matrix left = a_by_columns ? (matrix){a, 1, m, 0} : (matrix){a, k, 1, 0};

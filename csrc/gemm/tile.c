@@ -1,12 +1,14 @@
 /* The micro-kernel: a small tile of c, in registers, from a panel of a and a panel of b.
  *
- * The tile has MR rows and NV vectors of columns, or fewer of either; of the last vector `lanes`
- * elements exist, and alone it may be half or a quarter as wide.  Every element is summed over k
- * upwards from zero and then added to the addend: in which tile it stands does not change it.  Rows
- * of b are b_stride elements apart; nothing behind the last one is read where loads can be masked.
+ * The tile has at most MR rows and NV vectors of columns.  Of its last vector only `lanes` elements
+ * exist; if it is the only vector, it may be half or a quarter as wide.  Every element is summed
+ * over k, upwards from zero, and the addend is added at the end: its bits do not depend on the tile
+ * that it falls into.  Rows of b are b_stride elements apart; where loads can be masked, nothing
+ * past the end of b is read.
  *
- * Measured and left: sums that reach c by way of memory, in a loop (5 % of a tile of depth 100);
- * fetching c before the sums (1 % slower: its loads overlap with the products as it is). */
+ * Measured without gain: storing the sums to memory first and adding them to c in a loop (costs 5 %
+ * of a tile of depth 100); prefetching c before the sums (1 % slower: the loads of c overlap with
+ * the products as it is). */
 #ifndef FASTFC_GEMM_TILE_C
 #define FASTFC_GEMM_TILE_C
 
@@ -17,8 +19,9 @@
 
 #include <stddef.h>
 
-/* Where a panel of a is read at each step: one place for its column, or for its rows one for every
- * third, from which an address reaches the two after it. */
+/* Pointers to the elements of a that the next step reads.  A panel by columns needs one pointer.  A
+ * panel by rows needs one for every third row: an x86 address, pointer + 1 or 2 strides, reaches
+ * the two rows in between, and a pointer for each row would not fit the registers. */
 enum { THIRDS = (MR + 2) / 3 };
 
 ALWAYS_INLINE void set_a_pointers(const real **at, a_panel a, const int by_rows, const int mr) {
@@ -37,7 +40,7 @@ ALWAYS_INLINE void advance_a_pointers(const real **at, a_panel a, const int by_r
         if (i == 0 || (by_rows && 3 * i < mr)) at[i] += by_rows ? 1 : a.stride;
 }
 
-/* sum += a step's column of a times its row of b. */
+/* sum += a column of a times a row of b. */
 ALWAYS_INLINE void rank_1_update(vec sum[MR][NV], const real **at, a_panel a, const vec *row,
                                  const int by_rows, const int mr, const int nv) {
 #pragma GCC unroll 16
@@ -49,8 +52,8 @@ ALWAYS_INLINE void rank_1_update(vec sum[MR][NV], const real **at, a_panel a, co
 }
 
 /* c (mr, nv vectors) = addend + a panel of a times a panel of b, over k steps.  Of the last vector
- * `lanes` elements exist.  Where it is not alone, what is behind them in a row of b is the next
- * row's: all but the last row may be read as if it were whole. */
+ * `lanes` elements exist.  With nv > 1, loads of it are masked in b's last row only: in any other
+ * row a whole load stays inside b, since what follows is the next row. */
 ALWAYS_INLINE void tile(real *c, size_t ldc, const real *addend, size_t ld_addend, a_panel a,
                         const real *b, size_t b_stride, size_t k, size_t lanes, const int by_rows,
                         const int mr, const int nv) {
@@ -90,8 +93,8 @@ ALWAYS_INLINE void tile(real *c, size_t ldc, const real *addend, size_t ld_adden
         }
 }
 
-/* The same for half a vector, of which `lanes` elements exist.  Two such products take a core that
- * has two 32-byte units as long as one of whole vectors. */
+/* The same for half a vector of columns, of which `lanes` elements exist.  A core whose 64-byte
+ * instructions occupy two 32-byte units computes two such products in the time of a whole one. */
 ALWAYS_INLINE void half_tile(real *c, size_t ldc, const real *addend, size_t ld_addend, a_panel a,
                              const real *b, size_t b_stride, size_t k, size_t lanes,
                              const int by_rows, const int mr) {
@@ -115,8 +118,9 @@ ALWAYS_INLINE void half_tile(real *c, size_t ldc, const real *addend, size_t ld_
         vec_store_masked(c, vec_of_half(sum[i]) + vec_load_masked(addend, mask), mask);
 }
 
-/* The same for a quarter of a vector: a sum holds four columns of four rows, so that its product
- * wants each element of a four times.  Rows are read four steps at once. */
+/* The same for a quarter of a vector, four columns.  One vector of sums holds four columns of four
+ * rows, and is multiplied by four elements of a, each repeated four times.  Where a is by rows,
+ * four steps of them are loaded at once. */
 #if QUARTERS
 ALWAYS_INLINE void quarter_tile(real *c, size_t ldc, const real *addend, size_t ld_addend,
                                 a_panel a, const real *b, size_t b_stride, size_t k, size_t lanes,
@@ -159,10 +163,11 @@ ALWAYS_INLINE void quarter_tile(real *c, size_t ldc, const real *addend, size_t 
         quarter_store(c, quarter_of(sum[i / 4], i % 4) + quarter_load(addend, lanes), lanes);
 }
 #else
-#define quarter_tile half_tile /* does not occur */
+#define quarter_tile half_tile /* never called: no panel is a quarter wide */
 #endif
 
-/* `width` columns, whole vectors, half a vector or a quarter, of which `columns` exist. */
+/* Runs the tile for mr rows and `width` columns, which are whole vectors, half a one or a quarter;
+ * `columns` of them exist. */
 static void micro_kernel(real *c, size_t ldc, const real *addend, size_t ld_addend, a_panel a,
                          const real *b, size_t b_stride, size_t k, size_t columns, size_t mr,
                          size_t width) {

@@ -14,7 +14,7 @@ typedef struct {
     size_t n;
 } elementwise_job;
 
-/* Runs the task over parts of ELEMENTWISE_PART elements: several microseconds each. */
+/* Elements of a task, several microseconds of work. */
 enum { ELEMENTWISE_PART = 1 << 15 };
 
 static void run_elementwise(fc_task task, real *out, const real *a, const real *b, size_t n) {
@@ -22,7 +22,7 @@ static void run_elementwise(fc_task task, real *out, const real *a, const real *
     fc_run(task, &c, ceil_div(n, ELEMENTWISE_PART), NULL);
 }
 
-/* The statements for each vector of a task's part. */
+/* Runs the statements for each vector of a task's part of the arrays. */
 #define EACH_VECTOR_OF_PART(i, c, part, ...)                                                       \
     do {                                                                                           \
         const size_t start_ = (part) * ELEMENTWISE_PART;                                           \

@@ -30,9 +30,10 @@
 #define EXP_TERMS 7 /* 0.3466^8 / 8! = 5e-9 */
 #endif
 
-/* exp(x) for x <= 0 or NaN, to 2 units in the last place; denormals included.
- * exp(x) = 2^k exp(r), r = x - k ln 2 in two parts (Cody & Waite 1980), |r| <= ln(2) / 2, by
- * Taylor. Adding 1.5 * 2^MANTISSA_BITS rounds to an integer, which then stands in the low bits. */
+/* exp(x) for x <= 0 or NaN, to 2 units in the last place, denormal results included.
+ * exp(x) = 2^k exp(r) with r = x - k ln 2, where ln 2 is a sum of two parts (Cody & Waite 1980),
+ * and |r| <= ln(2) / 2; exp(r) is a Taylor polynomial.  k is x / ln 2 rounded: adding 1.5 *
+ * 2^MANTISSA_BITS rounds to an integer, which is then in the low bits of the sum. */
 ALWAYS_INLINE vec vec_exp(vec x) {
     static const real inverse_factorial[] = {
         1,
@@ -99,7 +100,8 @@ static void softmax_loss(double *loss, real *dx, const real *x, const int64_t *y
     const double share = label_smoothing / (double)C;
     const real target = (real)(1 - label_smoothing + share);
     const vec other = vec_set((real)(-share / (double)N));
-    double total = 0, product = 1; /* of sums whose logarithm is due: few are taken */
+    /* log a + log b = log(a b): sums are multiplied, and few logarithms taken, before overflow */
+    double total = 0, product = 1;
     for (size_t i = 0; i < N; i++, x += C, dx += C) {
         const real greatest = row_max(x, C), score = x[y[i]];
         const real sum = exp_row(dx, x, greatest, C);

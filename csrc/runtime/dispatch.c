@@ -1,5 +1,5 @@
-/* Which instruction sets were built, which of them this CPU has, and which pair of tables serves.
- */
+/* Run-time dispatch: which instruction sets were built, which of them this CPU has, and which pair
+ * of kernel tables is in use. */
 #include "fastfc.h"
 
 #define DECLARE_TABLES(isa)                                                                        \
@@ -38,7 +38,7 @@ static const struct {
 #if defined(__x86_64__)
     ISA(baseline, always_available),
 #ifdef FASTFC_WIDE
-    ISA(wide, has_avx2), /* 64-byte vectors as two AVX2 halves: for testing where AVX-512 is not */
+    ISA(wide, has_avx2), /* 64-byte vectors as two AVX2 halves: tests that logic without AVX-512 */
 #endif
     ISA(avx2, has_avx2),
     ISA(avx512, has_avx512),
