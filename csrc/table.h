@@ -1,8 +1,8 @@
 /* The kernel table of one dtype: fastfc.h includes this file once for float and once for double,
- * with `real` and `fc_kernels` defined.  One line an operation; each operation's own file says what
- * the arguments are. */
+ * with `real` and `fc_kernels` defined.  One entry an operation; the operation's own file says
+ * what its arguments are. */
 #ifndef fc_kernels
-#include "fastfc.h" /* this file by itself, as an editor opens it: both tables */
+#include "fastfc.h" /* an editor or the linter opens this file by itself */
 #else
 typedef struct {
     void (*product)(real *c, const real *a, int a_by_columns, const real *b, int b_by_columns,
