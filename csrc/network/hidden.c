@@ -88,7 +88,7 @@ ALWAYS_INLINE void forward_columns(const fc_network *net, const fc_layer *l, siz
     const real *out = (const real *)l->out + column;
     real *normalized = (real *)l->x_normalized + column;
     const vec scale = vec_set(mask_scale(net, l));
-    if (!l->gamma) {
+    if (!l->gamma.w) {
         for (size_t i = 0; i < N; i++)
             rectify_and_drop(net, l, i, column, vec_load(out + i * stride, lanes), scale, lanes);
         return;
@@ -103,8 +103,8 @@ ALWAYS_INLINE void forward_columns(const fc_network *net, const fc_layer *l, siz
         squares = vec_fma(d, d, squares);
     }
     const vec v = squares / n, rstd = reciprocal_deviation(v, vec_set((real)l->eps));
-    const vec gamma = vec_load((const real *)l->gamma + column, lanes);
-    const vec beta = vec_load((const real *)l->beta + column, lanes);
+    const vec gamma = vec_load((const real *)l->gamma.w + column, lanes);
+    const vec beta = vec_load((const real *)l->beta.w + column, lanes);
     for (size_t i = 0; i < N; i++) {
         const vec hat = normalize(vec_load(out + i * stride, lanes), m, rstd);
         vec_store(normalized + i * stride, hat, lanes);
@@ -141,7 +141,7 @@ static void forward_rows_task(void *context, size_t range, void *scratch) {
     const fc_layer *l = c->layer;
     const size_t N = c->net->N, M = l->M, ranges = ranges_of(N, M);
     const size_t first = share_start(N, ranges, range), end = share_start(N, ranges, range + 1);
-    const real *gamma = l->gamma, *beta = l->beta;
+    const real *gamma = l->gamma.w, *beta = l->beta.w;
     const vec scale = vec_set(mask_scale(c->net, l));
     EACH_ROW_BLOCK(i, end - first, {
         real mean[ROWS_AT_ONCE], *rstd = (real *)l->rstd + first + i;
@@ -165,7 +165,7 @@ static void forward_rows_task(void *context, size_t range, void *scratch) {
 static void hidden_forward(const fc_network *net, const fc_layer *l, const gemm_job *p) {
     hidden_job job = {.net = net, .layer = l, .job = p, .slices = hidden_slices(net, l)};
     void *scratch = (char *)net->workspace + FC_SHARED_BYTES;
-    if (l->gamma && l->layernorm)
+    if (l->gamma.w && l->layernorm)
         fc_run(forward_rows_task, &job, ranges_of(net->N, l->M), scratch);
     else
         fc_run(forward_slice_task, &job, job.slices, scratch);
@@ -182,13 +182,13 @@ ALWAYS_INLINE void backward_columns(const fc_network *net, const fc_layer *l, re
             apply_activation_mask(net, l, i, column, vec_load(dout + i * stride, lanes), scale);
         vec_store(dout + i * stride, d, lanes);
         sum += d;
-        if (l->gamma) products = vec_fma(d, vec_load(normalized + i * stride, lanes), products);
+        if (l->gamma.w) products = vec_fma(d, vec_load(normalized + i * stride, lanes), products);
     }
-    if (l->gamma) {
-        vec_store((real *)l->dbeta + column, sum, lanes);
-        vec_store((real *)l->dgamma + column, products, lanes);
+    if (l->gamma.w) {
+        vec_store((real *)l->beta.dw + column, sum, lanes);
+        vec_store((real *)l->gamma.dw + column, products, lanes);
         const vec n = vec_set((real)N), shift = sum / n, slope = products / n;
-        const vec gamma = vec_load((const real *)l->gamma + column, lanes);
+        const vec gamma = vec_load((const real *)l->gamma.w + column, lanes);
         const vec factor = gamma * vec_load((const real *)l->rstd + column, lanes);
         sum = (vec){0};
         for (size_t i = 0; i < N; i++) {
@@ -199,7 +199,7 @@ ALWAYS_INLINE void backward_columns(const fc_network *net, const fc_layer *l, re
             sum += d;
         }
     }
-    vec_store((real *)l->db + column, sum, lanes);
+    vec_store((real *)l->b.dw + column, sum, lanes);
 }
 
 static void backward_slice_task(void *context, size_t slice, void *scratch) {
@@ -234,7 +234,7 @@ static void backward_sums_task(void *context, size_t slice, void *scratch) {
     const size_t first = slice_start(l->M, c->slices, slice);
     const size_t D = slice_start(l->M, c->slices, slice + 1) - first;
     add_partial_sums(&c->rows, first, D);
-    sum_rows((real *)l->db + first, c->dout + first, c->net->N, D, l->stride);
+    sum_rows((real *)l->b.dw + first, c->dout + first, c->net->N, D, l->stride);
 }
 
 /* dout: the product p, as in hidden_forward. */
@@ -244,13 +244,13 @@ static void hidden_backward(const fc_network *net, const fc_layer *l, real *dout
     hidden_job job = {
         .net = net, .layer = l, .job = p, .dout = dout, .slices = hidden_slices(net, l)};
     void *scratch = (char *)net->workspace + FC_SHARED_BYTES;
-    if (l->gamma && l->layernorm) {
-        job.rows = (layernorm_backward_job){dout,      l->dgamma,
-                                            l->dbeta,  net->workspace,
-                                            dout,      l->x_normalized,
-                                            l->rstd,   l->gamma,
-                                            N,         M,
-                                            l->stride, backward_ranges_of(N, M)};
+    if (l->gamma.w && l->layernorm) {
+        job.rows = (layernorm_backward_job){dout,       l->gamma.dw,
+                                            l->beta.dw, net->workspace,
+                                            dout,       l->x_normalized,
+                                            l->rstd,    l->gamma.w,
+                                            N,          M,
+                                            l->stride,  backward_ranges_of(N, M)};
         fc_run(backward_rows_task, &job, job.rows.ranges, scratch);
         fc_run(backward_sums_task, &job, job.slices, scratch);
     } else {
