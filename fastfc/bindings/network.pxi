@@ -203,7 +203,6 @@ cdef class Network:
         cdef cnp.npy_intp N, D
         cdef const cnp.int64_t *py
         cdef void *px = NULL
-        cdef dict dropout
         cdef bint drop = False, philox = False
         cdef bint clipped = rule is not None and clip_norm > 0
         params, normalization = model.params, model.normalization
@@ -215,6 +214,8 @@ cdef class Network:
             return None
         dropout = model.dropout_param if model.use_dropout else None
         if dropout is not None:
+            if type(dropout) is not dict:
+                return None
             rng = dropout.get("rng", "numpy")
             philox = rng == "philox"
             if not philox and rng != "numpy" or not isinstance(dropout.get("p"), float):
@@ -344,7 +345,7 @@ cdef class Network:
             self.call = None
             self.busy = False
 
-    def step(self, X, y, model, str rule, dict configs, double reg, double clip_norm, rows=None,
+    def step(self, X, y, model, str rule, configs, double reg, double clip_norm, rows=None,
              mean=None, std=None):
         """Loss, after every parameter has been updated; None where nothing has been done.
 
@@ -354,5 +355,7 @@ cdef class Network:
 
         Where the loss is not finite it is returned all the same, and nothing else has changed.
         """
+        if type(configs) is not dict:
+            return None
         return self.run_step_alone(X, y, model, self.grads, rules[rule], configs, reg, clip_norm,
                                    rows, mean, std)
