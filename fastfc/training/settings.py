@@ -17,7 +17,6 @@ from ..clipping import check_clip_norm
 from .callbacks import as_list
 from .checkpoint import CheckpointError
 from .packing import pack, same
-from .progress import load_tqdm
 
 BUILT_IN = {getattr(optim, name): name for name in optim.__all__}
 
@@ -116,7 +115,7 @@ def interval(name, value):
 
 def _progress(name, value):
     if value:
-        load_tqdm()
+        import tqdm.auto  # noqa: F401  (before `train`, whose steps are timed)
     return bool(value)
 
 
