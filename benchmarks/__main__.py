@@ -57,7 +57,7 @@ def measure(argv):
     parser.add_argument(
         "--out",
         metavar="DIR",
-        help="folder in which the run gets a file of its own, DATE_CPU_N.csv; "
+        help="folder in which the run gets a file of its own, <date>_<cpu>_<n>.csv; "
         "benchmarks/results of this checkout by default, with --quick none",
     )
     parser.add_argument(

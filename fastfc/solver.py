@@ -5,9 +5,10 @@ import signal
 
 import numpy as np
 
-from . import _core, _rows
+from . import _core
+from .data.rows import check_normalization, read_rows
 from .training import History, settings
-from .training.callbacks import EVENTS, called, methods
+from .training.callbacks import EVENTS, find_methods, notify
 from .training.clipping import clip_gradients
 from .training.guard import Guarded, StateChecks, as_number, warn_of
 from .training.history import Log
@@ -16,7 +17,8 @@ from .training.rates import Rates
 from .training.resuming import Resumable
 from .training.rules import built_in, is_adamw
 from .training.saving import Saver
-from .training.state import copied, put_running, running
+from .training.splits import check_split
+from .training.state import copy_arrays, running_statistics, set_running_statistics
 from .training.stopping import Interrupts, Limits
 
 __all__ = ["Solver"]
@@ -106,7 +108,7 @@ class Solver(Resumable, Guarded):
         With any of ``on_step``, ``on_epoch``, ``on_checkpoint`` and ``on_stop``, called with the
         Solver, see `fastfc.training.Callback`.
     progress : bool
-        Shows a progress bar, default False; needs tqdm, ``pip install 'fastfc[progress]'``.
+        Shows a progress bar, default False.
 
     Attributes
     ----------
@@ -142,8 +144,6 @@ class Solver(Resumable, Guarded):
         none of the methods.
     ValueError
         An argument is unknown or out of range, or the data do not fit together.
-    ImportError
-        ``progress`` without tqdm.
 
     Examples
     --------
@@ -163,10 +163,10 @@ class Solver(Resumable, Guarded):
     def __init__(self, model, data, **kwargs):
         self.model = model
         for split in ("train", "val"):
-            _check_split(data, split)
+            check_split(data, split)
         self.X_train, self.y_train = data["X_train"], np.asarray(data["y_train"])
         self.X_val, self.y_val = data["X_val"], np.asarray(data["y_val"])
-        for name, value in settings.taken(kwargs).items():
+        for name, value in settings.check_settings(kwargs).items():
             setattr(self, name, value)
         if self.normalize is not None:
             self.normalize = self._normalization(self.normalize)
@@ -195,7 +195,7 @@ class Solver(Resumable, Guarded):
         self.stop_reason = None
         self.checkpoint_path = None
         self._log = Log()
-        self._asked = None  # why `stop` was called
+        self._asked = None  # the reason that `stop` was given
         self.nonfinite = None
         self._training = False  # inside `train`, not in a loop of the user's own
         self._say = print
@@ -225,17 +225,17 @@ class Solver(Resumable, Guarded):
         )
 
     def _composed_step(self, batch_mask):
-        """Take the loss's gradients and update every parameter by the rule; return the loss.
+        """Compute the gradients and update every parameter by the rule; return the loss.
 
         A loss that is not finite changes nothing, but under ``on_nonfinite='continue'``.
         """
-        statistics = [copied(found) for found in running(self._bn_params())]
+        statistics = [copy_arrays(found) for found in running_statistics(self._bn_params())]
         loss, grads = self.model.loss(
             self._examples(self.X_train, batch_mask), self.y_train[batch_mask]
         )
         loss = as_number(loss)
         if self.on_nonfinite != "continue" and not math.isfinite(loss):
-            put_running(self._bn_params(), statistics)
+            set_running_statistics(self._bn_params(), statistics)
             return loss
         if self.clip_norm is not None:
             grads = {name: grads[name] for name in self.model.params}
@@ -249,8 +249,8 @@ class Solver(Resumable, Guarded):
     def _examples(self, X, rows):
         """Return rows of X as the model gets them."""
         if self.normalize is None:
-            return _rows.take(X, rows)
-        return _rows.take(X, rows, self.normalize[0].dtype, self.normalize)
+            return read_rows(X, rows)
+        return read_rows(X, rows, self.normalize[0].dtype, self.normalize)
 
     def _normalization(self, normalize):
         """Return mean and standard deviation of every feature, in the model's dtype."""
@@ -262,7 +262,7 @@ class Solver(Resumable, Guarded):
             )
         dtype = getattr(self.model, "dtype", np.float64)
         dtype = dtype if dtype in (np.float32, np.float64) else np.float64
-        return _rows.normalization(normalize, example, dtype)
+        return check_normalization(normalize, example, dtype)
 
     def check_accuracy(self, X, y, num_samples=None, batch_size=100):
         """Return the fraction of examples that the model classifies as labelled.
@@ -328,7 +328,7 @@ class Solver(Resumable, Guarded):
         if self.progress:
             callbacks = [bar := Progress(self, step, num_steps), *callbacks]
             self._say = bar.print
-        on_step, on_epoch, _, on_stop = (methods(callbacks, event) for event in EVENTS)
+        on_step, on_epoch, _, on_stop = (find_methods(callbacks, event) for event in EVENTS)
         limits = Limits(self, step, num_steps, call["scorings"])
         try:
             self._training = True
@@ -354,9 +354,9 @@ class Solver(Resumable, Guarded):
                     if epoch_ends:
                         self._rates.end_epoch(self)
                     call["step"] = step
-                    called(on_step, self)
+                    notify(on_step, self)
                     if epoch_ends:
-                        called(on_epoch, self)
+                        notify(on_epoch, self)
                     due = saver is not None and saver.due(len(self.loss_history))
                     if self.nonfinite is None and (epoch_ends or due):
                         self._save_checkpoint()
@@ -379,7 +379,7 @@ class Solver(Resumable, Guarded):
         finally:
             self._training = False
             self._say = print
-            called(on_stop, self)
+            notify(on_stop, self)
         signals.pass_on()
         if self.nonfinite is not None:
             done = "training has stopped, and the model has the best parameters so far"
@@ -428,24 +428,6 @@ class Solver(Resumable, Guarded):
             )
         if val_acc > self.best_val_acc or not self.best_params:
             self.best_val_acc = val_acc
-            self.best_params = copied(self.model.params)
-            self.best_bn_params = [copied(found) for found in running(self._bn_params())]
-
-
-def _check_split(data, split):
-    """Raise an error unless data has examples and as many labels for this split."""
-    for key in (f"X_{split}", f"y_{split}"):
-        if key not in data:
-            raise ValueError(
-                f'data has no "{key}", expected X_train, y_train, X_val and y_val; '
-                f"it has {', '.join(map(str, data))}"
-            )
-    X = data[f"X_{split}"]
-    if not hasattr(X, "shape") or not hasattr(X, "dtype") or not X.shape:
-        raise TypeError(f"X_{split} is a {type(X).__name__}, expected an array of examples")
-    examples, labels = X.shape[0], np.shape(data[f"y_{split}"])
-    if examples == 0 or labels != (examples,):
-        raise ValueError(
-            f"y_{split} has shape {labels}, expected ({examples},) to match the {examples} "
-            f"examples of X_{split}, at least one"
-        )
+            self.best_params = copy_arrays(self.model.params)
+            statistics = running_statistics(self._bn_params())
+            self.best_bn_params = [copy_arrays(found) for found in statistics]

@@ -3,7 +3,7 @@
 import types
 
 from .. import optim
-from ..reference.optim import UpdateRules
+from ..update_rules import UpdateRules
 
 _NAMES = {getattr(UpdateRules, name): name for name in optim.__all__}
 
