@@ -98,7 +98,7 @@ class _Fused:
         """
         own_loss = fully_connected.FullyConnectedNet.loss
         plain = "loss" not in self.__dict__ and type(self).loss is own_loss
-        reg = self.dtype(self.reg)
+        reg = self._own_reg() if self.reg != 0 else self.dtype(0)
         if not plain or not isinstance(reg, self.dtype):
             return None
         y = y if rows is None else y[rows]

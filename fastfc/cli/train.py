@@ -104,7 +104,7 @@ def run(options, backend, dtype, config, data):
         print_every=options.print_every,
         num_train_samples=options.num_train_samples,
         num_val_samples=options.num_val_samples,
-        progress=sys.stdout.isatty() and sys.stderr.isatty(),
+        progress=sys.stdout.isatty() and sys.stderr is not None and sys.stderr.isatty(),
     )
     _print_accuracy(solver, data, "val", "validation")
     _print_accuracy(solver, data, "test", "test")

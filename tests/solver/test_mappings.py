@@ -125,6 +125,23 @@ def test_layers_take_any_mapping(package, kind, mode):
         assert_same(results[0], results[1])
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("package", PACKAGES)
+def test_networks_of_any_mapping_are_saved(package, kind, tmp_path):
+    nets, _, _ = PACKAGES[package]
+    make = KINDS[kind]
+    model = nets.FullyConnectedNet([9, 7], 12, 3, use_batchnorm=True, dropout=0.8)
+    data = runs.data()
+    model.loss(data["X_train"], data["y_train"])
+    expected = model.loss(data["X_val"])
+    model.params = make(model.params)
+    model.dropout_param = make(model.dropout_param)
+    model.bn_params = [make(bn_param) for bn_param in model.bn_params]
+    model.save(tmp_path / "net.npz")
+    again = nets.FullyConnectedNet.load(tmp_path / "net.npz")
+    np.testing.assert_array_equal(again.loss(data["X_val"]), expected)
+
+
 @pytest.mark.parametrize("rule", optim.__all__)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("package", PACKAGES)
