@@ -20,53 +20,139 @@ cdef object shape_error(str function, str name, ndarray array, str expected):
     return ValueError(f"{function}: {name} has shape {(<object>array).shape}, expected {expected}")
 
 
-# value as an array of real numbers.  dtype, 0 to begin with, becomes F32 while all operands are
-# float32 and F64 with the first that is not; Python's own scalars leave it as it is.
-cdef ndarray as_operand(str function, str name, object value, int *dtype):
+# --- reading a call ---------------------------------------------------------------------------
+#
+# The order that every function of the bindings keeps:
+#
+#   1. Everything that may run Python: conversions of arrays, numbers and words, look-ups in
+#      mappings, seeds, locks.  Any of it may change any array, mapping or model of the caller's.
+#   2. `settle`: arrays that the kernel cannot read as they lie are replaced by copies.  NumPy lets
+#      other threads run while it copies, and its warnings run Python, so it looks until none was
+#      replaced.
+#   3. From there to the kernel nothing of Python runs: checks, sizes, outputs, addresses.  What a
+#      check has seen is what the kernel gets.  Python's own garbage collector counts: no list,
+#      tuple or dictionary is made here.
+#   4. The kernel, without the GIL.  It reads numbers of the caller's arrays, which other threads
+#      may change meanwhile; labels, row numbers and the generator's position, which say where it
+#      reads and writes, are copies that only this call holds.
+#   5. Results go into the caller's mappings when the kernel has ended: all or none.
+#
+# What raises may do as it likes: nothing comes after it.
+
+# value in a message: short, and whatever its own __repr__ does.
+cdef str shown(object value):
+    try:
+        text = repr(value)
+    except Exception:  # 10**5000 has too many digits, and classes are anybody's
+        return f"an object of type {type(value).__name__}"
+    return text if len(text) <= 200 else f"{text[:100]}...{text[len(text) - 20:]}"
+
+
+# value as an array, itself if it is one.
+cdef ndarray as_array(str function, str name, object value):
     cdef ndarray array
-    cdef int kind
-    if cnp.PyArray_CheckExact(value):
-        array = value
-    else:
-        try:
-            array = np.asarray(value)
-        except ValueError as error:  # ragged nesting
-            raise ValueError(f"{function}: {name} is not an array of numbers: {error}") from None
-        if type(array) is not np.ndarray:
-            array = cnp.PyArray_EnsureArray(array)
-        if type(value) is int or type(value) is float:
-            return array
-    kind = cnp.PyArray_TYPE(array)
-    if kind == F32:
-        if dtype[0] == 0:
-            dtype[0] = F32
-    elif kind <= cnp.NPY_ULONGLONG or kind == F64 or kind == cnp.NPY_FLOAT16:
-        dtype[0] = F64
-    else:
+    if cnp.PyArray_Check(value):
+        return value
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # ragged nesting
+        raise ValueError(f"{function}: {name} is not an array of numbers: {error}") from None
+    if type(value) is int and cnp.PyArray_TYPE(array) == cnp.NPY_OBJECT:  # beyond 64 bits
+        array = np.asarray(as_number(function, name, value))
+    return array
+
+
+cdef bint is_real(int type) noexcept:
+    return type <= cnp.NPY_ULONGLONG or type == F32 or type == F64 or type == cnp.NPY_FLOAT16
+
+
+cdef int require_real(str function, str name, ndarray array) except -1:
+    if not is_real(cnp.PyArray_TYPE(array)):
         raise TypeError(
             f"{function}: {name} has dtype {array.dtype}, "
             "expected a real dtype: float32, float64, float16, integer or bool"
         )
-    return array
+    return 0
 
 
-# The dtype that all operands together are computed in.
-cdef inline int resolve_dtype(int *dtype) noexcept:
-    if dtype[0] == 0:
-        dtype[0] = F64
-    return dtype[0]
+# Whether C can read array as it lies.
+cdef bint is_dense(ndarray array, int dtype) noexcept:
+    return cnp.PyArray_TYPE(array) == dtype and cnp.PyArray_ISCARRAY_RO(array)
 
 
 # array as dense, aligned, native memory of dtype: itself where it is that already.
 cdef ndarray as_dense(ndarray array, int dtype):
-    if cnp.PyArray_TYPE(array) == dtype and cnp.PyArray_ISCARRAY_RO(array):
+    if is_dense(array, dtype):
         return array
-    return cnp.PyArray_FROMANY(array, dtype, 0, 0,
-                               cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST)
+    return cnp.PyArray_FROMANY(
+        array, dtype, 0, 0,
+        cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST | cnp.NPY_ARRAY_ENSUREARRAY)
 
+
+# Replaces the arrays that are not dense ones of dtype, until a look finds none.  None stays.
+cdef int settle(list arrays, int dtype) except -1:
+    cdef Py_ssize_t i
+    cdef bint settled = False
+    while not settled:
+        settled = True
+        for i in range(len(arrays)):
+            if arrays[i] is not None and not is_dense(<ndarray> arrays[i], dtype):
+                arrays[i] = as_dense(<ndarray> arrays[i], dtype)
+                settled = False
+    return 0
+
+
+# Turns arguments into dense arrays of one dtype, in their own list.  The first `leading` decide
+# which: float32 while all of them are, else float64; Python's own scalars leave it as it is.  The
+# others may be None.
+cdef int read_operands(str function, tuple names, list values, Py_ssize_t leading,
+                       int *dtype) except -1:
+    cdef Py_ssize_t i, count = len(values)
+    cdef unsigned int numbers = 0
+    for i in range(count):
+        value = values[i]
+        if cnp.PyArray_Check(value) or value is None and i >= leading:
+            continue
+        if type(value) is int or type(value) is float:
+            numbers |= 1u << i
+        values[i] = as_array(function, names[i], value)
+    dtype[0] = 0
+    for i in range(count):
+        if values[i] is None:
+            continue
+        require_real(function, names[i], <ndarray> values[i])
+        if i >= leading or numbers >> i & 1:
+            continue
+        if cnp.PyArray_TYPE(<ndarray> values[i]) != F32:
+            dtype[0] = F64
+        elif dtype[0] == 0:
+            dtype[0] = F32
+    if dtype[0] == 0:
+        dtype[0] = F64
+    return settle(values, dtype[0])
+
+
+# A copy of integers, as int64, that nobody else holds.
+cdef ndarray copy_integers(str function, str name, object value, str expected):
+    cdef ndarray array = as_array(function, name, value)
+    if not cnp.PyArray_ISINTEGER(array):
+        raise TypeError(f"{function}: {name} has dtype {array.dtype}, expected {expected}")
+    if cnp.PyArray_TYPE(array) == cnp.NPY_ULONGLONG or cnp.PyArray_TYPE(array) == cnp.NPY_ULONG:
+        array = np.minimum(array, <Py_ssize_t> PTRDIFF_MAX)  # so that none comes out negative
+    return cnp.PyArray_FROMANY(
+        array, cnp.NPY_INT64, 0, 0, cnp.NPY_ARRAY_CARRAY | cnp.NPY_ARRAY_FORCECAST
+        | cnp.NPY_ARRAY_ENSURECOPY | cnp.NPY_ARRAY_ENSUREARRAY)
+
+
+# --- outputs ----------------------------------------------------------------------------------
 
 cdef ndarray fresh(int ndim, const cnp.npy_intp *dims, int dtype):
-    cdef ndarray array = cnp.PyArray_EMPTY(ndim, <cnp.npy_intp *> dims, dtype, 0)
+    cdef ndarray array
+    try:
+        array = cnp.PyArray_EMPTY(ndim, <cnp.npy_intp *> dims, dtype, 0)
+    except ValueError:  # more bytes than can be counted
+        raise MemoryError(
+            f"no memory for an array of shape {tuple([dims[i] for i in range(ndim)])}") from None
     if poison:
         array.fill(np.nan)
     return array
@@ -76,18 +162,30 @@ cdef ndarray fresh_like(ndarray array, int dtype):
     return fresh(array.ndim, array.shape, dtype)
 
 
-# A dense (D,) array from one of shape (D,), (1, D), or a scalar.  D is what `other` asks for.
+# D times one number.
+cdef ndarray repeat(ndarray number, cnp.npy_intp D, int dtype):
+    cdef ndarray row = fresh(1, &D, dtype)
+    cdef void *to = cnp.PyArray_DATA(row)
+    cdef const void *source = cnp.PyArray_DATA(number)
+    cdef cnp.npy_intp i
+    for i in range(D):
+        if dtype == F32:
+            (<float *> to)[i] = (<const float *> source)[0]
+        else:
+            (<double *> to)[i] = (<const double *> source)[0]
+    return row
+
+
+# D numbers side by side, from a dense array of shape (D,), (1, D) or ().  D is what `other` asks for.
 cdef ndarray as_vector(str function, str name, ndarray array, cnp.npy_intp D, int dtype,
                        str other_name, ndarray other):
     cdef int ndim = array.ndim
     if ndim == 0:
-        array = np.broadcast_to(array, (D,))
-    elif ndim == 2 and array.shape[0] == 1 and array.shape[1] == D:
-        array = array.reshape(D)
-    elif ndim != 1 or array.shape[0] != D:
+        return repeat(array, D, dtype)
+    if array.shape[ndim - 1] != D or ndim > 2 or ndim == 2 and array.shape[0] != 1:
         raise shape_error(function, name, array,
                           f"({D},) to match {other_name} of shape {(<object>other).shape}")
-    return as_dense(array, dtype)
+    return array
 
 
 cdef int require_matrix(str function, str name, ndarray array, str expected) except -1:
@@ -121,65 +219,93 @@ cdef cnp.npy_intp count_features(str function, ndarray x) except -1:
 cdef frozenset REAL_SCALARS = frozenset(np.dtype(code).type for code in "bhilqBHILQefdg")
 
 
-# Reads a plain real number: Python's, NumPy's, or that of a 0-d array.  False for anything else.
+# Reads a plain real number: Python's, NumPy's, or that of a 0-d array.  False for anything else,
+# and for one that no double holds.
 cdef bint read_number(double *number, object value) except -1:
-    if isinstance(value, float) or type(value) is int:
+    if isinstance(value, float):
         number[0] = value
         return True
     if cnp.PyArray_CheckExact(value) and (<ndarray> value).ndim == 0 \
             and (cnp.PyArray_ISINTEGER(<ndarray> value) or cnp.PyArray_ISFLOAT(<ndarray> value)):
         value = value[()]
-    if type(value) in REAL_SCALARS:
+    if type(value) is not int and type(value) not in REAL_SCALARS:
+        return False
+    try:
         number[0] = value
-        return True
-    return False
+    except OverflowError:
+        return False
+    return True
 
 
 cdef double as_number(str function, str name, object value) except? -1:
     try:
         return value
     except TypeError:
-        raise TypeError(f"{function}: {name} is {value!r}, expected a number") from None
+        raise TypeError(f"{function}: {name} is {shown(value)}, expected a number") from None
+    except OverflowError:
+        raise ValueError(f"{function}: {name} is {shown(value)}, expected a number that a float64 "
+                         "can hold") from None
+
+
+# Which of the words value is, -1 for none; whatever else it is besides a string.
+cdef int find_word(object value, const char *first, const char *second):
+    if isinstance(value, str):
+        if PyUnicode_CompareWithASCIIString(value, first) == 0:
+            return 0
+        if PyUnicode_CompareWithASCIIString(value, second) == 0:
+            return 1
+    return -1
+
+
+# Whether value is the second of two words.
+cdef bint as_word(str function, str name, object value, const char *first,
+                  const char *second) except -1:
+    cdef int found = find_word(value, first, second)
+    if found < 0:
+        raise ValueError(f"{function}: {name} is {shown(value)}, expected "
+                         f"{first.decode()!r} or {second.decode()!r}")
+    return found
 
 
 # A mapping as a dict to read from: itself if it is one, of any subclass, else a copy.
-cdef object as_dict(str function, str name, object mapping):
-    if isinstance(mapping, dict):
+cdef dict as_dict(str function, str name, object mapping):
+    if type(mapping) is dict:
         return mapping
-    if not isinstance(mapping, Mapping):
-        raise TypeError(f"{function}: {name} is {mapping!r}, expected a dict")
+    if not isinstance(mapping, (dict, Mapping)):
+        raise TypeError(f"{function}: {name} is {shown(mapping)}, expected a dict")
     return dict(mapping)
 
 
-cdef object require_entry(str function, str name, object mapping, str key):
+# Whether looking something up in mapping runs nothing of Python: keys of other types have an __eq__
+# of their own.
+cdef bint is_plain_dict(object mapping) noexcept:
+    cdef Py_ssize_t at = 0
+    cdef PyObject *key
+    if type(mapping) is not dict:
+        return False
+    while PyDict_Next(mapping, &at, &key, NULL):
+        if not PyUnicode_CheckExact(<object> key):
+            return False
+    return True
+
+
+cdef object require_entry(str function, str name, dict mapping, str key):
     try:
-        return (<dict> as_dict(function, name, mapping))[key]
+        return mapping[key]
     except KeyError:
         raise ValueError(f"{function}: {name} has no key {key!r}") from None
 
 
-# Scores (N, C), dense, with at least one row and column.
-cdef ndarray as_scores(str function, object x, int *dtype):
-    cdef ndarray array = as_operand(function, "x", x, dtype)
-    require_matrix(function, "x", array, "(N, C)")
-    if array.shape[0] == 0 or array.shape[1] == 0:
-        raise shape_error(function, "x", array, "(N, C) with N >= 1 and C >= 1")
-    return as_dense(array, resolve_dtype(dtype))
+# --- labels -----------------------------------------------------------------------------------
 
-
-# Labels (N,), dense int64, each in [0, C).
-cdef ndarray as_labels(str function, object y, cnp.npy_intp N, cnp.npy_intp C):
-    cdef ndarray array = y if cnp.PyArray_CheckExact(y) else np.asarray(y)
-    cdef const cnp.int64_t *label
+# That labels, a copy of y, are (N,) and each in [0, C).
+cdef int require_labels(str function, ndarray labels, cnp.npy_intp N, cnp.npy_intp C) except -1:
+    cdef const cnp.int64_t *label = <const cnp.int64_t *> cnp.PyArray_DATA(labels)
     cdef cnp.npy_intp i
-    if not cnp.PyArray_ISINTEGER(array):
-        raise TypeError(f"{function}: y has dtype {array.dtype}, expected integer labels")
-    if array.ndim != 1 or array.shape[0] != N:
-        raise shape_error(function, "y", array, f"({N},) to match x of shape ({N}, {C})")
-    array = as_dense(array, cnp.NPY_INT64)
-    label = <const cnp.int64_t *> cnp.PyArray_DATA(array)
+    if labels.ndim != 1 or labels.shape[0] != N:
+        raise shape_error(function, "y", labels, f"({N},) to match x of shape ({N}, {C})")
     for i in range(N):
         if label[i] < 0 or label[i] >= C:
             raise ValueError(
-                f"{function}: y[{i}] is {np.asarray(y)[i]}, expected a label from 0 to {C - 1}")
-    return array
+                f"{function}: y[{i}] is {label[i]}, expected a label from 0 to {C - 1}")
+    return 0

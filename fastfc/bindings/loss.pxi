@@ -5,15 +5,21 @@ cdef object as_loss(double loss, int dtype):
 
 
 cdef object loss_and_gradient(str function, object x, object y, bint softmax, double smoothing):
-    cdef int dtype = 0
+    cdef int dtype
     cdef double loss = 0
-    cdef ndarray xa = as_scores(function, x, &dtype)
+    cdef ndarray labels = copy_integers(function, "y", y, "integer labels")
+    cdef list arrays = [x]
+    read_operands(function, ("x",), arrays, 1, &dtype)
+    cdef ndarray xa = arrays[0]
+    require_matrix(function, "x", xa, "(N, C)")
     cdef cnp.npy_intp N = xa.shape[0], C = xa.shape[1]
-    cdef ndarray ya = as_labels(function, y, N, C)
+    if N == 0 or C == 0:
+        raise shape_error(function, "x", xa, "(N, C) with N >= 1 and C >= 1")
+    require_labels(function, labels, N, C)
     cdef ndarray dx = fresh_like(xa, dtype)
     cdef void *pdx = cnp.PyArray_DATA(dx)
     cdef void *px = cnp.PyArray_DATA(xa)
-    cdef const cnp.int64_t *py = <const cnp.int64_t *> cnp.PyArray_DATA(ya)
+    cdef const cnp.int64_t *py = <const cnp.int64_t *> cnp.PyArray_DATA(labels)
     with nogil:
         if softmax:
             call_softmax_loss(dtype, &loss, pdx, px, py, smoothing, N, C)
@@ -25,7 +31,7 @@ cdef object loss_and_gradient(str function, object x, object y, bint softmax, do
 def softmax_loss(x, y, label_smoothing=0.0):
     cdef double smoothing = as_number("softmax_loss", "label_smoothing", label_smoothing)
     if not 0 <= smoothing <= 1:
-        raise ValueError(f"softmax_loss: label_smoothing is {label_smoothing}, "
+        raise ValueError(f"softmax_loss: label_smoothing is {shown(label_smoothing)}, "
                          "expected a number in [0, 1]")
     return loss_and_gradient("softmax_loss", x, y, True, smoothing)
 
