@@ -89,6 +89,13 @@ cdef ndarray as_dense(ndarray array, int dtype):
         cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_FORCECAST | cnp.NPY_ARRAY_ENSUREARRAY)
 
 
+# array without the subclass it may have, for the caller to keep.
+cdef ndarray as_base(ndarray array):
+    if cnp.PyArray_CheckExact(array):
+        return array
+    return cnp.PyArray_FROMANY(array, cnp.PyArray_TYPE(array), 0, 0, cnp.NPY_ARRAY_ENSUREARRAY)
+
+
 # Replaces the arrays that are not dense ones of dtype, until a look finds none.  None stays.
 cdef int settle(list arrays, int dtype) except -1:
     cdef Py_ssize_t i

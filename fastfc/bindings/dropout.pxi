@@ -57,7 +57,7 @@ def dropout_forward(x, dropout_param):
     else:
         seed_stream(read)
     if test:
-        return cnp.PyArray_EnsureArray(arrays[0]), (dropout_param, None)
+        return as_base(arrays[0]), (dropout_param, None)
     if not philox:
         return draw_dropout(arrays, dropout_param, p, drop, dtype)
     settle(arrays, dtype)
@@ -84,7 +84,7 @@ def dropout_backward(dout, cache):
     if test:
         arrays = [dout]
         read_operands("dropout_backward", ("dout",), arrays, 1, &dtype)
-        return cnp.PyArray_EnsureArray(arrays[0])
+        return as_base(arrays[0])
     if cache[1] is None:
         raise ValueError("dropout_backward: cache has no mask, but its dropout_param['mode'] is "
                          "'train': was it made in test mode?")

@@ -2,7 +2,7 @@
 
 # What is stored: a (D,) array.
 cdef object as_stored(ndarray array, cnp.npy_intp D):
-    array = cnp.PyArray_EnsureArray(array)
+    array = as_base(array)
     return array if array.ndim == 1 else array.reshape(D)
 
 

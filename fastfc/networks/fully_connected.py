@@ -1,6 +1,7 @@
 """Fully connected networks: names, initialisation, modes and bookkeeping."""
 
 import copy
+import numbers
 
 import numpy as np
 
@@ -229,7 +230,26 @@ class FullyConnectedNet(Model):
 
     def _own_params(self):
         """Return the parameters in the network's dtype, whatever users put there."""
+        self._expect_layers()
         return {name: self._cast(name, value) for name, value in self.params.items()}
+
+    def _expect_layers(self):
+        """Raise unless num_layers, params and bn_params, which anybody may set, fit each other."""
+        layers = self.num_layers
+        if not isinstance(layers, numbers.Integral) or layers < 1:
+            raise ValueError(f"num_layers is {layers!r}, expected an integer of at least 1")
+        normalized = ("gamma", "beta") if self.normalization else ()
+        names = [f"{kind}{layers}" for kind in ("W", "b")]
+        for i in range(1, min(layers, len(self.params) + 1)):
+            names += [f"{kind}{i}" for kind in ("W", "b", *normalized)]
+        for name in names:
+            if name not in self.params:
+                raise ValueError(f"params has no {name!r}, expected one for num_layers = {layers}")
+        if normalized and len(self.bn_params) < layers - 1:
+            raise ValueError(
+                f"bn_params has {len(self.bn_params)} entries, expected {layers - 1}, one for each "
+                "hidden layer"
+            )
 
     def _cast(self, name, value):
         """Return an array in the network's dtype: the value itself where it is one."""
@@ -242,17 +262,17 @@ class FullyConnectedNet(Model):
         """Return the scores and each layer's caches."""
         layers = self._layers
         hidden_forward = getattr(layers, f"{HIDDEN_LAYERS[self.normalization]}_forward")
+        last, bn_params = self.num_layers, list(self.bn_params)
         caches = []
-        for i in range(1, self.num_layers):
+        for i in range(1, last):
             arguments = [params[f"W{i}"], params[f"b{i}"]]
             if self.normalization:
-                arguments += [params[f"gamma{i}"], params[f"beta{i}"], self.bn_params[i - 1]]
+                arguments += [params[f"gamma{i}"], params[f"beta{i}"], bn_params[i - 1]]
             x, cache = hidden_forward(x, *arguments)
             dropout_cache = None
             if self.use_dropout:
                 x, dropout_cache = layers.dropout_forward(x, self.dropout_param)
             caches.append((cache, dropout_cache))
-        last = self.num_layers
         scores, cache = layers.affine_forward(x, params[f"W{last}"], params[f"b{last}"])
         return scores, [*caches, cache]
 
@@ -261,7 +281,7 @@ class FullyConnectedNet(Model):
         layers = self._layers
         hidden_backward = getattr(layers, f"{HIDDEN_LAYERS[self.normalization]}_backward")
         grads = {}
-        last = self.num_layers
+        last = len(caches)
         dout, grads[f"W{last}"], grads[f"b{last}"] = layers.affine_backward(dscores, caches[-1])
         for i in range(last - 1, 0, -1):
             cache, dropout_cache = caches[i - 1]
