@@ -20,11 +20,11 @@ ARROWS = {
     "version": set(),
     "arrays": set(),
     "files": set(),
-    "gradient_check": set(),
+    "gradient_check": {"arrays"},
     "dropin": set(),  # serves modules by their names
     "clipping": {"arrays"},
     "update_rules": {"arrays"},
-    "networks": {"files"},
+    "networks": {"arrays", "files"},
     "reference": {"arrays", "clipping", "networks", "update_rules"},
     "runtime": {"_core", "version"},
     "data": {"_core", "files"},
