@@ -48,7 +48,15 @@ class _Fused:
         return {name: value for name, value in self.__dict__.items() if name != "_memory"}
 
     def train_step(
-        self, X, y, update_rule, optim_configs, rows=None, normalize=None, clip_norm=None
+        self,
+        X,
+        y,
+        update_rule,
+        optim_configs,
+        rows=None,
+        normalize=None,
+        clip_norm=None,
+        takes_nonfinite=False,
     ):
         """Do a training pass and update every parameter in one call.
 
@@ -73,6 +81,9 @@ class _Fused:
         clip_norm : float, optional
             Gradients whose norm together is greater are scaled to it, see
             `fastfc.training.clipping`.
+        takes_nonfinite : bool
+            Whether parameters are updated too where the loss is not finite; by default nothing
+            changes then.
 
         Returns
         -------
@@ -112,7 +123,17 @@ class _Fused:
         self._set_mode("train")
         mean, std = normalize or (None, None)
         return self._network().step(
-            X, y, self, update_rule, optim_configs, reg, clip_norm, rows, mean, std
+            X,
+            y,
+            self,
+            update_rule,
+            optim_configs,
+            reg,
+            clip_norm,
+            rows,
+            mean,
+            std,
+            takes_nonfinite,
         )
 
     __fastfc_train_step__ = train_step  # a subclass may well have a train_step of its own

@@ -216,9 +216,13 @@ class Solver(Resumable, Guarded):
         """Let the model do it all in one call if it offers to; return the loss or None."""
         offered = getattr(self.model, "__fastfc_train_step__", None)
         rule = built_in(self.update_rule)
-        if offered is None or rule is None or self.on_nonfinite == "continue":
+        if offered is None or rule is None:
             return None
-        options = {"normalize": self.normalize, "clip_norm": self.clip_norm}
+        options = {
+            "normalize": self.normalize,
+            "clip_norm": self.clip_norm,
+            "takes_nonfinite": True if self.on_nonfinite == "continue" else None,
+        }
         given = {name: value for name, value in options.items() if value is not None}
         return offered(
             self.X_train, self.y_train, rule, self.optim_configs, rows=batch_mask, **given
