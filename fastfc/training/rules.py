@@ -40,6 +40,11 @@ def shares_defaults(rule):
     return isinstance(getattr(rule, "__self__", None), UpdateRules)
 
 
+def is_sgd(rule):
+    """Return whether a rule is sgd, fastfc's or the reference's."""
+    return shares_defaults(rule) and rule.__name__ == "sgd"
+
+
 def is_adamw(rule):
     """Return whether a rule is adamw, fastfc's or the reference's."""
     return shares_defaults(rule) and rule.__name__ == "adamw"
