@@ -71,7 +71,7 @@ class Course:
         kept = _kept(packages, keep, own)
         homes = {}
         for package in packages:
-            for module in kept[package]:
+            for module in kept[package] & own[package]:
                 homes.setdefault(module.rpartition(".")[2], f"{package}.{module}")
         of_layers = [f"{package}.layers" for package in packages if "layers" in own[package]]
         notes = []

@@ -4,7 +4,6 @@ All of it behaves as fastfc's own, and is pickled as such.
 """
 
 import copy
-import copyreg
 import functools
 import importlib
 import importlib.util
@@ -151,7 +150,7 @@ class _Served:
             return super().__reduce_ex__(protocol)
         if any(key[3:]):
             return _again, key, _state(self)
-        return copyreg.__newobj__, (getattr(fc_net, key[0]),), _state(self)
+        return object.__new__, (getattr(fc_net, key[0]),), _state(self)
 
     def __copy__(self):
         twin = object.__new__(type(self))

@@ -27,28 +27,7 @@ MODULES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def everything_is_given_back():
-    """Whatever a test installs is gone after it, and nothing else of sys.modules changes."""
-    finders, modules = list(sys.meta_path), dict(sys.modules)
-    yield
-    fastfc.uninstall()
-    assert sys.meta_path == finders
-    ours = {name for name in sys.modules if name.partition(".")[0] in PACKAGES}
-    for name in ours:
-        del sys.modules[name]
-    assert {n: m for n, m in modules.items() if n.partition(".")[0] in PACKAGES} == {}
-
-
-PACKAGES = ("nndl", "utils", "cs231n", "mycourse", "plain")
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """Return the notebook's folder, found by imports."""
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("given_back")
 
 
 def star(line):

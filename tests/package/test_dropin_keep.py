@@ -53,63 +53,37 @@ OWN_LAYERS = """
 WITHOUT_BIAS = OWN_LAYERS.replace("@ w + b", "@ w")
 
 
-@pytest.fixture(autouse=True)
-def everything_is_given_back():
-    finders = list(sys.meta_path)
-    yield
-    fastfc.uninstall()
-    assert sys.meta_path == finders
-    for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
-        del sys.modules[name]
-
-
-PACKAGES = ("nndl", "utils", "cs231n", "src")
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    return tmp_path
-
-
-def line(capsys):
-    """Return the one line that was printed."""
-    out, err = capsys.readouterr()
-    assert err == ""
-    assert out.count("\n") == 1
-    assert out.endswith("\n")
-    return out
+pytestmark = pytest.mark.usefixtures("given_back")
 
 
 # --- the line ---------------------------------------------------------------------------------
 
 
-def test_the_line_without_a_folder(capsys):
+def test_the_line_without_a_folder(printed_line):
     fastfc.install_as("cs231n", "utils")
-    out = line(capsys)
+    out = printed_line()
     for name in fastfc.installed():
         assert name in out
     assert 'fastfc.install_as("cs231n", "utils", keep=["layers"])' in out
 
 
-def test_the_line_names_the_files_that_are_replaced(folder, capsys):
+def test_the_line_names_the_files_that_are_replaced(folder, printed_line):
     course.write(folder, "cs231n", ["layers.py", "solver.py", "cnn.py"])
     fastfc.install_as("cs231n")
-    out = line(capsys)
+    out = printed_line()
     assert "replaces your cs231n.layers, cs231n.solver" in out
     assert "cs231n.optim" not in out
     assert "cs231n.cnn" not in out
 
 
-def test_the_line_as_it_says_to_be_run(folder, capsys):
+def test_the_line_as_it_says_to_be_run(folder, printed_line):
     """What it proposes works, and says so."""
     course.write(folder, "nndl", ["layers.py", "fc_net.py"])
     course.write(folder, "utils", ["solver.py"], init=None)
     fastfc.install_as("nndl", "utils")
-    proposed = line(capsys).partition("your own: ")[2]
+    proposed = printed_line().partition("your own: ")[2]
     exec(proposed, {"fastfc": fastfc})
-    out = line(capsys)
+    out = printed_line()
     assert "leaves nndl.layers to you" in out
     assert "replaces your nndl.fc_net, utils.solver" in out
     assert "fastfc's networks and layer_tests call nndl.layers" in out
@@ -117,11 +91,11 @@ def test_the_line_as_it_says_to_be_run(folder, capsys):
     assert fastfc.installed()["nndl.fc_net"] == "fastfc.fc_net"
 
 
-def test_the_line_comes_each_time_a_cell_is_run(capsys):
+def test_the_line_comes_each_time_a_cell_is_run(printed_line):
     fastfc.install_as("nndl")
-    first = line(capsys)
+    first = printed_line()
     fastfc.install_as("nndl")
-    assert line(capsys) == first
+    assert printed_line() == first
 
 
 # --- keep -------------------------------------------------------------------------------------
@@ -154,7 +128,7 @@ def test_a_kept_layer_is_the_same_under_every_name(folder):
     out, cache = nndl.fc_net.affine_relu_forward(np.ones((1, 2)), np.eye(2), np.array([1.0, -3.0]))
     assert out.tolist() == [[2.0, 0.0]]
     assert nndl.layers.calls == ["affine_forward"]
-    dx, dw, db = nndl.layer_utils.affine_relu_backward(np.ones((1, 2)), cache)
+    _, _, db = nndl.layer_utils.affine_relu_backward(np.ones((1, 2)), cache)
     assert db.tolist() == [1.0, 0.0]
 
 
