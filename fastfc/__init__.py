@@ -14,6 +14,7 @@ except ImportError as error:
         f"fastfc's core is not built in {__path__[0]}: if this is the source folder, "
         "run `pip install -e .` or start Python elsewhere"
     ) from None
+from .checking import check
 from .denormal import get_flush_denormal, set_flush_denormal
 from .dropin import install_as, installed, uninstall
 from .threads import get_num_threads, set_num_threads
@@ -21,6 +22,7 @@ from .threads import get_num_threads, set_num_threads
 __version__ = "0.1.0"
 
 __all__ = [
+    "check",
     "get_flush_denormal",
     "get_num_threads",
     "install_as",

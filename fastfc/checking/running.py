@@ -1,0 +1,312 @@
+"""Calls a student's functions, whatever they do, and compares what comes of it."""
+
+import contextlib
+import io
+import random
+import sys
+import traceback
+import warnings
+
+import numpy as np
+
+from ..dropin.texts import documented_convention
+from ..gradient_check import eval_numerical_gradient_array
+from ..reference.optim import RULES
+from .report import Report, Row
+
+# Formulas that are right differ by rounding, 1e-16 of sums of some terms; the smallest mistake that
+# is told apart, eps outside the root, by 5e-6.
+TOLERANCE = 1e-7
+# A central difference has an error of the order h^2, and of rounding over h, h = 1e-5.
+NUMERICAL = 1e-5
+
+
+def check_all(found, convention=None):
+    """Return the report on the functions that were found."""
+    from . import dropout, losses, passes, rules
+
+    checker = Checker(found, convention)
+    state, python_state = np.random.get_state(legacy=False), random.getstate()
+    stdin = sys.stdin
+    try:
+        sys.stdin = io.StringIO()  # a breakpoint that was left in ends, rather than waits
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            for part in (passes, dropout, losses, rules):
+                part.check(checker)
+    finally:
+        sys.stdin = stdin
+        random.setstate(python_state)
+        np.random.set_state(state)
+    order = {name: i for i, name in enumerate(found.wanted)}
+    return Report(sorted(checker.rows, key=lambda row: order[row.function]), found.notes)
+
+
+class Checker:
+    """Runs functions and keeps the rows.
+
+    Parameters
+    ----------
+    found : Found
+        The functions, and which to report on.
+    convention : {'keep', 'drop'} or None
+        As for `fastfc.check`.
+    """
+
+    def __init__(self, found, convention):
+        self.functions, self._wanted = found.functions, set(found.wanted)
+        self._convention = convention
+        self.rows = []
+
+    @property
+    def convention(self):
+        """What dropout's p is the probability of."""
+        if self._convention is None:
+            self._convention = "keep"
+            function = self.functions.get("dropout_forward")
+            text = f'def dropout_forward():\n    """{getattr(function, "__doc__", "")}"""\n'
+            module = sys.modules.get(getattr(function, "__module__", None))
+            course = f"{getattr(module, '__doc__', '')} {getattr(function, '__module__', '')}"
+            if documented_convention(text) == "drop" and not _is_nndls(function, course):
+                self._convention = "drop"
+        return self._convention
+
+    def has(self, *names):
+        """Whether any of these functions is to be reported on."""
+        return any(name in self._wanted for name in names)
+
+    def add(self, function, argument, case, ok, **more):
+        """Add a row, if the function is to be reported on."""
+        if function in self._wanted:
+            self.rows.append(Row(function, argument, case, ok, **more))
+
+    def wrong(self, function, argument, case, message):
+        """Add a row of something that cannot be compared."""
+        self.add(function, argument, case, False, message=message)
+
+    def call(self, name, case, *args):
+        """Return (whether it returned, what), and add rows of what it did besides."""
+        before = [value.copy() if isinstance(value, np.ndarray) else value for value in args]
+        output = io.StringIO()
+        try:
+            with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+                value = self.functions[name](*args)
+        except (Exception, SystemExit) as error:
+            self.wrong(name, "call", case, _told(error))
+            return False, None
+        if output.getvalue():
+            self.add(name, "call", case, True, message="prints text")
+        changed = [
+            i
+            for i, (now, then) in enumerate(zip(args, before, strict=True))
+            if not _same(now, then)
+        ]
+        if changed and name not in RULES:  # an update rule may work in place
+            self.wrong(name, "call", case, f"changes its argument {changed[0] + 1}")
+        return True, value
+
+    def results(self, name, case, value, arguments):
+        """Return results by name, or None if there are not as many as there should be."""
+        if len(arguments) == 1:
+            return {arguments[0]: value}
+        expected = f"expected {len(arguments)} results: {', '.join(arguments)}"
+        if value is None:
+            self.wrong(name, "call", case, f"returns None, {expected}")
+        elif not isinstance(value, tuple | list):
+            self.wrong(name, "call", case, f"returns one {type(value).__name__}, {expected}")
+        elif len(value) != len(arguments):
+            self.wrong(name, "call", case, f"returns {len(value)} results, {expected}")
+        else:
+            return dict(zip(arguments, value, strict=True))
+        return None
+
+    def compare(self, name, argument, case, found, expected, mistakes=(), sizes=None, others=()):
+        """Compare a result with what is expected; say whether it is right.
+
+        Parameters
+        ----------
+        mistakes : iterable of (str, callable)
+            What may be wrong, and what would then be returned.
+        sizes : dict of float
+            Numbers that it may be off by, with their names.
+        others : dict of array
+            What other results should be, which this may be confused with.
+        """
+        message = _form(found, expected)
+        if message:
+            for what, mistaken in mistakes:
+                if _matches(found, mistaken):
+                    message = f"{message}: {what}"
+                    break
+            self.wrong(name, argument, case, message)
+            return False
+        found, expected = np.asarray(found, float), np.asarray(expected, float)
+        error = difference(found, expected)
+        if error <= TOLERANCE:
+            self.add(name, argument, case, True, error=error)
+            return True
+        factor, message = np.nan, None
+        for what, mistaken in mistakes:
+            if _matches(found, mistaken):
+                message = what
+                break
+        if message is None:
+            factor, message = _factor(found, expected, sizes or {})
+        if message is None:
+            message = _like_another(found, dict(others)) or _vague(found, expected)
+        self.add(name, argument, case, False, error=error, message=message, factor=factor)
+        return False
+
+    def explain(self, name, argument, message):
+        """Give the last row of an argument another message."""
+        for i in reversed(range(len(self.rows))):
+            row = self.rows[i]
+            if (row.function, row.argument, row.ok) == (name, argument, False):
+                self.rows[i] = Row(name, argument, row.case, False, row.error, message)
+                return
+
+    def quiet(self, name, *args):
+        """Return what a function returns, printing nothing; raises what it raises."""
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            return self.functions[name](*args)
+
+    def numerical(self, forward, x, dout, h=1e-5):
+        """Return the numerical gradient of a forward pass, or None where it cannot be had."""
+        try:
+            gradient = eval_numerical_gradient_array(forward, np.array(x), dout, h)
+        except (Exception, SystemExit):
+            return None
+        return gradient if np.isfinite(gradient).all() else None
+
+    def compare_numerically(self, name, argument, case, found, numerical):
+        """Add a row of a gradient that is right, compared with the numerical one."""
+        error = difference(np.asarray(found, float), numerical)
+        ok = error <= NUMERICAL
+        message = "" if ok else "differs from the numerical gradient of the forward pass"
+        self.add(name, argument, f"{case}, numerically", ok, error=error, message=message)
+
+
+def difference(found, expected):
+    """Return the greatest difference, as a fraction of the greatest expected number."""
+    if found.shape != expected.shape:
+        return np.inf
+    if found.size == 0:
+        return 0.0
+    wrong = ~(np.isfinite(found) & np.isfinite(expected))
+    if wrong.any() and not np.array_equal(found[wrong], expected[wrong], equal_nan=True):
+        return np.inf
+    if wrong.all():
+        return 0.0
+    scale = np.abs(expected[~wrong]).max()
+    return float(np.abs(found - expected)[~wrong].max() / (scale if scale > 1e-12 else 1.0))
+
+
+def _form(found, expected):
+    """Say what is wrong with type, shape or dtype of a result, or return None."""
+    if found is None:
+        return "is None: not written yet?"
+    try:
+        array = np.asarray(found)
+    except (ValueError, TypeError):
+        array = np.asarray(None)
+    if array.dtype.kind not in "fiub":
+        kind = array.dtype if isinstance(found, np.ndarray) else type(found).__name__
+        return f"is of type {kind}, expected numbers"
+    expected = np.asarray(expected)
+    if array.shape != expected.shape:
+        said = f"has shape {array.shape}, expected {expected.shape}"
+        if array.size == expected.size:
+            reshaped = array.reshape(expected.shape).astype(float)
+            if difference(reshaped, expected) <= TOLERANCE:
+                return f"{said}; the numbers are right"
+            if difference(array.T.astype(float), expected) <= TOLERANCE:
+                return f"{said}: it is transposed"
+        return said
+    if array.dtype != np.float64:
+        return f"has dtype {array.dtype}, expected float64, the inputs'"
+    return None
+
+
+def _matches(found, mistaken):
+    """Whether a result is what a mistake gives; one that cannot be made is not."""
+    try:
+        mistaken = np.asarray(mistaken(), float)
+        found = np.asarray(found, float)
+    except (Exception, SystemExit):
+        return False
+    return difference(found, mistaken) <= TOLERANCE
+
+
+def _factor(found, expected, sizes):
+    """Return what found is of expected, if that is one number, and its name."""
+    if not np.isfinite(found).all() or not expected.any():
+        return np.nan, None
+    factor = float((found * expected).sum() / (expected**2).sum())
+    if difference(found, factor * expected) > TOLERANCE:
+        return np.nan, None
+    if abs(factor) < TOLERANCE:
+        return np.nan, "all zeros"
+    names = {"-1": -1.0, **sizes}
+    names |= {f"1/{name}": 1 / value for name, value in sizes.items()}
+    names |= {"2": 2.0, "1/2": 0.5}
+    for name, value in names.items():
+        for sign in ("", "-"):
+            if abs(factor * (-1 if sign else 1) - value) < 1e-6 * abs(value) and value != 1:
+                return factor, _named(sign + name)
+    return factor, "all of it by one factor"
+
+
+def _named(name):
+    """Say what a factor is."""
+    known = {
+        "-1": "the sign is wrong",
+        "N": "a factor N: is it to be divided by N?",
+        "1/N": "a factor 1/N: is it divided by N once too often?",
+    }
+    return known.get(name, f"a factor {name}")
+
+
+def _like_another(found, others):
+    for name, value in others.items():
+        if difference(found, np.asarray(value, float)) <= TOLERANCE:
+            return f"this is {name}: are they in the wrong order?"
+    return None
+
+
+def _vague(found, expected):
+    """Say what can be said of a result that no mistake explains."""
+    if not np.isfinite(found).all():
+        return "it has numbers that are not finite"
+    if found.size and not found.any():
+        return "all zeros"
+    wrong = np.abs(found - expected) > TOLERANCE * max(np.abs(expected).max(), 1e-12)
+    if found.ndim and wrong.mean() < 1:
+        return f"{wrong.sum()} of {wrong.size} numbers are wrong"
+    return "the formula is another"
+
+
+def _told(error):
+    """Return an exception as a line, with its place in the student's file."""
+    frames = traceback.extract_tb(error.__traceback__)
+    here = [frame for frame in frames if frame.filename != __file__]
+    place = f" (line {here[0].lineno} of {here[0].filename.rpartition('/')[2]})" if here else ""
+    text = " ".join(str(error).split())
+    return f"raises {type(error).__name__}{f': {text[:200]}' if text else ''}{place}"
+
+
+def _same(now, then):
+    """Whether arrays are as before; of other arguments nothing is asked."""
+    if not isinstance(now, np.ndarray):
+        return True
+    return now.shape == then.shape and np.array_equal(now, then, equal_nan=now.dtype.kind == "f")
+
+
+def _is_nndls(function, course):
+    """Whether a function stands in nndl, whose text says what its figures do not."""
+    import inspect
+    import re
+
+    text = course
+    with contextlib.suppress(OSError, TypeError):
+        text += inspect.getsource(inspect.getmodule(function) or function)
+    return re.search(r"\bnndl\b|\bUCLA\b|239AS|C[12]47", text) is not None
