@@ -201,7 +201,10 @@ def _nothing_dropped(checker, x):
     case = f"train, x {x.shape}, p {p}"
     results = _forward(checker, case, x, _param(checker, p))
     if results is not None:
-        checker.compare("dropout_forward", "out", case, results["out"], x)
+        other = "keeping" if checker.convention == "drop" else "dropping"
+        mistakes = [(f"p is taken as the probability of {other}", lambda: np.zeros_like(x))]
+        mistakes += [(mistakes[0][0], lambda: np.full_like(x, np.nan))]
+        checker.compare("dropout_forward", "out", case, results["out"], x, mistakes)
 
 
 def _numerically(checker, generator):

@@ -35,6 +35,7 @@ def affine_backward(x, w, dout):
         ],
         "dw": [
             ("x is not reshaped to (N, D)", lambda: x.T @ dout),
+            ("x is not reshaped to (N, D)", lambda: np.dot(x.T, dout)),
             ("it is transposed", lambda: dout.T @ x.reshape(N, -1)),
         ],
         "db": [

@@ -224,7 +224,7 @@ def _both(
     dout = generator.randn(*expected.shape)
     out_right, cache, has_cache, used = None, None, False, None
     if forward in checker.functions:
-        returned, value = checker.call(forward, case, *arrays, *given)
+        returned, value = checker.call(forward, case, *arrays, *given, mistakes=forward_mistakes)
         results = checker.results(forward, case, value, ("out", "cache")) if returned else None
         out_right = False
         if results is not None:
@@ -242,7 +242,9 @@ def _both(
             checker.wrong(backward, "call", case, f"cannot be checked: {forward} {why}")
             continue
         names = [f"d{name}" for name in inputs]
-        returned, value = checker.call(backward, case, dout, own)
+        known = backward_mistakes(dout)
+        of_all = [pair for pairs in known.values() for pair in pairs]
+        returned, value = checker.call(backward, case, dout, own, mistakes=of_all)
         results = checker.results(backward, case, value, names) if returned else None
         if results is None:
             continue
@@ -250,7 +252,6 @@ def _both(
         gradients = gradients if isinstance(gradients, tuple) else (gradients,)
         wanted = dict(zip(names, gradients, strict=True))
         run = checker.quiet if out_right or (has_cache and out_right is False) else _reference
-        known = backward_mistakes(dout)
         for i, name in enumerate(names):
 
             def output(value, i=i, run=run):

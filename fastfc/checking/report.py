@@ -23,6 +23,8 @@ class Row:
         nan where there is nothing to compare.
     message : str
         What is wrong, or worth knowing.
+    detail : str
+        What it is in this case: shapes, the text of an exception.
     factor : float
         What all of it is off by, if one number it is; else nan.
     """
@@ -33,6 +35,7 @@ class Row:
     ok: bool
     error: float = math.nan
     message: str = ""
+    detail: str = ""
     factor: float = math.nan
 
 
@@ -105,6 +108,6 @@ def _sentence(message, rows, total):
     where = f"in {len(rows)} of {total} cases, say {first.case}"
     if math.isfinite(first.factor):
         return f"off by a factor {first.factor:.6g} {where}: {message}"
-    if first.error > 0:
+    if 0 < first.error < math.inf:
         return f"off by {first.error:.1e} {where}: {message}"
-    return f"{message}, {where}"
+    return f"{message}, {where}{f': {first.detail}' if first.detail else ''}"

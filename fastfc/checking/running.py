@@ -1,8 +1,11 @@
 """Calls a student's functions, whatever they do, and compares what comes of it."""
 
 import contextlib
+import inspect
 import io
+import pdb
 import random
+import re
 import sys
 import traceback
 import warnings
@@ -19,6 +22,9 @@ from .report import Report, Row
 TOLERANCE = 1e-7
 # A central difference has an error of the order h^2, and of rounding over h, h = 1e-5.
 NUMERICAL = 1e-5
+# Inputs are of the order 1: where all results are smaller, as a bias's gradient before batch
+# normalisation, they are sums that cancel.
+ZERO = 1e-3
 
 
 def check_all(found, convention=None):
@@ -27,15 +33,16 @@ def check_all(found, convention=None):
 
     checker = Checker(found, convention)
     state, python_state = np.random.get_state(legacy=False), random.getstate()
-    stdin = sys.stdin
+    stdin, hook, set_trace = sys.stdin, sys.breakpointhook, pdb.set_trace
     try:
-        sys.stdin = io.StringIO()  # a breakpoint that was left in ends, rather than waits
+        sys.stdin = io.StringIO()  # who asks for input gets none, rather than waits
+        sys.breakpointhook = pdb.set_trace = _left_in
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             for part in (passes, dropout, losses, rules):
                 part.check(checker)
     finally:
-        sys.stdin = stdin
+        sys.stdin, sys.breakpointhook, pdb.set_trace = stdin, hook, set_trace
         random.setstate(python_state)
         np.random.set_state(state)
     order = {name: i for i, name in enumerate(found.wanted)}
@@ -80,20 +87,27 @@ class Checker:
         if function in self._wanted:
             self.rows.append(Row(function, argument, case, ok, **more))
 
-    def wrong(self, function, argument, case, message):
+    def wrong(self, function, argument, case, message, detail=""):
         """Add a row of something that cannot be compared."""
-        self.add(function, argument, case, False, message=message)
+        self.add(function, argument, case, False, message=message, detail=detail)
 
-    def call(self, name, case, *args):
-        """Return (whether it returned, what), and add rows of what it did besides."""
+    def call(self, name, case, *args, mistakes=()):
+        """Return (whether it returned, what), and add rows of what it did besides.
+
+        Mistakes, as in `compare`, are recognised by the exceptions that they raise.
+        """
         before = [value.copy() if isinstance(value, np.ndarray) else value for value in args]
-        output = io.StringIO()
+        output, trace = io.StringIO(), sys.gettrace()
         try:
             with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
                 value = self.functions[name](*args)
         except (Exception, SystemExit) as error:
-            self.wrong(name, "call", case, _told(error))
+            known = [what for what, mistaken in mistakes if _raises_as(mistaken, error)]
+            message = f"{known[0]}: raises" if known else "raises"
+            self.wrong(name, "call", case, f"{message} {type(error).__name__}", _told(error))
             return False, None
+        finally:
+            sys.settrace(trace)  # which a debugger that was left in has set
         if output.getvalue():
             self.add(name, "call", case, True, message="prints text")
         changed = [
@@ -132,13 +146,13 @@ class Checker:
         others : dict of array
             What other results should be, which this may be confused with.
         """
-        message = _form(found, expected)
+        message, detail = _form(found, expected)
         if message:
             for what, mistaken in mistakes:
                 if _matches(found, mistaken):
                     message = f"{message}: {what}"
                     break
-            self.wrong(name, argument, case, message)
+            self.wrong(name, argument, case, message, detail)
             return False
         found, expected = np.asarray(found, float), np.asarray(expected, float)
         error = difference(found, expected)
@@ -187,7 +201,7 @@ class Checker:
 
 
 def difference(found, expected):
-    """Return the greatest difference, as a fraction of the greatest expected number."""
+    """Return the greatest difference, as a fraction of the greatest expected number, or of ZERO."""
     if found.shape != expected.shape:
         return np.inf
     if found.size == 0:
@@ -197,34 +211,33 @@ def difference(found, expected):
         return np.inf
     if wrong.all():
         return 0.0
-    scale = np.abs(expected[~wrong]).max()
-    return float(np.abs(found - expected)[~wrong].max() / (scale if scale > 1e-12 else 1.0))
+    scale = max(np.abs(expected[~wrong]).max(), ZERO)
+    return float(np.abs(found - expected)[~wrong].max() / scale)
 
 
 def _form(found, expected):
-    """Say what is wrong with type, shape or dtype of a result, or return None."""
+    """Say what is wrong with type, shape or dtype of a result, and in detail; or two ''."""
     if found is None:
-        return "is None: not written yet?"
+        return "is None: not written yet?", ""
     try:
         array = np.asarray(found)
-    except (ValueError, TypeError):
+    except Exception:  # of a class of the student's own
         array = np.asarray(None)
     if array.dtype.kind not in "fiub":
         kind = array.dtype if isinstance(found, np.ndarray) else type(found).__name__
-        return f"is of type {kind}, expected numbers"
+        return f"is of type {kind}, expected numbers", ""
     expected = np.asarray(expected)
     if array.shape != expected.shape:
-        said = f"has shape {array.shape}, expected {expected.shape}"
+        message, detail = "has the wrong shape", f"{array.shape}, expected {expected.shape}"
         if array.size == expected.size:
-            reshaped = array.reshape(expected.shape).astype(float)
-            if difference(reshaped, expected) <= TOLERANCE:
-                return f"{said}; the numbers are right"
-            if difference(array.T.astype(float), expected) <= TOLERANCE:
-                return f"{said}: it is transposed"
-        return said
+            if difference(array.reshape(expected.shape).astype(float), expected) <= TOLERANCE:
+                message = "has the wrong shape, the numbers are right"
+            elif difference(array.T.astype(float), expected) <= TOLERANCE:
+                message = "is transposed"
+        return message, detail
     if array.dtype != np.float64:
-        return f"has dtype {array.dtype}, expected float64, the inputs'"
-    return None
+        return f"has dtype {array.dtype}, expected float64, as the inputs", ""
+    return "", ""
 
 
 def _matches(found, mistaken):
@@ -286,12 +299,26 @@ def _vague(found, expected):
 
 
 def _told(error):
-    """Return an exception as a line, with its place in the student's file."""
+    """Return an exception's text, with its place in the student's file."""
     frames = traceback.extract_tb(error.__traceback__)
     here = [frame for frame in frames if frame.filename != __file__]
-    place = f" (line {here[0].lineno} of {here[0].filename.rpartition('/')[2]})" if here else ""
-    text = " ".join(str(error).split())
-    return f"raises {type(error).__name__}{f': {text[:200]}' if text else ''}{place}"
+    place = f"line {here[0].lineno} of {here[0].filename.rpartition('/')[2]}" if here else ""
+    text = " ".join(str(error).split())[:200]
+    return ": ".join(part for part in (place, text) if part)
+
+
+def _raises_as(mistaken, error):
+    """Whether a mistake raises the same."""
+    try:
+        mistaken()
+    except Exception as other:
+        return type(other) is type(error) and str(other) == str(error)
+    return False
+
+
+def _left_in(*args, **kwargs):
+    """Stand in for a debugger, which would wait for somebody."""
+    raise RuntimeError("a breakpoint is left in")
 
 
 def _same(now, then):
@@ -303,9 +330,6 @@ def _same(now, then):
 
 def _is_nndls(function, course):
     """Whether a function stands in nndl, whose text says what its figures do not."""
-    import inspect
-    import re
-
     text = course
     with contextlib.suppress(OSError, TypeError):
         text += inspect.getsource(inspect.getmodule(function) or function)
