@@ -132,6 +132,8 @@ def _from_file(path):
     """Import a file as its folder's package would, without leaving it imported."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
+    if path.suffix != ".py":
+        raise ValueError(f"{path}: expected a Python file, named .py")
     path = path.resolve()
     above, parts = path.parent, [path.stem]
     while (above / "__init__.py").is_file() and above.name.isidentifier():
@@ -149,28 +151,24 @@ def _from_file(path):
 
 def _imported(name, path, folders):
     """Return a module that is imported with some folders in front of sys.path."""
-    before, modules, written = list(sys.path), dict(sys.modules), sys.dont_write_bytecode
+    path_before, before = list(sys.path), set(sys.modules)
+    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     sys.path[:0] = [*map(str, folders), os.getcwd()]
-    sys.dont_write_bytecode = True
-    for loaded in [key for key in modules if key.partition(".")[0] == name.partition(".")[0]]:
-        del sys.modules[loaded]
     try:
-        importlib.invalidate_caches()
-        if "." in name:
-            return importlib.import_module(name)
-        spec = importlib.util.spec_from_file_location(name, path)
-        if spec is None:
-            raise ImportError(f"{path} is no Python file")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-        return module
+        with dropin.without_fastfc(name.partition(".")[0]):
+            importlib.invalidate_caches()
+            if "." in name:
+                return importlib.import_module(name)
+            spec = importlib.util.spec_from_file_location(name, path)
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[name] = module
+            spec.loader.exec_module(module)
+            return module
     finally:
-        sys.path[:], sys.dont_write_bytecode = before, written
-        for loaded in [key for key in sys.modules if key not in modules]:
+        sys.path[:], sys.dont_write_bytecode = path_before, written
+        for loaded in set(sys.modules) - before:
             if not _is_library(sys.modules[loaded], folders):
                 del sys.modules[loaded]
-        sys.modules.update(modules)
 
 
 def _is_library(module, folders):

@@ -1,6 +1,7 @@
 """``fastfc check``: compare layers of one's own with the reference."""
 
 import argparse
+from pathlib import Path
 
 DESCRIPTION = """\
 Compare the layers, losses and update rules in a Python file with fastfc's reference and with
@@ -60,7 +61,7 @@ def run(options):
         )
     except (Exception, SystemExit) as error:
         said = str(error)
-        if options.path not in said:
+        if not said.startswith(("check: ", f"{Path(options.path)}: ")):  # the file's own
             said = f"{options.path}: {type(error).__name__}: {said}"
         raise UsageError(said) from error
     print(report)

@@ -11,7 +11,7 @@ import keyword
 import sys
 
 from .course import MODULES, Course, holders
-from .finder import Before, finder, own_module, rule, under  # noqa: F401
+from .finder import Before, finder, own_module, rule, under, without_fastfc  # noqa: F401
 
 __all__ = ["install_as", "installed", "uninstall"]
 

@@ -192,21 +192,24 @@ def own_module(name):
     before = finder.before[course.package].modules.get(name)
     if name[len(course.package) + 1 :] not in course.own:
         return before
-    with _without_fastfc(course.package.partition(".")[0]):
+    with without_fastfc():
         return importlib.import_module(name)
 
 
 @contextlib.contextmanager
-def _without_fastfc(top):
-    """Have nothing of a package imported, and the finder gone, for a while."""
-    modules, position = under(top), sys.meta_path.index(finder)
-    sys.meta_path.remove(finder)
+def without_fastfc(*others):
+    """Have nothing of the courses, nor of other packages, imported for a while, and no finder."""
+    tops = dict.fromkeys([*others, *(c.package.partition(".")[0] for c in finder.courses.values())])
+    modules, finders = {}, list(sys.meta_path)
+    for top in tops:
+        modules |= under(top)
     for name in modules:
         del sys.modules[name]
+    sys.meta_path[:] = [other for other in finders if other is not finder]
     try:
         yield
     finally:
-        for name in under(top):
+        for name in [name for top in tops for name in under(top)]:
             del sys.modules[name]
         sys.modules.update(modules)
-        sys.meta_path.insert(position, finder)
+        sys.meta_path[:] = finders
