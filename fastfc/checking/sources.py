@@ -22,6 +22,9 @@ NAMES = list(
 )
 
 
+_FOLDER = Path(__file__).parents[1]
+
+
 class Found(NamedTuple):
     """Functions by the layer's name, those of them to report on, and what to say of it."""
 
@@ -115,13 +118,16 @@ def _layers_in(module):
 
 
 def _is_fastfcs(thing):
-    """Whether a function or a module is of this package."""
-    name = thing.__name__ if isinstance(thing, types.ModuleType) else _home(thing)
-    return name == "fastfc" or name.startswith("fastfc.")
-
-
-def _home(function):
-    return str(getattr(inspect.unwrap(function), "__module__", None))
+    """Whether a function or a module is of this package, and of no example in its docstrings."""
+    if isinstance(thing, types.ModuleType):
+        home = thing.__name__
+    else:
+        thing = inspect.unwrap(thing)
+        code = getattr(getattr(thing, "__func__", thing), "__code__", None)
+        if code is not None and not code.co_filename.startswith(str(_FOLDER)):
+            return False
+        home = str(getattr(thing, "__module__", None))
+    return home == "fastfc" or home.startswith("fastfc.")
 
 
 def _name(module):

@@ -13,7 +13,12 @@ import fastfc
 from fastfc import layers
 from fastfc.cli import main
 from tests.support import course
-from tests.support.student import LAYER_UTILS, LAYERS, OPTIM, broken, functions
+from tests.support.student import LAYER_UTILS, LAYERS, OPTIM, broken, module
+
+
+def vars_of(text):
+    return vars(module(text))
+
 
 pytestmark = pytest.mark.usefixtures("given_back")
 
@@ -34,7 +39,7 @@ def bad(report):
 
 
 def test_a_function():
-    own = functions(NO_BIAS)
+    own = vars_of(NO_BIAS)
     assert bad(fastfc.check(own["affine_forward"])) == ["affine_forward"]
     report = fastfc.check(own["batchnorm_backward"])  # its cache is that of what stands beside it
     assert report.ok
@@ -43,7 +48,7 @@ def test_a_function():
 
 
 def test_a_function_of_another_name():
-    own = functions(NO_BIAS.replace("affine_forward", "my_layer"))
+    own = vars_of(NO_BIAS.replace("affine_forward", "my_layer"))
     with pytest.raises(ValueError, match="function is called 'my_layer': say which layer it is"):
         fastfc.check(own["my_layer"])
     assert bad(fastfc.check(own["my_layer"], "affine_forward")) == ["affine_forward"]
@@ -53,7 +58,7 @@ def test_a_function_of_another_name():
 @pytest.mark.parametrize("name", ["batchnorm_backward", "layernorm_backward"])
 def test_a_backward_pass_alone(name):
     """The cache of a normalisation is whatever its forward pass makes."""
-    own = functions(LAYERS)
+    own = vars_of(LAYERS)
     del own[name.replace("backward", "forward")]
     report = fastfc.check(own[name])
     assert not report.ok
@@ -62,15 +67,15 @@ def test_a_backward_pass_alone(name):
 
 @pytest.mark.parametrize("name", ["affine_backward", "relu_backward", "dropout_backward"])
 def test_a_backward_pass_whose_cache_the_courses_say(name):
-    own = functions(LAYERS)
+    own = vars_of(LAYERS)
     del own[name.replace("backward", "forward")]
     assert fastfc.check(own[name]).ok
 
 
 def test_some_functions_of_a_module(folder):
     student(folder, "mycourse")
-    module = importlib.import_module("mycourse.layers")
-    report = fastfc.check(module, ["relu_forward", "affine_forward"])
+    own = importlib.import_module("mycourse.layers")
+    report = fastfc.check(own, ["relu_forward", "affine_forward"])
     assert list(dict.fromkeys(row.function for row in report.rows)) == [
         "relu_forward",
         "affine_forward",
@@ -105,17 +110,17 @@ def test_what_is_nothing_to_check(what):
 
 def test_names_that_there_are_not(folder):
     student(folder, "mycourse")
-    module = importlib.import_module("mycourse.layers")
+    own = importlib.import_module("mycourse.layers")
     with pytest.raises(ValueError, match="function is 'conv_forward', expected affine_forward"):
-        fastfc.check(module, "conv_forward")
+        fastfc.check(own, "conv_forward")
     with pytest.raises(ValueError, match=r"there is no adam in .*mycourse.layers"):
-        fastfc.check(module, "adam")
+        fastfc.check(own, "adam")
     with pytest.raises(
         ValueError, match=r"no function that has the name of a layer in .*vis_utils"
     ):
         fastfc.check(importlib.import_module("mycourse.vis_utils"))
     with pytest.raises(ValueError, match="dropout_convention is 'p', expected 'keep' or 'drop'"):
-        fastfc.check(module, dropout_convention="p")
+        fastfc.check(own, dropout_convention="p")
 
 
 # --- beside install_as ------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Layers as a student may write them, all right; tests break one line of them."""
 
-from textwrap import dedent
+from types import ModuleType
 
 LAYERS = """
 import numpy as np
@@ -230,8 +230,17 @@ def broken(text, *changes):
     return text
 
 
-def functions(text):
-    """Return what a text defines."""
-    names = {"__name__": "student"}
-    exec(dedent(text), names)
-    return names
+def module(text, name="student"):
+    """Return a module of this text."""
+    made = ModuleType(name)
+    exec(text, vars(made))
+    return made
+
+
+def wrong(report):
+    """Return (function, argument) -> messages of what is wrong in a report of `fastfc.check`."""
+    found = {}
+    for row in report.rows:
+        if not row.ok:
+            found.setdefault((row.function, row.argument), set()).add(row.message)
+    return found
