@@ -1,5 +1,8 @@
 """`fastfc.check`: a student's own layers, compared with the reference and numerical gradients."""
 
+import contextlib
+import io
+
 __all__ = ["check"]
 
 
@@ -57,14 +60,17 @@ def check(what, function=None, *, dropout_convention=None, verbose=True):
     >>> report.ok
     False
     """
-    from .running import check_all
+    from .running import check_all, undisturbed
     from .sources import functions_of
 
     if dropout_convention not in (None, "keep", "drop"):
         raise ValueError(
             f"check: dropout_convention is {dropout_convention!r}, expected 'keep' or 'drop'"
         )
-    report = check_all(functions_of(what, function), dropout_convention)
+    with undisturbed():
+        with contextlib.redirect_stdout(io.StringIO()):  # of files that print when imported
+            found = functions_of(what, function)
+        report = check_all(found, dropout_convention)
     if verbose:
         print(report)
     return report

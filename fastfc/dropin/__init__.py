@@ -92,7 +92,8 @@ def install_as(*names, keep=(), dropout_convention=None):
             f"install_as: dropout_convention is {dropout_convention!r}, expected 'keep' or 'drop'"
         )
     names = tuple(dict.fromkeys(names))
-    courses = Course.of(names, (keep,) if isinstance(keep, str) else keep, dropout_convention)
+    keep = (keep,) if isinstance(keep, str) else keep or ()
+    courses = Course.of(names, keep, dropout_convention)
     present = {name: finder.courses[name] for name in names if name in finder.courses}
     changed = [course for course in courses if present.get(course.package) != course]
     for course in courses:

@@ -73,28 +73,34 @@ class Course:
         for package in packages:
             for module in kept[package] & own[package]:
                 homes.setdefault(module.rpartition(".")[2], f"{package}.{module}")
-        of_layers = [f"{package}.layers" for package in packages if "layers" in own[package]]
-        notes = []
-        if convention is None:
-            convention, why = "keep", None
-            for name in of_layers[:1]:
-                convention, why = texts.dropout_convention(name)
-            if why:
-                notes.append(why)
+        said = {package: [] for package in packages}
+        conventions = {}
+        for package in packages:
+            if convention is None and "layers" in own[package]:
+                conventions[package], why = texts.dropout_convention(f"{package}.layers")
+                said[package] += [why] if why else []
+        elsewhere = convention or next(iter(conventions.values()), "keep")
         if "layers" in homes or "layer_utils" in homes:
             layers = " and ".join(homes[m] for m in ("layers", "layer_utils") if m in homes)
-            notes.append(f"fastfc's networks and layer_tests call {layers}")
+            said[packages[0]].append(f"fastfc's networks and layer_tests call {layers}")
         courses = []
         for package in packages:
             order = texts.two_layer_order(package)
-            said = list(notes) if package == packages[0] else []
             if order == "cs231n" and "fc_net" not in kept[package]:
-                said.append(
+                said[package].append(
                     f"{package}'s TwoLayerNet is (input_dim, hidden_dim, num_classes, "
                     "weight_scale, reg)"
                 )
             courses.append(
-                cls(package, own[package], kept[package], homes, convention, order, tuple(said))
+                cls(
+                    package,
+                    own[package],
+                    kept[package],
+                    homes,
+                    conventions.get(package, elsewhere),
+                    order,
+                    tuple(said[package]),
+                )
             )
         return courses
 

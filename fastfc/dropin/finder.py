@@ -162,19 +162,30 @@ def rule(name):
 
     Such are rules that fastfc does not have, those that were put in the place of fastfc's, and all
     of a module ``optim`` that is kept.
+
+    Raises
+    ------
+    ValueError
+        The course's ``optim`` is kept, and has none of this name.
     """
     if name.startswith("_"):
         return None
+    kept = []
     for course in finder.courses.values():
         full = f"{course.package}.optim"
         given = course.given.get("optim", {})
         if full not in sys.modules and "optim" in course.own:
             importlib.import_module(full)
+        kept += [full] if "optim" in course.kept else []
         found = vars(sys.modules[full]).get(name) if full in sys.modules else None
         if found is None or found is given.get(name) or inspect.ismodule(found):
             continue
         if callable(found):
             return found
+    if kept:  # fastfc's own would pass for the student's
+        raise ValueError(
+            f'Invalid update_rule "{name}": {" and ".join(kept)}, which you keep, has none'
+        )
     return None
 
 

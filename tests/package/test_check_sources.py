@@ -4,9 +4,11 @@ And the command, fastfc check.
 """
 
 import importlib
+import random
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import fastfc
@@ -266,6 +268,18 @@ def test_a_file_under_install_as(folder):
     utils = fastfc.check(root / "layer_utils.py", "affine_relu_forward")
     assert bad(utils) == ["affine_relu_forward"]
     assert cs231n.layers is sys.modules["cs231n.layers"]
+
+
+def test_importing_a_file_leaves_nothing_behind(tmp_path, capsys):
+    text = "import numpy as np, random\nprint('hello')\nnp.random.seed(0)\nrandom.seed(0)\n"
+    root = student(tmp_path, text=f"{text}np.seterr(all='raise')\nbreakpoint\n{NO_BIAS}")
+    state, errors = np.random.get_state(legacy=False), np.geterr()
+    python_state = random.getstate()
+    fastfc.check(root / "layers.py")
+    assert "hello" not in capsys.readouterr().out
+    np.testing.assert_equal(np.random.get_state(legacy=False), state)
+    assert np.geterr() == errors
+    assert random.getstate() == python_state
 
 
 # --- the command ------------------------------------------------------------------------------

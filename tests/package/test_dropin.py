@@ -322,6 +322,11 @@ def test_reload_as_autoreload_does_it(folder):
     assert nndl.layers.affine_forward is fastfc.layers.affine_forward
     assert callable(nndl.layers.conv_forward)
     assert importlib.reload(nndl) is nndl
+    (folder / "nndl" / "layers.py").write_text("def (")
+    vars(nndl.layers).clear()
+    vars(nndl.layers).update({name: old[name] for name in ("__name__", "__loader__")})
+    with pytest.raises(SyntaxError):  # which autoreload prints, and then puts the names back
+        importlib.reload(nndl.layers)
 
 
 def test_reload_of_packages_without_a_folder():

@@ -89,6 +89,8 @@ def test_rules_of_a_kept_optim(folder):
     assert solver_with("sgd").update_rule.__module__ == "cs231n.optim"
     with pytest.raises(AssertionError, match="the course's own sgd"):
         solver_with("sgd").train()
+    with pytest.raises(ValueError, match=r'rule "adam": cs231n\.optim, which you keep, has none'):
+        solver_with("adam")
 
 
 @pytest.mark.parametrize("name", ["np", "__name__", "_hidden", "nothing", "NUMBER"])

@@ -237,6 +237,16 @@ def test_the_convention_may_be_said(folder):
     assert pickle.loads(text).dropout_param["convention"] == "drop"
 
 
+def test_each_package_has_its_own(folder):
+    """And those without layers the first one's."""
+    course.write(folder, "cs231n", [], layers=layers_text(DROPPING))
+    course.write(folder, "nndl", [], layers=layers_text(DROPPING, CODE_KEEPS))
+    fastfc.install_as("utils", "cs231n", "nndl")
+    for package, convention in (("cs231n", "drop"), ("nndl", "keep"), ("utils", "drop")):
+        network = importlib.import_module(f"{package}.fc_net").FullyConnectedNet
+        assert network([5], 4, dropout=0.2).dropout_param.get("convention", "keep") == convention
+
+
 def test_the_convention_changes_when_the_cell_is_run_again():
     fastfc.install_as("nndl")
     import nndl.fc_net
@@ -318,6 +328,7 @@ def test_a_broken_file_is_seen(folder, text):
     assert str(warning.message).startswith("a file of the course fails to run")
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_a_syntax_error_under_autoreload(folder, capsys):
     """IPython prints the error, and all names stay."""
     autoreload = pytest.importorskip("IPython.extensions.autoreload")
