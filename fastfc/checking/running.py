@@ -5,14 +5,13 @@ import inspect
 import io
 import pdb
 import random
-import re
 import sys
 import traceback
 import warnings
 
 import numpy as np
 
-from ..dropin.texts import documented_convention
+from ..dropin.texts import convention_in, is_nndls
 from ..gradient_check import eval_numerical_gradient_array
 from ..reference.optim import RULES
 from .report import Report, Row
@@ -79,13 +78,9 @@ class Checker:
     def convention(self):
         """What dropout's p is the probability of."""
         if self._convention is None:
-            self._convention = "keep"
             function = self.functions.get("dropout_forward")
-            text = f'def dropout_forward():\n    """{getattr(function, "__doc__", "")}"""\n'
-            module = sys.modules.get(getattr(function, "__module__", None))
-            course = f"{getattr(module, '__doc__', '')} {getattr(function, '__module__', '')}"
-            if documented_convention(text) == "drop" and not _is_nndls(function, course):
-                self._convention = "drop"
+            said = convention_in(str(getattr(function, "__doc__", None)))
+            self._convention = "drop" if said == "drop" and not _in_nndl(function) else "keep"
         return self._convention
 
     def has(self, *names):
@@ -341,9 +336,9 @@ def _same(now, then):
     return now.shape == then.shape and np.array_equal(now, then, equal_nan=now.dtype.kind == "f")
 
 
-def _is_nndls(function, course):
+def _in_nndl(function):
     """Whether a function stands in nndl, whose text says what its figures do not."""
-    text = course
+    text = str(getattr(function, "__module__", None))
     with contextlib.suppress(OSError, TypeError):
-        text += inspect.getsource(inspect.getmodule(function) or function)
-    return re.search(r"\bnndl\b|\bUCLA\b|239AS|C[12]47", text) is not None
+        text += inspect.getsource(inspect.getmodule(function))
+    return is_nndls(text)

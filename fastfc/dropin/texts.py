@@ -79,7 +79,7 @@ def dropout_convention(name):
     """
     text = of(name)
     said = documented_convention(text)
-    if said is not None and not (said == "drop" and _is_nndl(name, text)):
+    if said is not None and not (said == "drop" and is_nndls(f"{name} {text}")):
         verb = "dropping" if said == "drop" else "keeping"
         return said, f"dropout's p is the probability of {verb}, as {name} says"
     coded = _coded_convention(text)
@@ -97,14 +97,20 @@ def dropout_convention(name):
 def documented_convention(text):
     """Return 'drop' or 'keep', as the docstring of dropout_forward in a text says, or None."""
     docstring = re.search(r'("""|\'\'\')(.*?)\1', _function(text, "dropout_forward"), re.DOTALL)
-    found = docstring and _DROPS_OR_KEEPS.search(" ".join(docstring[2].split()))
+    return convention_in(docstring[2]) if docstring else None
+
+
+def convention_in(docstring):
+    """Return 'drop' or 'keep', as a docstring says, or None."""
+    found = _DROPS_OR_KEEPS.search(" ".join(docstring.split()))
     if not found:
         return None
     return "drop" if (found[1] or found[2]).lower() == "drop" else "keep"
 
 
-def _is_nndl(name, text):
-    return name.split(".")[-2] == "nndl" or re.search(r"\bUCLA\b|239AS|C[12]47", text) is not None
+def is_nndls(text):
+    """Whether a text is of nndl, whose docstrings say what its figures do not."""
+    return re.search(r"\bnndl\b|\bUCLA\b|239AS|\bC[12]47\b", text) is not None
 
 
 def _function(text, name):

@@ -260,3 +260,42 @@ def test_masks_drawn_in_another_way():
     ):
         text = broken(LAYERS, (TRAIN, f"mask = {drawn}"))
         assert fastfc.check(module(text), "dropout_forward", verbose=False).ok
+
+
+def test_statistics_that_keep_their_axis():
+    text = broken(
+        LAYERS,
+        ("mu = x.mean(axis=0)", "mu = x.mean(axis=0, keepdims=True)"),
+        ("var = x.var(axis=0)", "var = x.var(axis=0, keepdims=True)"),
+    )
+    report = fastfc.check(module(text), ["batchnorm_forward", "batchnorm_backward"], verbose=False)
+    assert report.ok, str(report)
+
+
+STUBS = """
+def affine_forward(x, w, b):
+    out = None
+    cache = (x, w, b)
+    return out, cache
+
+def affine_backward(dout, cache):
+    dx, dw, db = None, None, None
+    return dx, dw, db
+
+def softmax_loss(x, y):
+    loss, dx = 0.0, None
+    return loss, dx
+
+def dropout_forward(x, dropout_param):
+    mask, out = None, None
+    out = out.astype(x.dtype, copy=False)
+    return out, (dropout_param, mask)
+"""
+
+
+def test_layers_that_are_not_written_yet():
+    found = wrong(fastfc.check(module(STUBS), verbose=False))
+    for key in [("affine_forward", "out"), ("affine_backward", "dw"), ("softmax_loss", "dx")]:
+        assert found[key] == {"is None: not written yet?"}
+    assert found["softmax_loss", "loss"] == {"all zeros"}
+    assert found["dropout_forward", "call"] == {"raises AttributeError"}
