@@ -27,7 +27,7 @@ def _loss(checker, generator, kind, case, x):
     name, (N, C) = f"{kind}_loss", x.shape
     y = generator.randint(C, size=N)
     expected, expected_dx = getattr(reference, name)(x, y)
-    returned, value = checker.call(name, case, x.copy(), y.copy())
+    returned, value = checker.call(name, case, x, y)
     results = checker.results(name, case, value, ("loss", "dx")) if returned else None
     if results is None:
         return

@@ -8,7 +8,8 @@ from ..reference import layer_utils as reference
 from . import mistakes
 from .running import TOLERANCE, difference
 
-_AFFINE = [((4, 5), 3), ((1, 3), 2), ((3, 2, 4), 5), ((2, 3, 2, 2), 1), ((5, 1), 4)]
+# Sizes differ within a case and are not 2, so that a factor tells which of them it is.
+_AFFINE = [((4, 5), 3), ((1, 3), 6), ((3, 2, 4), 5), ((6, 3, 2, 2), 1), ((5, 1), 4)]
 _RELU = [(4, 5), (1, 7), (3, 2, 3)]
 _BATCHNORM = [
     # shape, scale of x, bn_param
@@ -47,7 +48,7 @@ def check(checker):
     for name in _JOINED:
         if checker.has(f"{name}_forward", f"{name}_backward"):
             generator = np.random.RandomState(0)
-            for x_shape, M in (((4, 2, 3), 5), ((3, 4), 6), ((5, 1), 2)):
+            for x_shape, M in (((4, 2, 3), 5), ((3, 4), 6), ((5, 1), 7)):
                 _joined(checker, generator, name, x_shape, M)
 
 

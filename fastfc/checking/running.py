@@ -1,6 +1,7 @@
 """Calls a student's functions, whatever they do, and compares what comes of it."""
 
 import contextlib
+import copy
 import inspect
 import io
 import pdb
@@ -99,13 +100,14 @@ class Checker:
     def call(self, name, case, *args, mistakes=()):
         """Return (whether it returned, what), and add rows of what it did besides.
 
-        Mistakes, as in `compare`, are recognised by the exceptions that they raise.
+        Arrays are given as copies.  Mistakes, as in `compare`, are recognised by the exceptions
+        that they raise.
         """
-        before = [value.copy() if isinstance(value, np.ndarray) else value for value in args]
+        given = _copies(args)
         output, trace = io.StringIO(), sys.gettrace()
         try:
             with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-                value = self.functions[name](*args)
+                value = self.functions[name](*given)
         except (Exception, SystemExit) as error:
             known = [what for what, mistaken in mistakes if _raises_as(mistaken, error)]
             message = f"{known[0]}: raises" if known else "raises"
@@ -115,11 +117,8 @@ class Checker:
             sys.settrace(trace)  # which a debugger that was left in has set
         if output.getvalue():
             self.add(name, "call", case, True, message="prints text")
-        changed = [
-            i
-            for i, (now, then) in enumerate(zip(args, before, strict=True))
-            if not _same(now, then)
-        ]
+        pairs = enumerate(zip(given, args, strict=True))
+        changed = [i for i, (now, then) in pairs if not _same(now, then)]
         if changed and name not in RULES:  # an update rule may work in place
             self.wrong(name, "call", case, f"changes its argument {changed[0] + 1}")
         return True, value
@@ -187,7 +186,7 @@ class Checker:
     def quiet(self, name, *args):
         """Return what a function returns, printing nothing; raises what it raises."""
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            return self.functions[name](*args)
+            return self.functions[name](*_copies(args))
 
     def numerical(self, forward, x, dout, h=1e-5):
         """Return the numerical gradient of a forward pass, or None where it cannot be had."""
@@ -264,9 +263,8 @@ def _factor(found, expected, sizes):
         return np.nan, None
     if abs(factor) < TOLERANCE:
         return np.nan, "all zeros"
-    names = {"-1": -1.0, **sizes}
+    names = {"-1": -1.0, "2": 2.0, "1/2": 0.5, **sizes}
     names |= {f"1/{name}": 1 / value for name, value in sizes.items()}
-    names |= {"2": 2.0, "1/2": 0.5}
     for name, value in names.items():
         for sign in ("", "-"):
             if abs(factor * (-1 if sign else 1) - value) < 1e-6 * abs(value) and value != 1:
@@ -327,6 +325,17 @@ def _raises_as(mistaken, error):
 def _left_in(*args, **kwargs):
     """Stand in for a debugger, which would wait for somebody."""
     raise RuntimeError("a breakpoint is left in")
+
+
+def _copies(args):
+    """Return arguments with arrays copied, those in a cache too where it can be."""
+    copies = []
+    for value in args:
+        if isinstance(value, np.ndarray | tuple | list):
+            with contextlib.suppress(Exception):  # a cache may hold anything
+                value = copy.deepcopy(value)
+        copies.append(value)
+    return copies
 
 
 def _same(now, then):

@@ -141,6 +141,10 @@ def _from_file(path):
     if path.suffix != ".py":
         raise ValueError(f"{path}: expected a Python file, named .py")
     path = path.resolve()
+    if _FOLDER in path.parents:
+        return importlib.import_module(
+            ".".join(path.relative_to(_FOLDER.parent).with_suffix("").parts)
+        )
     above, parts = path.parent, [path.stem]
     while (above / "__init__.py").is_file() and above.name.isidentifier():
         parts.insert(0, above.name)
@@ -180,4 +184,6 @@ def _imported(name, path, folders):
 def _is_library(module, folders):
     """Whether a module lies outside the student's folders, so that it may stay imported."""
     file = getattr(module, "__file__", None) or ""
+    if "site-packages" in file:
+        return True
     return bool(file) and not any(file.startswith(f"{folder}{os.sep}") for folder in folders)

@@ -148,6 +148,35 @@ def test_what_a_backward_pass_may_do(body, said):
     assert any(re.search(said, message) for message in messages), str(report)
 
 
+def test_changed_inputs_change_no_verdict():
+    """What is expected is not computed from what a student's function left."""
+    text = broken(LAYERS, ("db = dout.sum(axis=0)\n", "db = dout.sum(axis=0); dout *= 2\n"))
+    text = broken(text, ("    dw = x.reshape(N, -1).T.dot(dout)\n", ""))
+    text = broken(text, ("dout *= 2\n", "dout *= 2; dw = x.reshape(N, -1).T.dot(dout)\n"))
+    found = wrong(fastfc.check(module(text), "affine_backward", verbose=False))
+    assert found["affine_backward", "dw"] == {"a factor 2"}
+    assert found["affine_backward", "call"] == {"changes its argument 1"}
+    text = broken(LAYERS, ("out = np.maximum(0, x)", "x *= 2; out = np.maximum(0, x)"))
+    found = wrong(fastfc.check(module(text), ["relu_forward", "relu_backward"], verbose=False))
+    assert found["relu_forward", "out"] == {"a factor 2"}
+    assert found["relu_forward", "call"] == {"changes its argument 1"}
+
+
+def test_a_cache_that_is_used_up():
+    """The other backward pass gets it as the forward pass made it."""
+    text = broken(LAYERS, ("dxhat = dout * gamma", "dxhat = dout * gamma; xhat *= 0"))
+    report = fastfc.check(module(text), verbose=False)
+    assert "batchnorm_backward_alt" not in {row.function for row in report.rows if not row.ok}
+
+
+def test_a_cache_that_cannot_be_copied():
+    text = broken(
+        LAYERS, ("    cache = (x, w, b)\n", "    cache = (x, w, b, np, (i for i in x))\n")
+    )
+    text = broken(text, ("    x, w, b = cache\n", "    x, w, b, *_ = cache\n"))
+    assert fastfc.check(module(text), ["affine_forward", "affine_backward"], verbose=False).ok
+
+
 def test_printed_text_is_said_and_no_fault(capsys):
     text = broken(LAYERS, ("out = np.maximum(0, x)", "out = np.maximum(0, x); print('shape', 3)"))
     report = fastfc.check(module(text), "relu_forward")

@@ -282,6 +282,12 @@ def test_importing_a_file_leaves_nothing_behind(tmp_path, capsys):
     assert random.getstate() == python_state
 
 
+def test_our_own_files():
+    own = sys.modules["fastfc.layers"]
+    assert fastfc.check(layers.__file__).ok
+    assert sys.modules["fastfc.layers"] is own
+
+
 # --- the command ------------------------------------------------------------------------------
 
 
