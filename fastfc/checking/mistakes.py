@@ -256,11 +256,10 @@ def norm_backward(n, dout):
                 lambda: n.gamma * n.rstd * (dout - mean(dout) - n.xhat * mean(dout * n.xhat)),
             )
         )
-        zero = SimpleNamespace(mean=lambda a: a.mean(axis=0, keepdims=True))
         dx.append(
             (
                 "the means are over the batch, expected over each example's features",
-                lambda: n.rstd * (g - zero.mean(g) - n.xhat * zero.mean(g * n.xhat)),
+                lambda: n.rstd * (g - g.mean(axis=0) - n.xhat * (g * n.xhat).mean(axis=0)),
             )
         )
     out = n.gamma * n.xhat + n.beta

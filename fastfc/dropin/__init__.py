@@ -117,7 +117,7 @@ def install_as(*names, keep=(), dropout_convention=None):
         if not finder.before:
             _leave()
         raise
-    print(Course.line(courses))
+    print(Course.line(courses, dropout_convention))
 
 
 def uninstall():

@@ -109,8 +109,8 @@ class Course:
         return [module for module in MODULES if module not in self.kept]
 
     @staticmethod
-    def line(courses):
-        """Return the line that says what is replaced and how to keep it."""
+    def line(courses, convention=None):
+        """Return the line that says what is replaced and how to keep it, beside a convention."""
         served = [f"{c.package}.{m}" for c in courses for m in c.served()]
         replaced = [f"{c.package}.{m}" for c in courses for m in c.served() if m in c.own]
         stays = [f"{c.package}.{m}" for c in courses for m in MODULES if m in c.kept & c.own]
@@ -118,12 +118,13 @@ class Course:
         if stays:
             does += f" and leaves {', '.join(stays)} to you"
         packages = ", ".join(_quoted(c.package) for c in courses)
+        also = f", dropout_convention={_quoted(convention)}" if convention else ""
         names = [name.rpartition(".")[2] for name in replaced or ["layers"]]
         kept = dict.fromkeys(name.rpartition(".")[2] for name in stays)
         wanted = [*kept, "layers" if "layers" in names else names[0]]
         keep = (
             f"to keep a file of your own: fastfc.install_as({packages}, "
-            f"keep=[{', '.join(map(_quoted, wanted))}])"
+            f"keep=[{', '.join(map(_quoted, wanted))}]{also})"
         )
         return "; ".join([f"fastfc {does}", *(note for c in courses for note in c.notes), keep])
 

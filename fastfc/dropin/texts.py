@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+import warnings
 from importlib.machinery import PathFinder
 from importlib.util import decode_source
 from pathlib import Path
@@ -59,10 +60,12 @@ def two_layer_order(package):
 
 def _arguments_of(text, name):
     """Return the names of the arguments of a class's constructor, without self."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
-        return []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its escape sequences, which an import warns of
+        try:
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError):
+            return []
     for node in ast.walk(tree):
         if isinstance(node, ast.ClassDef) and node.name == name:
             for method in node.body:

@@ -91,6 +91,11 @@ def test_the_line_as_it_says_to_be_run(folder, printed_line):
     assert fastfc.installed()["nndl.fc_net"] == "fastfc.fc_net"
 
 
+def test_the_line_repeats_the_convention(printed_line):
+    fastfc.install_as("nndl", dropout_convention="drop")
+    assert 'install_as("nndl", keep=["layers"], dropout_convention="drop")' in printed_line()
+
+
 def test_the_line_comes_each_time_a_cell_is_run(printed_line):
     fastfc.install_as("nndl")
     first = printed_line()

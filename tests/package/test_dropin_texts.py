@@ -10,6 +10,7 @@ import os
 import pickle
 import re
 import sys
+import textwrap
 import warnings
 
 import numpy as np
@@ -85,6 +86,17 @@ def test_the_courses_own_text_decides(folder, package, arguments, reg, where):
     fastfc.install_as(package)
     served = importlib.import_module(f"{package}.classifiers.fc_net").TwoLayerNet
     assert served(48, 20, 10, 1e-3, 0.5).reg == reg
+
+
+def test_reading_warns_of_nothing(folder):
+    """Not of escape sequences, say, which the import itself warns of."""
+    text = f'PATTERN = "\\d"\n{textwrap.dedent(net_text(CS231N))}'
+    course.write(folder, "mycourse", [], fc_net=text)
+    fastfc.install_as("mycourse")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from mycourse.fc_net import TwoLayerNet
+    assert TwoLayerNet(48, 20, 10, 1e-3, 0.5).reg == 0.5
 
 
 def test_keywords_of_both_courses():
