@@ -2,7 +2,8 @@
 
 The drop-in modules are `layers`, `layer_utils`, `fc_net`, `optim`, `solver`, `gradient_check` and
 `data_utils`; `reference` has the same layers, networks and update rules in plain NumPy.
-`install_as` lets a notebook's own import lines find them.
+`install_as` lets a notebook's own import lines find them; `check` compares layers of one's own
+with the reference.
 """
 
 try:
