@@ -4,7 +4,11 @@ Everything but the layers they call, and what the core does in one call, stands 
 :mod:`fastfc.networks`.
 """
 
+from collections.abc import MutableMapping
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from . import _core, layer_utils, optim  # noqa: F401  (optim tells the core its rules)
 from .clipping import check_clip_norm
@@ -49,15 +53,15 @@ class _Fused:
 
     def train_step(
         self,
-        X,
-        y,
-        update_rule,
-        optim_configs,
-        rows=None,
-        normalize=None,
-        clip_norm=None,
-        takes_nonfinite=False,
-    ):
+        X: Any,
+        y: npt.ArrayLike,
+        update_rule: str,
+        optim_configs: MutableMapping[str, MutableMapping[str, Any]],
+        rows: npt.NDArray[np.integer] | None = None,
+        normalize: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+        clip_norm: float | None = None,
+        takes_nonfinite: bool = False,
+    ) -> np.floating | None:
         """Do a training pass and update every parameter in one call.
 
         What the Solver does instead of calling ``loss`` and the update rule, where both are

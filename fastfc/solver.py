@@ -383,8 +383,10 @@ class Solver(Resumable, Guarded):
         finally:
             self._training = False
             self._say = print
-            notify(on_stop, self)
-        signals.pass_on()
+            try:
+                notify(on_stop, self)
+            finally:
+                signals.pass_on()
         if self.nonfinite is not None:
             done = "training has stopped, and the model has the best parameters so far"
             warn_of(self.nonfinite, done, stacklevel=2)
