@@ -174,24 +174,30 @@ class Solver(Resumable, Guarded):
         if self.checkpoint_name is not None:
             self._saver = Saver(self.checkpoint_name, self.checkpoint_every, self.keep_last)
         self._reset()
+        if not hasattr(self, "_log"):  # a subclass has a _reset of its own, as in the courses
+            self._reset_run()
 
     def _reset(self):
         """Forget all training: histories, best parameters and the state of the update rule."""
+        self._reset_run()
         self.epoch = 0
         self.best_val_acc = 0
         self.best_params = {}
-        self.best_bn_params = []
         self.loss_history = []
         self.train_acc_history = []
         self.val_acc_history = []
-        steps = self.num_epochs * max(len(self.y_train) // self.batch_size, 1)
-        self._rates = Rates(self.lr_schedule, steps, self.update_rule, self.optim_config)
-        self.lr_schedule = self._rates.config() or self.lr_schedule
         self.optim_configs = {name: dict(self.optim_config) for name in self.model.params}
         if is_adamw(self.update_rule):
             for name, w in self.model.params.items():
                 if np.ndim(w) < 2:
                     self.optim_configs[name]["weight_decay"] = 0.0
+
+    def _reset_run(self):
+        """Forget how the run stands and how it went, beside its histories."""
+        steps = self.num_epochs * max(len(self.y_train) // self.batch_size, 1)
+        self._rates = Rates(self.lr_schedule, steps, self.update_rule, self.optim_config)
+        self.lr_schedule = self._rates.config() or self.lr_schedule
+        self.best_bn_params = []
         self.stop_reason = None
         self.checkpoint_path = None
         self._log = Log()
