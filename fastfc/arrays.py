@@ -7,9 +7,29 @@ import numpy as np
 quiet = np.errstate(all="ignore")
 
 
+def shown(value):
+    """Return value as a message shows it: short, and whatever its own __repr__ does."""
+    try:
+        text = repr(value)
+    except Exception:  # 10**5000 has too many digits, and classes are anybody's
+        return f"an object of type {type(value).__name__}"
+    return text if len(text) <= 200 else f"{text[:100]}...{text[-20:]}"
+
+
+def as_arrays(operation, **values):
+    """Return the values, as a list, as arrays of whatever they hold."""
+    arrays = []
+    for name, value in values.items():
+        try:
+            arrays.append(np.asarray(value))
+        except ValueError as error:  # ragged nesting
+            raise ValueError(f"{operation}: {name} is not an array of numbers: {error}") from None
+    return arrays
+
+
 def as_real(operation, **arrays):
     """Return the arrays, as a list, in the dtype in which ``operation`` computes."""
-    converted = {name: np.asarray(value) for name, value in arrays.items()}
+    converted = dict(zip(arrays, as_arrays(operation, **arrays), strict=True))
     for name, array in converted.items():
         if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
             raise TypeError(

@@ -174,24 +174,30 @@ class Solver(Resumable, Guarded):
         if self.checkpoint_name is not None:
             self._saver = Saver(self.checkpoint_name, self.checkpoint_every, self.keep_last)
         self._reset()
+        if not hasattr(self, "_log"):  # a subclass has a _reset of its own, as in the courses
+            self._reset_run()
 
     def _reset(self):
         """Forget all training: histories, best parameters and the state of the update rule."""
+        self._reset_run()
         self.epoch = 0
         self.best_val_acc = 0
         self.best_params = {}
-        self.best_bn_params = []
         self.loss_history = []
         self.train_acc_history = []
         self.val_acc_history = []
-        steps = self.num_epochs * max(len(self.y_train) // self.batch_size, 1)
-        self._rates = Rates(self.lr_schedule, steps, self.update_rule, self.optim_config)
-        self.lr_schedule = self._rates.config() or self.lr_schedule
         self.optim_configs = {name: dict(self.optim_config) for name in self.model.params}
         if is_adamw(self.update_rule):
             for name, w in self.model.params.items():
                 if np.ndim(w) < 2:
                     self.optim_configs[name]["weight_decay"] = 0.0
+
+    def _reset_run(self):
+        """Forget how the run stands and how it went, beside its histories."""
+        steps = self.num_epochs * max(len(self.y_train) // self.batch_size, 1)
+        self._rates = Rates(self.lr_schedule, steps, self.update_rule, self.optim_config)
+        self.lr_schedule = self._rates.config() or self.lr_schedule
+        self.best_bn_params = []
         self.stop_reason = None
         self.checkpoint_path = None
         self._log = Log()
@@ -216,9 +222,13 @@ class Solver(Resumable, Guarded):
         """Let the model do it all in one call if it offers to; return the loss or None."""
         offered = getattr(self.model, "__fastfc_train_step__", None)
         rule = built_in(self.update_rule)
-        if offered is None or rule is None or self.on_nonfinite == "continue":
+        if offered is None or rule is None:
             return None
-        options = {"normalize": self.normalize, "clip_norm": self.clip_norm}
+        options = {
+            "normalize": self.normalize,
+            "clip_norm": self.clip_norm,
+            "takes_nonfinite": True if self.on_nonfinite == "continue" else None,
+        }
         given = {name: value for name, value in options.items() if value is not None}
         return offered(
             self.X_train, self.y_train, rule, self.optim_configs, rows=batch_mask, **given
@@ -379,8 +389,10 @@ class Solver(Resumable, Guarded):
         finally:
             self._training = False
             self._say = print
-            notify(on_stop, self)
-        signals.pass_on()
+            try:
+                notify(on_stop, self)
+            finally:
+                signals.pass_on()
         if self.nonfinite is not None:
             done = "training has stopped, and the model has the best parameters so far"
             warn_of(self.nonfinite, done, stacklevel=2)

@@ -41,6 +41,7 @@ cdef class Network:
     cdef fc_network net
     cdef fc_layer *layers
     cdef const fc_param **params  # in the order of the model's dictionary
+    cdef size_t params_count
     cdef Span *spans  # what must not meet
     cdef size_t spans_bound
     cdef list names  # of each layer's four parameters
@@ -49,7 +50,6 @@ cdef class Network:
     cdef Transaction call  # the one that is going on; and what it has read of the model:
     cdef object model_params, normalization, bn_params, dropout_param, generator, seed
     cdef bint seeded
-    cdef size_t bound  # how many parameters there are
     cdef dict grads  # of `step`, which nobody else sees
     cdef bint busy  # another thread is inside
 
@@ -147,8 +147,8 @@ cdef class Network:
                 w = self.bind_param(&layer.params[j], params, names[j], 1, grads, rule, configs)
                 if w is None or layer.params[j].n != layer.M:
                     return False
-        self.bound = len(params)
-        if self.bound != (4 * self.count - 2 if normalized else 2 * self.count):
+        self.params_count = len(params)
+        if self.params_count != (4 * self.count - 2 if normalized else 2 * self.count):
             return False
         for i, name in enumerate(params):
             place = self.places[name]
@@ -359,10 +359,9 @@ cdef class Network:
     # are mean and std.  reg is of the model's dtype; 0 leaves regularisation to the caller.
     cdef object run_step(self, object X, object y, object model, dict grads, Rule rule,
                          dict configs, double reg, double clip_norm, object rows, object mean,
-                         object std):
+                         object std, bint takes_nonfinite):
         cdef double loss = 0
         cdef int dtype, number
-        cdef size_t count
         cdef ndarray labels, source = None
         cdef fc_gather gathered
         cdef fc_mt19937 state
@@ -402,7 +401,7 @@ cdef class Network:
             if lock is not None and self.net.philox and type(lock) in LOCKS:
                 lock.release()  # C alone
                 lock = None
-            self.net.reg = reg
+            self.net.reg, self.net.takes_nonfinite = reg, takes_nonfinite
             self.net.rule = FC_NO_UPDATE if rule is None or clipped else rule.number
             py = <const cnp.int64_t *> cnp.PyArray_DATA(labels)
             if source is None:
@@ -413,11 +412,11 @@ cdef class Network:
             release_workspace(self.net.workspace)
             if self.net.state != NULL:
                 (<fc_mt19937 *> bitgen_of(self.generator).state)[0] = state
-            if rule is None or isfinite(loss):
+            if takes_nonfinite or isfinite(loss):
                 if clipped:
-                    count, number = self.bound, rule.number
+                    number = rule.number
                     with nogil:
-                        call_update(dtype, self.params, number, clip_norm, count)
+                        call_update(dtype, self.params, number, clip_norm, self.params_count)
                 self.call.commit()
         finally:
             if lock is not None:
@@ -464,12 +463,13 @@ cdef class Network:
 
     cdef object run_step_alone(self, object X, object y, object model, dict grads, Rule rule,
                                dict configs, double reg, double clip_norm, object rows,
-                               object mean, object std):
+                               object mean, object std, bint takes_nonfinite):
         if self.busy:
             return None
         self.busy = True
         try:
-            return self.run_step(X, y, model, grads, rule, configs, reg, clip_norm, rows, mean, std)
+            return self.run_step(X, y, model, grads, rule, configs, reg, clip_norm, rows, mean, std,
+                                 takes_nonfinite)
         finally:
             self.forget()
             self.busy = False
@@ -478,7 +478,7 @@ cdef class Network:
         """Loss and gradients, in new arrays and without regularisation; None where the layers must
         be composed."""
         cdef dict grads = {}
-        loss = self.run_step_alone(X, y, model, grads, None, None, 0, 0, None, None, None)
+        loss = self.run_step_alone(X, y, model, grads, None, None, 0, 0, None, None, None, True)
         return None if loss is None else (loss, grads)
 
     def scores(self, X, model):
@@ -493,16 +493,17 @@ cdef class Network:
             self.busy = False
 
     def step(self, X, y, model, str rule, configs, double reg, double clip_norm, rows=None,
-             mean=None, std=None):
+             mean=None, std=None, bint takes_nonfinite=False):
         """Loss, after every parameter has been updated; None where nothing has been done.
 
         reg, of the model's dtype, is the strength of its regularisation, which the loss contains.
         Gradients of a norm above clip_norm are scaled to it, unless that is 0.  With rows, of an
         array X, the examples are those of `gather`; y has their labels.
 
-        Where the loss is not finite it is returned all the same, and nothing else has changed.
+        Where the loss is not finite it is returned all the same, and nothing else has changed; with
+        takes_nonfinite, that step is like any other.
         """
         if type(configs) is not dict:
             return None
         return self.run_step_alone(X, y, model, self.grads, rules[rule], configs, reg, clip_norm,
-                                   rows, mean, std)
+                                   rows, mean, std, takes_nonfinite)

@@ -15,7 +15,7 @@ and ``arrays``, the names of these: a damaged directory of the archive may hide 
 import inspect
 import json
 import numbers
-from collections.abc import Mapping
+from collections import abc
 
 import numpy as np
 
@@ -70,7 +70,7 @@ def _expect_metadata(found):
 
 def _to_json(name, value):
     """Return a value as JSON has it."""
-    if isinstance(value, Mapping):
+    if isinstance(value, abc.Mapping):
         return {key: _to_json(f"{name}[{key!r}]", item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_to_json(f"{name}[{i}]", item) for i, item in enumerate(value)]

@@ -5,7 +5,7 @@ arrays are float32 and in float64 otherwise; Python's own numbers fit themselves
 """
 
 import math
-from collections.abc import Mapping
+from collections import abc
 
 import numpy as np
 
@@ -185,7 +185,7 @@ def layernorm_forward(x, gamma, beta, ln_param):
 
     Every row is normalised by its own mean and biased variance, in training and testing alike.
     """
-    if not isinstance(ln_param, Mapping):
+    if not isinstance(ln_param, abc.Mapping):
         raise TypeError(f"layernorm_forward: ln_param is {ln_param!r}, expected a dict")
     eps = float(ln_param.get("eps", 1e-5))
     x, gamma, beta = as_real("layernorm_forward", x=x, gamma=gamma, beta=beta)

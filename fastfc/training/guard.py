@@ -2,6 +2,8 @@
 
 import math
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -50,14 +52,14 @@ class NonFiniteStateError(NonFiniteLossError):
     iteration 7 with learning rate 0.1 and loss 2.5, expected a finite optimiser state
     """
 
-    def __str__(self):
+    def __str__(self) -> str:
         return (
             f"{self.where} is not finite after iteration {self.iteration} with learning rate "
             f"{self.learning_rate:g} and loss {self.loss:g}, expected a finite optimiser state"
         )
 
 
-def as_number(loss):
+def as_number(loss: Any) -> Any:
     """Return a model's loss as a number: an array of one element is one too.
 
     Parameters
@@ -101,12 +103,12 @@ def _item(loss):
         return loss
 
 
-def nan_like(loss):
+def nan_like(loss: Any) -> Any:
     """Return NaN as a number of the loss's type, for a step that has not been taken."""
     return type(loss)(math.nan) if isinstance(loss, np.floating) else math.nan
 
 
-def find_nonfinite_state(optim_configs):
+def find_nonfinite_state(optim_configs: Mapping[str, Mapping[str, Any]]) -> str | None:
     """Return the name of an optimiser state that is not finite, None if all of it is.
 
     Parameters
@@ -149,10 +151,10 @@ class StateChecks:
         Steps of the call that are done already.
     """
 
-    def __init__(self, first):
+    def __init__(self, first: int) -> None:
         self._first = self._last = first
 
-    def due(self, step, epoch_ends):
+    def due(self, step: int, epoch_ends: bool) -> bool:
         """Return whether to check after this step of the call, which may end an epoch."""
         if step != self._first + 1 and not (
             epoch_ends and step - self._last >= _STEPS_BETWEEN_CHECKS
@@ -161,12 +163,12 @@ class StateChecks:
         self._last = step
         return True
 
-    def left(self, step):
+    def left(self, step: int) -> bool:
         """Return whether steps have been taken since the last check."""
         return step > self._last
 
 
-def warn_of(error, consequence, stacklevel):
+def warn_of(error: Exception, consequence: str, stacklevel: int) -> None:
     """Warn of what an error says, and of what has been done instead of raising it."""
     warnings.warn(f"{error}; {consequence}", NonFiniteWarning, stacklevel=stacklevel + 1)
 

@@ -2,9 +2,12 @@
 
 from collections.abc import MutableMapping
 
+import numpy as np
+
 from . import settings
 from .callbacks import find_methods, notify
 from .checkpoint import read_checkpoint, write_checkpoint
+from .rules import is_sgd
 from .state import (
     check_fits,
     check_parts,
@@ -112,6 +115,8 @@ class Resumable:
     def _begin(self):
         """Prepare for a call of ``train``; return how many of its steps an earlier one has done."""
         self._put_latest()
+        if is_sgd(self.update_rule):
+            self._make_writeable()
         self._asked = self.stop_reason = self.nonfinite = None
         if self._call["step"] == 0:
             self._call["scorings"] = len(self.val_acc_history)
@@ -129,6 +134,12 @@ class Resumable:
                 self.model.params, statistics = self._left
                 set_running_statistics(self._bn_params(), statistics)
         self._left = None
+
+    def _make_writeable(self):
+        """Replace parameters that are read-only, as joblib maps them, by copies: sgd writes."""
+        for name, w in list(self.model.params.items()):
+            if isinstance(w, np.ndarray) and not w.flags.writeable:
+                self.model.params[name] = np.array(w)
 
     def _latest(self):
         """Return the parameters and running statistics to train on."""

@@ -1,6 +1,7 @@
 """Which update rules are fastfc's own."""
 
 import types
+from typing import Any
 
 from .. import optim
 from ..update_rules import UpdateRules
@@ -8,7 +9,7 @@ from ..update_rules import UpdateRules
 _NAMES = {getattr(UpdateRules, name): name for name in optim.__all__}
 
 
-def built_in(rule):
+def built_in(rule: Any) -> str | None:
     """Return the name of a rule of :mod:`fastfc.optim`, None for any other.
 
     A rule is known by what it is, not by which object: one that was copied, with its Solver or in
@@ -35,11 +36,16 @@ def built_in(rule):
     return _NAMES.get(rule.__func__)
 
 
-def shares_defaults(rule):
+def shares_defaults(rule: Any) -> bool:
     """Return whether a rule's defaults are those of fastfc's rules, as the reference's are."""
     return isinstance(getattr(rule, "__self__", None), UpdateRules)
 
 
-def is_adamw(rule):
+def is_sgd(rule: Any) -> bool:
+    """Return whether a rule is sgd, fastfc's or the reference's."""
+    return shares_defaults(rule) and rule.__name__ == "sgd"
+
+
+def is_adamw(rule: Any) -> bool:
     """Return whether a rule is adamw, fastfc's or the reference's."""
     return shares_defaults(rule) and rule.__name__ == "adamw"

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 
 __all__ = ["NonFiniteLossError"]
 
@@ -86,9 +87,14 @@ class Interrupts:
             if signal.getsignal(number) == self._note:
                 signal.signal(number, handler)
 
-    def pass_on(self):
-        """After the context: end the process by the SIGTERM that was noted, with its status."""
+    def pass_on(self) -> None:
+        """After the context: end the process by the SIGTERM that was noted, with its status.
+
+        An error on its way, that of a checkpoint perhaps, is printed: nobody else will see it.
+        """
         if self.came == signal.SIGTERM:
+            if sys.exc_info()[0] is not None:
+                traceback.print_exc()
             _terminate()
 
     def _note(self, number, frame):

@@ -1,8 +1,10 @@
 """The update rules as people call them: documentation, defaults, checks and state."""
 
+from collections.abc import MutableMapping
+
 import numpy as np
 
-from ..arrays import as_real, quiet
+from ..arrays import as_arrays, as_real, quiet, shown
 from .table import RULES
 
 
@@ -35,20 +37,26 @@ class UpdateRules:
     @quiet
     def _update(self, rule, w, dw, config):
         config = {} if config is None else config
+        if not isinstance(config, MutableMapping):
+            raise TypeError(f"{rule}: config is {shown(config)}, expected a dict")
         for key, value in RULES[rule].constants.items():
             config.setdefault(key, value)
+        # All that may run the caller's code comes first: numbers, then arrays.
         keys = RULES[rule].keys(config)
+        complete = {key: _read_number(rule, config, key) for key in RULES[rule].constants}
+        state = {key: config.get(key) for key in keys}
+        given = {key: value for key, value in state.items() if value is not None}
+        given = dict(zip(given, as_arrays(rule, **given), strict=True))
         ours, dw = _match_arrays(rule, w, dw)
         in_place = rule == "sgd" and isinstance(w, np.ndarray) and w.shape == ours.shape
         if in_place:
             _expect_writeable(rule, w)
         elif rule == "sgd":
             ours = ours.copy()
-        complete = {key: _read_state(rule, config, key, ours) for key in keys}
-        complete |= {key: float(config[key]) for key in RULES[rule].constants}
-        if "t" in complete:
-            complete["t"] = _count_steps(rule, config)
+        complete |= {key: _read_state(rule, key, given.get(key), ours) for key in keys}
         next_w = self._regular(rule, ours, dw, complete)
+        if next_w is None:
+            raise ValueError(f"{rule}: w, dw or the state has changed during the call")
         config.update({key: complete[key] for key in (*keys, "t") if key in complete})
         if in_place and not np.may_share_memory(next_w, w):
             w[...] = next_w
@@ -305,11 +313,11 @@ def _match_arrays(rule, w, dw):
     return w, dw
 
 
-def _read_state(rule, config, key, w):
-    """Return the state under key, zeros at the first call, with the dtype of w."""
-    if config.get(key) is None:
+def _read_state(rule, key, given, w):
+    """Return the state that was given under key, zeros at the first call, with the dtype of w."""
+    if given is None:
         return np.zeros_like(w)
-    (state,) = as_real(rule, **{key: config[key]})
+    (state,) = as_real(rule, **{key: given})
     if state.ndim == 0:
         return np.full_like(w, state)
     if state.shape != w.shape:
@@ -327,9 +335,14 @@ def _expect_writeable(rule, w):
         raise ValueError(f"{rule}: w is read-only, expected an array to update in place")
 
 
-def _count_steps(rule, config):
-    """Return the steps so far."""
-    t = int(config["t"])
-    if t < 0:
-        raise ValueError(f"{rule}: t is {t}, expected the number of steps so far, at least 0")
-    return t
+def _read_number(rule, config, key):
+    """Return a hyper-parameter as a float; t, the steps so far, as an int."""
+    value = config[key]
+    try:
+        number = int(value) if key == "t" else float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{rule}: {key} is {shown(value)}, expected a number") from None
+    if key == "t" and number < 0:
+        raise ValueError(f"{rule}: t is {number}, expected the number of steps so far, at least 0")
+    return number

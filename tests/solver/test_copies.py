@@ -72,6 +72,37 @@ def test_solvers_copied_in_the_middle_go_on_as_the_original(tmp_path, how):
     assert twin.model.params["W1"] is not solver.model.params["W1"]
 
 
+@pytest.mark.parametrize("rule", optim.__all__)
+def test_solvers_whose_arrays_are_mapped_read_only(rule):
+    """As joblib hands large ones to its workers."""
+    results = []
+    for mapped in (False, True):
+        solver = runs.solver(update_rule=rule)
+        solver.train()
+        twin = pickle.loads(pickle.dumps(solver))
+        if mapped:
+            configs, bn_params = twin.optim_configs.values(), twin.model.bn_params
+            for arrays in (twin.model.params, twin.best_params, *configs, *bn_params):
+                for array in arrays.values():
+                    if isinstance(array, np.ndarray):
+                        array.setflags(write=False)
+        np.random.seed(3)
+        twin.train()
+        results.append((twin.loss_history, twin.val_acc_history, dict(twin.model.params)))
+    assert_same(results[1], results[0])
+
+
+@pytest.mark.parametrize("rule", optim.__all__)
+def test_a_new_solver_of_parameters_that_are_read_only(rule):
+    solver = runs.solver(update_rule=rule, num_epochs=1)
+    given = solver.model.params["W1"]
+    given.setflags(write=False)
+    before = given.copy()
+    solver.train()
+    assert solver.stop_reason == "finished"
+    np.testing.assert_array_equal(given, before)
+
+
 @pytest.mark.parametrize("package", [optim, reference.optim])
 def test_rules_are_known_by_what_they_are(package):
     for name in optim.__all__:

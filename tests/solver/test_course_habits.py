@@ -183,6 +183,36 @@ def test_save_checkpoint_may_be_overridden(tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
+class Reset(Solver):
+    """Its bookkeeping is set up as in the courses, which know nothing else."""
+
+    def _reset(self):
+        self.epoch = 0
+        self.best_val_acc = 0
+        self.best_params = {}
+        self.loss_history = []
+        self.train_acc_history = []
+        self.val_acc_history = []
+        self.optim_configs = {}
+        for name in self.model.params:
+            self.optim_configs[name] = dict(self.optim_config.items())
+
+
+@pytest.mark.parametrize("schedule", [None, "cosine"])
+def test_reset_may_be_overridden(schedule):
+    left = []
+    for kind in (Reset, Solver):
+        np.random.seed(11)
+        settings = {"lr_schedule": schedule, "num_epochs": 3, "batch_size": 21, "verbose": False}
+        config = {"learning_rate": 0.01}
+        solver = kind(
+            runs.network(), runs.data(), update_rule="adam", optim_config=config, **settings
+        )
+        solver.train()
+        left.append((solver.loss_history, solver.val_acc_history, solver.stop_reason))
+    assert left[0] == left[1]
+
+
 class Looped(Solver):
     """Its training loop is written as the courses' are."""
 

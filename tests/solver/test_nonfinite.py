@@ -270,6 +270,39 @@ def test_continue_is_the_courses_run_draw_for_draw(kind, options, rule):
     assert left[0][3] == left[1][3]
 
 
+@pytest.mark.parametrize("clip_norm", [None, 0.5])
+@pytest.mark.parametrize("rule", optim.__all__)
+def test_continue_keeps_the_fused_step(monkeypatch, rule, clip_norm):
+    """The core takes such steps too, and leaves what the composed way leaves."""
+    fused = []
+
+    def noting(self, *args, **kwargs):
+        fused.append(self.train_step(*args, **kwargs))
+        return fused[-1]
+
+    monkeypatch.setattr(fc_net.FullyConnectedNet, "__fastfc_train_step__", noting)
+    left = []
+    for kind in ("fused", "composed"):
+        settings = {"update_rule": rule, "clip_norm": clip_norm, "on_nonfinite": "continue"}
+        solver = solver_of(kind, 0.01, **settings)
+
+        class Poison:
+            def on_step(self, solver):
+                if len(solver.loss_history) == 7:
+                    solver.X_train = np.full_like(solver.X_train, np.nan)
+
+        solver.callbacks = [Poison()]
+        solver.train()
+        left.append((solver.loss_history, dict(solver.model.params), solver.optim_configs))
+    assert [loss is None for loss in fused] == [rule != "sgd"] + [False] * 17
+    np.testing.assert_array_equal(left[0][0], left[1][0])
+    assert np.isnan(left[0][0][7:]).all()
+    for name, w in left[1][1].items():
+        np.testing.assert_array_equal(left[0][1][name], w)
+        for key, value in left[1][2][name].items():
+            np.testing.assert_array_equal(left[0][2][name][key], value)
+
+
 # --- the optimiser's state --------------------------------------------------------------------
 
 

@@ -89,6 +89,15 @@ def test_another_thread_leaves_it_alone(tmp_path):
     assert run(tmp_path, before=before) == (-signal.SIGTERM, [])
 
 
+def test_an_error_on_the_way_is_printed(tmp_path):
+    """The checkpoint's folder is gone: the process ends all the same, and says why."""
+    signals = f"import shutil; shutil.rmtree(sys.argv[1]); {TERMINATE}"
+    status, lines = run(tmp_path, signals)
+    assert status == -signal.SIGTERM
+    assert lines[:2] == ["the step goes on", "error 8 True"]
+    assert lines[-1].startswith("FileNotFoundError: ")
+
+
 def test_the_usual_handler_comes_back():
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     runs.solver(max_steps=1).train()
