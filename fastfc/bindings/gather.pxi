@@ -2,7 +2,7 @@
 
 # That numbers, a copy of the index, are (N,) and each a row of X; negative ones, which count from
 # the end, are replaced.
-cdef int require_rows(ndarray numbers, cnp.npy_intp rows) except -1:
+cdef int require_rows(ndarray numbers, object index, cnp.npy_intp rows) except -1:
     cdef cnp.int64_t *number = <cnp.int64_t *> cnp.PyArray_DATA(numbers)
     cdef cnp.int64_t row
     cdef cnp.npy_intp i
@@ -11,8 +11,8 @@ cdef int require_rows(ndarray numbers, cnp.npy_intp rows) except -1:
     for i in range(numbers.shape[0]):
         row = number[i] + rows if number[i] < 0 else number[i]
         if row < 0 or row >= rows:
-            raise IndexError(f"gather: index[{i}] is {number[i]}, expected a row of X "
-                             f"from {-rows} to {rows - 1}")
+            raise IndexError(f"gather: index[{i}] is {integer_at(index, i, number[i])}, expected a "
+                             f"row of X from {-rows} to {rows - 1}")
         number[i] = row
     return 0
 
@@ -48,12 +48,12 @@ cdef ndarray as_feature_row(str name, object value, ndarray x, cnp.npy_intp D, i
 
 # Describes X[index], normalised or not, for the core; `read` has index, mean and std as
 # read_rows leaves them.  False where rows must go through NumPy: of other types, or not dense.
-cdef bint bind_rows(fc_gather *rows, ndarray x, list read) except -1:
+cdef bint bind_rows(fc_gather *rows, ndarray x, object index, list read) except -1:
     cdef ndarray numbers = read[0], mean = read[1], std = read[2]
     cdef cnp.npy_intp D
     if x.ndim == 0:
         raise shape_error("gather", "X", x, "(N, d_1, ..., d_k)")
-    require_rows(numbers, x.shape[0])
+    require_rows(numbers, index, x.shape[0])
     D = count_features("gather", x)
     if mean is not None and (mean.shape[0] != D or std.shape[0] != D):
         raise shape_error("gather", "X", x, "an array that nobody changes during the call")
@@ -101,7 +101,7 @@ def gather(X, index, dtype, mean=None, std=None):
     cdef ndarray x = X
     cdef fc_gather rows
     cdef list read = read_rows(x, index, mean, std, kind)
-    cdef bint plain = bind_rows(&rows, x, read)
+    cdef bint plain = bind_rows(&rows, x, index, read)
     cdef cnp.npy_intp N = (<ndarray> read[0]).shape[0], D = count_features("gather", x)
     if not plain:
         with np.errstate(all="ignore"):

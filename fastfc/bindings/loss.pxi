@@ -15,7 +15,7 @@ cdef object loss_and_gradient(str function, object x, object y, bint softmax, do
     cdef cnp.npy_intp N = xa.shape[0], C = xa.shape[1]
     if N == 0 or C == 0:
         raise shape_error(function, "x", xa, "(N, C) with N >= 1 and C >= 1")
-    require_labels(function, labels, N, C)
+    require_labels(function, labels, y, N, C)
     cdef ndarray dx = fresh_like(xa, dtype)
     cdef void *pdx = cnp.PyArray_DATA(dx)
     cdef void *px = cnp.PyArray_DATA(xa)

@@ -267,15 +267,15 @@ cdef class Network:
 
     # Binds a training step on the examples in `arrays`, or on the rows of X in `read`.  False where
     # something is not eligible.
-    cdef bint bind_step(self, list arrays, ndarray labels, dict grads, Rule rule, dict configs,
-                        ndarray X, fc_gather *gathered, list read) except -1:
+    cdef bint bind_step(self, list arrays, ndarray labels, object y, dict grads, Rule rule,
+                        dict configs, ndarray X, fc_gather *gathered, list read) except -1:
         cdef ndarray x
         cdef cnp.npy_intp N, D
         if not self.bind_model(grads, rule, configs, False):
             return False
         self.net.rows = NULL
         if X is not None:
-            if not bind_rows(gathered, X, read):
+            if not bind_rows(gathered, X, read[0], read):
                 return False  # another thread has changed it
             self.net.rows = gathered
             x, N = X, (<ndarray> read[0]).shape[0]
@@ -294,7 +294,7 @@ cdef class Network:
                 return False
         elif self.normalization is not None and self.spans_meet():
             return False
-        require_labels("softmax_loss", labels, N, self.layers[self.count - 1].M)
+        require_labels("softmax_loss", labels, y, N, self.layers[self.count - 1].M)
         self.net.N, self.net.count, self.net.layers = N, self.count, self.layers
         self.net.state = NULL
         self.arena.lay_out_step(&self.net, self.dtype, self.dropout_param is not None,
@@ -377,7 +377,7 @@ cdef class Network:
         if rows is not None:
             source = X
             read = read_rows(source, rows, mean, std, dtype)
-            if not bind_rows(&gathered, source, read):
+            if not bind_rows(&gathered, source, rows, read):
                 X, source = gather(X, read[0], model.dtype, mean, std), None
         if source is None:
             arrays[0] = as_array("loss", "X", X)
@@ -385,7 +385,8 @@ cdef class Network:
         labels = copy_integers("softmax_loss", "y", y, "integer labels")
         if self.seeded and not self.net.philox:
             settle(arrays, dtype)
-            if not self.bind_step(arrays, labels, grads, rule, configs, source, &gathered, read):
+            if not self.bind_step(arrays, labels, y, grads, rule, configs, source, &gathered,
+                                  read):
                 return None
             masks = self.draw_masks()
             self.generator = None
@@ -394,7 +395,8 @@ cdef class Network:
             lock.__enter__()
         try:
             settle(arrays, dtype)
-            if not self.bind_step(arrays, labels, grads, rule, configs, source, &gathered, read):
+            if not self.bind_step(arrays, labels, y, grads, rule, configs, source, &gathered,
+                                  read):
                 return None
             if self.dropout_param is not None:
                 self.bind_masks(masks, &state)
