@@ -300,7 +300,12 @@ def _match_arrays(rule, w, dw):
     """Return w and dw as arrays of one shape and one dtype, float32 or float64."""
     (dw,) = as_real(rule, dw=dw)
     if type(w) in (int, float):
-        w = np.full(dw.shape, w, dw.dtype)
+        try:
+            w = np.full(dw.shape, w, dw.dtype)
+        except OverflowError:
+            raise ValueError(
+                f"{rule}: w is {shown(w)}, expected a number that {dw.dtype} can hold"
+            ) from None
     (w,) = as_real(rule, w=w)
     if w.ndim == 0 and dw.ndim > 0:
         w = np.full(dw.shape, w)
@@ -337,7 +342,7 @@ def _expect_writeable(rule, w):
 
 def _read_number(rule, config, key):
     """Return a hyper-parameter as a float; t, the steps so far, as an int."""
-    value = config[key]
+    value = config.get(key)
     try:
         number = int(value) if key == "t" else float(value)
     except (TypeError, ValueError, OverflowError) as error:

@@ -235,7 +235,7 @@ HUGE = 10**400
             lambda x: layers.dropout_forward(
                 x, {"mode": "train", "p": 0.5, "seed": 1.5, "rng": "philox"}
             ),
-            r"dropout_forward: dropout_param\['seed'\] is 1.5, expected an integer",
+            r"dropout_forward: dropout_param\['seed'\] is 1.5, of type float, expected an integer",
         ),
         (
             lambda x: layers.dropout_forward(
@@ -249,7 +249,7 @@ HUGE = 10**400
         ),
         (
             lambda x: layers.batchnorm_backward(x, (x, x)),
-            "batchnorm_backward: cache is .*, expected what batchnorm_forward returns",
+            "(?s)batchnorm_backward: cache is .*, expected what batchnorm_forward returns",
         ),
         (
             lambda x: layers.affine_backward(x, x),
@@ -337,14 +337,15 @@ def calls(draw):
     args = small_arguments(operation, dtype)
     plain = True
     for _ in range(draw(st.integers(1, 3))):
-        path = draw(st.sampled_from(leaves(args)))
+        path = draw(st.sampled_from(leaves(args) or [(0,)]))
         value = look_up(args, path)
         kind = draw(st.integers(0, 9))
-        if isinstance(value, np.ndarray) and value.size and kind < 5:
+        small = type(value) is np.ndarray and 0 < value.size < 2**20 and value.dtype.kind in "fiu"
+        if small and kind < 5:
             name = draw(st.sampled_from(sorted(SAME_VALUES)))
             args = put(args, path, SAME_VALUES[name](value))
             plain &= name != "list" or dtype is np.float64  # a list's numbers are float64
-        elif isinstance(value, np.ndarray) and value.size and kind < 8:
+        elif small and kind < 8:
             args = put(args, path, OTHER_ARRAYS[draw(st.sampled_from(sorted(OTHER_ARRAYS)))](value))
             plain = False
         elif kind == 8 and dictionaries(args):
