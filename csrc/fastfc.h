@@ -57,6 +57,12 @@ static inline size_t fc_activation_mask_bytes(size_t N, size_t M) {
     return fc_activation_mask_rows(N) * (M / 2 + 1) * sizeof(uint16_t);
 }
 
+/* In batch normalisation, where rstd is below this, the batch's variance is beyond the greatest
+ * number of its dtype (less a margin for rounding), and the running averages are left as they were.
+ */
+#define FC_LEAST_RSTD_F32 0x1.00001p-64f
+#define FC_LEAST_RSTD_F64 0x1.0000000001p-512
+
 /* One affine layer of a network with what follows it.  Arrays are of the table's dtype. */
 typedef struct {
     size_t D, M;

@@ -185,12 +185,7 @@ static void update(const fc_update *updates, double clip_norm, size_t count) {
     update_job call = {updates, 1};
     size_t tasks = 0;
     for (size_t i = 0; i < count; i++) tasks += ceil_div(updates[i].n, UPDATE_WORK);
-    if (clip_norm > 0) {
-        double squares = 0;
-        for (size_t i = 0; i < count; i++) squares += sum_of_squares(updates[i].dw, updates[i].n);
-        const double norm = sqrt(squares);
-        if (!(norm <= clip_norm)) call.scale = (real)(clip_norm / norm);
-    }
+    if (clip_norm > 0) call.scale = (real)clip_factor(updates, clip_norm, count);
     fc_run(update_task, &call, tasks, NULL);
 }
 
