@@ -3,7 +3,8 @@
  *   out = x w + b                              out: (N, M)   x: (N, D)   w: (D, M)   b: (M,)
  *   dx = dout w^T,  dw = x^T dout,  db = sum of dout's rows
  *
- * Results are set, not added to.  workspace: FC_WORKSPACE_BYTES.  Nothing may alias. */
+ * Results are set, not added to what was there.  workspace: FC_WORKSPACE_BYTES.  Nothing may alias.
+ */
 #ifndef FASTFC_OPS_AFFINE_C
 #define FASTFC_OPS_AFFINE_C
 

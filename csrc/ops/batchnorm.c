@@ -6,15 +6,17 @@
  * out, x_normalized, x: (N, D).  All others: (D,).  var is the biased variance.  x_normalized and
  * rstd are kept for the backward pass.  N >= 1.
  * Mean first, then variance: the one-pass sum of squares loses half the digits when |mean| >> std.
- * Sums over the batch go in blocks, in the order of reduce.c.  Where squares overflow the statistics
- * are taken again, by statistics.c: out is right for all finite x.  The running averages are left
- * as they were where the batch's variance is beyond the dtype: rstd is then below LEAST_RSTD.
+ * Sums over the batch go in blocks, in the order of reduce.c.  Where squares overflow the
+ * statistics are taken again, by statistics.c: out is right for all finite x.  The running averages
+ * are left as they were where the batch's variance is beyond the dtype: rstd is then below
+ * LEAST_RSTD.
  *
- * Features do not meet, so tasks are slices of columns, or, where nothing is summed, ranges of
- * rows; the functions named `_columns` work on one slice, whose rows stand `stride` apart.
+ * Features are independent of each other, so tasks are slices of columns, or, where nothing is
+ * summed, ranges of rows.  Functions named `_columns` work on one slice, whose rows are `stride`
+ * elements apart.
  *
- * Measured and left, backward: slices narrow enough for L1 (20 % slower at 100x100); the second
- * pass from the last row upwards (7 % faster there, 15 % slower at 256x128). */
+ * Measured without gain, backward: slices narrow enough for L1 (20 % slower at 100x100); the second
+ * pass from the last row to the first (7 % faster at 100x100, 15 % slower at 256x128). */
 #ifndef FASTFC_OPS_BATCHNORM_C
 #define FASTFC_OPS_BATCHNORM_C
 
@@ -28,11 +30,12 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Elements of a slice: several microseconds of work.  Where there is a choice it is not narrower
- * than NARROWEST columns: of rows a multiple of 4 KB apart few lines fit the cache's sets. */
+/* Elements of a slice, several microseconds of work.  Where possible a slice is not narrower than
+ * NARROWEST columns: rows a multiple of 4 KB apart fall into the same cache sets, and a narrow
+ * slice then uses few of the sets. */
 enum { SLICE_WORK = 1 << 14, NARROWEST = 128, WIDEST = SUM_COLUMNS };
 
-/* How many slices of whole vectors (N, D) is cut into. */
+/* How many slices, of whole vectors of columns, (N, D) is cut into. */
 static size_t slices_of(size_t N, size_t D) {
     const size_t worth = ceil_div(N * D, SLICE_WORK), most = ceil_div(D, NARROWEST);
     const size_t few = min_size(ceil_div(D, LANES), 4), least = ceil_div(D, WIDEST);
@@ -40,7 +43,7 @@ static size_t slices_of(size_t N, size_t D) {
     return slices > least ? slices : least;
 }
 
-/* First column of a slice; for slice == slices their end. */
+/* First column of a slice; for slice == slices, D. */
 static size_t slice_start(size_t D, size_t slices, size_t slice) {
     return min_size(share_start(ceil_div(D, LANES), slices, slice) * LANES, D);
 }
@@ -114,7 +117,7 @@ typedef struct {
     size_t N, D, slices;
 } batchnorm_job;
 
-/* Task: what is per feature, of a slice of columns. */
+/* Task: mean, variance and rstd of a slice of columns. */
 static void statistics_task(void *context, size_t slice, void *scratch) {
     (void)scratch;
     const batchnorm_job *c = context;
@@ -123,8 +126,9 @@ static void statistics_task(void *context, size_t slice, void *scratch) {
                        c->eps, c->N, slice_start(c->D, c->slices, slice + 1) - first, c->D);
 }
 
-/* Task: what is per element, of a range of rows.  By slices, what is loaded lay 4 KB behind what
- * had just been stored, which it was taken to wait for (256x1024: 118 us against 66). */
+/* x_normalized and out of a range of rows.  Cut by slices of columns it suffered from 4 KB
+ * aliasing: a load whose address differs from that of a store just before it by a multiple of 4 KB
+ * is taken to depend on it and waits (256x1024: 118 us against 66). */
 ALWAYS_INLINE void normalize_range(const batchnorm_job *c, size_t range, const int beyond) {
     const size_t start = share_start(c->N, c->slices, range), D = c->D;
     EACH_ROW_BLOCK_AT(i, share_start(c->N, c->slices, range + 1) - start, D, {
@@ -167,7 +171,7 @@ static void batchnorm_forward(real *out, real *x_normalized, real *rstd, real *n
     running_average(next_var, running_var, rstd, momentum, D);
 }
 
-/* Test mode of some rows, `stride` apart, and ReLU if `rectified`. */
+/* Test mode for some rows, `stride` elements apart, followed by ReLU if `rectified`. */
 ALWAYS_INLINE void batchnorm_inference_rows(real *out, const real *x, const real *gamma,
                                             const real *beta, const real *running_mean,
                                             const real *running_var, double eps, int rectified,
@@ -196,7 +200,7 @@ static void batchnorm_inference_task(void *context, size_t range, void *scratch)
     });
 }
 
-/* Test mode: the running averages take the batch's place.  out may be x. */
+/* Test mode: normalises by the running averages instead of the batch's.  out may be x. */
 static void batchnorm_inference(real *out, const real *x, const real *gamma, const real *beta,
                                 const real *running_mean, const real *running_var, double eps,
                                 size_t N, size_t D) {

@@ -7,13 +7,17 @@
  * those of a row.  x_normalized and rstd are kept for the backward pass.  D >= 1.
  * Mean first, then variance, as in batchnorm.c.
  *
- * Rows do not meet, so tasks are ranges of rows.  Up to eight are taken at a time, so that their
- * sums run side by side; a row's bits do not depend on its neighbours.
- * The sums over the batch, dgamma and dbeta, are those of the backward pass's ranges, which shape
- * alone cuts, added in the order of reduce.c, as the rows of a range are where the scratch memory
- * holds sums of blocks (of D up to 32768 doubles); over the features a block is SUM_BLOCK vectors.
- * Rows whose squares overflow are taken again, by statistics.c.  Column by column, as in batchnorm.c, in tasks beside the rows', they
- * made the pass take twice as long: 350 instead of 155 us for (256, 1024) floats. */
+ * Rows are independent of each other, so tasks are ranges of rows.  Up to eight rows are computed
+ * at a time, so that the processor overlaps their sums; a row's bits do not depend on its
+ * neighbours.  A row's sums go in blocks of vectors, in the order of reduce.c; where its squares
+ * overflow the statistics are computed again, by statistics.c.
+ *
+ * dgamma and dbeta are sums over the batch.  Each range of rows of the backward pass has its own
+ * partial sums, which are added at the end; shape alone decides the ranges.  Sums of a range and of
+ * all ranges go in blocks, as in reduce.c.  Blocks of a range need scratch memory, which there is
+ * for D up to 32768 doubles or 65536 floats: wider rows are added one after the other.  Computing
+ * the sums by slices of columns, as batchnorm.c does, in tasks beside those of the rows, made the
+ * pass take 350 instead of 155 us for (256, 1024) floats. */
 #ifndef FASTFC_OPS_LAYERNORM_C
 #define FASTFC_OPS_LAYERNORM_C
 
@@ -40,8 +44,7 @@ static void recover_rows(real *mean, real *rstd, const real *x, double eps, size
                          unsigned lost) {
     real var;
     for (size_t r = 0; lost >> r; r++)
-        if (lost >> r & 1)
-            scaled_statistics(mean + r, &var, rstd + r, x + r * stride, eps, D, 1);
+        if (lost >> r & 1) scaled_statistics(mean + r, &var, rstd + r, x + r * stride, eps, D, 1);
 }
 
 /* mean and rstd (rows,) of the rows of x. */
@@ -54,7 +57,7 @@ ALWAYS_INLINE void statistics_rows(real *mean, real *rstd, const real *x, double
             for (size_t r = 0; r < rows; r++) sum[r] += vec_load(x + r * stride + first + j, lanes);
         });
     });
-    for (size_t r = 0; r < rows; r++) mean[r] = vec_sum(sum[r]) / (real)D;
+    for (size_t r = 0; r < rows; r++) mean[r] = vec_reduce_add(sum[r]) / (real)D;
     SUM_IN_BLOCKS(square, ROWS_AT_ONCE, first, last, D, FEATURES_BLOCK, {
         EACH_VECTOR(j, last - first, {
             for (size_t r = 0; r < rows; r++) {
@@ -64,7 +67,7 @@ ALWAYS_INLINE void statistics_rows(real *mean, real *rstd, const real *x, double
             }
         });
     });
-    for (size_t r = 0; r < rows; r++) rstd[r] = vec_sum(square[r]) / (real)D;
+    for (size_t r = 0; r < rows; r++) rstd[r] = vec_reduce_add(square[r]) / (real)D;
     EACH_VECTOR(r, rows, {
         const vec var = vec_load(rstd + r, lanes);
         const unsigned lost = lost_variances(var, e, lanes);
@@ -84,8 +87,7 @@ typedef struct {
 ALWAYS_INLINE void normalize_row(const layernorm_job *c, size_t row, real mean, real rstd,
                                  const int beyond) {
     EACH_VECTOR(j, c->D, {
-        vec n =
-            normalize(vec_load(c->x + row + j, lanes), vec_set(mean), vec_set(rstd), beyond);
+        vec n = normalize(vec_load(c->x + row + j, lanes), vec_set(mean), vec_set(rstd), beyond);
         vec_store(c->x_normalized + row + j, n, lanes);
         vec s = scale_and_shift(n, vec_load(c->gamma + j, lanes), vec_load(c->beta + j, lanes));
         vec_store(c->out + row + j, s, lanes);
@@ -131,7 +133,7 @@ ALWAYS_INLINE void normalize_and_rectify(real *x, const real *mean, const real *
     });
 }
 
-/* The same of up to eight rows, in place, and ReLU; nothing is kept. */
+/* Forward and then ReLU, for up to eight rows, in place; nothing is kept for a backward pass. */
 ALWAYS_INLINE void layernorm_rectified(real *x, const real *gamma, const real *beta, double eps,
                                        size_t rows, size_t D, size_t stride) {
     real mean[ROWS_AT_ONCE], rstd[ROWS_AT_ONCE];
@@ -142,8 +144,9 @@ ALWAYS_INLINE void layernorm_rectified(real *x, const real *gamma, const real *b
         normalize_and_rectify(x, mean, rstd, gamma, beta, rows, D, stride, 0);
 }
 
-/* How many ranges the backward pass cuts the rows into: each has sums over its own rows, all but
- * the first in the workspace.  At least one, for sums of nothing. */
+/* How many ranges the backward pass cuts the rows into.  The partial sums of the first are in
+ * dgamma and dbeta, those of all others in the workspace, which limits their number.  Without rows
+ * there is still one range, which sets dgamma and dbeta to zero. */
 enum { RANGE_WORK = 1 << 15 };
 
 static size_t backward_ranges_of(size_t N, size_t D) {
@@ -158,20 +161,13 @@ static size_t backward_ranges_of(size_t N, size_t D) {
  *   dx = rstd * (g - shift - x_normalized * slope)
  *
  * dx, dout, x_normalized: (N, D), rows `stride` apart.  rstd: (N,).  gamma, dgamma, dbeta: (D,).
- * dx may be dout.  room: space for the sums of some of several blocks of rows, where it holds them. */
-static void layernorm_backward_rows(real *dx, real *dgamma, real *dbeta, const real *dout,
-                                    const real *x_normalized, const real *rstd, const real *gamma,
-                                    size_t N, size_t D, size_t stride, real *room, size_t reals) {
-    if (N > SUM_BLOCK && reals >= 2 * D) {
-        const size_t half = first_half(N, SUM_BLOCK), at = half * stride;
-        layernorm_backward_rows(dx, dgamma, dbeta, dout, x_normalized, rstd, gamma, half, D, stride,
-                                room, reals);
-        layernorm_backward_rows(dx + at, room, room + D, dout + at, x_normalized + at, rstd + half,
-                                gamma, N - half, D, stride, room + 2 * D, reals - 2 * D);
-        add_rows(dgamma, room, 1, D, 0);
-        add_rows(dbeta, room + D, 1, D, 0);
-        return;
-    }
+ * dx may be dout.  Not part of the function below, whose calls of itself would each need its stack.
+ */
+static __attribute__((noinline)) void layernorm_backward_block(real *dx, real *dgamma, real *dbeta,
+                                                               const real *dout,
+                                                               const real *x_normalized,
+                                                               const real *rstd, const real *gamma,
+                                                               size_t N, size_t D, size_t stride) {
     memset(dgamma, 0, D * sizeof(real));
     memset(dbeta, 0, D * sizeof(real));
     EACH_ROW_BLOCK(i, N, {
@@ -195,8 +191,8 @@ static void layernorm_backward_rows(real *dx, real *dgamma, real *dbeta, const r
             });
         });
         for (size_t r = 0; r < rows; r++) {
-            const vec shift = vec_set(vec_sum(sum[r]) / (real)D);
-            const vec slope = vec_set(vec_sum(sum[ROWS_AT_ONCE + r]) / (real)D);
+            const vec shift = vec_set(vec_reduce_add(sum[r]) / (real)D);
+            const vec slope = vec_set(vec_reduce_add(sum[ROWS_AT_ONCE + r]) / (real)D);
             const size_t row = (i + r) * stride;
             EACH_VECTOR(j, D, {
                 vec g = vec_load(gamma + j, lanes) * vec_load(dout + row + j, lanes) - shift;
@@ -207,13 +203,30 @@ static void layernorm_backward_rows(real *dx, real *dgamma, real *dbeta, const r
     });
 }
 
+/* The same, block by block.  room: space for sums of blocks, as far as it reaches. */
+static void layernorm_backward_rows(real *dx, real *dgamma, real *dbeta, const real *dout,
+                                    const real *x_normalized, const real *rstd, const real *gamma,
+                                    size_t N, size_t D, size_t stride, real *room, size_t reals) {
+    if (N <= SUM_BLOCK || reals < 2 * D) {
+        layernorm_backward_block(dx, dgamma, dbeta, dout, x_normalized, rstd, gamma, N, D, stride);
+        return;
+    }
+    const size_t half = first_half(N, SUM_BLOCK), at = half * stride;
+    layernorm_backward_rows(dx, dgamma, dbeta, dout, x_normalized, rstd, gamma, half, D, stride,
+                            room, reals);
+    layernorm_backward_rows(dx + at, room, room + D, dout + at, x_normalized + at, rstd + half,
+                            gamma, N - half, D, stride, room + 2 * D, reals - 2 * D);
+    add_rows(dgamma, room, 1, D, 0);
+    add_rows(dbeta, room + D, 1, D, 0);
+}
+
 typedef struct {
     real *dx, *dgamma, *dbeta, *partial;
     const real *dout, *x_normalized, *rstd, *gamma;
     size_t N, D, stride, ranges;
 } layernorm_backward_job;
 
-/* Where a range's sums go: dgamma, then dbeta. */
+/* Where the partial sums of a range, not the first, are: dgamma, then dbeta. */
 static real *partial_sums(real *partial, size_t range, size_t D) {
     return partial + (range - 1) * 2 * D;
 }
@@ -239,7 +252,8 @@ static void add_ranges(real *sum, const real *partial, size_t ranges, size_t col
     }
 }
 
-/* dgamma, dbeta (D,) += the sums of all ranges but the first; `first` is their first column. */
+/* Adds the partial sums of all ranges but the first to columns first to first + D - 1 of dgamma and
+ * dbeta, which hold the first's. */
 static void add_partial_sums(const layernorm_backward_job *c, size_t first, size_t D) {
     add_ranges(c->dgamma + first, c->partial + first, c->ranges, D, c->D);
     add_ranges(c->dbeta + first, c->partial + c->D + first, c->ranges, D, c->D);

@@ -6,7 +6,8 @@
  *   svm       loss = mean of  sum_{j != y} max(0, x_j - x_y + 1)     (Weston & Watkins 1999)
  *             dx_j = [margin_j > 0] / N,   dx_y = -(number of those) / N
  *
- * Sums over the batch go in blocks, in the order of reduce.c; those over classes too, by vectors. */
+ * Sums over the batch go in blocks, in the order of reduce.c; those over classes too, by vectors.
+ */
 #ifndef FASTFC_OPS_LOSS_C
 #define FASTFC_OPS_LOSS_C
 
@@ -33,9 +34,10 @@
 #define EXP_TERMS 7 /* 0.3466^8 / 8! = 5e-9 */
 #endif
 
-/* exp(x) for x <= 0 or NaN, to 2 units in the last place; denormals included.
- * exp(x) = 2^k exp(r), r = x - k ln 2 in two parts (Cody & Waite 1980), |r| <= ln(2) / 2, by
- * Taylor. Adding 1.5 * 2^MANTISSA_BITS rounds to an integer, which then stands in the low bits. */
+/* exp(x) for x <= 0 or NaN, to 2 units in the last place, denormal results included.
+ * exp(x) = 2^k exp(r) with r = x - k ln 2, where ln 2 is a sum of two parts (Cody & Waite 1980),
+ * and |r| <= ln(2) / 2; exp(r) is a Taylor polynomial.  k is x / ln 2 rounded: adding 1.5 *
+ * 2^MANTISSA_BITS rounds to an integer, which is then in the low bits of the sum. */
 ALWAYS_INLINE vec vec_exp(vec x) {
     static const real inverse_factorial[] = {
         1,
@@ -82,20 +84,20 @@ static real exp_row(real *e, const real *x, real greatest, size_t C) {
             sum[0] += vec_fill_rest(v, lanes, 0);
         });
     });
-    return vec_sum(sum[0]);
+    return vec_reduce_add(sum[0]);
 }
 
-static real greatest_of_row(const real *x, size_t C) {
+static real row_max(const real *x, size_t C) {
     vec greatest = vec_set(-(real)INFINITY);
     EACH_VECTOR(j, C, {
         vec v = vec_fill_rest(vec_load(x + j, lanes), lanes, -(real)INFINITY);
         greatest = vec_max(v, greatest);
     });
-    return vec_greatest(greatest);
+    return vec_reduce_max(greatest);
 }
 
 /* The sum of x - greatest over one row. */
-static real sum_below(const real *x, real greatest, size_t C) {
+static real sum_shifted_row(const real *x, real greatest, size_t C) {
     vec sum[1] = {{0}};
     SUM_IN_BLOCKS(sum, 1, first, last, C, CLASSES_BLOCK, {
         EACH_VECTOR(j, last - first, {
@@ -103,7 +105,7 @@ static real sum_below(const real *x, real greatest, size_t C) {
             sum[0] += vec_fill_rest(below, lanes, 0);
         });
     });
-    return vec_sum(sum[0]);
+    return vec_reduce_add(sum[0]);
 }
 
 typedef struct {
@@ -131,14 +133,16 @@ static double softmax_rows(const loss_job *c, size_t first, size_t rows) {
     const vec other = vec_set((real)(-share / (double)N));
     const real *x = c->x + first * C;
     real *dx = c->dx + first * C;
-    double total = 0, product = 1; /* of sums whose logarithm is due: few are taken */
+    /* log a + log b = log(a b): sums are multiplied, and few logarithms taken, before overflow */
+    double total = 0, product = 1;
     for (size_t i = first; i < first + rows; i++, x += C, dx += C) {
         const int64_t y = c->y[i];
-        const real greatest = greatest_of_row(x, C), score = x[y];
+        const real greatest = row_max(x, C), score = x[y];
         const real sum = exp_row(dx, x, greatest, C);
         double chosen = (double)(score - greatest);
-        if (share != 0)
-            chosen = (1 - c->label_smoothing) * chosen + share * (double)sum_below(x, greatest, C);
+        if (c->label_smoothing != 0)
+            chosen =
+                (1 - c->label_smoothing) * chosen + share * (double)sum_shifted_row(x, greatest, C);
         total -= chosen;
         product *= (double)sum;
         if (!(product < 1e200)) total += log(product), product = 1;
@@ -180,8 +184,8 @@ static double svm_rows(const loss_job *c, size_t first, size_t rows) {
                 hits += (vec)(positive & (ivec)vec_set(1));
             });
         });
-        total += (double)vec_sum(sum[0]);
-        dx[y] = (0 - vec_sum(hits)) / (real)c->N;
+        total += (double)vec_reduce_add(sum[0]);
+        dx[y] = (0 - vec_reduce_add(hits)) / (real)c->N;
     }
     return total;
 }

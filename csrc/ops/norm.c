@@ -19,7 +19,7 @@
 #include <math.h>
 #include <stddef.h>
 
-/* Elements that are worth a task, and partial sums of a call. */
+/* Elements of a task; the most partial sums of a call. */
 enum { SQUARES_WORK = 1 << 15, SQUARES_PARTS = 64 };
 
 typedef struct {

@@ -2,18 +2,18 @@
  * the order of every long sum.
  *
  * Terms are added one after the other in blocks of SUM_BLOCK, counted from the first, and the
- * blocks' sums pairwise: those of the first 2^k blocks, where 2^k is the greatest power of two below
- * their number, and those of the rest, each in the same way.  The sum of n terms then errs by less
- * than
+ * blocks' sums pairwise: those of the first 2^k blocks, where 2^k is the greatest power of two
+ * below their number, and those of the rest, each in the same way.  The sum of n terms then errs by
+ * less than
  *
  *   (SUM_BLOCK + log2(n / SUM_BLOCK)) u sum |term|,   u the unit roundoff,
  *
- * where one after the other it would be n u sum |term|  (Higham, Accuracy and Stability of Numerical
- * Algorithms, 2nd ed., section 4.2).  The order is given by n alone, so a feature's sum is the same
- * whichever features are computed with it, and by whichever of the functions here.
+ * where one after the other it would be n u sum |term|  (Higham, Accuracy and Stability of
+ * Numerical Algorithms, 2nd ed., section 4.2).  The order is given by n alone, so a feature's sum
+ * is the same whichever features are computed with it, and by whichever of the functions here.
  *
- * Eight rows are taken at a time to keep the running sums in registers meanwhile; the order stays.
- */
+ * Eight rows are added at a time, so that a running sum is loaded and stored once for eight
+ * additions; their order is the same. */
 #ifndef FASTFC_OPS_REDUCE_C
 #define FASTFC_OPS_REDUCE_C
 
@@ -25,9 +25,9 @@
 
 enum { ROWS_AT_ONCE = 8 };
 
-/* SUM_COLUMNS: sums that are taken side by side where there are several blocks.  SUM_LEVELS: 2^48
- * blocks are more than memory holds. */
-enum { SUM_BLOCK = 128, SUM_COLUMNS = 256, SUM_LEVELS = 48 };
+/* SUM_COLUMNS: sums that are taken side by side where there are several blocks.  SUM_LEVELS: 2^40
+ * blocks of floats are more than a process can address. */
+enum { SUM_BLOCK = 128, SUM_COLUMNS = 256, SUM_LEVELS = 40 };
 
 /* How many of n terms, more than a block's, are summed on their own before the rest is. */
 static size_t first_half(size_t n, size_t block) {
@@ -77,14 +77,15 @@ ALWAYS_INLINE void add_levels(vec *sum, const vec *level, size_t blocks, size_t 
         }                                                                                          \
     } while (0)
 
-/* How many of N rows, `stride` elements apart, are taken by eights: none where they share cache
- * sets, which hold no more than eight lines (256x1024 floats: half as fast). */
-static size_t rows_by_eights(size_t N, size_t stride) {
+/* How many of N rows, `stride` elements apart, are added by blocks of eight: none where the rows
+ * fall into the same cache sets, which hold eight lines or so (blocks are half as fast at 256x1024
+ * floats). */
+static size_t blocked_rows(size_t N, size_t stride) {
     return stride * sizeof(real) % 2048 == 0 ? 0 : N - N % ROWS_AT_ONCE;
 }
 
-/* Runs the statements for blocks of 8 rows as far as `eights`, then for single ones, of N: `i` is
- * the first row, `rows` counts them. */
+/* Runs the statements for N rows: for blocks of eight up to row `eights`, then for single rows.  In
+ * them `i` is a block's first row and `rows` the number of its rows. */
 #define ROW_BLOCKS(i, eights, N, ...)                                                              \
     do {                                                                                           \
         const size_t eights_ = (eights);                                                           \
@@ -99,12 +100,12 @@ static size_t rows_by_eights(size_t N, size_t stride) {
         }                                                                                          \
     } while (0)
 
-/* What is per row, and what is per column, of rows that are `stride` apart. */
+/* EACH_ROW_BLOCK is for computations along each row; EACH_ROW_BLOCK_AT for those down the columns,
+ * whose rows are `stride` apart in memory. */
 #define EACH_ROW_BLOCK(i, N, ...) ROW_BLOCKS(i, (N) - (N) % ROWS_AT_ONCE, N, __VA_ARGS__)
-#define EACH_ROW_BLOCK_AT(i, N, stride, ...)                                                       \
-    ROW_BLOCKS(i, rows_by_eights(N, stride), N, __VA_ARGS__)
+#define EACH_ROW_BLOCK_AT(i, N, stride, ...) ROW_BLOCKS(i, blocked_rows(N, stride), N, __VA_ARGS__)
 
-/* sum (D,) += rows of x (rows, D), which stand `stride` apart. */
+/* sum (D,) += rows of x (rows, D), `stride` elements apart. */
 ALWAYS_INLINE void add_rows(real *sum, const real *x, size_t rows, size_t D, size_t stride) {
     EACH_VECTOR(j, D, {
         vec s = vec_load(sum + j, lanes);
