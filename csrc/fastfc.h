@@ -31,17 +31,30 @@ typedef struct {
     int pos;
 } fc_mt19937;
 
-/* One parameter's update.  Arrays have n elements of the table's dtype; a rule's state and its
- * numbers stand in the order of its arguments in table.h.  Outputs may be their own inputs. */
-enum { FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM, FC_ADAMW };
+/* Update rules: one serves all parameters of a network. */
+enum {
+    FC_NO_UPDATE,
+    FC_SGD,
+    FC_SGD_MOMENTUM,
+    FC_SGD_NESTEROV_MOMENTUM,
+    FC_RMSPROP,
+    FC_ADAM,
+    FC_ADAMW
+};
+enum { FC_STATES = 2, FC_NUMBERS = 6 }; /* the most that a rule has */
 
+/* One parameter: n elements of the table's dtype, their gradient, and what an update needs.  State
+ * and numbers stand in the order of the rule's arguments in table.h; each parameter has its own
+ * numbers, since it has its own config: another learning rate, no decay of biases.  Outputs may be
+ * their own inputs. */
 typedef struct {
-    int rule;
     size_t n;
-    void *next_w, *next_state[2];
-    const void *w, *dw, *state[2];
-    double number[6];
-} fc_update;
+    const void *w;
+    void *dw;
+    const void *state[FC_STATES];
+    void *next_w, *next_state[FC_STATES];
+    double number[FC_NUMBERS];
+} fc_param;
 
 /* Row stride of a network's work arrays of M columns, in elements of `size` bytes: whole cache
  * lines, an odd number of them, so that the elements of a column do not share cache sets, and the
@@ -66,21 +79,23 @@ static inline size_t fc_activation_mask_bytes(size_t N, size_t M) {
 /* One affine layer of a network with what follows it.  Arrays are of the table's dtype. */
 typedef struct {
     size_t D, M;
-    const void *w, *b;                      /* (D, M), (M,) */
-    const void *gamma, *beta;               /* (M,); NULL without normalisation */
+    union {
+        struct {
+            fc_param w, b;        /* (D, M), (M,) */
+            fc_param gamma, beta; /* (M,); their w is NULL without normalisation */
+        };
+        fc_param params[4]; /* the same, to go through */
+    };
     int layernorm;                          /* over the features; else over the batch, and then: */
     const void *running_mean, *running_var; /* (M,) */
     double eps, momentum;
-    void *next_mean, *next_var;     /* (M,), set */
-    void *dw, *db, *dgamma, *dbeta; /* gradients, set */
-    const fc_update *update[4];     /* of w, b, gamma, beta; NULL: none */
-    size_t stride;                  /* of rows of the work arrays: fc_row_stride; last layer: M */
-    void *out, *x_normalized;       /* work: (N, M) each, aligned to 64, zero behind the columns */
-    uint16_t *activation_mask;      /* work: fc_activation_mask_bytes, aligned to 64 */
-    void *rstd;                     /* work: (M,), for layer normalisation (N,) */
-    uint8_t *keep;                  /* (N, M) mask, 16 bytes more may be read; NULL without dropout
-                                     */
-    uint64_t key;                   /* of the mask's stream, for philox */
+    void *next_mean, *next_var; /* (M,), set */
+    size_t stride;              /* of rows of the work arrays: fc_row_stride; last layer: M */
+    void *out, *x_normalized;   /* work: (N, M) each, aligned to 64, zero behind the columns */
+    uint16_t *activation_mask;  /* work: fc_activation_mask_bytes, aligned to 64 */
+    void *rstd;                 /* work: (M,), for layer normalisation (N,) */
+    uint8_t *keep;              /* (N, M) mask, 16 bytes more may be read; NULL: no dropout */
+    uint64_t key;               /* of the mask's stream, for philox */
 } fc_layer;
 
 typedef struct {
@@ -96,11 +111,14 @@ typedef struct {
     double label_smoothing;
     double reg; /* of the real's precision: 0.5 reg w^2 is added to the loss, reg w to dw */
     int philox; /* 0 or 1: masks are drawn by the layers' keys; then state is NULL */
+    int rule;   /* by which each parameter is updated once its gradient is there; FC_NO_UPDATE: the
+                 * gradients of all are left in their dw */
 } fc_network;
 
-/* Scoring needs of a network N, count, layers and workspace; and of a layer its sizes, parameters,
- * running averages, eps, stride and, but of the last one, out: two in turn will do, with rows for
- * FC_SCORES_ROWS examples or N if there are fewer.  Nothing behind their columns is read. */
+/* Scoring needs of a network N, count, layers and workspace; and of a layer its sizes, the
+ * parameters' w, running averages, eps, stride and, but of the last one, out: two in turn will do,
+ * with rows for FC_SCORES_ROWS examples or N if there are fewer.  Nothing behind their columns is
+ * read. */
 #define FC_SCORES_ROWS 1024
 
 #define real float

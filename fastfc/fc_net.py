@@ -5,7 +5,7 @@ Everything but the layers they call stands in :mod:`fastfc.reference.fc_net`.
 
 import numpy as np
 
-from . import _core, _rows, layer_utils
+from . import _core, _rows, layer_utils, optim  # noqa: F401  (optim tells the core its rules)
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
 from .reference import fc_net as reference
 from .reference.clipping import checked

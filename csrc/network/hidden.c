@@ -89,8 +89,8 @@ ALWAYS_INLINE void normalize_columns(const fc_network *net, const fc_layer *l, s
     const vec scale = vec_set(mask_scale(net, l));
     const vec mean = vec_load((const real *)l->next_mean + column, lanes);
     const vec rstd = vec_load((const real *)l->rstd + column, lanes);
-    const vec gamma = vec_load((const real *)l->gamma + column, lanes);
-    const vec beta = vec_load((const real *)l->beta + column, lanes);
+    const vec gamma = vec_load((const real *)l->gamma.w + column, lanes);
+    const vec beta = vec_load((const real *)l->beta.w + column, lanes);
     for (size_t i = 0; i < net->N; i++) {
         const vec hat = normalize(vec_load(out + i * l->stride, lanes), mean, rstd, beyond);
         vec_store(normalized + i * l->stride, hat, lanes);
@@ -102,7 +102,7 @@ ALWAYS_INLINE void forward_columns(const fc_network *net, const fc_layer *l, siz
                                    size_t lanes) {
     const size_t N = net->N, stride = l->stride;
     const real *out = (const real *)l->out + column;
-    if (!l->gamma) {
+    if (!l->gamma.w) {
         const vec scale = vec_set(mask_scale(net, l));
         for (size_t i = 0; i < N; i++)
             rectify_and_drop(net, l, i, column, vec_load(out + i * stride, lanes), scale, lanes);
@@ -157,7 +157,7 @@ static void forward_slice_task(void *context, size_t slice, void *scratch) {
 /* What follows a row's statistics. */
 ALWAYS_INLINE void normalize_hidden_row(const fc_network *net, const fc_layer *l, size_t i,
                                         real mean, real rstd, vec scale, const int beyond) {
-    const real *gamma = l->gamma, *beta = l->beta, *out = (const real *)l->out + i * l->stride;
+    const real *gamma = l->gamma.w, *beta = l->beta.w, *out = (const real *)l->out + i * l->stride;
     real *normalized = (real *)l->x_normalized + i * l->stride;
     EACH_VECTOR(j, l->M, {
         vec hat = normalize(vec_load(out + j, lanes), vec_set(mean), vec_set(rstd), beyond);
@@ -191,7 +191,7 @@ static void forward_rows_task(void *context, size_t range, void *scratch) {
 static void hidden_forward(const fc_network *net, const fc_layer *l, const gemm_job *p) {
     hidden_job job = {.net = net, .layer = l, .job = p, .slices = hidden_slices(net, l)};
     void *scratch = (char *)net->workspace + FC_SHARED_BYTES;
-    if (l->gamma && l->layernorm)
+    if (l->gamma.w && l->layernorm)
         fc_run(forward_rows_task, &job, ranges_of(net->N, l->M), scratch);
     else
         fc_run(forward_slice_task, &job, job.slices, scratch);
@@ -209,14 +209,14 @@ ALWAYS_INLINE void backward_columns(const fc_network *net, const fc_layer *l, re
                 apply_activation_mask(net, l, i, column, vec_load(dout + i * stride, lanes), scale);
             vec_store(dout + i * stride, d, lanes);
             sum[0] += d;
-            if (l->gamma) sum[1] = vec_fma(d, vec_load(normalized + i * stride, lanes), sum[1]);
+            if (l->gamma.w) sum[1] = vec_fma(d, vec_load(normalized + i * stride, lanes), sum[1]);
         }
     });
-    if (l->gamma) {
-        vec_store((real *)l->dbeta + column, sum[0], lanes);
-        vec_store((real *)l->dgamma + column, sum[1], lanes);
+    if (l->gamma.w) {
+        vec_store((real *)l->beta.dw + column, sum[0], lanes);
+        vec_store((real *)l->gamma.dw + column, sum[1], lanes);
         const vec n = vec_set((real)N), shift = sum[0] / n, slope = sum[1] / n;
-        const vec gamma = vec_load((const real *)l->gamma + column, lanes);
+        const vec gamma = vec_load((const real *)l->gamma.w + column, lanes);
         const vec factor = gamma * vec_load((const real *)l->rstd + column, lanes);
         sum[0] = (vec){0};
         SUM_IN_BLOCKS(sum, 1, first, last, N, SUM_BLOCK, {
@@ -229,7 +229,7 @@ ALWAYS_INLINE void backward_columns(const fc_network *net, const fc_layer *l, re
             }
         });
     }
-    vec_store((real *)l->db + column, sum[0], lanes);
+    vec_store((real *)l->b.dw + column, sum[0], lanes);
 }
 
 static void backward_slice_task(void *context, size_t slice, void *scratch) {
@@ -264,7 +264,7 @@ static void backward_sums_task(void *context, size_t slice, void *scratch) {
     const size_t first = slice_start(l->M, c->slices, slice);
     const size_t D = slice_start(l->M, c->slices, slice + 1) - first;
     add_partial_sums(&c->rows, first, D);
-    sum_rows((real *)l->db + first, c->dout + first, c->net->N, D, l->stride);
+    sum_rows((real *)l->b.dw + first, c->dout + first, c->net->N, D, l->stride);
 }
 
 /* dout: what the gemm_job p makes, complete, deep or sliceable. */
@@ -274,13 +274,13 @@ static void hidden_backward(const fc_network *net, const fc_layer *l, real *dout
     hidden_job job = {
         .net = net, .layer = l, .job = p, .dout = dout, .slices = hidden_slices(net, l)};
     void *scratch = (char *)net->workspace + FC_SHARED_BYTES;
-    if (l->gamma && l->layernorm) {
-        job.rows = (layernorm_backward_job){dout,      l->dgamma,
-                                            l->dbeta,  net->workspace,
-                                            dout,      l->x_normalized,
-                                            l->rstd,   l->gamma,
-                                            N,         M,
-                                            l->stride, backward_ranges_of(N, M)};
+    if (l->gamma.w && l->layernorm) {
+        job.rows = (layernorm_backward_job){dout,       l->gamma.dw,
+                                            l->beta.dw, net->workspace,
+                                            dout,       l->x_normalized,
+                                            l->rstd,    l->gamma.w,
+                                            N,          M,
+                                            l->stride,  backward_ranges_of(N, M)};
         fc_run(backward_rows_task, &job, job.rows.ranges, scratch);
         fc_run(backward_sums_task, &job, job.slices, scratch);
     } else {

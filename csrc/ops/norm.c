@@ -79,19 +79,19 @@ static double scaled_sum_of_squares(const real *x, size_t n, double scale) {
 static double sum_of_squares(const real *x, size_t n) { return scaled_sum_of_squares(x, n, 1); }
 
 /* Of `count` arrays, whose norm is to be at most clip_norm: what to multiply them by. */
-static double clip_factor(const fc_update *updates, double clip_norm, size_t count) {
+static double clip_factor(const fc_param *const *params, double clip_norm, size_t count) {
     double squares = 0, greatest = 0;
-    for (size_t i = 0; i < count; i++) squares += sum_of_squares(updates[i].dw, updates[i].n);
+    for (size_t i = 0; i < count; i++) squares += sum_of_squares(params[i]->dw, params[i]->n);
     double norm = sqrt(squares);
     if (!(squares >= 0x1p-960 && squares <= 0x1.fffffffffffffp1023)) {
         for (size_t i = 0; i < count; i++)
-            for (size_t j = 0; j < updates[i].n; j++)
-                greatest = fmax(greatest, fabs((double)((const real *)updates[i].dw)[j]));
+            for (size_t j = 0; j < params[i]->n; j++)
+                greatest = fmax(greatest, fabs((double)((const real *)params[i]->dw)[j]));
         if (greatest > 0 && isfinite(greatest)) {
             const double scale = scale_for(greatest);
             squares = 0;
             for (size_t i = 0; i < count; i++)
-                squares += scaled_sum_of_squares(updates[i].dw, updates[i].n, scale);
+                squares += scaled_sum_of_squares(params[i]->dw, params[i]->n, scale);
             norm = sqrt(squares) / scale;
             if (isinf(norm)) return fmin(1, clip_norm * scale / sqrt(squares));
         }

@@ -32,7 +32,7 @@ static inline double uniform(void) { /* in [-1, 1); a fixed sequence */
 }
 
 static inline real *array(size_t n) {
-    real *a = malloc(n * sizeof(real));
+    real *a = calloc(n, sizeof(real)); /* GCC may see no element set */
     for (size_t i = 0; i < n; i++) a[i] = (real)uniform();
     return a;
 }
