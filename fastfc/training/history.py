@@ -9,7 +9,7 @@ from array import array
 
 import numpy as np
 
-from ..reference._files import replaced
+from ..files import atomic_write
 
 __all__ = ["History"]
 
@@ -125,7 +125,7 @@ class History(dict):
         path : path
             The file.
         """
-        with replaced(path) as file:
+        with atomic_write(path) as file:
             file.write(self.csv().encode())
 
     def to_json(self, path):
@@ -141,5 +141,5 @@ class History(dict):
             for name, column in self.items()
         }
         text = json.dumps(columns, allow_nan=False)
-        with replaced(path) as file:
+        with atomic_write(path) as file:
             file.write(text.encode())

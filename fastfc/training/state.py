@@ -6,7 +6,7 @@ import numpy as np
 
 from .checkpoint import CheckpointError
 from .history import Log
-from .settings import check_fixed, kept
+from .settings import check_fixed, split_settings
 
 # Each part and its type; a file without one of them is none.
 PARTS = {
@@ -34,7 +34,7 @@ PARTS = {
 ROWS = 8  # of each split are summed
 
 
-def running(bn_params):
+def running_statistics(bn_params):
     """Return the running statistics of every batch normalisation, the arrays themselves."""
     return [
         {key: value for key, value in bn_param.items() if key.startswith("running_")}
@@ -42,23 +42,23 @@ def running(bn_params):
     ]
 
 
-def put_running(bn_params, statistics):
+def set_running_statistics(bn_params, statistics):
     """Let the batch normalisations have these running statistics and no others, as copies."""
     for bn_param, found in zip(bn_params, statistics, strict=True):
         for key in [key for key in bn_param if key.startswith("running_")]:
             del bn_param[key]
-        bn_param.update(copied(found))
+        bn_param.update(copy_arrays(found))
 
 
-def copied(arrays):
+def copy_arrays(arrays):
     """Return a dictionary of copies."""
     return {name: np.array(value) for name, value in arrays.items()}
 
 
-def state_of(solver):
+def collect_state(solver):
     """Return the state of a Solver between two steps, as `write_checkpoint` takes it."""
     params, statistics = solver._latest()
-    settings, outside = kept(solver)
+    settings, outside = split_settings(solver)
     return {
         "iteration": len(solver.loss_history),
         "epoch": solver.epoch,
@@ -130,7 +130,7 @@ def restore(solver, state):
     if solver._saver and solver.checkpoint_name == state["settings"].get("checkpoint_name"):
         solver._saver.written = state["written"]
     solver.model.params = params
-    put_running(solver._bn_params(), state["bn_running"])
+    set_running_statistics(solver._bn_params(), state["bn_running"])
     np.random.set_state(state["random"])
 
 

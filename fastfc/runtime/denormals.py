@@ -8,7 +8,7 @@ velocity of float32 stays for ever at a few times 1e-45.
 
 import numpy as np
 
-from . import _core
+from .. import _core
 
 __all__ = ["get_flush_denormal", "set_flush_denormal"]
 
