@@ -61,9 +61,9 @@ def atomic_write(path, temporary=None):
         raise
     folder = os.open(os.path.dirname(target), os.O_RDONLY)
     try:
-        os.fsync(folder)  # the name too
+        os.fsync(folder)  # else a crash may lose the new name
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # not every file system can
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot
             raise
     finally:
         os.close(folder)
@@ -76,7 +76,7 @@ def load_arrays(path, choose=list):
     ----------
     path : path
     choose : callable
-        Takes the names that the file has and returns those to read, all by default; may raise
+        Called with the names that the file has, returns those to read, by default all; may raise
         ValueError.
 
     Returns
@@ -108,7 +108,7 @@ def load_arrays(path, choose=list):
         except (
             ValueError,
             KeyError,
-            OSError,  # a place before the file's beginning
+            OSError,  # an offset before the file's beginning
             EOFError,
             MemoryError,  # a size that no array has
             RuntimeError,  # encrypted, or compressed in another way

@@ -181,7 +181,7 @@ class Solver(Resumable):
         self.stop_reason = None
         self.checkpoint_path = None
         self._log = Log()
-        self._asked = None  # why `stop` was called
+        self._asked = None  # the reason that `stop` was given
         self._say = print
         self._reset_call()
 
@@ -193,7 +193,7 @@ class Solver(Resumable):
         if loss is None:
             loss = self._composed_step(batch_mask)
         if not -math.inf < loss < math.inf:
-            raise self._nonfinite(loss, batch_mask)
+            raise self._make_nonfinite_error(loss, batch_mask)
         self.loss_history.append(loss)
 
     def _fused_step(self, batch_mask):
@@ -209,7 +209,7 @@ class Solver(Resumable):
         )
 
     def _composed_step(self, batch_mask):
-        """Take the loss's gradients and update every parameter by the rule; return the loss.
+        """Compute the gradients and update every parameter by the rule; return the loss.
 
         A loss that is not finite changes nothing.
         """
@@ -247,16 +247,17 @@ class Solver(Resumable):
         dtype = dtype if dtype in (np.float32, np.float64) else np.float64
         return check_normalization(normalize, example, dtype)
 
-    def _nonfinite(self, loss, batch_mask):
-        """Return the error of such a loss; the model may know where it comes from."""
+    def _make_nonfinite_error(self, loss, batch_mask):
+        """Return the error that reports such a loss; the model may know where it comes from."""
         where, find = None, getattr(self.model, "first_nonfinite", None)
         if find is not None:
             try:
                 where = find(self._examples(self.X_train, batch_mask))
-            except Exception as error:  # the loss is the news, not this
+            except Exception as error:  # the loss is to be reported, not this error
                 where = f"unknown, first_nonfinite raised {error!r}"
         rate = learning_rate(self.optim_configs)
-        if math.isnan(rate) and self.update_rule in settings.BUILT_IN:  # its default, at first
+        if math.isnan(rate) and self.update_rule in settings.BUILT_IN:
+            # before the first step a default is not filled in yet
             rate = learning_rate({"w": self.update_rule(np.zeros(1), np.zeros(1))[1]})
         return NonFiniteLossError(len(self.loss_history) + 1, float(loss), rate, where)
 

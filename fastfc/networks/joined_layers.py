@@ -84,6 +84,15 @@ class JoinedLayers:
         ------
         TypeError, ValueError
             As ``relu_backward``.
+
+        Examples
+        --------
+        >>> from fastfc.layer_utils import affine_relu_backward, affine_relu_forward
+        >>> out, cache = affine_relu_forward([[1.0, 2.0]], [[1.0, -1.0], [1.0, -1.0]], [0.5, 0.5])
+        >>> dx, dw, db = affine_relu_backward([[10.0, 10.0]], cache)
+        >>> dw, db
+        (array([[10.,  0.],
+               [20.,  0.]]), array([10.,  0.]))
         """
         fc_cache, relu_cache = cache
         dhidden = self._layers.relu_backward(dout, relu_cache)
@@ -146,6 +155,15 @@ class JoinedLayers:
         ------
         TypeError, ValueError
             As ``relu_backward`` and ``batchnorm_backward``.
+
+        Examples
+        --------
+        >>> from fastfc.layer_utils import affine_bn_relu_backward, affine_bn_relu_forward
+        >>> x, w, b = [[1.0], [3.0]], [[1.0]], [0.0]
+        >>> out, cache = affine_bn_relu_forward(x, w, b, [1.0], [0.0], {"mode": "train"})
+        >>> dx, dw, db, dgamma, dbeta = affine_bn_relu_backward([[10.0], [20.0]], cache)
+        >>> dgamma.round(3), dbeta
+        (array([20.]), array([20.]))
         """
         fc_cache, bn_cache, relu_cache = cache
         dnormalized = self._layers.relu_backward(dout, relu_cache)
@@ -212,6 +230,15 @@ class JoinedLayers:
         ------
         TypeError, ValueError
             As ``relu_backward`` and ``layernorm_backward``.
+
+        Examples
+        --------
+        >>> from fastfc.layer_utils import affine_ln_relu_backward, affine_ln_relu_forward
+        >>> x, w, b = [[1.0]], [[1.0, 3.0]], [0.0, 0.0]
+        >>> out, cache = affine_ln_relu_forward(x, w, b, [1.0, 1.0], [0.0, 0.0], {})
+        >>> dx, dw, db, dgamma, dbeta = affine_ln_relu_backward([[10.0, 20.0]], cache)
+        >>> dgamma.round(3), dbeta
+        (array([ 0., 20.]), array([ 0., 20.]))
         """
         fc_cache, ln_cache, relu_cache = cache
         dnormalized = self._layers.relu_backward(dout, relu_cache)

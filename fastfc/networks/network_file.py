@@ -128,7 +128,7 @@ def _build_network(cls, metadata, arrays):
     _check_names(arrays, params, [*params, *running])
     for name, array in arrays.items():
         expected = {**params, **running}[name]
-        rows = [(1, *expected), ()] if len(expected) == 1 else []  # as the layers take them
+        rows = [(1, *expected), ()] if len(expected) == 1 else []  # which the layers accept too
         if array.shape not in [expected, *rows]:
             raise ValueError(f"{name} has shape {array.shape}, expected {expected}")
         if name in params and array.dtype != network.dtype:

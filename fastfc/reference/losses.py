@@ -43,8 +43,8 @@ def svm_loss(x, y):
 def softmax_loss(x, y, label_smoothing=0.0):
     """Return the cross-entropy of softmax(x) and its gradient, by log-sum-exp.
 
-    log softmax(x)_j = x_j - max - log sum_k exp(x_k - max): no probability is ever rounded to 0
-    before its logarithm is taken.  The targets are (1 - label_smoothing) onehot(y) +
+    log softmax(x)_j = x_j - max - log sum_k exp(x_k - max): no probability is rounded to 0 before
+    its logarithm.  The targets are (1 - label_smoothing) onehot(y) +
     label_smoothing / C (Szegedy et al. 2016).
     """
     x, y = _check_scores("softmax_loss", x, y)

@@ -112,7 +112,7 @@ def read_checkpoint(path):
     try:
         return dict(unpack(head["state"], arrays))
     except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, error) from error
+        raise _damage_error(path, error) from error
 
 
 def latest_checkpoint(name):
@@ -167,7 +167,7 @@ def _read(path, whole=True):
         except (CheckpointError, MemoryError):
             raise
         except Exception as error:  # zipfile, zlib, struct and NumPy have many words for it
-            raise _damaged(path, error) from error
+            raise _damage_error(path, error) from error
 
 
 def _expect_head(path, names):
@@ -190,5 +190,5 @@ def _check_version(path, head):
         )
 
 
-def _damaged(path, error):
+def _damage_error(path, error):
     return CheckpointError(f"{path}: truncated or damaged, expected a checkpoint ({error!r})")

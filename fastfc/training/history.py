@@ -1,4 +1,4 @@
-"""What a run has been through, as arrays."""
+"""The history of a run as arrays."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ class Log:
         self.epochs = [int(step) for step in epochs]
 
     def state(self):
-        """Return what the constructor takes, as arrays."""
+        """Return the constructor's arguments, as arrays."""
         return {
             "seconds": np.array(self.seconds),
             "learning_rate": np.array(self.learning_rate),
@@ -43,12 +43,12 @@ class Log:
         self._start = time.perf_counter() - spent
 
     def note(self, optim_configs):
-        """Note a step that has just been taken."""
+        """Note the step that has just been done."""
         self.seconds.append(time.perf_counter() - self._start)
         self.learning_rate.append(learning_rate(optim_configs))
 
     def fit(self, steps):
-        """Have so many steps: those that nobody noted are NaN."""
+        """Set the number of steps; steps that were not noted are NaN."""
         for column in (self.seconds, self.learning_rate):
             del column[steps:]
             column.extend([math.nan] * (steps - len(column)))

@@ -21,6 +21,12 @@ class UpdateRules:
     regular : callable
         (rule, w, dw, config) -> next_w, for arrays of one shape and dtype and a complete config of
         its own, whose state it replaces.
+
+    Examples
+    --------
+    >>> rules = UpdateRules(lambda rule, w, dw, config: w - config["learning_rate"] * dw)
+    >>> rules.sgd(np.array([1.0]), np.array([10.0]))
+    (array([0.9]), {'learning_rate': 0.01})
     """
 
     def __init__(self, regular):

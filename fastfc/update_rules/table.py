@@ -15,6 +15,12 @@ class Rule(typing.NamedTuple):
         Hyper-parameters and their defaults; ``t`` counts the steps.
     states : tuple of tuple of str
         The keys of its state.  The last of them unless the config arrives with an earlier one.
+
+    Examples
+    --------
+    >>> from fastfc.update_rules import RULES
+    >>> RULES["rmsprop"].keys({}), RULES["rmsprop"].keys({"cache": None})
+    (('a',), ('cache',))
     """
 
     constants: dict
