@@ -18,10 +18,9 @@ from .dropin import install_as, installed, uninstall
 from .runtime.config import show_config
 from .runtime.denormals import get_flush_denormal, set_flush_denormal
 from .runtime.threads import get_num_threads, set_num_threads
-from .version import __version__
+from .version import __version__ as __version__
 
 __all__ = [
-    "__version__",
     "get_flush_denormal",
     "get_num_threads",
     "install_as",

@@ -169,6 +169,16 @@ print([name for name in sys.modules if name.startswith("tqdm")])
 """
 
 
+def test_command_line_loads_the_backend_that_is_asked_for():
+    code = (
+        "import sys; from fastfc.cli import main; main(['train', '--epochs', '1', {}]);"
+        "print('fastfc.reference' in sys.modules)"
+    )
+    for option, expected in (("", "False"), ("'--backend', 'reference'", "True")):
+        status, output = in_new_process(code.format(option))
+        assert (status, output.splitlines()[-1]) == (0, expected)
+
+
 def test_training_leaves_the_reference_alone():
     assert in_new_process(TRAINING) == (0, "[]\n[]\n")
     status, output = in_new_process("import fastfc.reference\n" + TRAINING)
