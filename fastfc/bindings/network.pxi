@@ -279,7 +279,7 @@ cdef class Network:
                 with nogil:
                     call_update(self.dtype, self.params, i, clip_norm, count)
             self.call.commit()
-            for i in range(count - 1 if normalization == "batchnorm" else 0):
+            for i in range(self.count - 1 if normalization == "batchnorm" else 0):
                 warn_of_variances(self.dtype, self.layers[i].rstd, self.layers[i].M)
         return as_loss(loss, self.dtype)
 

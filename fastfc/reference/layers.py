@@ -100,13 +100,13 @@ def _normalize(x, eps):
         scaled = np.ldexp(x, -shift[:, np.newaxis])
         mean = scaled.mean(axis=1)
         deviations = scaled - mean[:, np.newaxis]
-        root = np.ldexp(math.sqrt(eps), -shift)
-        further = np.frexp(np.maximum(np.abs(deviations).max(axis=1), root))[1]
+        size = np.maximum(np.abs(deviations).max(axis=1), np.ldexp(math.sqrt(eps), -shift))
+        further = np.frexp(size)[1]
+        both = shift + further
         deviations = np.ldexp(deviations, -further[:, np.newaxis])
         var = np.square(deviations).mean(axis=1)
-        rstd = 1 / np.sqrt(var + np.ldexp(root, -further).astype(x.dtype) ** 2)
+        rstd = 1 / np.sqrt(var + np.ldexp(eps, -2 * both).astype(x.dtype))
         normalized = deviations * rstd[:, np.newaxis]
-        both = shift + further
         return normalized, np.ldexp(mean, shift), np.ldexp(var, 2 * both), np.ldexp(rstd, -both)
 
 
@@ -297,9 +297,9 @@ def layernorm_backward(dout, cache):
         )
     expect_shape("layernorm_backward", "dout", dout, (N, D), f"x of shape {(N, D)}")
     _expect_broadcast("layernorm_backward", "cache['gamma']", gamma, x_normalized)
-    g = gamma * dout
+    g = np.multiply(gamma, dout, order="C")  # NumPy sums pairwise along contiguous elements only
     shift = g.mean(axis=1, keepdims=True)
-    slope = (g * x_normalized).mean(axis=1, keepdims=True)
+    slope = np.multiply(g, x_normalized, order="C").mean(axis=1, keepdims=True)
     dx = rstd[:, np.newaxis] * (g - shift - x_normalized * slope)
     dgamma = _sum_to_shape(dout * x_normalized, gamma.shape)
     return dx, dgamma, _sum_to_shape(dout, cache.get("beta_shape", (D,)))
