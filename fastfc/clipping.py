@@ -33,8 +33,8 @@ class Clipping:
         Returns
         -------
         float
-            In float64; the arrays are added in the dictionary's order.  Infinite only where the norm
-            itself is beyond float64, not where a square is.
+            In float64; the arrays are added in the dictionary's order.  Squares may overflow or
+            vanish: the norm is infinite only where it is itself beyond float64.
 
         Raises
         ------

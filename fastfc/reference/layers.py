@@ -78,9 +78,7 @@ def _eps(operation, name, mapping):
 
 
 def _momentum(bn_param):
-    momentum = as_number(
-        "batchnorm_forward", "bn_param['momentum']", bn_param.get("momentum", 0.9)
-    )
+    momentum = as_number("batchnorm_forward", "bn_param['momentum']", bn_param.get("momentum", 0.9))
     if not 0 <= momentum <= 1:
         raise ValueError(
             f"batchnorm_forward: bn_param['momentum'] is {bn_param['momentum']!r}, expected a "
@@ -206,9 +204,12 @@ def batchnorm_forward(x, gamma, beta, bn_param):
                 RuntimeWarning,
                 stacklevel=2,
             )
-        mean, var = np.where(beyond, running_mean, mean), np.where(beyond, running_var, var)
-        running_mean = momentum * running_mean + (1 - momentum) * mean
-        running_var = momentum * running_var + (1 - momentum) * var
+        averages = [
+            momentum * old + (1 - momentum) * new
+            for old, new in ((running_mean, mean), (running_var, var))
+        ]
+        running_mean = np.where(beyond, running_mean, averages[0])
+        running_var = np.where(beyond, running_var, averages[1])
         cache = _cache(x_normalized, rstd, gamma, beta)
     else:
         x_normalized = (x - running_mean) * (1 / np.sqrt(running_var + eps))

@@ -227,7 +227,9 @@ def softmax_loss(x, y, label_smoothing=0.0):
     p, log = powers / total, np.log(total)
     # A rounded argument s of exp is a relative error |s| u of its value; where exp gives 0, none.
     size = np.abs(np.where(p > 0, shifted, 0))
-    total_error = gamma(summed(classes) + FUNCTION, dtype) + u * (p * size).sum(axis=1, keepdims=True)
+    total_error = gamma(summed(classes) + FUNCTION, dtype) + u * (p * size).sum(
+        axis=1, keepdims=True
+    )
     log_error = total_error + FUNCTION * u * log
     loss = (log[:, 0] - shifted[rows, y], size[rows, y])
     if label_smoothing:
@@ -241,7 +243,9 @@ def softmax_loss(x, y, label_smoothing=0.0):
         extra = summed(classes) + 6
     else:
         extra = 0
-    loss_error = log_error[:, 0] + u * loss[1] + gamma(summed(n) + 2 + extra, dtype) * np.abs(loss[0])
+    loss_error = (
+        log_error[:, 0] + u * loss[1] + gamma(summed(n) + 2 + extra, dtype) * np.abs(loss[0])
+    )
     # Either exp(s) / total or exp(s - log total), then minus 1 at the label, then / N or * (1 / N).
     p_error = p * (total_error + log_error + u * (2 * size + log + FUNCTION + 1))
     targets = np.full(x.shape, label_smoothing / classes)
