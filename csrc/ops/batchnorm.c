@@ -70,11 +70,11 @@ ALWAYS_INLINE vec reciprocal_deviation(vec var, vec eps) {
 static void sum_block_of_squares(const summed_rows *x, real *sum, real *more, size_t first,
                                  size_t rows_) {
     (void)more;
-    const real *block = x->x + first * x->stride;
-    memset(sum, 0, x->D * sizeof(real));
-    EACH_ROW_BLOCK_AT(i, rows_, x->stride, {
-        add_squares(sum, block + i * x->stride, x->other, rows, x->D, x->stride);
-    });
+    const size_t D = x->D, stride = x->stride;
+    const real *block = x->x + first * stride, *mean = x->other;
+    memset(sum, 0, D * sizeof(real));
+    EACH_ROW_BLOCK_AT(i, rows_, stride,
+                      { add_squares(sum, block + i * stride, mean, rows, D, stride); });
 }
 
 /* mean and var of x over the batch, and rstd. */
@@ -229,12 +229,12 @@ ALWAYS_INLINE void add_rows_and_products(real *sum, real *product, const real *a
 
 static void sum_block_of_products(const summed_rows *x, real *sum, real *product, size_t first,
                                   size_t rows_) {
-    const real *a = x->x + first * x->stride, *b = x->other + first * x->stride;
-    memset(sum, 0, x->D * sizeof(real));
-    memset(product, 0, x->D * sizeof(real));
-    EACH_ROW_BLOCK_AT(i, rows_, x->stride, {
-        add_rows_and_products(sum, product, a + i * x->stride, b + i * x->stride, rows, x->D,
-                              x->stride);
+    const size_t D = x->D, stride = x->stride;
+    const real *a = x->x + first * stride, *b = x->other + first * stride;
+    memset(sum, 0, D * sizeof(real));
+    memset(product, 0, D * sizeof(real));
+    EACH_ROW_BLOCK_AT(i, rows_, stride, {
+        add_rows_and_products(sum, product, a + i * stride, b + i * stride, rows, D, stride);
     });
 }
 

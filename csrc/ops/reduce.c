@@ -55,26 +55,24 @@ ALWAYS_INLINE void add_levels(vec *sum, const vec *level, size_t blocks, size_t 
 
 /* Runs the statements, which add terms first to last - 1 to the vectors sum[0] to sum[count - 1],
  * for each block of n terms; leaves the sums of all there.  To begin with they are zero.  One block
- * alone, the usual case, stays in registers. */
+ * alone, the usual case, is compiled apart, as if there were none. */
 #define SUM_IN_BLOCKS(sum, count, first, last, n, block, ...)                                      \
     do {                                                                                           \
-        vec level_[SUM_LEVELS * (count)];                                                          \
+        if ((n) <= (block)) {                                                                      \
+            const size_t first = 0, last = (n);                                                    \
+            __VA_ARGS__                                                                            \
+            break;                                                                                 \
+        }                                                                                          \
+        vec level_[SUM_LEVELS * (count)], block_[count];                                           \
         size_t blocks_ = 0;                                                                        \
         for (size_t first = 0, last; first < (n); first = last, blocks_++) {                       \
             last = min_size(first + (block), n);                                                   \
             __VA_ARGS__                                                                            \
-            if ((n) > (block)) {                                                                   \
-                vec block_[count];                                                                 \
-                for (size_t i_ = 0; i_ < (count); i_++) block_[i_] = (sum)[i_];                    \
-                for (size_t i_ = 0; i_ < (count); i_++) (sum)[i_] = (vec){0};                      \
-                add_block(level_, blocks_, block_, count);                                         \
-            }                                                                                      \
+            for (size_t i_ = 0; i_ < (count); i_++) block_[i_] = (sum)[i_], (sum)[i_] = (vec){0};  \
+            add_block(level_, blocks_, block_, count);                                             \
         }                                                                                          \
-        if ((n) > (block)) {                                                                       \
-            vec block_[count];                                                                     \
-            add_levels(block_, level_, blocks_, count);                                            \
-            for (size_t i_ = 0; i_ < (count); i_++) (sum)[i_] = block_[i_];                        \
-        }                                                                                          \
+        add_levels(block_, level_, blocks_, count);                                                \
+        for (size_t i_ = 0; i_ < (count); i_++) (sum)[i_] = block_[i_];                            \
     } while (0)
 
 /* How many of N rows, `stride` elements apart, are added by blocks of eight: none where the rows
@@ -143,10 +141,10 @@ static void sum_blocks(sum_of_block run, const summed_rows *x, real *sum, real *
 static void sum_block_of_rows(const summed_rows *x, real *sum, real *more, size_t first,
                               size_t rows_) {
     (void)more;
-    const real *block = x->x + first * x->stride;
-    memset(sum, 0, x->D * sizeof(real));
-    EACH_ROW_BLOCK_AT(i, rows_, x->stride,
-                      { add_rows(sum, block + i * x->stride, rows, x->D, x->stride); });
+    const size_t D = x->D, stride = x->stride;
+    const real *block = x->x + first * stride;
+    memset(sum, 0, D * sizeof(real));
+    EACH_ROW_BLOCK_AT(i, rows_, stride, { add_rows(sum, block + i * stride, rows, D, stride); });
 }
 
 /* sum = x.sum(axis=0).  x: (N, D), rows `stride` apart.  sum: (D,), set. */
