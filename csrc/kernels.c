@@ -4,7 +4,8 @@
  *   FC_DOUBLE  0 for float32, 1 for float64
  *   VEC_BYTES  width of a vector
  *
- * Everything is static but the table, so the copies do not meet. */
+ * Everything but the table is static, so the copies do not clash.  Included files include what they
+ * use; here are those with an operation of the table. */
 #include "fastfc.h"
 #include "gemm/gemm.c"
 #include "ops/affine.c"

@@ -1,9 +1,7 @@
 /* The kernel table of one dtype: fastfc.h includes this file once for float and once for double,
- * with `real` and `fc_kernels` defined.  One line an operation; each operation's own file says what
- * the arguments are. */
-#ifndef fc_kernels
-#include "fastfc.h" /* this file by itself, as an editor opens it: both tables */
-#else
+ * with `real` and `fc_kernels` defined.  One entry an operation; the operation's own file says
+ * what its arguments are. */
+#ifdef fc_kernels /* alone it is nothing: what it needs is in fastfc.h */
 typedef struct {
     void (*product)(real *c, const real *a, int a_by_columns, const real *b, int b_by_columns,
                     size_t m, size_t n, size_t k, void *workspace);

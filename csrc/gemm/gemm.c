@@ -226,10 +226,10 @@ static void run_with_side_task(void *context, size_t task, void *scratch) {
         p->task(context, task - 1, scratch);
 }
 
-/* Runs `count` tasks, and the side task if it has not yet run.  A single
- * task is too little work to wake other threads for, so the caller then runs both: on cores that
- * share their arithmetic units (SMT), a worker that spins beside the caller slows it down (a
- * training step of the digits took 20 us instead of 13). */
+/* Runs `count` tasks, and the side task if it has not yet run.  A single task is too little work
+ * to wake other threads for, so the caller then runs both: on cores that share their arithmetic
+ * units (SMT), a worker that spins beside the caller slows it down (a training step of the digits
+ * took 20 us instead of 13). */
 static void run_tasks(gemm_job *p, fc_task task, size_t count) {
     const side_task *side = &p->options.side;
     p->task = task;

@@ -6,8 +6,8 @@
  *
  * The left factor a is cut into panels of up to MR rows.  A packed panel has the orientation that a
  * has, so that packing copies whole vectors: row by row, A_ROW_STRIDE apart, where a's rows are
- * contiguous, else column by column.  Packing is skipped where a's rows do not
- * compete for the same few sets of L1, as rows 12 KB apart would (cache set conflicts). */
+ * contiguous, else column by column.  Packing is skipped where a's rows do not compete for the
+ * same few sets of L1, as rows 12 KB apart would (cache set conflicts). */
 #ifndef FASTFC_GEMM_PACK_C
 #define FASTFC_GEMM_PACK_C
 

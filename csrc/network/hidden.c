@@ -2,12 +2,14 @@
  *
  *   [normalisation] - relu - [dropout]
  *
- * Batch normalisation and what follows are per feature, so a task takes a slice of columns; a
- * vector of columns stays in L1 through all its passes over the rows.  Where the product allows it,
- * the task makes these columns of it itself, first.  Layer normalisation is per row: there the
- * tasks are ranges of rows, and backward slices of columns follow, to add up the ranges' sums and
- * the gradient of the bias.  ReLU and mask are remembered together, as one bit for each element:
- * `activation_mask`. */
+ * Batch normalisation and what follows work on each feature by itself, so a task takes a slice of
+ * columns; a vector of columns stays in L1 through all its passes over the rows.  Where gemm.c can
+ * compute columns by themselves, the task first computes its columns of the product.
+ *
+ * Layer normalisation works on each row: there the tasks are ranges of rows, and in the backward
+ * pass slices of columns follow, which add up the ranges' partial sums and the gradient of the
+ * bias. Whether an element passed both ReLU and dropout is kept as one bit, in `activation_mask`.
+ */
 #ifndef FASTFC_NETWORK_HIDDEN_C
 #define FASTFC_NETWORK_HIDDEN_C
 
@@ -29,22 +31,22 @@
 typedef struct {
     const fc_network *net;
     const fc_layer *layer;
-    const gemm_job *job; /* whose columns, if any, the task makes first */
-    real *dout;          /* backward: gradient of the layer's output, turned into that of its
-                          * gemm_job */
+    const gemm_job *job; /* the task first computes its columns of this product, unless NULL */
+    real *dout;          /* backward: the layer output's gradient; becomes that of its product */
     size_t slices;
-    layernorm_backward_job rows; /* of layer normalisation, in dout itself */
+    layernorm_backward_job rows; /* layer normalisation's, in place in dout */
 } hidden_job;
 
-/* What a mask holds where it keeps; 1 without dropout. */
+/* What dropout multiplies a kept unit by; 1 without dropout. */
 static real mask_scale(const fc_network *net, const fc_layer *l) {
     return l->keep ? dropout_scale(net->p, net->drop) : 1;
 }
 
 static size_t vectors_of(const fc_layer *l) { return ceil_div(l->M, LANES); }
 
-/* Slices of whole vectors: single ones where there are few, else panels of the product; a product's
- * columns are not too many for its scratch, and a task has some microseconds' worth of elements. */
+/* How many slices of whole vectors of columns: one a vector where there are few, else about one a
+ * panel of the product, so that each has WORTH elements, some microseconds of work, if possible. No
+ * slice is wider than gemm_columns allows. */
 static size_t hidden_slices(const fc_network *net, const fc_layer *l) {
     enum { FEW = 8, MANY = 32, WIDEST = SMALL_N / LANES, WORTH = 1 << 11 };
     const size_t vectors = vectors_of(l), needed = ceil_div(vectors, WIDEST);
@@ -53,13 +55,13 @@ static size_t hidden_slices(const fc_network *net, const fc_layer *l) {
     return slices > needed ? slices : needed;
 }
 
-/* The bits of row i's vector of columns that begins at `column`. */
+/* Where the activation mask of row i, vector of columns from `column` on, is kept. */
 ALWAYS_INLINE uint16_t *activation_mask_at(const fc_network *net, const fc_layer *l, size_t i,
                                            size_t column) {
     return l->activation_mask + column / LANES * fc_activation_mask_rows(net->N) + i;
 }
 
-/* One vector of ReLU inputs v, in row i and from `column` on: sets out and activation_mask. */
+/* ReLU and dropout of one vector, row i from `column` on: sets out and the activation mask. */
 ALWAYS_INLINE void rectify_and_drop(const fc_network *net, const fc_layer *l, size_t i,
                                     size_t column, vec v, vec scale, size_t lanes) {
     const vec zero = {0};
@@ -74,7 +76,7 @@ ALWAYS_INLINE void rectify_and_drop(const fc_network *net, const fc_layer *l, si
     vec_store((real *)l->out + i * l->stride + column, v, lanes);
 }
 
-/* d, through mask and ReLU. */
+/* The gradient d of their output, back through dropout and ReLU. */
 ALWAYS_INLINE vec apply_activation_mask(const fc_network *net, const fc_layer *l, size_t i,
                                         size_t column, vec d, vec scale) {
     const uint16_t bits = *activation_mask_at(net, l, i, column);
@@ -136,7 +138,7 @@ ALWAYS_INLINE void forward_columns(const fc_network *net, const fc_layer *l, siz
     running_average(var, (const real *)l->running_var + column, rstd, l->momentum, lanes);
 }
 
-/* The columns of a slice of the product, if the task is to make them. */
+/* Computes a slice's columns of the product, if that is left to the task. */
 static void make_columns(const hidden_job *c, size_t first, size_t columns, void *scratch) {
     const gemm_job *p = c->job;
     if (p && is_split_k(p))
@@ -187,7 +189,8 @@ static void forward_rows_task(void *context, size_t range, void *scratch) {
     });
 }
 
-/* What follows the gemm_job p, complete, deep or sliceable. */
+/* p: the layer's product, as far as it is not complete: tasks add up split-K's partial sums, or
+ * compute its columns.  NULL: out is complete. */
 static void hidden_forward(const fc_network *net, const fc_layer *l, const gemm_job *p) {
     hidden_job job = {.net = net, .layer = l, .job = p, .slices = hidden_slices(net, l)};
     void *scratch = (char *)net->workspace + FC_SHARED_BYTES;
@@ -267,7 +270,7 @@ static void backward_sums_task(void *context, size_t slice, void *scratch) {
     sum_rows((real *)l->b.dw + first, c->dout + first, c->net->N, D, l->stride);
 }
 
-/* dout: what the gemm_job p makes, complete, deep or sliceable. */
+/* dout: the product p, as in hidden_forward. */
 static void hidden_backward(const fc_network *net, const fc_layer *l, real *dout,
                             const gemm_job *p) {
     const size_t N = net->N, M = l->M;

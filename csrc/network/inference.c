@@ -3,12 +3,12 @@
  *
  *   {affine - [normalisation] - relu} x (L - 1) - affine
  *
- * What follows a product is done to its rows as soon as they are complete, while they are in cache,
- * by the thread that made them.
+ * Normalisation and ReLU are the product's epilogue: a thread applies them to rows that it has just
+ * completed, while they are in cache.
  *
- * Many rows are scored block by block, so that the work arrays stay small.  The blocks are even
- * ones, each of more than SMALL_M rows: whether a product is cut along its depth, which may add in
- * another order, is the same for a block as for all rows. */
+ * Many rows are scored in blocks of nearly equal size, so that the work arrays stay small.  Each of
+ * several blocks has more than SMALL_M rows, so that its products are not split-K, which adds in
+ * another order: neither would one product of all rows be, and the bits are the same. */
 #ifndef FASTFC_NETWORK_INFERENCE_C
 #define FASTFC_NETWORK_INFERENCE_C
 

@@ -3,11 +3,11 @@
  *
  *   {affine - [normalisation] - relu - [dropout]} x (L - 1) - affine - softmax
  *
- * The masks are drawn by one task beside the first product: the stream is serial, the products are
- * not.  Where the first product is cut along the depth, each part of the minibatch is gathered by
- * the task that multiplies it.  Rows of a weight matrix are updated as soon as the product has made
- * those of its gradient, which are still in cache; the gradient itself is not kept then.  Masks of
- * a counter-based generator are filled before, by all threads.
+ * MT19937's stream is serial, so one task draws all dropout masks beside the first product's tasks;
+ * masks of the counter-based generator are filled before it, by all threads.  If the first product
+ * is split-K, each task gathers the columns of the minibatch that it multiplies.  An epilogue
+ * updates rows of a weight matrix as soon as their gradient is complete, while it is in cache; the
+ * gradient is then not stored.
  *
  * Regularisation adds 0.5 reg sum(w^2) to the loss, layer by layer, and reg w to dw: every product
  * and every sum is rounded, as NumPy does. */
@@ -32,7 +32,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Draws of a task. */
+/* How many draws a task makes. */
 enum { PHILOX_WORK = 8 * PHILOX_BLOCK };
 
 static void draw_masks(void *context, size_t task, void *scratch) {
@@ -65,7 +65,7 @@ typedef struct {
     const fc_layer *layer;
 } update_rows_job;
 
-/* Epilogue: regularise the rows of dw that are there, and update those of w. */
+/* Epilogue: adds the regularisation to complete rows of dw, and updates the same rows of w. */
 static void update_rows(const void *context, real *dw, size_t first, size_t last) {
     const update_rows_job *c = context;
     const fc_layer *l = c->layer;
@@ -79,7 +79,7 @@ static void update_rows(const void *context, real *dw, size_t first, size_t last
     if (c->net->rule != FC_NO_UPDATE) update_by(&l->w, c->net->rule, dw, first * l->M, last * l->M);
 }
 
-/* The loss, and the regularisation's part of it. */
+/* The loss over the data plus the regularisation's. */
 static real total_loss(const fc_network *net, double data_loss) {
     const real half = (real)0.5 * (real)net->reg;
     real loss = (real)data_loss;
@@ -90,7 +90,7 @@ static real total_loss(const fc_network *net, double data_loss) {
     return loss;
 }
 
-/* All the small parameters. */
+/* Side task: updates all parameters that are vectors. */
 static void update_vectors(void *context, size_t task, void *scratch) {
     (void)task, (void)scratch;
     const fc_network *net = context;
@@ -101,7 +101,7 @@ static void update_vectors(void *context, size_t task, void *scratch) {
         }
 }
 
-/* What layer l is given: x or the rows gathered, or the layer's before. */
+/* The input of layer l: the previous layer's output; for the first, the gathered rows, or x. */
 static matrix input_of(const fc_network *net, const fc_layer *l, const void *x) {
     if (l > net->layers) return (matrix){l[-1].out, l[-1].stride, 1, 1};
     if (net->rows) return (matrix){net->input, fc_row_stride(l->D, sizeof(real)), 1, 1};

@@ -14,8 +14,8 @@
  *                                                                         (Kingma & Ba 2015)
  *   adamw                  the same - lr weight_decay w         (Loshchilov & Hutter 2019)
  *
- * Measured and left: reciprocals and roots from the CPU's approximations, refined once; fetching
- * the state ahead while its gradient is made (no gain: division and root overlap with memory). */
+ * Measured without gain, since division and square root overlap with memory: the CPU's approximate
+ * reciprocals and roots, refined once; prefetching the state while its gradient is computed. */
 #ifndef FASTFC_OPS_UPDATE_RULES_C
 #define FASTFC_OPS_UPDATE_RULES_C
 
@@ -109,11 +109,11 @@ static void adamw(real *next_w, real *next_v, real *next_a, const real *w, const
               weight_decay, n);
 }
 
-/* Elements of a task: several microseconds; and of a piece of it that is scaled at once, which the
- * innermost cache holds. */
+/* Elements of a task, several microseconds of work; and elements that are scaled at a time, few
+ * enough for L1. */
 enum { UPDATE_WORK = 1 << 14, SCALED_WORK = 1 << 11 };
 
-/* Elements first to last of one parameter, by the gradient dw of these. */
+/* Updates elements first to last - 1 of one parameter by their gradient dw. */
 static void update_by(const fc_param *p, int rule, const real *dw, size_t first, size_t last) {
     const real *w = (const real *)p->w + first;
     const real *s0 = p->state[0] ? (const real *)p->state[0] + first : NULL;
@@ -149,7 +149,7 @@ static void update_some(const fc_param *p, int rule, size_t first, size_t last) 
     update_by(p, rule, (const real *)p->dw + first, first, last);
 }
 
-/* The same by the gradient times a factor: the bits of scaling it first. */
+/* The same by the gradient times a factor, bit for bit as if it had been scaled before. */
 static void update_scaled(const fc_param *p, int rule, real factor, size_t first, size_t last) {
     const vec scale = vec_set(factor);
     real scaled[SCALED_WORK];
@@ -180,8 +180,9 @@ static void update_task(void *context, size_t task, void *scratch) {
         update_scaled(*p, c->rule, c->scale, first, last);
 }
 
-/* The update of all parameters, in parallel; where clip_norm is above 0 and the gradients' norm is
- * greater, by gradients scaled to that norm.  Their squares are summed in the parameters' order. */
+/* Updates all parameters of a training step, in parallel.  If clip_norm is above 0 and the
+ * gradients' norm is above clip_norm, they are scaled to that norm.  Their squares are summed in
+ * the parameters' order. */
 static void update(const fc_param *const *params, int rule, double clip_norm, size_t count) {
     update_job job = {params, rule, 1};
     size_t tasks = 0;

@@ -1,14 +1,14 @@
-/* What runs on several threads, without Python: the pool, and every instruction set's products,
- * minibatches, whole network and updates, which the tests of the single operations have checked:
- * here against what one thread gives, or against their own pieces, bit for bit.  For
- * ThreadSanitizer too. */
+/* What runs on several threads, without Python: the pool, and under every instruction set products,
+ * minibatches, the whole network and updates.  test_kernels.c checks the single operations; here
+ * several threads must give the bits of one thread, and fused passes those of the single
+ * operations. ThreadSanitizer runs these tests too. */
 #include "runtime/fp_mode.h"
 #include "test.h"
 
 #include <sched.h>
 
-/* Jobs that follow each other at once, of few tasks and of many by turns: every task of every job
- * runs exactly once, with its own job's context, on scratch of its own. */
+/* Jobs of few tasks and of many, in turn and without a pause: every task of every job must run
+ * exactly once, with the context of its job and with scratch memory that no other task writes. */
 typedef struct {
     size_t count;
     _Atomic(int) runs[40];
@@ -60,8 +60,8 @@ static void test_many_tasks(void) {
     check("tasks of a large job that ran once", 0, (double)once, MANY_TASKS_OF_A_JOB, 0);
 }
 
-/* Two tasks that wait for each other, so that two threads run them: both compute in their caller's
- * mode, whichever it is. */
+/* Two tasks that wait for each other, so that two threads must run them.  Both compute in the
+ * caller's floating-point mode, whether it flushes denormals or not. */
 typedef struct {
     _Atomic(int) begun;
     real tiny, product[2];
@@ -139,8 +139,8 @@ enum { DEEP = 3 };
 
 enum { NONE, BATCHNORM, LAYERNORM };
 
-/* The pass again, with an update of every parameter, each by numbers of its own: by the gradients
- * that the pass gave without. */
+/* Runs the pass again with an update of every parameter, each by numbers of its own: they must be
+ * those by the gradients that the first run, without updates, has stored. */
 static void test_network_updates(fc_network *net, const real *x, const int64_t *y, double loss) {
     real *kept[DEEP][4], *expected[DEEP][4];
     double again = NAN;
@@ -169,13 +169,13 @@ static void test_network_updates(fc_network *net, const real *x, const int64_t *
         }
 }
 
-/* A product and a sum that are rounded one by one. */
+/* a + b * c, not fused: the product is rounded, then the sum. */
 static real plus_product(real a, real b, real c) {
     volatile real product = b * c;
     return a + product;
 }
 
-/* The whole pass against its own pieces, which the tests above have checked: the same bits. */
+/* The whole pass has the bits of the single operations, called one after another. */
 static void test_network(size_t N, const size_t *dims, int normalization, double p, int drop,
                          int gathered, int philox, double reg) {
     fc_layer layers[DEEP] = {0};
@@ -326,7 +326,8 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
     }
 }
 
-/* A pass in test mode, in blocks of rows and two work arrays, against its own pieces. */
+/* A pass in test mode, by blocks of rows and with two work arrays, has the bits of the single
+ * operations. */
 static void test_scores(size_t N, const size_t *dims, int normalization) {
     fc_layer layers[DEEP] = {0};
     size_t widest = 0;
@@ -375,7 +376,7 @@ static void test_scores(size_t N, const size_t *dims, int normalization) {
         for (int k = 0; k < 6; k++) free(params[l][k]);
 }
 
-/* All parameters at once against each by itself, by gradients clipped to a norm or not. */
+/* Updating all parameters in one call has the bits of updating each, with or without clipping. */
 static void test_update(double clip_norm) {
     enum { PARAMS = 3 };
     const size_t sizes[PARAMS] = {40000, 1, 17};
