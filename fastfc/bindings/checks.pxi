@@ -1,5 +1,5 @@
-# What every operation shares: turning what the caller passed into dense arrays of one
-# dtype, saying clearly what is wrong with it, and making the outputs.
+# What every operation shares: turning what the caller passed into dense arrays of one dtype, saying
+# clearly what is wrong with it, and making the outputs.
 
 ctypedef cnp.ndarray ndarray
 

@@ -21,7 +21,6 @@ cdef extern from "fastfc.h":
         int pos
     int FC_NO_UPDATE
     int FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM, FC_ADAMW
-    const int FC_STATES, FC_NUMBERS
     ctypedef struct fc_param:
         size_t n
         const void *w

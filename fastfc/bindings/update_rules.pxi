@@ -1,13 +1,14 @@
 # Update rules, and how the update of one parameter is bound: for fastfc.optim, which promises new
 # arrays, and for Network, which updates in place where nobody can tell.
 
-cdef dict RULE_NUMBERS = {
-    "sgd": FC_SGD,
-    "sgd_momentum": FC_SGD_MOMENTUM,
-    "sgd_nesterov_momentum": FC_SGD_NESTEROV_MOMENTUM,
-    "rmsprop": FC_RMSPROP,
-    "adam": FC_ADAM,
-    "adamw": FC_ADAMW,
+# Each rule's number in C, and how many constants and state arrays it reads there.
+cdef dict RULES_IN_C = {
+    "sgd": (FC_SGD, 1, 0),
+    "sgd_momentum": (FC_SGD_MOMENTUM, 2, 1),
+    "sgd_nesterov_momentum": (FC_SGD_NESTEROV_MOMENTUM, 2, 1),
+    "rmsprop": (FC_RMSPROP, 3, 1),
+    "adam": (FC_ADAM, 5, 2),
+    "adamw": (FC_ADAMW, 6, 2),
 }
 cdef dict rules = {}  # Rule by name: what set_rule_table was given
 
@@ -17,7 +18,7 @@ cdef class Rule:
 
     cdef int number
     cdef tuple constants
-    cdef tuple states  # keys of its state in one course's names, and if it has them in another's
+    cdef tuple states  # as in set_rule_table
     cdef bint counts  # its steps, under "t"
 
     # The keys of the state in this config.
@@ -31,20 +32,25 @@ def set_rule_table(table):
     """Tell the core what the update rules keep in their configs.
 
     table has for each rule's name its ``constants``, whose keys are those of the hyper-parameters,
-    and its ``states``, one or two tuples of keys.
+    and its ``states``, one or two tuples of keys: the state's in one course's names, and if a
+    config has them in another's.
     """
     cdef Rule rule
+    cdef int constants, states
     for name, definition in table.items():
+        if name not in RULES_IN_C:
+            raise ValueError(f"set_rule_table: the core has no rule {name!r}, "
+                             f"expected one of {', '.join(RULES_IN_C)}")
         rule = Rule()
-        rule.number = RULE_NUMBERS[name]
+        rule.number, constants, states = RULES_IN_C[name]
         rule.constants = tuple(definition.constants)
-        rule.states = tuple(definition.states)
+        rule.states = tuple(map(tuple, definition.states))
         rule.counts = "t" in rule.constants
-        if len(rule.constants) > FC_NUMBERS or len(rule.states) not in (1, 2) \
-                or max(map(len, rule.states)) > FC_STATES:
+        if len(rule.constants) != constants or len(rule.states) not in (1, 2) \
+                or any(len(keys) != states for keys in rule.states):
             raise ValueError(f"set_rule_table: {name} has constants {rule.constants} and states "
-                             f"{rule.states}, expected at most {FC_NUMBERS} constants and one or "
-                             f"two tuples of at most {FC_STATES} keys")
+                             f"{rule.states}, expected {constants} constants and one or two tuples "
+                             f"of {states} states")
         rules[name] = rule
 
 

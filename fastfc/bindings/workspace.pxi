@@ -1,5 +1,5 @@
-# Scratch memory is kept between calls: one block, taken and given back under the GIL.  A call that
-# finds it taken (another thread is inside a kernel) makes one of its own.
+# Scratch memory is kept between calls: one block, acquired and released under the GIL.  A call that
+# finds none (another thread is inside a kernel) allocates one of its own.
 cdef void *spare_workspace = NULL
 
 
