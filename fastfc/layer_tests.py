@@ -99,7 +99,7 @@ def affine_backward_test():
 
 
 def relu_forward_test():
-    """Compare ``relu_forward`` with the maximum of x and 0, one by one.
+    """Compare ``relu_forward`` with the maximum of x and 0, taken one by one.
 
     Raises
     ------
