@@ -171,12 +171,14 @@ cdef class Network:
             bn_param = (<list> bn_params)[i]
             if not is_plain_dict(bn_param):
                 return False
-            if not read_number(&layer.eps, (<dict> bn_param).get("eps", 1e-5)):
+            if not read_number(&layer.eps, (<dict> bn_param).get("eps", 1e-5)) \
+                    or not is_eps(layer.eps):
                 return False
             layer.layernorm = layernorm
             if layernorm:
                 continue
-            if not read_number(&layer.momentum, (<dict> bn_param).get("momentum", 0.9)):
+            if not read_number(&layer.momentum, (<dict> bn_param).get("momentum", 0.9)) \
+                    or not is_momentum(layer.momentum):
                 return False
             if "running_mean" in <dict> bn_param and "running_var" in <dict> bn_param:
                 layer.running_mean = bind_vector(bn_param, "running_mean", M, self.dtype,
@@ -420,10 +422,19 @@ cdef class Network:
                     with nogil:
                         call_update(dtype, self.params, number, clip_norm, self.params_count)
                 self.call.commit()
+                self.warn_of_variances()
         finally:
             if lock is not None:
                 lock.__exit__(None, None, None)
         return as_loss(loss, dtype)
+
+    # Says which running averages the kernel left as they were.
+    cdef int warn_of_variances(self) except -1:
+        cdef int i
+        for i in range(self.count - 1):
+            if self.layers[i].next_mean != NULL:
+                warn_of_variances(self.dtype, self.layers[i].rstd, self.layers[i].M)
+        return 0
 
     # Scores in test mode, in a new array.  None where the layers must be composed.
     cdef object run_scores(self, object X, object model):
