@@ -183,7 +183,8 @@ cdef ndarray repeat(ndarray number, cnp.npy_intp D, int dtype):
     return row
 
 
-# D numbers side by side, from a dense array of shape (D,), (1, D) or ().  D is what `other` asks for.
+# D numbers side by side, from a dense array of shape (D,), (1, D) or ().  D is what `other` asks
+# for.
 cdef ndarray as_vector(str function, str name, ndarray array, cnp.npy_intp D, int dtype,
                        str other_name, ndarray other):
     cdef int ndim = array.ndim

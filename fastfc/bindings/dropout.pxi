@@ -15,7 +15,8 @@ cdef object philox_key(dict dropout_param, bint drawn):
         key = operator.index(seed)
     except TypeError:
         raise TypeError(f"dropout_forward: dropout_param['seed'] is {shown(seed)}, "
-                        f"of type {type(seed).__name__}, expected an integer in [0, 2**64)") from None
+                        f"of type {type(seed).__name__}, expected an integer in [0, 2**64)"
+                        ) from None
     if not 0 <= key < 2**64:
         raise ValueError(f"dropout_forward: dropout_param['seed'] is {shown(key)}, "
                          "expected an integer in [0, 2**64)")

@@ -56,7 +56,8 @@ cdef bint bind_rows(fc_gather *rows, ndarray x, object index, list read) except 
     require_rows(numbers, index, x.shape[0])
     D = count_features("gather", x)
     if mean is not None and (mean.shape[0] != D or std.shape[0] != D):
-        raise shape_error("gather", "X", x, "an array that nobody changes during the call")
+        raise shape_error("gather", "X", x,
+                          "an array that nobody changes during the call")
     cdef int given = cnp.PyArray_TYPE(x)
     if given != F32 and given != F64 and given != cnp.NPY_UINT8:
         return False
@@ -71,7 +72,8 @@ cdef bint bind_rows(fc_gather *rows, ndarray x, object index, list read) except 
     return True
 
 
-# index, mean and std of the rows of X as arrays that only this call holds; the last two may be None.
+# index, mean and std of the rows of X as arrays that only this call holds; the last two may be
+# None.
 cdef list read_rows(ndarray x, object index, object mean, object std, int dtype):
     cdef list read = [copy_integers("gather", "index", index, "integers"), None, None]
     if (mean is None) != (std is None):
@@ -105,7 +107,8 @@ def gather(X, index, dtype, mean=None, std=None):
     cdef cnp.npy_intp N = (<ndarray> read[0]).shape[0], D = count_features("gather", x)
     if not plain:
         with np.errstate(all="ignore"):
-            converted = np.asarray(x)[read[0]].astype(np.float32 if kind == F32 else np.float64, order="C")
+            converted = np.asarray(x)[read[0]].astype(
+                np.float32 if kind == F32 else np.float64, order="C")
             if mean is not None:
                 by_feature = converted.reshape(N, D)
                 by_feature -= read[1]

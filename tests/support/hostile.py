@@ -1,6 +1,18 @@
-"""Arguments that act: objects whose every protocol method changes what the call has already seen."""
+"""Arguments that act: objects whose every protocol method changes what a call has already seen."""
+
+import contextlib
 
 import numpy as np
+
+ERRORS = (TypeError, ValueError, MemoryError)  # all that hostile arguments may come to
+
+
+def result_or_error(call):
+    """Return what the call returns and None, or None and its error."""
+    try:
+        return call(), None
+    except ERRORS as error:
+        return None, error
 
 
 class Actor:
@@ -175,7 +187,5 @@ CHANGES = {
 
 def attempt(change, target):
     """Change an array, unless NumPy refuses."""
-    try:
+    with contextlib.suppress(ValueError, TypeError, AttributeError):
         CHANGES[change](target)
-    except (ValueError, TypeError, AttributeError):
-        pass
