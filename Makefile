@@ -68,6 +68,7 @@ sanitize-python:
 	cp build/sanitize-python/_core.*.so build/sanitize-python/package/fastfc
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 PYTHONMALLOC=malloc FASTFC_ISA=baseline \
-	PYTHONPATH=build/sanitize-python/package $(PYTHON) -m pytest -q -p no:cacheprovider $(TESTS)
+	sh -c 'cd build/sanitize-python/package && $(PYTHON) -m pytest -q -p no:cacheprovider \
+	       --rootdir $(CURDIR) -c $(CURDIR)/pyproject.toml $(addprefix $(CURDIR)/,$(TESTS))'
 
 .PHONY: install test bench lint lint-csrc format sanitize sanitize-python build/lint compile_commands.json
