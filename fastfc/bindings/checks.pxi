@@ -145,7 +145,8 @@ cdef ndarray copy_integers(str function, str name, object value, str expected):
     if not cnp.PyArray_ISINTEGER(array):
         raise TypeError(f"{function}: {name} has dtype {array.dtype}, expected {expected}")
     if cnp.PyArray_TYPE(array) == cnp.NPY_ULONGLONG or cnp.PyArray_TYPE(array) == cnp.NPY_ULONG:
-        array = np.minimum(array, <Py_ssize_t> PTRDIFF_MAX)  # so that none comes out negative
+        # so that none comes out negative; of a 0-d array NumPy makes a scalar
+        array = np.asarray(np.minimum(array, <Py_ssize_t> PTRDIFF_MAX))
     return cnp.PyArray_FROMANY(
         array, cnp.NPY_INT64, 0, 0, cnp.NPY_ARRAY_CARRAY | cnp.NPY_ARRAY_FORCECAST
         | cnp.NPY_ARRAY_ENSURECOPY | cnp.NPY_ARRAY_ENSUREARRAY)
