@@ -143,8 +143,8 @@ def _count_classes(data):
     for name, y in labels.items():
         if y.max() >= most:
             raise UsageError(
-                f"--data: {name} has the label {y.max()}, expected labels of classes 0, 1, ... C - 1 "
-                f"with C at most {most}, by the number of labels"
+                f"--data: {name} has the label {y.max()}, expected labels of classes 0 to C - 1, C "
+                f"at most {most} by the number of labels"
             )
     return 1 + int(max(y.max() for y in labels.values()))
 

@@ -195,7 +195,7 @@ def _head_of(path, archive):
     head = json.loads(archive.read(HEAD).tobytes())
     if head["format"] != FORMAT:
         raise ValueError(f"its format is {head['format']!r}")
-    if type(head["version"]) is not int:
+    if type(head["version"]) is not int or head["version"] < 1:
         raise ValueError(f"its version is {head['version']!r}")
     if head["version"] > VERSION:
         raise CheckpointError(

@@ -1,10 +1,10 @@
 """The checkpoint files of a name: which there are, whose they are, and which is the newest.
 
 A file is a run's by the identity inside it, not by its name: whoever runs a notebook's cell again
-starts another run of the same ``checkpoint_name``.  Clocks say little of which run is the newer one:
-files are copied, and clocks differ.  So a run takes a turn, one more than the greatest of the files
-that it finds of its name when it begins; and another one when it is resumed, since what an earlier
-part has written beyond that point is no longer its future.
+starts another run of the same ``checkpoint_name``.  Which run is the newer one no clock can say:
+files are copied, and clocks differ.  So a run takes a turn, a number greater than those in the
+files of its name, when it begins to train; and another one when it is resumed, since what an
+earlier part has written beyond that point is no longer its future.
 """
 
 import os
@@ -66,7 +66,7 @@ def paths_of(name):
 
 
 def found_of(name):
-    """Return what is `Found` of a name, files that cannot be read included; none vanished meanwhile.
+    """Return the files of a name, also those that cannot be read.
 
     Raises
     ------

@@ -8,8 +8,8 @@ from .checkpoint import CheckpointError, read_with_run
 from .state import check_fits, check_parts, copied, put_running, restore, running, write_state
 
 REFITTED = (
-    "lr_schedule was made for the length of the run so far: it has been rebuilt for the new one, so "
-    "that the rates of the steps to come are those of a run that has been as long from the start"
+    "lr_schedule was made for the length of the run so far and has been rebuilt for the new one: "
+    "steps to come have the rates of a run that was to be as long from the start"
 )
 
 

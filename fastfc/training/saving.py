@@ -11,9 +11,9 @@ from .settings import interval
 from .state import write_state
 
 TAKES_OVER = (
-    "checkpoint_name has checkpoints of another run, which this one takes over: it overwrites those "
-    "of the same number, and latest_checkpoint no longer returns the others; overwrite=False "
-    "refuses, another name keeps both"
+    "checkpoint_name has checkpoints of another run, which this one takes over: it overwrites "
+    "those of the same number, and latest_checkpoint no longer returns the others; "
+    "overwrite=False refuses, another name keeps both"
 )
 
 
@@ -28,7 +28,7 @@ class Saver:
         Steps or a time from one to the next within an epoch; None writes at epochs' ends alone.
     keep_last : int or None
         How many to keep; None keeps all.  Nothing is deleted but what this object has written and,
-        after `keep_earlier`, what is this run's by name and identity.
+        where it was given to `resume`, what is this run's by name and identity.
     overwrite : bool
         Whether the name may be another run's.
 
@@ -51,7 +51,7 @@ class Saver:
             self._refuse(found[0])
 
     def resume(self, run, turn, overwrite, count_earlier):
-        """Be the saver of a run that goes on; its earlier files count for ``keep_last`` if asked."""
+        """Be the saver of a run that goes on, maybe counting its earlier files for keep_last."""
         self._resumed = turn
         self._overwrite = overwrite
         if count_earlier:

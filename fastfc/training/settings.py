@@ -218,10 +218,7 @@ def _checked(path, values):
     """Return a checkpoint's settings, those that can be checked by themselves checked."""
     found = dict(values)
     if type(found.get("num_epochs")) is not int:
-        raise CheckpointError(
-            f"{path}: damaged: its settings: num_epochs is {found.get('num_epochs')!r:.80}, expected "
-            "an integer"
-        )
+        raise CheckpointError(f"{path}: damaged: its settings: num_epochs is no integer")
     try:
         for name, value in values.items():
             if name == "checkpoint_name":
