@@ -81,6 +81,8 @@ def read(path, cls, which="best"):
             metadata = _object(archive.read(STATES).tobytes())
             _check_format(metadata, cls)
             entries = metadata["states"].get(which) or metadata["states"]["latest"]
+        elif "fastfc_checkpoint" in archive.names:
+            raise ValueError("a checkpoint that has no network's configuration: resume it")
         else:
             raise ValueError(f"no {FORMAT}: it has no metadata")
         headers = {name: archive.header(entry) for name, entry in entries.items()}

@@ -9,6 +9,7 @@ import numbers
 
 import numpy as np
 
+from ..reference.optim import RULES
 from .settings import BUILT_IN
 
 MT19937_WORDS, PHILOX_WORDS = 624, 4  # what a generator's position counts
@@ -86,17 +87,19 @@ def check_optimiser(solver, state):
             raise ValueError(f"optim_configs: {name} is a {type(config).__name__}, expected a dict")
         if solver.update_rule not in BUILT_IN:
             continue
+        rule = RULES[BUILT_IN[solver.update_rule]]
+        states = {key for keys in rule.states for key in keys}
         w = np.asarray(solver.model.params[name])
-        known = solver.update_rule(np.zeros(1, w.dtype), np.zeros(1, w.dtype), {})[1]
         for key, value in config.items():
             where = f"optim_configs: {name}: {key}"
-            if isinstance(value, np.ndarray) and value.size != 1:
-                if (value.shape, value.dtype.kind) != (w.shape, w.dtype.kind):
-                    raise ValueError(
-                        f"{where} has shape {value.shape} and dtype {value.dtype}, expected the "
-                        f"parameter's: {w.shape} and {w.dtype}"
-                    )
-            elif key in known:
+            found = np.shape(value), np.asarray(value).dtype.kind
+            large = isinstance(value, np.ndarray) and value.size > 1
+            if (large or key in states) and found != (w.shape, w.dtype.kind):
+                raise ValueError(
+                    f"{where} is a {type(value).__name__} of shape {found[0]}, expected an array as "
+                    f"the parameter: {w.shape} of {w.dtype}"
+                )
+            if key in rule.constants:
                 _number(where, value)
 
 
