@@ -96,8 +96,8 @@ def check_optimiser(solver, state):
             large = isinstance(value, np.ndarray) and value.size > 1
             if (large or key in states) and found != (w.shape, w.dtype.kind):
                 raise ValueError(
-                    f"{where} is a {type(value).__name__} of shape {found[0]}, expected an array as "
-                    f"the parameter: {w.shape} of {w.dtype}"
+                    f"{where} is a {type(value).__name__} of shape {found[0]}, expected an array "
+                    f"as the parameter: {w.shape} of {w.dtype}"
                 )
             if key in rule.constants:
                 _number(where, value)

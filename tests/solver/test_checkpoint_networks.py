@@ -28,7 +28,9 @@ def state_of(network):
 @pytest.mark.parametrize("cls", CLASSES.values(), ids=CLASSES)
 @pytest.mark.parametrize("kind", runs.NETWORKS)
 def test_best_and_latest(tmp_path, kind, cls):
-    solver = runs.solver(kind, checkpoint_name=tmp_path / "run", optim_config={"learning_rate": 0.3})
+    solver = runs.solver(
+        kind, checkpoint_name=tmp_path / "run", optim_config={"learning_rate": 0.3}
+    )
     solver.train()
     path = tmp_path / "run_epoch_4.npz"
     resumed = runs.resumed(path, kind)
@@ -74,7 +76,9 @@ def test_models_that_do_not_say_how_they_are_built(tmp_path):
     solver = Solver(network, runs.data(), verbose=False, checkpoint_name=tmp_path / "run")
     solver.save(tmp_path / "b.npz")
     for name in ("a.npz", "b.npz"):
-        with pytest.raises(ValueError, match=rf"{name}: a checkpoint that has no network's configu"):
+        with pytest.raises(
+            ValueError, match=rf"{name}: a checkpoint that has no network's configu"
+        ):
             fc_net.FullyConnectedNet.load(tmp_path / name)
 
 
@@ -84,7 +88,9 @@ def test_another_class(tmp_path):
     Solver(fc_net.TwoLayerNet(4, 3, 4), data, verbose=False).save(tmp_path / "two.npz")
     assert type(fc_net.TwoLayerNet.load(tmp_path / "two.npz")) is fc_net.TwoLayerNet
     runs.solver().save(tmp_path / "more.npz")
-    with pytest.raises(ValueError, match=r"more\.npz: it holds a FullyConnectedNet, expected a Two"):
+    with pytest.raises(
+        ValueError, match=r"more\.npz: it holds a FullyConnectedNet, expected a Two"
+    ):
         fc_net.TwoLayerNet.load(tmp_path / "more.npz")
 
 

@@ -145,7 +145,9 @@ def test_no_schedule_any_more(tmp_path):
     again = runs.resumed(path, lr_schedule=None, max_steps=6)
     again.train()
     assert again.lr_schedule is None
-    np.testing.assert_allclose(rates(again)[14:], [0.01 * 0.25] * 4 + [0.01 * 0.125] * 2, rtol=1e-15)
+    np.testing.assert_allclose(
+        rates(again)[14:], [0.01 * 0.25] * 4 + [0.01 * 0.125] * 2, rtol=1e-15
+    )
 
 
 def test_a_plateau_keeps_what_it_has_seen(tmp_path):
@@ -159,6 +161,6 @@ def test_a_plateau_keeps_what_it_has_seen(tmp_path):
 
 def test_functions_are_given_again_or_replaced(tmp_path):
     path = stopped(tmp_path, 9, lr_schedule=lambda *_: 0.5)
-    with pytest.raises(ValueError, match="lr_schedule was <function .* give it again"):
+    with pytest.raises(ValueError, match=r"lr_schedule was <function .* give it again"):
         runs.resumed(path)
     assert runs.resumed(path, lr_schedule=None, max_steps=None).lr_schedule is None

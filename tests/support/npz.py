@@ -6,6 +6,15 @@ import zipfile
 import numpy as np
 
 
+def reads_or_names(read, path):
+    """Return whether a reader returns, or raises a ValueError that begins with the path."""
+    try:
+        read(path)
+    except ValueError as error:
+        return str(error).startswith(f"{path}: ")
+    return True
+
+
 def npy_header(shape, descr="<f8", fortran_order=False):
     """Return the bytes before an array's elements."""
     shape = "".join(f"{n}, " for n in shape)
