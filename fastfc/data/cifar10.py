@@ -57,7 +57,10 @@ def read_batches(folder, names, num_rows=None):
     for name in names:
         if num_rows is not None and images and found >= num_rows:
             break
-        raw = (folder / name).read_bytes()
+        try:
+            raw = (folder / name).read_bytes()
+        except MemoryError:
+            raise ValueError(f"{folder / name}: larger than memory") from None
         X, y = _parse_batch(raw, folder / name)
         images.append(X)
         labels.append(y)
