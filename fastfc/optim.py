@@ -1,10 +1,10 @@
 """Update rules ``(w, dw, config=None) -> (next_w, config)``, computed by the C core.
 
-Defaults, state and its keys are those of :class:`fastfc.reference.optim.UpdateRules`.
+Defaults, state and its keys are those of :mod:`fastfc.update_rules`.
 """
 
 from . import _core
-from .reference.optim import UpdateRules
+from .update_rules import UpdateRules
 
 __all__ = ["adam", "adamw", "rmsprop", "sgd", "sgd_momentum", "sgd_nesterov_momentum"]
 

@@ -16,7 +16,7 @@ cdef dict RULES = {}  # filled at first use: the definitions take 10 ms to impor
 # A rule's number, its state's keys in either course's names, the names of its constants.
 cdef tuple rule_of(str rule):
     if rule not in RULES:
-        from fastfc.reference.optim import RULES as definitions
+        from fastfc.update_rules import RULES as definitions
         RULES[rule] = (NUMBERS[rule], definitions[rule].states, tuple(definitions[rule].constants))
     return <tuple> RULES[rule]
 

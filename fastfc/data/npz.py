@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastfc import _archives
+from fastfc import archives
 
 REQUIRED = ("X_train", "y_train", "X_val", "y_val")
 OPTIONAL = ("X_test", "y_test")
@@ -43,8 +43,8 @@ def load_npz(path):
     >>> data["X_val"].shape
     (3, 3)
     """
-    with _archives.opened(path) as archive:
-        headers = {name: archive.header(name) for name in _wanted(archive.names)}
+    with archives.open_archive(path) as archive:
+        headers = {name: archive.header(name) for name in _choose_arrays(archive.names)}
         for name, header in headers.items():
             if name.startswith("X"):
                 _check_inputs(name, header, headers["X_train"].shape)
@@ -54,11 +54,11 @@ def load_npz(path):
         for name in headers:
             data[name] = archive.read(name)
             if name.startswith("y"):
-                data[name] = _as_labels(name, data[name])
+                data[name] = _check_label_values(name, data[name])
         return data
 
 
-def _wanted(found):
+def _choose_arrays(found):
     """Return the names of the arrays that training needs."""
     wanted = REQUIRED + OPTIONAL if set(OPTIONAL) & set(found) else REQUIRED
     missing = [name for name in wanted if name not in found]
@@ -86,7 +86,7 @@ def _check_labels(name, y, num_rows):
         raise ValueError(f"{name} has shape {y.shape}, expected ({num_rows},)")
 
 
-def _as_labels(name, y):
+def _check_label_values(name, y):
     if y.min() < 0 or y.max() >= 2**31:
         raise ValueError(
             f"{name} has labels from {y.min()} to {y.max()}, expected 0 to {2**31 - 1}"

@@ -6,8 +6,8 @@ import zipfile
 
 import numpy as np
 
-from .. import __version__, _archives
-from ..reference._files import replaced
+from .. import __version__, archives
+from ..files import atomic_write
 from .packing import pack, unpack
 
 __all__ = ["CheckpointError", "read_checkpoint", "write_checkpoint"]
@@ -15,7 +15,7 @@ __all__ = ["CheckpointError", "read_checkpoint", "write_checkpoint"]
 FORMAT = "fastfc checkpoint"
 VERSION = 1
 HEAD = "fastfc_checkpoint"
-NETWORK = "fastfc_network"  # read by the networks' `load`: fastfc.reference.network_file
+NETWORK = "fastfc_network"  # read by the networks' `load`: fastfc.networks.network_file
 STATES = {"latest": ("params", "bn_running"), "best": ("best_params", "best_bn_params")}
 
 
@@ -80,20 +80,20 @@ def write_checkpoint(path, state, run=None, network=None):
         "run": run or {},
         "state": packed,
     }
-    arrays[HEAD] = _json(head)
+    arrays[HEAD] = _encode_json(head)
     if network is None:
         del arrays[NETWORK]
     else:
-        arrays[NETWORK] = _json({**network, "states": _states(packed)})
-    with replaced(path) as file:
-        _archives.write(file, arrays)
+        arrays[NETWORK] = _encode_json({**network, "states": _map_states(packed)})
+    with atomic_write(path) as file:
+        archives.write(file, arrays)
 
 
-def _json(value):
+def _encode_json(value):
     return np.frombuffer(json.dumps(value).encode(), np.uint8)
 
 
-def _states(packed):
+def _map_states(packed):
     """Return the entries of a network's arrays, by state and by the name that its file would use.
 
     What is no array is left out, and `load` says that it is missing.
@@ -144,48 +144,48 @@ def read_checkpoint(path):
 
 def read_with_run(path):
     """Return the state of a checkpoint, and the ``id`` and ``turn`` of its run, see `_run_of`."""
-    with _opened(path) as archive:
-        head = _head_of(path, archive)
+    with _open_checkpoint(path) as archive:
+        head = _read_head(path, archive)
         arrays = {name: archive.read(name) for name in archive.names if name != HEAD}
-        return dict(unpack(head["state"], arrays)), _run_of(head)
+        return dict(unpack(head["state"], arrays)), _parse_run(head)
 
 
 def read_run(path):
     """Return the ``id`` and ``turn`` of a checkpoint's run and how many steps it has done."""
-    with _opened(path) as archive:
-        head = _head_of(path, archive)
+    with _open_checkpoint(path) as archive:
+        head = _read_head(path, archive)
         iteration = head["state"]["iteration"]
         if type(iteration) is not int or iteration < 0:
             raise ValueError(f"its iteration is {iteration!r}")
-        return *_run_of(head), iteration
+        return *_parse_run(head), iteration
 
 
 def check_whole(path):
     """Raise CheckpointError unless a checkpoint's every byte is as it was written."""
-    with _opened(path) as archive:
-        _head_of(path, archive)
+    with _open_checkpoint(path) as archive:
+        _read_head(path, archive)
         archive.check_sums()
 
 
 @contextlib.contextmanager
-def _opened(path):
+def _open_checkpoint(path):
     """Open a checkpoint's archive; what is wrong with it is a CheckpointError with its path."""
     with open(path, "rb") as file:
         try:
             if not zipfile.is_zipfile(file):
                 raise CheckpointError(f"{path}: truncated, or no checkpoint: expected a .npz file")
-            yield _archives.Archive(file, compressed=False)
+            yield archives.Archive(file, compressed=False)
         except CheckpointError:
             raise
         except Exception as error:  # zipfile, zlib, struct, json and NumPy have many words for it
-            if _archives.is_of_the_system(error):
+            if archives.is_of_the_system(error):
                 raise
             raise CheckpointError(
                 f"{path}: truncated or damaged, expected a checkpoint ({error!r})"
             ) from error
 
 
-def _head_of(path, archive):
+def _read_head(path, archive):
     """Return the JSON of a checkpoint, of a format that this version knows."""
     if HEAD not in archive.names:
         raise CheckpointError(
@@ -205,7 +205,7 @@ def _head_of(path, archive):
     return head
 
 
-def _run_of(head):
+def _parse_run(head):
     """Return the ``id`` and ``turn`` of the run; files of the first versions have neither."""
     run = head.get("run") or {}
     found = run.get("id", ""), run.get("turn", 0)

@@ -9,7 +9,7 @@ import numbers
 
 import numpy as np
 
-from ..reference.optim import RULES
+from ..update_rules import RULES
 from .settings import BUILT_IN
 
 MT19937_WORDS, PHILOX_WORDS = 624, 4  # what a generator's position counts
@@ -18,14 +18,14 @@ MT19937_WORDS, PHILOX_WORDS = 624, 4  # what a generator's position counts
 def check_progress(state):
     """Raise ValueError unless numbers of steps and epochs, histories and clocks agree."""
     steps = len(state["loss_history"])
-    _count("iteration", state["iteration"], steps, steps)
-    _count("epoch", state["epoch"], 0, steps)
+    _check_count("iteration", state["iteration"], steps, steps)
+    _check_count("epoch", state["epoch"], 0, steps)
     for name in ("step", "scorings"):
-        _count(f"call: {name}", state["call"].get(name), 0, 2**53)
+        _check_count(f"call: {name}", state["call"].get(name), 0, 2**53)
     for name in ("loss_history", "train_acc_history", "val_acc_history"):
         for value in state[name]:
-            _number(name, value)
-    _number("best_val_acc", state["best_val_acc"])
+            _check_number(name, value)
+    _check_number("best_val_acc", state["best_val_acc"])
     log = state["log"]
     if log.keys() != {"seconds", "learning_rate", "scored", "epochs"}:
         raise ValueError(f"log has {', '.join(map(str, log))}")
@@ -41,7 +41,7 @@ def check_arrays(model, bn_params, state):
         raise ValueError(f"best_params has {', '.join(map(str, state['best_params']))}")
     for part in ("params", "best_params"):
         for name, value in state[part].items():
-            _like(f"{part}: {name}", value, model.params[name])
+            _check_like(f"{part}: {name}", value, model.params[name])
     shapes = getattr(model, "_running_shapes", lambda: None)()
     most = max([np.size(value) for value in model.params.values()], default=0)
     for part in ("bn_running", "best_bn_params"):
@@ -54,10 +54,10 @@ def check_arrays(model, bn_params, state):
             if not isinstance(statistics, dict):
                 raise ValueError(f"{part}[{i}] is a {type(statistics).__name__}")
             for name, value in statistics.items():
-                _statistic(f"{part}[{i}]: {name}", name, value, shapes and shapes[i], most)
+                _check_statistic(f"{part}[{i}]: {name}", name, value, shapes and shapes[i], most)
 
 
-def _statistic(where, name, value, shapes, most):
+def _check_statistic(where, name, value, shapes, most):
     """Raise ValueError unless this can be a running statistic.
 
     ``shapes`` is what the model says of its statistics, or None; then none has more elements than
@@ -100,7 +100,7 @@ def check_optimiser(solver, state):
                     f"as the parameter: {w.shape} of {w.dtype}"
                 )
             if key in rule.constants:
-                _number(where, value)
+                _check_number(where, value)
 
 
 def check_random(random):
@@ -116,16 +116,16 @@ def check_random(random):
         (random.get("buffer_pos"), PHILOX_WORDS),
     ):
         if position is not None:
-            _count("random: position", position, 0, most)
+            _check_count("random: position", position, 0, most)
 
 
-def _count(name, value, least, most):
+def _check_count(name, value, least, most):
     if type(value) is not int or not least <= value <= most:
         shown = value if type(value) is not int or abs(value) < 2**64 else "a huge number"
         raise ValueError(f"{name} is {shown!r}, expected an integer from {least} to {most}")
 
 
-def _number(name, value):
+def _check_number(name, value):
     """Raise ValueError unless a value is a real number that a float can be, or an array of one."""
     real = isinstance(value, (numbers.Real, np.bool_)) or (
         isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "fiub"
@@ -139,7 +139,7 @@ def _number(name, value):
     raise ValueError(f"{name} is a {type(value).__name__}, expected a number")
 
 
-def _like(name, value, model_value):
+def _check_like(name, value, model_value):
     """Raise ValueError unless a value is an array as the model has, or a number as it has."""
     if isinstance(model_value, np.ndarray) != isinstance(value, np.ndarray) or (
         not isinstance(value, (np.ndarray, numbers.Number))

@@ -20,7 +20,7 @@ __all__ = ["latest_checkpoint"]
 PARTS = r"_(?:epoch|step)_[0-9]+\.npz"
 
 
-class Found(typing.NamedTuple):
+class CheckpointFile(typing.NamedTuple):
     """A checkpoint file; ``run`` is None for one that cannot be read."""
 
     path: Path
@@ -30,26 +30,26 @@ class Found(typing.NamedTuple):
     changed: int
 
 
-def name_of(path):
+def parse_name(path):
     """Return the ``checkpoint_name`` that has this file, by where it lies and how it is named.
 
     A file of another name, as `Solver.save` writes it, begins a name of its own.
 
     Examples
     --------
-    >>> name_of("runs/a_epoch_3.npz"), name_of("runs/best.npz"), name_of("b")
+    >>> parse_name("runs/a_epoch_3.npz"), parse_name("runs/best.npz"), parse_name("b")
     ('runs/a', 'runs/best', 'b')
     """
     path = os.fsdecode(path)
     return re.sub(rf"(?<=[^/\\])(?:{PARTS}|\.npz)$", "", path)
 
 
-def pattern_of(name):
+def file_pattern(name):
     """Return the regular expression of a name's files."""
     return re.escape(Path(name).name) + PARTS
 
 
-def paths_of(name):
+def list_paths(name):
     """Return the files of a name, none if there is no such folder.
 
     Raises
@@ -62,10 +62,10 @@ def paths_of(name):
         found = os.listdir(name.parent)
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return [name.with_name(other) for other in found if re.fullmatch(pattern_of(name), other)]
+    return [name.with_name(other) for other in found if re.fullmatch(file_pattern(name), other)]
 
 
-def found_of(name):
+def find_files(name):
     """Return the files of a name, also those that cannot be read.
 
     Raises
@@ -74,13 +74,13 @@ def found_of(name):
         The folder may not be listed.
     """
     found = []
-    for path in paths_of(name):
+    for path in list_paths(name):
         try:
-            found.append(_look(path))
+            found.append(_read_entry(path))
         except FileNotFoundError:
             continue
         except (CheckpointError, OSError):
-            found.append(Found(path, None, 0, 0, 0))
+            found.append(CheckpointFile(path, None, 0, 0, 0))
     return found
 
 
@@ -120,13 +120,13 @@ def latest_checkpoint(name):
     for _ in range(100):  # a run with keep_last deletes what has just been listed
         vanished = False
         found = []
-        for path in paths_of(name):
-            entry = _tried(_look, path)
+        for path in list_paths(name):
+            entry = _try_file(_read_entry, path)
             vanished |= entry is VANISHED
-            if isinstance(entry, Found):
+            if isinstance(entry, CheckpointFile):
                 found.append(entry)
-        for entry in _newest_first(found):
-            result = _tried(check_whole, entry.path)
+        for entry in _sort_newest_first(found):
+            result = _try_file(check_whole, entry.path)
             vanished |= result is VANISHED
             if result is None:
                 return entry.path
@@ -138,7 +138,7 @@ def latest_checkpoint(name):
 VANISHED, SKIPPED = object(), object()
 
 
-def _tried(function, path):
+def _try_file(function, path):
     """Return what the function returns of a file, or why it returns nothing; warn of the latter."""
     try:
         return function(path)
@@ -149,12 +149,12 @@ def _tried(function, path):
         return SKIPPED
 
 
-def _look(path):
+def _read_entry(path):
     run, turn, iteration = read_run(path)
-    return Found(path, run, turn, iteration, path.stat().st_mtime_ns)
+    return CheckpointFile(path, run, turn, iteration, path.stat().st_mtime_ns)
 
 
-def _newest_first(found):
+def _sort_newest_first(found):
     """Return the files of the run that took the last turn, the furthest first.
 
     Two that have begun at once have the same turn: the one that wrote last is meant.

@@ -81,9 +81,9 @@ def unpack(packed, arrays):
     if tag == "$array":
         return arrays[content]
     if tag == "$floats":
-        return _row(arrays.pop(content), np.float64).tolist()
+        return _check_row(arrays.pop(content), np.float64).tolist()
     if tag == "$scalars":
-        return list(_row(arrays.pop(content), np.number))
+        return list(_check_row(arrays.pop(content), np.number))
     if tag == "$scalar":
         return np.frombuffer(bytes.fromhex(content[1]), content[0])[0]
     if tag == "$tuple":
@@ -93,7 +93,7 @@ def unpack(packed, arrays):
     raise ValueError(f"{tag} is unknown")
 
 
-def _row(array, kind):
+def _check_row(array, kind):
     """Return an array if it can be a list of numbers of this kind."""
     if array.ndim != 1 or not issubclass(array.dtype.type, kind):
         raise ValueError(f"a list has shape {array.shape} and dtype {array.dtype}")

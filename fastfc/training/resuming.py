@@ -3,9 +3,17 @@
 import warnings
 
 from . import settings
-from .callbacks import called
+from .callbacks import notify
 from .checkpoint import CheckpointError, read_with_run
-from .state import check_fits, check_parts, copied, put_running, restore, running, write_state
+from .state import (
+    check_fits,
+    check_parts,
+    copy_arrays,
+    restore,
+    running_statistics,
+    set_running_statistics,
+    write_state,
+)
 
 REFITTED = (
     "lr_schedule was made for the length of the run so far and has been rebuilt for the new one: "
@@ -174,17 +182,17 @@ class Resumable:
         """Give the model parameters to train on where an earlier call has left it the best."""
         if self.model.params is self.best_params:
             if self._left is None:
-                self.model.params = copied(self.best_params)
+                self.model.params = copy_arrays(self.best_params)
             else:
                 self.model.params, statistics = self._left
-                put_running(self._bn_params(), statistics)
+                set_running_statistics(self._bn_params(), statistics)
         self._left = None
 
     def _latest(self):
         """Return the parameters and running statistics to train on."""
         if self._left is not None and self.model.params is self.best_params:
             return self._left
-        return self.model.params, running(self._bn_params())
+        return self.model.params, running_statistics(self._bn_params())
 
     def _leave_best(self, ended):
         """Put the best parameters into the model; the latest are kept unless the call has ended."""
@@ -194,12 +202,12 @@ class Resumable:
             self._left = None if ended else self._latest()
             self.model.params = self.best_params
             for bn_param, best in zip(self._bn_params(), self.best_bn_params, strict=True):
-                bn_param.update(copied(best))
+                bn_param.update(copy_arrays(best))
 
     def _save_checkpoint(self, epoch_ends, on_checkpoint):
         """Write a checkpoint of the run and tell the callbacks."""
         self.checkpoint_path = self._saver.save(self, epoch_ends)
-        called(on_checkpoint, self)
+        notify(on_checkpoint, self)
 
     def _bn_params(self):
         """Return the batch normalisations of the model, none for a model without."""

@@ -5,8 +5,8 @@ import time
 import warnings
 from pathlib import Path
 
-from ..reference._files import sweep
-from .folder import found_of, order, paths_of, pattern_of
+from ..files import delete_abandoned
+from .folder import file_pattern, find_files, list_paths, order
 from .settings import interval
 from .state import write_state
 
@@ -47,7 +47,7 @@ class Saver:
         self._written = []  # names of files, the oldest first
         self._resumed = None
         self.turn = None
-        if not overwrite and (found := paths_of(name)):
+        if not overwrite and (found := list_paths(name)):
             self._refuse(found[0])
 
     def resume(self, run, turn, overwrite, count_earlier):
@@ -56,7 +56,7 @@ class Saver:
         self._overwrite = overwrite
         if count_earlier:
             with contextlib.suppress(OSError):  # it may not be listed: they are not known
-                own = [entry for entry in found_of(self._name) if entry.run == run]
+                own = [entry for entry in find_files(self._name) if entry.run == run]
                 self._written = [entry.path.name for entry in sorted(own, key=order)]
 
     def begin(self, run):
@@ -71,7 +71,7 @@ class Saver:
         if self.turn is not None:
             return
         try:
-            found = found_of(self._name)
+            found = find_files(self._name)
         except OSError:  # a folder that may be written but not listed
             found = []
         least = self._resumed or 0
@@ -81,7 +81,7 @@ class Saver:
         if others:
             warnings.warn(TAKES_OVER, stacklevel=4)
         self.turn = 1 + max([least, *(entry.turn for entry in found)])
-        sweep(self._name.parent, pattern_of(self._name))
+        delete_abandoned(self._name.parent, file_pattern(self._name))
 
     def due(self, iteration):
         """Return whether the interval has passed."""

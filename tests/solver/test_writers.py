@@ -10,8 +10,8 @@ import threading
 import numpy as np
 import pytest
 
+from fastfc import files
 from fastfc.fc_net import FullyConnectedNet
-from fastfc.reference import _files
 from fastfc.training import History, latest_checkpoint, read_checkpoint
 from tests.support import runs
 from tests.support.process import in_new_process
@@ -76,8 +76,8 @@ def test_threads_of_one_path(tmp_path):
 
 KILLED_WHILE_WRITING = """
 import os, signal, sys
-from fastfc.reference import _files
-with _files.replaced(sys.argv[1]) as file:
+from fastfc import files
+with files.atomic_write(sys.argv[1]) as file:
     file.write(b"half")
     file.flush()
     os.kill(os.getpid(), signal.SIGKILL)
@@ -114,9 +114,9 @@ def test_a_run_sweeps_those_of_all_its_names(tmp_path):
 
 
 def test_what_somebody_still_writes_is_not_swept(tmp_path):
-    with _files.replaced(tmp_path / "a") as slow:
+    with files.atomic_write(tmp_path / "a") as slow:
         slow.write(b"slow")
-        with _files.replaced(tmp_path / "a") as fast:
+        with files.atomic_write(tmp_path / "a") as fast:
             fast.write(b"fast")
         assert (tmp_path / "a").read_bytes() == b"fast"
     assert (tmp_path / "a").read_bytes() == b"slow"
@@ -124,7 +124,7 @@ def test_what_somebody_still_writes_is_not_swept(tmp_path):
 
 
 def test_swept_between_its_making_and_its_lock(tmp_path, monkeypatch):
-    flock, taken = _files.fcntl.flock, []
+    flock, taken = files.fcntl.flock, []
 
     def late(file, operation):
         if not taken:
@@ -132,8 +132,8 @@ def test_swept_between_its_making_and_its_lock(tmp_path, monkeypatch):
             os.unlink(file.name)
         flock(file, operation)
 
-    monkeypatch.setattr(_files.fcntl, "flock", late)
-    with _files.replaced(tmp_path / "a") as file:
+    monkeypatch.setattr(files.fcntl, "flock", late)
+    with files.atomic_write(tmp_path / "a") as file:
         file.write(b"whole")
     assert (tmp_path / "a").read_bytes() == b"whole"
     assert len(taken) == 1
@@ -144,8 +144,8 @@ def test_file_systems_without_locks(tmp_path, monkeypatch):
         raise OSError(errno.ENOTSUP, "Operation not supported")
 
     leave_half(tmp_path / "a")
-    monkeypatch.setattr(_files.fcntl, "flock", unsupported)
-    with _files.replaced(tmp_path / "a") as file:
+    monkeypatch.setattr(files.fcntl, "flock", unsupported)
+    with files.atomic_write(tmp_path / "a") as file:
         file.write(b"whole")
     assert (tmp_path / "a").read_bytes() == b"whole"
     assert len(names(tmp_path)) == 2  # who knows whether somebody writes it
@@ -161,7 +161,7 @@ def test_interrupted_at_any_line(tmp_path, exception):
 
     def interrupt(frame, event, _):
         nonlocal left
-        if frame.f_code.co_filename != _files.__file__:
+        if frame.f_code.co_filename != files.__file__:
             return None
         if event == "line":
             left -= 1
@@ -174,7 +174,7 @@ def test_interrupted_at_any_line(tmp_path, exception):
         tracer = sys.gettrace()
         sys.settrace(interrupt)
         try:
-            with _files.replaced(path) as file:
+            with files.atomic_write(path) as file:
                 file.write(b"new")
         except exception:
             pass

@@ -12,7 +12,7 @@ except ImportError:  # Windows, where nobody can delete a file that is open
 
 
 @contextlib.contextmanager
-def replaced(path):
+def atomic_write(path):
     """Open a new binary file that takes the place of ``path`` when the block ends.
 
     It is written beside ``path``, flushed to the disk and renamed: whatever happens, ``path`` holds
@@ -41,7 +41,7 @@ def replaced(path):
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with replaced(f"{folder}/greeting") as file:
+    ...     with atomic_write(f"{folder}/greeting") as file:
     ...         _ = file.write(b"hello")
     ...     os.listdir(folder)
     ['greeting']
@@ -50,13 +50,13 @@ def replaced(path):
     folder, name = os.path.split(target)
     if len(os.fsencode(name)) > 230:  # of 255; what is added needs 21, a character up to 4
         name = name[:50]
-    sweep(folder, re.escape(name))
+    delete_abandoned(folder, re.escape(name))
     temporary = target
     try:
         file = None
         while file is None:
             temporary = os.path.join(folder, f"{name}.{os.urandom(8).hex()}.tmp")
-            file = _new_file(temporary)
+            file = _create_locked(temporary)
         with file:
             yield file
             file.flush()
@@ -72,10 +72,10 @@ def replaced(path):
         if isinstance(error, OSError) and error.errno and error.filename in (None, temporary):
             raise type(error)(error.errno, error.strerror, os.fspath(path)) from error
         raise
-    _flush_names(folder)
+    _sync_folder(folder)
 
 
-def _new_file(path):
+def _create_locked(path):
     """Open a new file and lock it; return None if it has been swept before it was locked.
 
     Where the file system has no locks, nothing is ever swept.
@@ -90,7 +90,7 @@ def _new_file(path):
     return file
 
 
-def _flush_names(folder):
+def _sync_folder(folder):
     """Have the disk keep the names in a folder, where the system lets us ask for it.
 
     The file is in its place by now, and its bytes are on the disk: a folder that may not be read,
@@ -109,7 +109,7 @@ def _flush_names(folder):
         os.close(descriptor)
 
 
-def sweep(folder, names):
+def delete_abandoned(folder, names):
     """Delete what killed processes have left of the files that they were writing.
 
     Who writes holds a lock on the file, which ends with the process: process numbers would say

@@ -77,7 +77,7 @@ class Archive:
     ------
     ValueError
         It is no such file, or its directory is not sound.  Methods raise it too; but damage may
-        show as any exception of `zipfile`, NumPy or Python's parser: see `opened`.
+        show as any exception of `zipfile`, NumPy or Python's parser: see `open_archive`.
     """
 
     def __init__(self, file, compressed=True):
@@ -102,7 +102,7 @@ class Archive:
         if name not in self._headers:
             self._check_entry(name)
             with self._zip.open(self._entries[name]) as entry:
-                self._headers[name] = _header_of(name, entry)
+                self._headers[name] = _read_header(name, entry)
             self._check_length(name)
         return self._headers[name]
 
@@ -159,7 +159,7 @@ class Archive:
 
 
 @contextlib.contextmanager
-def opened(path, compressed=True):
+def open_archive(path, compressed=True):
     """Open an `Archive`; whatever is found to be wrong with it is said with its name.
 
     Parameters
@@ -184,7 +184,7 @@ def opened(path, compressed=True):
 
     Examples
     --------
-    >>> with opened("digits.npz") as archive:
+    >>> with open_archive("digits.npz") as archive:
     ...     X = archive.read("X_train")
     Traceback (most recent call last):
         ...
@@ -196,12 +196,12 @@ def opened(path, compressed=True):
         try:
             yield Archive(file, compressed)
         except Exception as error:
-            if is_of_the_system(error):
+            if is_system_error(error):
                 raise
-            raise ValueError(f"{path}: {in_words(error)}") from error
+            raise ValueError(f"{path}: {describe_error(error)}") from error
 
 
-def is_of_the_system(error):
+def is_system_error(error):
     """Return whether reading failed, and not what was read.
 
     A place before the file's beginning, in a damaged directory, is EINVAL to the system.
@@ -209,13 +209,13 @@ def is_of_the_system(error):
     return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
 
 
-def in_words(error):
+def describe_error(error):
     """Return what an exception says, with its type unless it was made to be read."""
     wordy = isinstance(error, (ValueError, zipfile.BadZipFile))
     return str(error) if wordy and str(error) else repr(error)
 
 
-def _header_of(name, entry):
+def _read_header(name, entry):
     """Return the header at the beginning of an open entry."""
     start = entry.read(8)
     if start[:6] != _MAGIC or len(start) < 8:
@@ -226,9 +226,9 @@ def _header_of(name, entry):
         raise ValueError(f"{name} has a header of {length} bytes, expected {_LONGEST_HEADER}")
     text = entry.read(length).decode("utf-8" if start[6] >= 3 else "latin-1")
     try:
-        shape, dtype, fortran_order = _parsed(text)
+        shape, dtype, fortran_order = _parse_header(text)
     except Exception as error:  # of Python's parser and NumPy's dtypes, of any type
-        raise ValueError(f"{name} has a damaged header: {in_words(error)}") from error
+        raise ValueError(f"{name} has a damaged header: {describe_error(error)}") from error
     if dtype.hasobject:
         raise ValueError(f"Object arrays cannot be loaded, they are pickles: {name}")
     if not dtype.itemsize and math.prod(shape):
@@ -236,7 +236,7 @@ def _header_of(name, entry):
     return Header(shape, dtype, fortran_order, 8 + width + length)
 
 
-def _parsed(text):
+def _parse_header(text):
     """Return shape, dtype and order from the text of a header."""
     try:
         found = ast.literal_eval(text.strip())

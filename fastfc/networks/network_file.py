@@ -24,23 +24,24 @@ import numbers
 
 import numpy as np
 
-from .. import _archives
-from ._files import replaced
+from .. import archives
+from ..files import atomic_write
 
 FORMAT, VERSION = "fastfc network", 1
 STATES = "fastfc_network"
 
 
 def write(path, network):
-    """Write the network to a file; see `fastfc.reference.model.Model.save`."""
+    """Write the network to a file; see `fastfc.networks.model.Model.save`."""
     arrays = {f"params/{name}": value for name, value in network._own_params().items()}
     for i, bn_param in enumerate(network.bn_params):
         running = {name: value for name, value in bn_param.items() if name.startswith("running_")}
         arrays |= {f"bn_params/{i}/{name}": np.asarray(running[name]) for name in running}
     metadata = {**describe(network), "arrays": sorted(arrays)}
-    _filled(type(network), metadata, arrays, arrays.get)  # what could not be read is not written
-    with replaced(path) as file:
-        _archives.write(file, {"metadata": np.array(json.dumps(metadata)), **arrays})
+    # what could not be read is not written
+    _build_network(type(network), metadata, arrays, arrays.get)
+    with atomic_write(path) as file:
+        archives.write(file, {"metadata": np.array(json.dumps(metadata)), **arrays})
 
 
 def describe(network):
@@ -61,24 +62,24 @@ def describe(network):
         "format": FORMAT,
         "version": VERSION,
         "class": network._kind,
-        "arguments": {name: _plain(name, now.get(name)) for name in network._arguments},
-        "dropout_param": _plain("dropout_param", network.dropout_param),
-        "bn_params": _plain("bn_params", bn_params),
+        "arguments": {name: _to_json(name, now.get(name)) for name in network._arguments},
+        "dropout_param": _to_json("dropout_param", network.dropout_param),
+        "bn_params": _to_json("bn_params", bn_params),
     }
 
 
 def read(path, cls, which="best"):
-    """Return the network of a file; see `fastfc.reference.model.Model.load`."""
+    """Return the network of a file; see `fastfc.networks.model.Model.load`."""
     if which not in ("best", "latest"):
         raise ValueError(f"which is {which!r}, expected 'best' or 'latest'")
-    with _archives.opened(path, compressed=False) as archive:
+    with archives.open_archive(path, compressed=False) as archive:
         if "metadata" in archive.names:
-            metadata = _object(_text(archive.read("metadata")))
+            metadata = _parse_object(_read_text(archive.read("metadata")))
             _check_format(metadata, cls)
             entries = {name: name for name in archive.names if name != "metadata"}
             _check_names(entries, metadata["arrays"], metadata["arrays"])
         elif STATES in archive.names:
-            metadata = _object(archive.read(STATES).tobytes())
+            metadata = _parse_object(archive.read(STATES).tobytes())
             _check_format(metadata, cls)
             entries = metadata["states"].get(which) or metadata["states"]["latest"]
         elif "fastfc_checkpoint" in archive.names:
@@ -89,15 +90,15 @@ def read(path, cls, which="best"):
         total = sum(math.prod(header.shape) * header.dtype.itemsize for header in headers.values())
         if total > 4 * archive.size:  # tied parameters share an entry, but not without end
             raise ValueError(f"its arrays would have {total} bytes, the file has {archive.size}")
-        return _filled(cls, metadata, headers, lambda name: archive.read(entries[name]))
+        return _build_network(cls, metadata, headers, lambda name: archive.read(entries[name]))
 
 
-def _plain(name, value):
+def _to_json(name, value):
     """Return a value as JSON has it."""
     if isinstance(value, dict):
-        return {key: _plain(f"{name}[{key!r}]", item) for key, item in value.items()}
+        return {key: _to_json(f"{name}[{key!r}]", item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(f"{name}[{i}]", item) for i, item in enumerate(value)]
+        return [_to_json(f"{name}[{i}]", item) for i, item in enumerate(value)]
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
     if name == "dtype":
@@ -107,14 +108,14 @@ def _plain(name, value):
     return value
 
 
-def _text(array):
+def _read_text(array):
     """Return the text in an array."""
     if array.dtype.kind != "U" or array.ndim != 0:
         raise ValueError(f"metadata has dtype {array.dtype} and shape {array.shape}, expected text")
     return array.item()
 
 
-def _object(text):
+def _parse_object(text):
     """Return the JSON object in a text."""
     try:
         found = json.loads(text)
@@ -149,14 +150,14 @@ def _check_format(metadata, cls):
         raise ValueError(f"it holds a {metadata['class']}, expected a {' or '.join(cls._loads)}")
 
 
-def _filled(cls, metadata, arrays, read):
+def _build_network(cls, metadata, arrays, read):
     """Return the network that these describe, after checking that they do.
 
     ``arrays`` have shapes and dtypes; ``read(name)`` returns the array itself.
     """
-    network = _undrawn(cls, metadata["arguments"], arrays)
-    bn_params = _checked_bn_params(metadata["bn_params"], len(network.bn_params))
-    network.dropout_param = _checked_dropout_param(metadata["dropout_param"], network.use_dropout)
+    network = _construct_undrawn(cls, metadata["arguments"], arrays)
+    bn_params = _check_bn_params(metadata["bn_params"], len(network.bn_params))
+    network.dropout_param = _check_dropout_param(metadata["dropout_param"], network.use_dropout)
     params = {f"params/{name}": np.shape(value) for name, value in network.params.items()}
     running = {
         f"bn_params/{i}/{name}": shape
@@ -166,7 +167,7 @@ def _filled(cls, metadata, arrays, read):
     _check_names(arrays, params, [*params, *running])
     for name, array in arrays.items():
         expected = {**params, **running}[name]
-        rows = [(1, *expected), ()] if len(expected) == 1 else []  # as the layers take them
+        rows = [(1, *expected), ()] if len(expected) == 1 else []  # which the layers accept too
         if array.shape not in [expected, *rows]:
             raise ValueError(f"{name} has shape {array.shape}, expected {expected}")
         if name in params and array.dtype != network.dtype:
@@ -192,7 +193,7 @@ def _check_names(arrays, needed, known):
         raise ValueError(f"arrays: missing {sorted(missing)}, unknown {sorted(unknown)}")
 
 
-def _undrawn(cls, arguments, arrays):
+def _construct_undrawn(cls, arguments, arrays):
     """Return a network that the constructor makes of them, without drawing its weights."""
     if not isinstance(arguments, dict):
         raise ValueError(f"arguments is {arguments!r}, expected an object")
@@ -237,7 +238,7 @@ def _is_number(value):
         return False
 
 
-def _checked_dropout_param(found, use_dropout):
+def _check_dropout_param(found, use_dropout):
     """Return it if the dropout layers can use it."""
     if not isinstance(found, dict) or bool(found) != use_dropout:
         expected = "an object with mode and p" if use_dropout else "an empty object"
@@ -250,7 +251,7 @@ def _checked_dropout_param(found, use_dropout):
     return dict(found)
 
 
-def _checked_bn_params(found, count):
+def _check_bn_params(found, count):
     """Return them if there are so many and the batch normalisations can use them."""
     if not isinstance(found, list) or len(found) != count:
         raise ValueError(f"bn_params is {found!r}, expected a list of {count}")

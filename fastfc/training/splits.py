@@ -1,0 +1,22 @@
+"""What the Solver expects of the data that it is given."""
+
+import numpy as np
+
+
+def check_split(data, split):
+    """Raise an error unless data has examples and as many labels for this split."""
+    for key in (f"X_{split}", f"y_{split}"):
+        if key not in data:
+            raise ValueError(
+                f'data has no "{key}", expected X_train, y_train, X_val and y_val; '
+                f"it has {', '.join(map(str, data))}"
+            )
+    X = data[f"X_{split}"]
+    if not hasattr(X, "shape") or not hasattr(X, "dtype") or not X.shape:
+        raise TypeError(f"X_{split} is a {type(X).__name__}, expected an array of examples")
+    examples, labels = X.shape[0], np.shape(data[f"y_{split}"])
+    if examples == 0 or labels != (examples,):
+        raise ValueError(
+            f"y_{split} has shape {labels}, expected ({examples},) to match the {examples} "
+            f"examples of X_{split}, at least one"
+        )
