@@ -6,8 +6,9 @@ import zipfile
 
 import numpy as np
 
-from .. import __version__, archives
+from .. import archives
 from ..files import atomic_write
+from ..version import __version__
 from .packing import pack, unpack
 
 __all__ = ["CheckpointError", "read_checkpoint", "write_checkpoint"]
@@ -178,7 +179,7 @@ def _open_checkpoint(path):
         except CheckpointError:
             raise
         except Exception as error:  # zipfile, zlib, struct, json and NumPy have many words for it
-            if archives.is_of_the_system(error):
+            if archives.is_system_error(error):
                 raise
             raise CheckpointError(
                 f"{path}: truncated or damaged, expected a checkpoint ({error!r})"

@@ -102,7 +102,7 @@ class Resumable:
             )
         state, (run, turn) = read_with_run(path)
         check_parts(path, state)
-        given = settings.resumed(path, state["settings"], state["outside"], kwargs)
+        given = settings.merge_settings(path, state["settings"], state["outside"], kwargs)
         try:
             solver = cls(model, data, **{**given, "overwrite": True})
         except (TypeError, ValueError, OverflowError) as error:

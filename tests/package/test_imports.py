@@ -105,7 +105,7 @@ def test_imports_follow_the_arrows(path):
         ("optim", "from .reference import optim", [("reference", False)]),
         ("optim", "from . import reference", [("reference", False)]),
         ("optim", "import fastfc.reference.optim as r", [("reference", False)]),
-        ("training/rates", "from ..update_rules import RULES", [("reference", False)]),
+        ("training/rates", "from ..reference.optim import RULES", [("reference", False)]),
         ("training/rates", "from .. import solver, optim", [("solver", False), ("optim", False)]),
         ("training/rates", "from . import settings", [("training", False)]),
         ("cli/train", "from fastfc import show_config", [("", False)]),
