@@ -115,7 +115,8 @@ class Rates:
         """Take back what `state` returned."""
         self.base = None if state["base"] is None else dict(state["base"])
         if "fitted" in state:
-            self.schedule.fitted = [name for name in state["fitted"] if name in self.config()]
+            lengths = self.schedule.length_names()
+            self.schedule.fitted = [name for name in lengths if name in state["fitted"]]
         if hasattr(self.schedule, "restore"):
             self.schedule.restore(state["schedule"])
 
@@ -139,8 +140,7 @@ class Rates:
             The schedule's state is none.
         """
         rates, configs = state["rates"], state["optim_configs"]
-        before = state["settings"].get("lr_schedule")
-        if not changed or (isinstance(before, dict) and before["name"] == self._name()):
+        if not changed or self._is_such(state):
             if isinstance(self.schedule, Schedule):
                 known = self.schedule.lengths(total_steps)  # of files that do not say
                 fitted = self.schedule.fitted if changed else rates.get("fitted", known)
@@ -155,5 +155,9 @@ class Rates:
         elif self.schedule is not None and self.base is None and state["iteration"]:
             self.base = dict.fromkeys(configs, float(self._default))
 
-    def _name(self):
-        return getattr(self.schedule, "name", None)
+    def _is_such(self, state):
+        """Return whether the run's schedule was of the same name, or a function as this one is."""
+        before = state["settings"].get("lr_schedule")
+        if isinstance(self.schedule, Schedule):
+            return isinstance(before, dict) and before.get("name") == self.schedule.name
+        return self.schedule is not None and "lr_schedule" in state["outside"]

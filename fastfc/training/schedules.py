@@ -30,10 +30,14 @@ class Schedule:
 
     def lengths(self, total_steps):
         """Return the names of the lengths that are what `fit` makes them in such a run."""
-        free = {f.name for f in dataclasses.fields(self) if f.init and f.default is None}
-        bare = type(self)(**{name: v for name, v in self._options().items() if name not in free})
+        names = self.length_names()
+        bare = type(self)(**{name: v for name, v in self._options().items() if name not in names})
         bare.fit(total_steps)
-        return [name for name in free if getattr(bare, name) == getattr(self, name)]
+        return [name for name in names if getattr(bare, name) == getattr(self, name)]
+
+    def length_names(self):
+        """Return the names of the lengths that may be the run's."""
+        return [field.name for field in dataclasses.fields(self) if field.default is None]
 
     def _options(self):
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}

@@ -4,6 +4,7 @@ import zlib
 
 import numpy as np
 
+from ..archives import describe_error
 from . import checks
 from .checkpoint import CheckpointError, write_checkpoint
 from .history import Log
@@ -126,7 +127,7 @@ def check_fits(path, solver, state):
         checks.check_rates(state["rates"], params.keys())
         checks.check_random(state["random"])
     except Exception as error:  # of the generator: of any type
-        raise CheckpointError(f"{path}: damaged: {error}") from error
+        raise CheckpointError(f"{path}: damaged: {describe_error(error)}") from error
 
 
 def restore(solver, state):

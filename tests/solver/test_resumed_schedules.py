@@ -1,10 +1,13 @@
 """Schedules of resumed runs: lengths that follow the run, schedules that are given anew."""
 
+import warnings
+
 import numpy as np
 import pytest
 
 from fastfc.training import schedules
 from tests.support import runs
+from tests.support.npz import tampered
 from tests.support.same import assert_same
 
 REFITTED = "lr_schedule was made for the length of the run so far and has been rebuilt"
@@ -157,6 +160,43 @@ def test_a_plateau_keeps_what_it_has_seen(tmp_path):
     state = again._rates.state()["schedule"]
     assert state["reduced"] < 0.02
     assert again.lr_schedule["factor"] == 0.5
+
+
+class Counting:
+    """A schedule of somebody's own that has a state."""
+
+    def __init__(self):
+        self.count = 0
+
+    def __call__(self, step, solver):
+        self.count += 1
+        return 1 / self.count
+
+    def state(self):
+        return {"count": self.count}
+
+    def restore(self, state):
+        self.count = state["count"]
+
+
+def test_a_schedule_of_ones_own_gets_its_state_back(tmp_path):
+    path = stopped(tmp_path, 9, lr_schedule=Counting())
+    again = runs.resumed(path, lr_schedule=Counting(), max_steps=None)
+    again.train()
+    assert rates(again) == [0.01 * (1 / count) for count in range(1, runs.STEPS + 1)]
+
+
+@pytest.mark.parametrize("fitted", [["name"], ["warmup_steps", "min_factor"], [[]], "total_steps"])
+def test_what_a_file_says_of_lengths(tmp_path, fitted):
+    path = stopped(tmp_path, 9, lr_schedule="cosine")
+
+    def change(state, arrays):
+        state["rates"]["fitted"] = fitted
+
+    bad = tampered(path, tmp_path / "bad.npz", change)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        runs.resumed(bad, num_epochs=MORE, max_steps=2, checkpoint_name=None).train()
 
 
 def test_functions_are_given_again_or_replaced(tmp_path):
