@@ -157,6 +157,9 @@ def check_rates(rates, names):
     """Raise ValueError unless this is what `Rates.state` returns for parameters of these names."""
     if not {"base", "schedule"} <= rates.keys():
         raise ValueError(f"rates has {', '.join(map(str, rates))}")
+    fitted = rates.get("fitted", [])
+    if not isinstance(fitted, list) or not all(isinstance(name, str) for name in fitted):
+        raise ValueError(f"rates: fitted is {fitted!r:.80}, expected a list of names")
     base = rates["base"]
     if base is None:
         return

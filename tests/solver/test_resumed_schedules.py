@@ -186,7 +186,7 @@ def test_a_schedule_of_ones_own_gets_its_state_back(tmp_path):
     assert rates(again) == [0.01 * (1 / count) for count in range(1, runs.STEPS + 1)]
 
 
-@pytest.mark.parametrize("fitted", [["name"], ["warmup_steps", "min_factor"], [[]], "total_steps"])
+@pytest.mark.parametrize("fitted", [["name"], ["warmup_steps", "min_factor"], ["x"]])
 def test_what_a_file_says_of_lengths(tmp_path, fitted):
     path = stopped(tmp_path, 9, lr_schedule="cosine")
 
