@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 from ..files import delete_abandoned
+from .checkpoint import CheckpointError, read_run
 from .folder import file_pattern, find_files, list_paths, order
 from .settings import interval
 from .state import write_state
@@ -97,8 +98,7 @@ class Saver:
         self._written = [name for name in self._written if name != path.name] + [path.name]
         if self._keep_last is not None:
             for name in self._written[: -self._keep_last]:
-                with contextlib.suppress(FileNotFoundError):
-                    path.with_name(name).unlink()
+                _delete_own(path.with_name(name), solver._run)
             self._written = self._written[-self._keep_last :]
         self._time = time.perf_counter()
         return str(path)
@@ -108,3 +108,10 @@ class Saver:
             f"checkpoint_name is {str(self._name)!r}, expected a name without checkpoints for "
             f"overwrite=False: there is {path}"
         )
+
+
+def _delete_own(path, run):
+    """Delete a run's checkpoint, unless it is gone or has become another run's of that name."""
+    with contextlib.suppress(FileNotFoundError, CheckpointError):
+        if read_run(path)[0] == run:
+            path.unlink()

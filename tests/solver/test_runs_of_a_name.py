@@ -297,6 +297,20 @@ def test_keep_last_given_again_counts_the_earlier_files(tmp_path):
     ]
 
 
+def test_a_run_deletes_no_file_that_has_become_another_run_s(tmp_path):
+    """Two runs of one name at once: what one wrote and the other overwrote is the other's."""
+    one = runs.solver(checkpoint_name=tmp_path / "run", keep_last=1, max_steps=6)
+    one.train()
+    other = runs.solver(checkpoint_name=tmp_path / "run", keep_last=1, max_steps=6)
+    with pytest.warns(UserWarning, match=TAKES_OVER):
+        other.train()
+    one.train()
+    assert sorted(os.listdir(tmp_path)) == ["run_epoch_1.npz", "run_epoch_2.npz"]
+    assert latest_checkpoint(tmp_path / "run") == tmp_path / "run_epoch_1.npz"
+    one.train()
+    assert sorted(os.listdir(tmp_path)) == ["run_epoch_1.npz", "run_epoch_3.npz"]
+
+
 @pytest.mark.parametrize(
     ("path", "name"),
     [("a/b_epoch_3.npz", "a/b"), ("b_step_12.npz", "b"), ("c_epoch_.npz", "c_epoch_")],

@@ -151,6 +151,26 @@ def test_file_systems_without_locks(tmp_path, monkeypatch):
     assert len(names(tmp_path)) == 2  # who knows whether somebody writes it
 
 
+def test_systems_without_such_locks(tmp_path, monkeypatch):
+    """As Windows, where a file cannot be renamed while it is open, nor deleted by others."""
+    replace = os.replace
+
+    def closed_first(source, target):
+        assert not any(
+            os.path.realpath(f"/proc/self/fd/{fd}") == os.path.realpath(source)
+            for fd in os.listdir("/proc/self/fd")
+        )
+        replace(source, target)
+
+    leave_half(tmp_path / "a")
+    monkeypatch.setattr(files, "fcntl", None)
+    monkeypatch.setattr(os, "replace", closed_first)
+    with files.atomic_write(tmp_path / "a") as file:
+        file.write(b"whole")
+    assert (tmp_path / "a").read_bytes() == b"whole"
+    assert len(names(tmp_path)) == 2
+
+
 @pytest.mark.filterwarnings("ignore:Exception ignored in.*FileIO")  # an open file is collected
 @pytest.mark.parametrize("exception", [KeyboardInterrupt, SystemExit, MemoryError])
 def test_interrupted_at_any_line(tmp_path, exception):
