@@ -65,11 +65,9 @@ def _check_statistic(where, name, value, shapes, most):
     """
     if not isinstance(name, str) or not name.startswith("running_"):
         raise ValueError(f"{where} is no running statistic")
-    if (
-        not isinstance(value, (np.ndarray, numbers.Real))
-        or np.asarray(value).dtype.kind not in "fiub"
-    ):
-        raise ValueError(f"{where} is a {type(value).__name__}, expected a real array")
+    dtype = np.asarray(value).dtype if isinstance(value, (np.ndarray, numbers.Real)) else None
+    if dtype is None or dtype.kind not in "fiub" or dtype.itemsize > 8:
+        raise ValueError(f"{where} is a {type(value).__name__} of {dtype}, expected real numbers")
     if shapes is None:
         if np.size(value) > most:
             raise ValueError(f"{where} has shape {np.shape(value)}, more than any parameter")
@@ -90,15 +88,13 @@ def check_optimiser(solver, state):
         rule = RULES[BUILT_IN[solver.update_rule]]
         states = {key for keys in rule.states for key in keys}
         w = np.asarray(solver.model.params[name])
+        expected = w.shape, w.dtype if w.dtype in (np.float32, np.float64) else np.dtype(float)
         for key, value in config.items():
             where = f"optim_configs: {name}: {key}"
-            found = np.shape(value), np.asarray(value).dtype.kind
+            found = np.shape(value), np.asarray(value).dtype
             large = isinstance(value, np.ndarray) and value.size > 1
-            if (large or key in states) and found != (w.shape, w.dtype.kind):
-                raise ValueError(
-                    f"{where} is a {type(value).__name__} of shape {found[0]}, expected an array "
-                    f"as the parameter: {w.shape} of {w.dtype}"
-                )
+            if (large or key in states) and found != expected:
+                raise ValueError(f"{where} has shape and dtype {found}, expected {expected}")
             if key in rule.constants:
                 _check_number(where, value)
 

@@ -110,6 +110,22 @@ CHANGES = {
     "an optimiser for nobody": at("optim_configs", "W9")({}),
     "an optimiser of a list": at("optim_configs", "W1")([]),
     "Adam's state of another shape": at("optim_configs", "W1", "v")({"$array": "params/b1"}),
+    "Adam's state of another dtype": lambda s, a: a.update(
+        {"optim_configs/W1/v": a["optim_configs/W1/v"].astype(np.float64)}
+    ),
+    "Adam's state of long doubles": lambda s, a: a.update(
+        {"optim_configs/W1/v": a["optim_configs/W1/v"].astype(np.longdouble)}
+    ),
+    "a mean of long doubles": lambda s, a: a.update(
+        {"bn_running/0/running_mean": np.zeros(9, np.longdouble)}
+    ),
+    "a mean of complex numbers": lambda s, a: a.update(
+        {"bn_running/0/running_mean": np.zeros(9, complex)}
+    ),
+    "a mean of text": lambda s, a: a.update({"bn_running/0/running_mean": np.full(9, "0")}),
+    "best parameters of another dtype": lambda s, a: a.update(
+        {"best_params/W1": a["best_params/W1"].astype(np.float64)}
+    ),
     "Adam's state of None": at("optim_configs", "W1", "a")(None),
     "a learning rate of None": at("optim_configs", "W1", "learning_rate")(None),
     "a learning rate of 10**400": at("optim_configs", "W1", "learning_rate")(10**400),
