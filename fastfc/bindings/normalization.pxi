@@ -113,8 +113,8 @@ def batchnorm_forward(x, gamma, beta, bn_param):
         call_batchnorm_forward(dtype, cnp.PyArray_DATA(out), cnp.PyArray_DATA(normalized),
                                cnp.PyArray_DATA(rstd), cnp.PyArray_DATA(next_mean),
                                cnp.PyArray_DATA(next_var), cnp.PyArray_DATA(xa),
-                               cnp.PyArray_DATA(scale), cnp.PyArray_DATA(shift), cnp.PyArray_DATA(mean),
-                               cnp.PyArray_DATA(var), eps, momentum, N, D)
+                               cnp.PyArray_DATA(scale), cnp.PyArray_DATA(shift),
+                               cnp.PyArray_DATA(mean), cnp.PyArray_DATA(var), eps, momentum, N, D)
     if composed:
         scale_and_shift(out, ga, ba)
     warn_of_variances(dtype, cnp.PyArray_DATA(rstd), D)
@@ -147,8 +147,8 @@ def layernorm_forward(x, gamma, beta, ln_param):
     cdef ndarray rstd = fresh(1, &N, dtype)
     with nogil:
         call_layernorm_forward(dtype, cnp.PyArray_DATA(out), cnp.PyArray_DATA(normalized),
-                               cnp.PyArray_DATA(rstd), cnp.PyArray_DATA(xa), cnp.PyArray_DATA(scale),
-                               cnp.PyArray_DATA(shift), eps, N, D)
+                               cnp.PyArray_DATA(rstd), cnp.PyArray_DATA(xa),
+                               cnp.PyArray_DATA(scale), cnp.PyArray_DATA(shift), eps, N, D)
     if composed:
         scale_and_shift(out, ga, ba)
     return out, make_cache(normalized, rstd, ga, ba)
