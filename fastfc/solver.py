@@ -5,14 +5,25 @@ import math
 import numpy as np
 
 from . import _core, _rows
+from .arguments import count
 from .training import History, NonFiniteLossError, settings
 from .training.callbacks import EVENTS, called, methods
 from .training.clipping import clip_gradients
 from .training.history import Log, learning_rate
+from .training.notices import warn_of_nan, warn_of_settings, warn_of_standstill
+from .training.option_checks import Resumed
 from .training.progress import Progress
 from .training.rates import Rates
 from .training.resuming import Resumable
 from .training.saving import Saver
+from .training.splits import (
+    as_labels,
+    check_comparable,
+    check_examples,
+    check_model,
+    check_splits,
+    model_sizes,
+)
 from .training.state import copied, put_running, running
 from .training.stopping import Interrupts, Limits
 
@@ -147,11 +158,10 @@ class Solver(Resumable):
     """
 
     def __init__(self, model, data, **kwargs):
+        check_model(model)
         self.model = model
-        for split in ("train", "val"):
-            _check_split(data, split)
-        self.X_train, self.y_train = data["X_train"], np.asarray(data["y_train"])
-        self.X_val, self.y_val = data["X_val"], np.asarray(data["y_val"])
+        for name, value in check_splits(model, data).items():
+            setattr(self, name, value)
         for name, value in settings.taken(kwargs).items():
             setattr(self, name, value)
         if self.normalize is not None:
@@ -160,6 +170,8 @@ class Solver(Resumable):
         if self.checkpoint_name is not None:
             self._saver = Saver(self.checkpoint_name, self.checkpoint_every, self.keep_last)
         self._reset()
+        if not isinstance(self.optim_config, Resumed):
+            warn_of_settings(self)
 
     def _reset(self):
         """Forget all training: histories, best parameters and the state of the update rule."""
@@ -182,6 +194,7 @@ class Solver(Resumable):
         self.checkpoint_path = None
         self._log = Log()
         self._asked = None  # why `stop` was called
+        self._said = set()  # data that were warned of
         self._say = print
         self._reset_call()
 
@@ -267,7 +280,7 @@ class Solver(Resumable):
         ----------
         X : array, shape (N, d_1, ..., d_k)
             Examples as in ``data``: not normalized yet, and not necessarily in memory.
-        y : array, shape (N,)
+        y : array_like, shape (N,)
             Labels.
         num_samples : int, optional
             If there are more examples, so many are drawn with replacement.
@@ -277,6 +290,13 @@ class Solver(Resumable):
         Returns
         -------
         float
+
+        Raises
+        ------
+        TypeError
+            X or y is no array of examples or labels.
+        ValueError
+            y is not of shape (N,), or num_samples or batch_size is no integer of at least 1.
 
         Examples
         --------
@@ -288,6 +308,13 @@ class Solver(Resumable):
         >>> Solver(model, data).check_accuracy(X, y)
         np.float64(0.5)
         """
+        check_examples("X", X)
+        y = as_labels("y", y, "X", X.shape[0])
+        if model_sizes(self.model) is not None:
+            check_comparable("y", y)
+        count("batch_size", batch_size)
+        if num_samples is not None:
+            count("num_samples", num_samples)
         mask = None
         if num_samples is not None and X.shape[0] > num_samples:
             mask = np.random.choice(X.shape[0], num_samples)
@@ -296,7 +323,9 @@ class Solver(Resumable):
         for start in range(0, X.shape[0] if mask is None else num_samples, batch_size):
             rows = slice(start, start + batch_size)
             batch = self._examples(X, rows if mask is None else mask[rows])
-            predictions.append(np.argmax(self.model.loss(batch), axis=1))
+            scores = self.model.loss(batch)
+            warn_of_nan(self, X, batch, scores)
+            predictions.append(np.argmax(scores, axis=1))
         return np.mean(np.hstack(predictions) == y)
 
     def train(self):
@@ -388,6 +417,7 @@ class Solver(Resumable):
         for config in self.optim_configs.values():
             if "learning_rate" in config:  # a rule of the user's own may have none
                 config["learning_rate"] *= self.lr_decay
+        warn_of_standstill(self)
 
     def _score(self):
         """Note and print both accuracies; keep the parameters if they are the best so far."""
@@ -405,22 +435,3 @@ class Solver(Resumable):
             self.best_val_acc = val_acc
             self.best_params = copied(self.model.params)
             self.best_bn_params = [copied(found) for found in running(self._bn_params())]
-
-
-def _check_split(data, split):
-    """Raise an error unless data has examples and as many labels for this split."""
-    for key in (f"X_{split}", f"y_{split}"):
-        if key not in data:
-            raise ValueError(
-                f'data has no "{key}", expected X_train, y_train, X_val and y_val; '
-                f"it has {', '.join(map(str, data))}"
-            )
-    X = data[f"X_{split}"]
-    if not hasattr(X, "shape") or not hasattr(X, "dtype") or not X.shape:
-        raise TypeError(f"X_{split} is a {type(X).__name__}, expected an array of examples")
-    examples, labels = X.shape[0], np.shape(data[f"y_{split}"])
-    if examples == 0 or labels != (examples,):
-        raise ValueError(
-            f"y_{split} has shape {labels}, expected ({examples},) to match the {examples} "
-            f"examples of X_{split}, at least one"
-        )

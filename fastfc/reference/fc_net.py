@@ -6,9 +6,14 @@ The networks of :mod:`fastfc.fc_net` are these very classes, over faster layers.
 import copy
 import functools
 import numbers
+import sys
+from collections.abc import Mapping
 
 import numpy as np
 
+from ..arguments import check_dense, check_features, check_number, check_word, shown
+from ..networks.checks import check_dtype, check_params, check_seed
+from ..networks.initial_weights import check_weight_scale, draw_weights
 from . import layer_utils
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
 from .model import Model
@@ -64,25 +69,22 @@ class FullyConnectedNet(Model):
         self.normalization = _normalization(
             *_either("use_batchnorm", use_batchnorm, "normalization", normalization, None)
         )
-        if rng not in ("numpy", "philox"):
-            raise ValueError(f"rng is {rng!r}, expected 'numpy' or 'philox'")
-        if np.dtype(dtype) not in (np.float32, np.float64):
-            raise TypeError(f"dtype is {np.dtype(dtype)}, expected float32 or float64")
+        check_word("rng", rng, ("numpy", "philox"))
+        check_number("reg", reg, "a number", lambda number: number == number)
+        scale = check_weight_scale(weight_scale)
+        dtype = check_dtype(dtype)
 
         self._arguments = {**arguments, "hidden_dims": dims[1:-1]}  # for files
         self.use_dropout = 0 < probability < 1
         self.reg = reg
         self.label_smoothing = _fraction("label_smoothing", label_smoothing)
         self.num_layers = len(dims) - 1
-        self.dtype = np.dtype(dtype).type
+        self.dtype = dtype
 
         self.params = {}
         for i in range(1, self.num_layers + 1):
             shape = dims[i - 1], dims[i]
-            if weight_scale is None:  # from a file: nothing is drawn
-                self.params[f"W{i}"] = np.zeros(shape, self.dtype)
-            else:
-                self.params[f"W{i}"] = (weight_scale * np.random.randn(*shape)).astype(self.dtype)
+            self.params[f"W{i}"] = draw_weights(scale, shape, self.dtype)
             self.params[f"b{i}"] = np.zeros(dims[i], self.dtype)
         if self.normalization:
             for i in range(1, self.num_layers):
@@ -98,6 +100,7 @@ class FullyConnectedNet(Model):
             if rng != "numpy":
                 self.dropout_param["rng"] = rng
             if seed is not None:
+                check_seed("seed", seed, rng)
                 self.dropout_param["seed"] = seed
         self.bn_params = []
         if self.normalization:
@@ -145,7 +148,7 @@ class FullyConnectedNet(Model):
             return self._test_scores(X)
 
         loss, grads = self._data_loss(X, y)
-        reg = self.dtype(self.reg)
+        reg = self._regularization()
         if reg != 0:
             for i in range(1, self.num_layers + 1):
                 W = self._cast(f"W{i}", self.params[f"W{i}"])
@@ -189,7 +192,7 @@ class FullyConnectedNet(Model):
         twin.bn_params = [dict(bn_param) for bn_param in self.bn_params]
         twin._set_mode("train")
         twin._layers = watched = _WatchedLayers(self._layers)
-        X, params = self._cast("X", X), self._own_params()
+        X, params = self._examples(X), self._own_params()
         for name, value in {"X": X, **params}.items():
             if not np.isfinite(value).all():
                 return name
@@ -211,11 +214,11 @@ class FullyConnectedNet(Model):
 
     def _test_scores(self, X):
         """Return the scores of a pass in test mode."""
-        return self._forward(self._cast("X", X), self._own_params())[0]
+        return self._forward(self._examples(X), self._own_params())[0]
 
     def _data_loss(self, X, y):
         """Return the softmax loss and its gradients, without regularisation."""
-        scores, caches = self._forward(self._cast("X", X), self._own_params())
+        scores, caches = self._forward(self._examples(X), self._own_params())
         loss, dscores = self._layers.softmax_loss(scores, y, self.label_smoothing)
         return loss, self._backward(dscores, caches)
 
@@ -223,12 +226,41 @@ class FullyConnectedNet(Model):
         """Return the sum of W^2 in the network's dtype."""
         return np.sum(W * W)
 
+    def _regularization(self):
+        """Return the strength of the regularisation in the network's dtype; users may set it."""
+        reg = self.reg
+        if not isinstance(reg, (float, np.floating, np.ndarray)):
+            check_number("reg", reg, "a number", lambda number: True)
+        return self.dtype(reg)
+
+    def _has_own_loss(self):
+        """Return whether ``loss`` is the one above, not a subclass's or one that was put here."""
+        return "loss" not in self.__dict__ and type(self).loss is FullyConnectedNet.loss
+
+    def __fastfc_sizes__(self):
+        """Return numbers per example and classes, or None where somebody else's loss decides."""
+        first, last = (np.shape(self.params.get(f"W{i}")) for i in (1, self.num_layers))
+        if not self._has_own_loss() or len(first) != 2 or len(last) != 2:
+            return None
+        return first[0], last[1]
+
+    def _examples(self, X):
+        """Return X in the network's dtype, if it holds examples of the network's size."""
+        x = self._cast("X", X)
+        W = np.shape(self.params.get("W1"))
+        if len(W) == 2:
+            check_features("X", x.shape, W[0])
+        return x
+
     def _own_params(self):
         """Return the parameters in the network's dtype, whatever users put there."""
+        if not isinstance(self.params, Mapping):
+            raise TypeError(f"params is {shown(self.params)}, expected a dict of arrays")
         return {name: self._cast(name, value) for name, value in self.params.items()}
 
     def _cast(self, name, value):
         """Return an array in the network's dtype: the value itself where it is one."""
+        check_dense(name, value)
         array = np.asarray(value)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers")
@@ -236,6 +268,7 @@ class FullyConnectedNet(Model):
 
     def _forward(self, x, params):
         """Return the scores and each layer's caches."""
+        check_params(params, self.num_layers, self.normalization)
         layers = self._layers
         hidden_forward = getattr(layers, f"{_HIDDEN[self.normalization]}_forward")
         caches = []
@@ -341,8 +374,7 @@ def _either(name, value, other, other_value, default):
 
 def _check_dropout(name, probability, convention):
     """Raise an error unless a network can keep or drop units with this probability."""
-    if convention not in ("keep", "drop"):
-        raise ValueError(f"dropout_convention is {convention!r}, expected 'keep' or 'drop'")
+    check_word("dropout_convention", convention, ("keep", "drop"))
     drop = convention == "drop"
     if drop and name == "dropout_keep_ratio":
         raise ValueError(
@@ -353,7 +385,7 @@ def _check_dropout(name, probability, convention):
     if not allowed or (drop and probability == 1):
         expected = "dropping a unit, in [0, 1)" if drop else "keeping a unit, in (0, 1]"
         raise ValueError(
-            f"{name} is {probability!r}, expected the probability of {expected}, "
+            f"{name} is {shown(probability)}, expected the probability of {expected}, "
             "or 0 for no dropout"
         )
 
@@ -364,7 +396,7 @@ def _normalization(name, value):
         return value
     if not isinstance(value, bool | np.bool_ | numbers.Integral):
         raise ValueError(
-            f"{name} is {value!r}, expected None, 'batchnorm', 'layernorm', or whether to "
+            f"{name} is {shown(value)}, expected None, 'batchnorm', 'layernorm', or whether to "
             "normalise over the batch"
         )
     return "batchnorm" if value else None
@@ -373,14 +405,16 @@ def _normalization(name, value):
 def _size(name, value):
     """Return the size of a layer as an int, or say which argument is none."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
-        raise TypeError(f"{name} has {value!r}, expected an integer")
-    if value < 1:
-        raise ValueError(f"{name} has {value}, expected at least 1")
+        raise TypeError(f"{name} has {shown(value)}, expected an integer")
+    if not 1 <= value <= sys.maxsize:
+        raise ValueError(
+            f"{name} has {shown(value)}, expected at least 1, and what memory can hold"
+        )
     return int(value)
 
 
 def _fraction(name, value):
     """Return a number in [0, 1] as a float, or say which argument is none."""
     if not isinstance(value, numbers.Real) or not 0 <= value <= 1:
-        raise ValueError(f"{name} is {value!r}, expected a number in [0, 1]")
+        raise ValueError(f"{name} is {shown(value)}, expected a number in [0, 1]")
     return float(value)

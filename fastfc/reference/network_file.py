@@ -18,6 +18,7 @@ import numbers
 
 import numpy as np
 
+from ..networks.initial_weights import SCALES, UNDRAWN
 from ._files import read_arrays, replaced
 
 FORMAT, VERSION = "fastfc network", 1
@@ -162,11 +163,13 @@ def _undrawn(cls, arguments):
         if name not in parameters:
             raise ValueError(f"arguments has {name!r}, which the constructor does not know")
         plain = parameters[name].default
+        if name == "weight_scale" and value in SCALES:
+            continue
         if isinstance(plain, numbers.Real) and not isinstance(value, numbers.Real):
             raise ValueError(f"{name} is {value!r}, expected a number")
     network = cls.__new__(cls)
     try:
-        cls._constructor(network, **{**arguments, "weight_scale": None})
+        cls._constructor(network, **{**arguments, "weight_scale": UNDRAWN})
     except (TypeError, ValueError, MemoryError) as error:
         raise ValueError(f"arguments make no network: {error}") from error
     network._arguments["weight_scale"] = arguments.get("weight_scale")

@@ -7,14 +7,16 @@ import math
 import numbers
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from .. import optim
+from ..arguments import check_number, count, did_you_mean, shown
 from ..reference.clipping import checked
 from .callbacks import as_list
 from .checkpoint import CheckpointError
+from .option_checks import Resumed, check_optim_config
 from .packing import pack, same
 from .progress import load_tqdm
 
@@ -36,13 +38,6 @@ class Setting(NamedTuple):
     stored: bool = True
 
 
-def count(name, value, least=1):
-    """Return value if it is a whole number of at least ``least``."""
-    if not isinstance(value, numbers.Integral) or value < least:
-        raise ValueError(f"{name} is {value!r}, expected an integer of at least {least}")
-    return value
-
-
 def _optional(check):
     """Return a check that also accepts None."""
     return lambda name, value: None if value is None else check(name, value)
@@ -53,26 +48,46 @@ def _from_zero(name, value):
 
 
 def _above_zero(name, value):
-    if not value > 0:
-        raise ValueError(f"{name} is {value}, expected a number above 0")
+    check_number(name, value, "a number above 0", lambda number: number > 0)
+    return value
+
+
+def _from_zero_on(name, value):
+    check_number(name, value, "a number of at least 0", lambda number: 0 <= number < math.inf)
     return value
 
 
 def _seconds(name, value):
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not value > 0:
-        raise ValueError(f"{name} is {value!r}, expected seconds, a number above 0")
+    least = math.inf if isinstance(value, bool) else 0
+    check_number(name, value, "seconds, a number above 0", lambda number: number > least)
+    return value
+
+
+def _flag(name, value):
+    try:
+        bool(value)
+    except Exception:  # such as an array's
+        raise ValueError(f"{name} is {shown(value)}, expected True or False") from None
     return value
 
 
 def _config(name, value):
-    return {} if value is None else value
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} is {shown(value)}, expected a dict of the rule's hyper-parameters")
+    return value
 
 
 def _update_rule(name, value):
     if callable(value):
         return value
-    if value not in optim.__all__:
-        raise ValueError(f'Invalid update_rule "{value}"')
+    if not isinstance(value, str) or value not in optim.__all__:
+        text = value if isinstance(value, str) else shown(value)
+        raise ValueError(
+            f'Invalid {name} "{text}", expected one of {", ".join(optim.__all__)}, or a function'
+            f"{did_you_mean(text, optim.__all__)}"
+        )
     return getattr(optim, value)
 
 
@@ -81,14 +96,15 @@ def _early_stopping(name, value):
     if not isinstance(value, dict) or not {"patience"} <= value.keys() <= {"patience", "min_delta"}:
         raise ValueError(f"{name} is {value!r}, {expected}")
     count(f"{name}: patience", value["patience"])
-    min_delta = value.get("min_delta", 0.0)
-    if not isinstance(min_delta, numbers.Real) or not 0 <= min_delta < math.inf:
-        raise ValueError(f"{name}: min_delta is {min_delta!r}, expected a number of at least 0")
+    _from_zero_on(f"{name}: min_delta", value.get("min_delta", 0.0))
     return dict(value)
 
 
 def _name_of_files(name, value):
-    value = os.fspath(value)
+    try:
+        value = os.fsdecode(value)
+    except TypeError:
+        raise TypeError(f"{name} is {shown(value)}, expected a path") from None
     if not Path(value).name or not Path(value).parent.is_dir():
         raise ValueError(f"{name} is {value!r}, expected a name in a folder that exists")
     return value
@@ -122,14 +138,14 @@ def _progress(name, value):
 SETTINGS = {
     "update_rule": Setting("sgd", _update_rule, fixed=True),
     "optim_config": Setting(None, _config, fixed=True),
-    "lr_decay": Setting(1.0),
+    "lr_decay": Setting(1.0, _from_zero_on),
     "lr_schedule": Setting(None, fixed=True),  # checked by Rates
     "clip_norm": Setting(None, _optional(lambda _, value: checked(value))),
     "batch_size": Setting(100, count, fixed=True),
     "num_epochs": Setting(10, _from_zero),
     "normalize": Setting(None, fixed=True),  # checked by the Solver
     "print_every": Setting(10, _above_zero),
-    "verbose": Setting(True),
+    "verbose": Setting(True, _flag),
     "num_train_samples": Setting(1000, _optional(count)),
     "num_val_samples": Setting(None, _optional(count)),
     "checkpoint_name": Setting(None, _optional(_name_of_files)),
@@ -160,6 +176,7 @@ def taken(given):
     for name in ("checkpoint_every", "keep_last"):
         if values[name] is not None and values["checkpoint_name"] is None:
             raise ValueError(f"{name} is {values[name]!r}, expected None without checkpoint_name")
+    check_optim_config(values["update_rule"], values["optim_config"])
     return values
 
 
@@ -193,7 +210,10 @@ def resumed(path, values, outside, given):
                 f"{path}: {name} was {what}, which a file cannot hold: give it again, "
                 f"resume(..., {name}=...)"
             )
-    return {**values, **given}
+    taken = {**values, **given}
+    if isinstance(taken.get("optim_config"), Mapping):
+        taken["optim_config"] = Resumed(taken["optim_config"])
+    return taken
 
 
 def check_fixed(path, solver, values, outside):

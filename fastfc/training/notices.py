@@ -1,0 +1,83 @@
+"""What a Solver says about settings that work, but hardly as they were meant."""
+
+import math
+import sys
+import warnings
+
+import numpy as np
+
+from .splits import model_sizes
+
+_STEPS_TO_JUDGE = 10  # a line through fewer losses says too little
+_LEAST = 0.01  # of the information in a label, ln(classes)
+
+
+def warn(text):
+    """Warn at the line outside fastfc that has led here."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("fastfc."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, UserWarning, stacklevel=level)
+
+
+def warn_of_settings(solver):
+    """Warn of a batch larger than the data, and of a dropout that repeats minibatches."""
+    if solver.batch_size > len(solver.y_train):
+        warn(
+            "batch_size is above the number of training examples: every minibatch holds some of "
+            "them more than once"
+        )
+    dropout_param = getattr(solver.model, "dropout_param", None) or {}
+    reseeds = dropout_param.get("seed") is not None and dropout_param.get("rng") != "philox"
+    if reseeds and getattr(solver.model, "num_layers", 2) > 1:
+        warn(
+            "dropout with a seed reseeds np.random in every pass, and the Solver draws minibatches "
+            "from np.random: it draws the same few ones again and again.  Leave seed= out for "
+            "training, or take rng='philox', whose masks leave np.random alone"
+        )
+
+
+def warn_of_nan(solver, X, batch, scores):
+    """Warn of NaN in X, which a batch of it and its scores show; once of each X."""
+    scores = np.asarray(scores)
+    if scores.dtype.kind != "f" or not math.isnan(scores.max(initial=-math.inf)):
+        return
+    batch = np.asarray(batch)
+    name = next((f"X_{s}" for s in ("train", "val") if X is getattr(solver, f"X_{s}")), "X")
+    if name in solver._said or batch.dtype.kind != "f" or np.isfinite(batch).all():
+        return  # where parameters are at fault, the loss tells
+    solver._said.add(name)
+    warn(
+        f"{name} has examples that are not finite, whose scores are NaN: predictions of them mean "
+        "nothing, and are counted in the accuracy"
+    )
+
+
+def warn_of_standstill(solver):
+    """Warn if the loss of a network of fastfc's has not moved; asked at the end of every epoch.
+
+    Scores that are all equal have the loss ln(C), which is all the information that a label of C
+    classes can hold.  The loss stands still if it is no less than 99 % of that and if, along a
+    straight line through all losses so far, a whole run of this length would move it by less than
+    1 % of that.  The line averages over the minibatches' scatter.  It is drawn once: at the end of
+    the first epoch that completes ten steps.
+    """
+    losses = solver.loss_history
+    per_epoch = max(len(solver.y_train) // solver.batch_size, 1)
+    if not len(losses) - per_epoch < _STEPS_TO_JUDGE <= len(losses):
+        return
+    sizes = model_sizes(solver.model)
+    warming_up = getattr(solver._rates.schedule, "warmup_steps", 0) >= len(losses)
+    if sizes is None or sizes[1] < 2 or warming_up or not np.isfinite(losses).all():
+        return
+    information = math.log(sizes[1])
+    slope = np.polyfit(np.arange(len(losses)), np.asarray(losses, np.float64), 1)[0]
+    steps = max(solver.num_epochs * per_epoch, len(losses))
+    if np.mean(losses[-_STEPS_TO_JUDGE:]) >= (1 - _LEAST) * information and (
+        abs(slope) * steps < _LEAST * information
+    ):
+        warn(
+            "the loss has not moved, and at this pace it will not within this run: it is still "
+            "that of equal scores for all classes.  Try weights that fit the layers' sizes, "
+            "weight_scale='he' in the network, update_rule='adam', or a larger learning_rate"
+        )
