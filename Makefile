@@ -1,6 +1,10 @@
-# install · test · bench · lint · format · sanitize
+# install · test · bench · lint · format · sanitize · compile_commands.json
 PYTHON ?= python
-SOURCES = $(shell find csrc tests/csrc -name '*.[ch]')
+
+# Files below a folder, by their endings.  None is an error: a linter that is given no file is content.
+files = $(or $(shell find $(1) $(foreach end,$(2),-name '*.$(end)' -o) -false),$(error no file in $(1) ends in: $(2)))
+SOURCES = $(call files,csrc,c) $(call files,csrc,h) $(call files,tests/csrc,c h)
+BINDINGS = $(call files,fastfc/bindings,pyx) $(call files,fastfc/bindings,pxi pxd)
 
 install:
 	$(PYTHON) -m pip install -e '.[test]'
@@ -11,11 +15,25 @@ test:
 bench:
 	$(PYTHON) -m benchmarks
 
-lint:
+lint: lint-csrc
 	ruff check .
 	ruff format --check .
-	cython-lint fastfc/bindings
+	cython-lint $(BINDINGS)
 	clang-format --dry-run --Werror $(SOURCES)
+
+# Each C file by itself, warnings as errors: it parses alone as each unit is compiled, and includes
+# what it uses.
+lint-csrc: build/lint
+	$(PYTHON) .ci/csrc.py check $<
+
+# For editors (.clangd): how to parse each file of csrc and of its tests.
+compile_commands.json: build/lint
+	$(PYTHON) .ci/csrc.py commands $<
+
+# Every unit's compiler and flags, without compiling.
+build/lint:
+	cmake -S . -B $@ -DFASTFC_EXTENSION=OFF -DFASTFC_TESTS=ON -DFASTFC_WIDE=ON \
+	      -DCMAKE_EXPORT_COMPILE_COMMANDS=ON >/dev/null
 
 format:
 	ruff check --fix .
@@ -34,4 +52,4 @@ sanitize:
 	cmake --build build/sanitize-threads --parallel --target test_threads_0
 	build/sanitize-threads/test_threads_0
 
-.PHONY: install test bench lint format sanitize
+.PHONY: install test bench lint lint-csrc format sanitize build/lint compile_commands.json

@@ -1,16 +1,24 @@
-"""Measure, print tables, write them down, draw them: `python -m benchmarks [suite ...]`."""
+"""Measure, print tables, append each row to the run's file: `python -m benchmarks [suite ...]`.
+
+`python -m benchmarks render [RUN ...]` writes README's figures and picture from such files.
+"""
 
 import argparse
+import contextlib
+import sys
 
 from benchmarks import (
     denormals,
     gemm,
     harness,
+    machine,
     memory,
     ops,
     peak,
     peers,
+    render,
     report,
+    run_file,
     solver,
     step,
     threads,
@@ -28,6 +36,14 @@ SUITES = {
 
 
 def main(argv=None):
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["render"]:
+        return render.main(argv[1:])
+    return measure(argv)
+
+
+def measure(argv):
+    """Run suites."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "suites", nargs="*", metavar="suite", help=f"of {', '.join(SUITES)}; all by default"
@@ -38,8 +54,12 @@ def main(argv=None):
         metavar="NAMES",
         help=f"whom to compare with, of {','.join(peers.NAMES)}; numpy by default",
     )
-    parser.add_argument("--json", metavar="FILE", help="write all figures to FILE")
-    parser.add_argument("--plot", metavar="FILE", help="draw all ratios into FILE")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        help="folder in which the run gets a file of its own, <date>_<cpu>_<n>.csv; "
+        "benchmarks/results of this checkout by default, with --quick none",
+    )
     parser.add_argument(
         "--iterations",
         type=int,
@@ -60,21 +80,26 @@ def main(argv=None):
     for name in chosen:
         peers.load(name)  # a missing one ends the run before anything is measured
 
-    about = report.machine()
-    report.print_machine(about)
+    facts = machine.facts(options.quick)
+    report.print_machine(facts)
     run = harness.Run(options.quick, chosen, peak.measure(options.quick), options.iterations)
     report.print_peak(run.peak)
-    rows = []
-    for name in options.suites or SUITES:
-        columns = SUITES[name].contestants(run)
-        report.print_head(name, columns)
-        for row in SUITES[name].rows(run):
-            report.print_row(row, columns)
-            rows.append(row)
-    if options.json:
-        report.write(options.json, about, run.peak, rows)
-    if options.plot:
-        report.plot(options.plot, about, rows)
+    with contextlib.ExitStack() as stack:
+        file = None
+        if options.out or not options.quick:
+            try:
+                file = run_file.RunFile(options.out or run_file.RESULTS, facts, run.peak)
+            except run_file.RunFileError as error:
+                sys.exit(f"benchmarks: {error}")
+            stack.enter_context(file)
+            print(f"each row is appended to {file.path}")
+        for name in dict.fromkeys(options.suites or SUITES):  # once each
+            columns = SUITES[name].contestants(run)
+            report.print_head(name, columns)
+            for row in SUITES[name].rows(run):
+                report.print_row(row, columns)
+                if file:
+                    file.append(row)
 
 
 if __name__ == "__main__":

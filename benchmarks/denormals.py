@@ -46,9 +46,10 @@ def _training(run, steps):
     for _ in range(steps):
         dead._step()
     calls = {"flushed": copy.deepcopy(dead)._step, "kept": dead._step, "none": alive._step}
-    note = _note(steps, [config["v"] for config in dead.optim_configs.values()])
+    share = _denormal([config["v"] for config in dead.optim_configs.values()])
     rate = ("GFLOP/s", step.flops(network))
-    return _row(run, "step, half dead", step.text(network), np.float32, calls, rate, note)
+    row = _row(run, "step, half dead", step.text(network), np.float32, calls, rate)
+    return _after(row, steps, share)
 
 
 def _rule(run, operation, steps):
@@ -58,9 +59,10 @@ def _rule(run, operation, steps):
     for _ in range(steps):
         dead[0], _ = rule(*dead)
     flushed = copy.deepcopy(dead)
-    note = _note(steps, [value for value in dead[2].values() if np.ndim(value)])
+    share = _denormal([value for value in dead[2].values() if np.ndim(value)])
     args = {"flushed": flushed, "kept": dead, "none": alive}
-    return _ours(run, operation, f"{operation} dead", RULE_SHAPE, np.float32, args, note)
+    row = _ours(run, operation, f"{operation} dead", RULE_SHAPE, np.float32, args)
+    return _after(row, steps, share)
 
 
 def _operation(run, operation, dtype):
@@ -81,22 +83,28 @@ def _shrunk(value):
     return value
 
 
-def _note(steps, arrays):
+def _denormal(arrays):
+    """Return the share of denormals, in percent."""
     values = np.concatenate([array.ravel() for array in arrays])
     tiny = np.abs(values[values != 0]) < np.finfo(values.dtype).tiny
-    return f"after {steps} steps {tiny.sum() / values.size:.0%} of the state denormal"
+    return 100 * int(tiny.sum()) / values.size
 
 
-def _ours(run, operation, name, shape, dtype, args, note=None):
+def _after(row, steps, share):
+    """Return the row with how much of the state was denormal after so many steps."""
+    reading = harness.Reading("kept", "denormal state", share, "%", steps)
+    note = f"after {steps} steps {share:.0f}% of the state denormal"
+    return {**row, "readings": [reading], "note": note}
+
+
+def _ours(run, operation, name, shape, dtype, args):
     calls = {k: functools.partial(operation.callable(operations.FAST), *a) for k, a in args.items()}
-    rate = ops.rate(operation, shape, dtype)
-    return _row(run, name, ops.text(shape), dtype, calls, rate, note)
+    return _row(run, name, ops.text(shape), dtype, calls, ops.rate(operation, shape, dtype))
 
 
-def _row(run, name, shape, dtype, calls, rate, note=None):
+def _row(run, name, shape, dtype, calls, rate):
     calls["flushed"] = harness.Contestant(calls["flushed"], _flushing)
-    row = harness.row(run, "denormals", name, shape, dtype, calls, rate)
-    return {**row, "note": note} if note else row
+    return harness.row(run, "denormals", name, shape, dtype, calls, rate)
 
 
 @contextlib.contextmanager

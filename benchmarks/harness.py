@@ -57,6 +57,17 @@ class Run:
 
 
 @dataclasses.dataclass(frozen=True)
+class Reading:
+    """What a row says of a contestant beside its time: of a quantity, after so many steps."""
+
+    contestant: str
+    quantity: str
+    value: float
+    unit: str
+    steps: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Contestant:
     """What is called, without arguments, and a context that its turns run in."""
 
@@ -217,25 +228,33 @@ def row(run, suite, name, shape, dtype, contestants, rate, count=None):
 
 
 def described(run, suite, name, shape, dtype, timings, rate, count):
-    """Return a row of timings that `summary` gave: with ratios, rates and shares of the peak.
+    """Return a row of timings that `summary` gave: with rates, and what `compared` adds."""
+    unit, amount = rate
+    row = {
+        "suite": suite,
+        "name": name,
+        "shape": shape,
+        "dtype": np.dtype(dtype).name,
+        "threads": count,
+        "seconds": timings,
+        "rate": {unit: {name: amount / 1e9 / t["median"] for name, t in timings.items()}},
+    }
+    return compared(row, run.peak)
+
+
+def compared(row, peak):
+    """Return a row with what follows from its own figures and the peak: ratios and shares.
 
     Ratios are of the others' median to the first one's. A share is of what this run measured as
     the machine's limit for that many threads: of arithmetic, or of copying between arrays that no
     cache holds. Operations on arrays that a cache does hold may exceed the latter.
     """
-    ours, *others = timings
-    unit, amount = rate
-    dtype = np.dtype(dtype).name
-    rates = {name: amount / 1e9 / t["median"] for name, t in timings.items()}
-    limit = run.peak.get(unit, {}).get(dtype, {}).get(str(count))
+    medians = {name: t["median"] for name, t in row["seconds"].items()}
+    ours, *others = medians
+    ((unit, rates),) = row["rate"].items()
+    limit = peak.get(unit, {}).get(row["dtype"], {}).get(row["threads"])
     return {
-        "suite": suite,
-        "name": name,
-        "shape": shape,
-        "dtype": dtype,
-        "threads": count,
-        "seconds": timings,
-        "ratio": {other: timings[other]["median"] / timings[ours]["median"] for other in others},
-        "rate": {unit: rates},
+        **row,
+        "ratio": {other: medians[other] / medians[ours] for other in others},
         "share": {name: value / limit for name, value in rates.items()} if limit else {},
     }

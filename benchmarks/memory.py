@@ -43,7 +43,11 @@ def rows(run):
     )
     growth = (resident[-1] - resident[0]) / 1e6
     note = f"resident {resident[0] / 1e6:.1f} MB after {steps} steps, {growth:+.2f} MB at the end"
-    yield {**row, "resident": resident, "note": note}
+    readings = [
+        harness.Reading("fastfc", "resident memory", value, "B", steps * (i + 1))
+        for i, value in enumerate(resident)
+    ]
+    yield {**row, "readings": readings, "note": note}
 
 
 def _resident():

@@ -16,7 +16,7 @@ TASKS = 64  # for each thread
 
 
 def measure(quick=False):
-    """Return unit -> dtype -> threads (a string, as in JSON) -> rate.
+    """Return unit -> dtype -> threads -> rate.
 
     The best of `REPEATS`: it is to be a limit.
     """
@@ -32,8 +32,8 @@ def measure(quick=False):
                 arithmetic = max(_arithmetic(dtype, count, quick) for _ in range(bursts))
             with concurrent.futures.ThreadPoolExecutor(count) as pool:
                 copying = max(_copying(pool, count, target, source) for _ in range(copies))
-            peak["GFLOP/s"].setdefault(name, {})[str(count)] = arithmetic
-            peak["GB/s"].setdefault(name, {})[str(count)] = copying
+            peak["GFLOP/s"].setdefault(name, {})[count] = arithmetic
+            peak["GB/s"].setdefault(name, {})[count] = copying
     return peak
 
 

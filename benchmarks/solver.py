@@ -56,8 +56,13 @@ def rows(run):
         rate,
         fastfc.get_num_threads(),
     )
-    totals = ", ".join(f"{name} {sum(values):.1f} s" for name, values in samples.items())
-    yield {**row, "note": f"{epochs} epochs: {totals}"}
+    totals = {name: sum(values) for name, values in samples.items()}
+    readings = [
+        harness.Reading(name, "total time", total, "s", epochs * steps)
+        for name, total in totals.items()
+    ]
+    note = ", ".join(f"{name} {total:.1f} s" for name, total in totals.items())
+    yield {**row, "readings": readings, "note": f"{epochs} epochs: {note}"}
 
 
 def images(count, scored):

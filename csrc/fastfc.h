@@ -1,22 +1,23 @@
 /* fastfc's core: fully connected network training, float32 and float64.
  *
- * This is its whole interface.  The core knows nothing of Python.  Its operations stand in a table
- * for each (instruction set, dtype); fc_isa_use chooses the pair that fc_f32 and fc_f64 point to.
+ * This is its whole interface.  The core knows nothing of Python.  There is a table of operations
+ * for each (instruction set, dtype); fc_isa_use chooses the two that fc_f32 and fc_f64 point to.
  *
  * Every array is dense, row-major and aligned to its element; sizes are in elements and may be 0.
- * The caller has checked all of it: operations cannot fail, and they neither allocate nor print. */
+ * The caller has checked all arguments: operations cannot fail, and neither allocate nor print. */
 #ifndef FASTFC_H
 #define FASTFC_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* What the elements of an array are, where an operation takes several types. */
+/* The type of an array's elements, where an operation takes several. */
 typedef enum { FC_FLOAT32, FC_FLOAT64, FC_UINT8 } fc_type;
 
-/* Rows of training data: `index` says which, each of adjacent elements of a type, `stride` bytes
- * apart in x.  They are converted and, unless NULL, less mean and divided by std, one number of the
- * table's dtype for each column. */
+/* Rows of training data.  x is an array of rows, `stride` bytes apart, of adjacent elements of
+ * `type`; `index` holds the numbers of the rows to take.  They are converted to the table's dtype
+ * and then normalised: minus mean, divided by std, which have that dtype and a number for each
+ * column.  mean and std may be NULL: then rows are only converted. */
 typedef struct {
     const void *x;
     fc_type type;
@@ -25,33 +26,47 @@ typedef struct {
     const void *mean, *std;
 } fc_gather;
 
-/* The state of NumPy's MT19937 bit generator, as it lies in memory. */
+/* The state of NumPy's MT19937 bit generator, with NumPy's own memory layout. */
 typedef struct {
     uint32_t key[624];
     int pos;
 } fc_mt19937;
 
-/* One parameter's update.  Arrays have n elements of the table's dtype; a rule's state and its
- * numbers stand in the order of its arguments in table.h.  Outputs may be their own inputs. */
-enum { FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM, FC_ADAMW };
+/* Update rules: one serves all parameters of a network. */
+enum {
+    FC_NO_UPDATE,
+    FC_SGD,
+    FC_SGD_MOMENTUM,
+    FC_SGD_NESTEROV_MOMENTUM,
+    FC_RMSPROP,
+    FC_ADAM,
+    FC_ADAMW
+};
+enum { FC_STATES = 2, FC_NUMBERS = 6 }; /* the most that a rule has */
 
+/* One parameter: n elements of the table's dtype, their gradient, and what an update needs.  State
+ * and numbers stand in the order of the rule's arguments in table.h; each parameter has its own
+ * numbers, since it has its own config: another learning rate, no decay of biases.  Outputs may be
+ * their own inputs. */
 typedef struct {
-    int rule;
     size_t n;
-    void *next_w, *next_state[2];
-    const void *w, *dw, *state[2];
-    double number[6];
-} fc_update;
+    const void *w;
+    void *dw;
+    const void *state[FC_STATES];
+    void *next_w, *next_state[FC_STATES];
+    double number[FC_NUMBERS];
+} fc_param;
 
-/* Row stride of a network's work arrays of M columns, in elements of `size` bytes: whole cache
- * lines, an odd number of them, so that the elements of a column do not share cache sets, and the
- * products read rows and columns where they stand. */
+/* Row stride of a network's work arrays of M columns, in elements of `size` bytes: a whole and odd
+ * number of cache lines, so that the elements of a column fall into different cache sets.  Products
+ * can then read rows and columns in place, without packing. */
 static inline size_t fc_row_stride(size_t M, size_t size) {
     return ((M * size + 63) / 64 | 1) * 64 / size;
 }
 
-/* A layer's activation_mask, for any vectors: for each of its vectors of columns N numbers, in
- * cache lines of their own, since threads write different columns. */
+/* The size of a layer's activation_mask, enough for any vector width.  It has N numbers for each
+ * vector of columns, padded to whole cache lines: threads write different columns, and would slow
+ * each other down in a shared line (false sharing). */
 static inline size_t fc_activation_mask_rows(size_t N) { return (N + 31) / 32 * 32; }
 static inline size_t fc_activation_mask_bytes(size_t N, size_t M) {
     return fc_activation_mask_rows(N) * (M / 2 + 1) * sizeof(uint16_t);
@@ -60,21 +75,23 @@ static inline size_t fc_activation_mask_bytes(size_t N, size_t M) {
 /* One affine layer of a network with what follows it.  Arrays are of the table's dtype. */
 typedef struct {
     size_t D, M;
-    const void *w, *b;                      /* (D, M), (M,) */
-    const void *gamma, *beta;               /* (M,); NULL without normalisation */
+    union {
+        struct {
+            fc_param w, b;        /* (D, M), (M,) */
+            fc_param gamma, beta; /* (M,); their w is NULL without normalisation */
+        };
+        fc_param params[4]; /* the same, to go through */
+    };
     int layernorm;                          /* over the features; else over the batch, and then: */
     const void *running_mean, *running_var; /* (M,) */
     double eps, momentum;
-    void *next_mean, *next_var;     /* (M,), set */
-    void *dw, *db, *dgamma, *dbeta; /* gradients, set */
-    const fc_update *update[4];     /* of w, b, gamma, beta; NULL: none */
-    size_t stride;                  /* of rows of the work arrays: fc_row_stride; last layer: M */
-    void *out, *x_normalized;       /* work: (N, M) each, aligned to 64, zero behind the columns */
-    uint16_t *activation_mask;      /* work: fc_activation_mask_bytes, aligned to 64 */
-    void *rstd;                     /* work: (M,), for layer normalisation (N,) */
-    uint8_t *keep;                  /* (N, M) mask, 16 bytes more may be read; NULL without dropout
-                                     */
-    uint64_t key;                   /* of the mask's stream, for philox */
+    void *next_mean, *next_var; /* (M,), set */
+    size_t stride;              /* of rows of the work arrays: fc_row_stride; last layer: M */
+    void *out, *x_normalized;   /* work: (N, M) each, aligned to 64, zero behind the columns */
+    uint16_t *activation_mask;  /* work: fc_activation_mask_bytes, aligned to 64 */
+    void *rstd;                 /* work: (M,), for layer normalisation (N,) */
+    uint8_t *keep;              /* (N, M) mask, 16 bytes more may be read; NULL: no dropout */
+    uint64_t key;               /* of the mask's stream, for philox */
 } fc_layer;
 
 typedef struct {
@@ -90,11 +107,14 @@ typedef struct {
     double label_smoothing;
     double reg; /* of the real's precision: 0.5 reg w^2 is added to the loss, reg w to dw */
     int philox; /* 0 or 1: masks are drawn by the layers' keys; then state is NULL */
+    int rule;   /* by which each parameter is updated once its gradient is there; FC_NO_UPDATE: the
+                 * gradients of all are left in their dw */
 } fc_network;
 
-/* Scoring needs of a network N, count, layers and workspace; and of a layer its sizes, parameters,
- * running averages, eps, stride and, but of the last one, out: two in turn will do, with rows for
- * FC_SCORES_ROWS examples or N if there are fewer.  Nothing behind their columns is read. */
+/* network_scores reads N, count, layers and workspace of a network; of a layer its sizes,
+ * the parameters' w, running averages, eps and stride, and of all layers but the last one out.  out
+ * needs rows for min(N, FC_SCORES_ROWS) examples, and successive layers may share two such arrays
+ * in turn.  Nothing past their columns is read. */
 #define FC_SCORES_ROWS 1024
 
 #define real float
@@ -109,22 +129,23 @@ typedef struct {
 #undef real
 #undef fc_kernels
 
-/* Scratch memory, aligned to 64, that one call of an affine operation needs, at any size: a part
- * for all threads and the calling thread's own.  Workers bring their own. */
+/* The workspace of an operation: scratch memory, aligned to 64 bytes, enough for any sizes.  First
+ * the part that all threads share, then the calling thread's own; workers have their own. */
 #define FC_SHARED_BYTES ((size_t)1 << 22)
 #define FC_SCRATCH_BYTES ((size_t)1 << 19)
 #define FC_WORKSPACE_BYTES (FC_SHARED_BYTES + FC_SCRATCH_BYTES)
 
-/* Threads that a call may use from now on, its caller included: 1 to FC_MAX_THREADS, to begin
- * with 1. No result depends on it.  Both are visible from outside the extension: threadpoolctl
- * calls them. */
+/* How many threads a call may use from now on, its caller included: 1, as at first, to
+ * FC_MAX_THREADS.  No result depends on it.  Both functions are visible outside the extension,
+ * since threadpoolctl calls them. */
 #define FC_MAX_THREADS 256
 #define FC_VISIBLE __attribute__((visibility("default")))
 FC_VISIBLE void fc_set_threads(int threads);
 FC_VISIBLE int fc_get_threads(void);
 
 /* Runs tasks 0 to count - 1, in any order and on any thread, and returns when all are done.  Each
- * gets FC_SCRATCH_BYTES that no other task uses meanwhile; `scratch` is the caller's. */
+ * task gets FC_SCRATCH_BYTES of scratch memory that no other uses meanwhile: the calling thread's
+ * is `scratch`. */
 typedef void (*fc_task)(void *context, size_t index, void *scratch);
 void fc_run(fc_task task, void *context, size_t count, void *scratch);
 
@@ -137,8 +158,8 @@ int fc_isa_count(void);
 const char *fc_isa_name(int isa);
 /* Whether this machine can run it. */
 int fc_isa_available(int isa);
-/* Points the tables at an available instruction set; 0, or -1 and no change if there is none such.
- */
+/* Puts the tables of an available instruction set to use.  Returns 0, or -1 without a change if it
+ * is not available. */
 int fc_isa_use(int isa);
 
 #endif

@@ -4,15 +4,12 @@
  *   FC_DOUBLE  0 for float32, 1 for float64
  *   VEC_BYTES  width of a vector
  *
- * Everything is static but the table, so the copies do not meet. */
+ * Everything but the table is static, so the copies do not clash.  Included files include what they
+ * use; here are those with an operation of the table. */
 #include "fastfc.h"
-#include "ops/reduce.c"
-#include "gemm/pack.c"
-#include "gemm/tile.c"
 #include "gemm/gemm.c"
 #include "ops/affine.c"
 #include "ops/gather.c"
-#include "ops/elementwise.c"
 #include "ops/relu.c"
 #include "ops/batchnorm.c"
 #include "ops/layernorm.c"
@@ -22,7 +19,6 @@
 #include "ops/loss.c"
 #include "ops/norm.c"
 #include "ops/update_rules.c"
-#include "network/hidden.c"
 #include "network/train.c"
 #include "network/inference.c"
 #include "gemm/peak.c"

@@ -1,6 +1,7 @@
 /* The kernel table of one dtype: fastfc.h includes this file once for float and once for double,
- * with `real` and `fc_kernels` defined.  One line an operation; each operation's own file says what
- * the arguments are. */
+ * with `real` and `fc_kernels` defined.  One entry an operation; the operation's own file says
+ * what its arguments are. */
+#ifdef fc_kernels /* alone it is nothing: what it needs is in fastfc.h */
 typedef struct {
     void (*product)(real *c, const real *a, int a_by_columns, const real *b, int b_by_columns,
                     size_t m, size_t n, size_t k, void *workspace);
@@ -52,8 +53,9 @@ typedef struct {
                   const real *v, const real *a, double learning_rate, double beta1, double beta2,
                   double epsilon, double t, double weight_decay, size_t n);
     double (*sum_of_squares)(const real *x, size_t n);
-    void (*update)(const fc_update *updates, double clip_norm, size_t count);
+    void (*update)(const fc_param *const *params, int rule, double clip_norm, size_t count);
     void (*network_loss)(double *loss, const fc_network *net, const void *x, const int64_t *y);
     void (*network_scores)(real *scores, const fc_network *net, const real *x);
     double (*peak)(size_t tasks, size_t rounds);
 } fc_kernels;
+#endif

@@ -6,7 +6,7 @@ The drop-in modules are `layers`, `layer_utils`, `fc_net`, `optim`, `solver`, `g
 """
 
 try:
-    from . import _core
+    from . import _core  # noqa: F401  (everything below needs it)
 except ImportError as error:
     if error.name != __name__:  # the core is there and says what is wrong
         raise
@@ -14,11 +14,11 @@ except ImportError as error:
         f"fastfc's core is not built in {__path__[0]}: if this is the source folder, "
         "run `pip install -e .` or start Python elsewhere"
     ) from None
-from .denormal import get_flush_denormal, set_flush_denormal
 from .dropin import install_as, installed, uninstall
-from .threads import get_num_threads, set_num_threads
-
-__version__ = "0.1.0"
+from .runtime.config import show_config
+from .runtime.denormals import get_flush_denormal, set_flush_denormal
+from .runtime.threads import get_num_threads, set_num_threads
+from .version import __version__ as __version__
 
 __all__ = [
     "get_flush_denormal",
@@ -30,57 +30,3 @@ __all__ = [
     "show_config",
     "uninstall",
 ]
-
-
-def show_config(mode="stdout"):
-    """Say how fastfc was built and what it uses on this machine.
-
-    Parameters
-    ----------
-    mode : {'stdout', 'dicts'}
-        Print the configuration, or return it as a dict.
-
-    Returns
-    -------
-    dict or None
-        With ``mode='dicts'``: ``version``, ``compiler``, ``isa`` (a dict of the instruction sets
-        ``built``, ``available`` on this machine and ``in use``), ``threads``, ``flush denormal``
-        and ``dtypes``.
-
-    Raises
-    ------
-    ValueError
-        If `mode` is neither.
-
-    Examples
-    --------
-    >>> import fastfc
-    >>> fastfc.show_config(mode="dicts")["dtypes"]
-    ('float32', 'float64')
-    """
-    config = {
-        "version": __version__,
-        "compiler": _core.compiler(),
-        "isa": {
-            "built": _core.built_isas(),
-            "available": _core.available_isas(),
-            "in use": _core.isa(),
-        },
-        "threads": get_num_threads(),
-        "flush denormal": get_flush_denormal(),
-        "dtypes": ("float32", "float64"),
-    }
-    if mode == "dicts":
-        return config
-    if mode != "stdout":
-        raise ValueError(f"show_config: mode is {mode!r}, expected 'stdout' or 'dicts'")
-    isa = config["isa"]
-    print(f"fastfc {config['version']}")
-    print(f"compiler          {config['compiler']}")
-    print(f"instruction sets  built: {', '.join(isa['built'])}")
-    print(f"                  available: {', '.join(isa['available'])}")
-    print(f"                  in use: {isa['in use']}")
-    print(f"threads           {config['threads']}")
-    print(f"denormals         {'taken for zero' if config['flush denormal'] else 'kept'}")
-    print(f"dtypes            {', '.join(config['dtypes'])}; others are computed in float64")
-    return None

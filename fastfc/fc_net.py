@@ -1,14 +1,17 @@
 """Fully connected networks over the layers of the C core.
 
-Everything but the layers they call stands in :mod:`fastfc.reference.fc_net`.
+Everything but the layers they call, and what the core does in one call, stands in
+:mod:`fastfc.networks`.
 """
 
 import numpy as np
 
-from . import _core, _rows, layer_utils
+from . import _core, layer_utils, optim  # noqa: F401  (optim tells the core its rules)
+from .arguments import check_dense
+from .clipping import check_clip_norm
+from .data.rows import read_rows
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
-from .reference import fc_net as reference
-from .reference.clipping import checked
+from .networks import fully_connected
 
 __all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
 
@@ -16,8 +19,8 @@ __all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
 class _Fused:
     """What the fast networks do in one call of the core, bit for bit as their layers would.
 
-    The core serves networks in their regular state, and says None to anything else: then the
-    layers are composed, as in the reference.
+    The core serves networks in their usual state, and says None to anything else: then the
+    layers are composed, one by one.
     """
 
     _layers = layer_utils
@@ -95,14 +98,15 @@ class _Fused:
         reg = self._regularization()
         if not self._has_own_loss() or not isinstance(reg, self.dtype):
             return None
+        check_dense("X", X)
         y = y if rows is None else y[rows]
         if rows is None and normalize is not None:
             rows = np.arange(len(y))
         if rows is not None and not isinstance(X, np.ndarray):
-            X, rows = _rows.take(X, rows, self.dtype, normalize), None
+            X, rows = read_rows(X, rows, self.dtype, normalize), None
         if rows is None:
             X, normalize = self._cast("X", X), None
-        clip_norm = 0 if clip_norm is None else checked(clip_norm)
+        clip_norm = 0 if clip_norm is None else check_clip_norm(clip_norm)
         self._set_mode("train")
         mean, std = normalize or (None, None)
         return self._network().step(
@@ -110,7 +114,7 @@ class _Fused:
         )
 
 
-class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
+class FullyConnectedNet(_Fused, fully_connected.FullyConnectedNet):
     """{affine - [normalisation] - relu - [dropout]} x (L - 1) - affine - softmax.
 
     Parameters
@@ -198,7 +202,7 @@ class FullyConnectedNet(_Fused, reference.FullyConnectedNet):
     """
 
 
-class TwoLayerNet(_Fused, reference.TwoLayerNet):
+class TwoLayerNet(_Fused, fully_connected.TwoLayerNet):
     """affine - relu - [dropout] - affine - softmax in float64.
 
     Parameters

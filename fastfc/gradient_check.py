@@ -47,7 +47,7 @@ def eval_numerical_gradient(f, x, verbose=True, h=1e-5):
     >>> eval_numerical_gradient(lambda x: np.sum(x**2), x, verbose=False).round(6)
     array([ 2., -4.])
     """
-    gradient = np.zeros_like(_floating(x))
+    gradient = np.zeros_like(_check_floating(x))
     for index in np.ndindex(x.shape):
         above, below = _on_both_sides(lambda: f(x), x, index, h)
         gradient[index] = (above - below) / (2 * h)
@@ -86,7 +86,7 @@ def eval_numerical_gradient_array(f, x, df, h=1e-5):
     >>> eval_numerical_gradient_array(lambda x: x**2, x, np.array([1.0, 10.0])).round(6)
     array([  2., -40.])
     """
-    gradient = np.zeros_like(_floating(x))
+    gradient = np.zeros_like(_check_floating(x))
     for index in np.ndindex(x.shape):
         above, below = _on_both_sides(lambda: np.array(f(x)), x, index, h)
         gradient[index] = np.sum((above - below) * df) / (2 * h)
@@ -137,7 +137,7 @@ def eval_numerical_gradient_blobs(f, inputs, output, h=1e-5):
 
     gradients = []
     for blob in inputs:
-        x = _floating(blob.vals)
+        x = _check_floating(blob.vals)
         gradient = np.zeros_like(x)
         for index in np.ndindex(x.shape):
             above, below = _on_both_sides(values, x, index, h)
@@ -214,7 +214,7 @@ def grad_check_sparse(f, x, analytic_grad, num_checks=10, h=1e-5):
     >>> grad_check_sparse(lambda x: np.sum(x), x, np.array([2.0]), num_checks=1)
     numerical: 1.000000 analytic: 2.000000, relative error: 3.333333e-01
     """
-    _floating(x)
+    _check_floating(x)
     for _ in range(num_checks):
         index = tuple(random.randrange(size) for size in x.shape)
         above, below = _on_both_sides(lambda: f(x), x, index, h)
@@ -225,7 +225,7 @@ def grad_check_sparse(f, x, analytic_grad, num_checks=10, h=1e-5):
         print(f"numerical: {numerical:f} analytic: {analytic:f}, relative error: {error:e}")
 
 
-def _floating(x):
+def _check_floating(x):
     """Return x, an array whose elements can be moved by h."""
     if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
         kind = x.dtype if isinstance(x, np.ndarray) else type(x).__name__

@@ -2,11 +2,11 @@
 
 from . import layers
 from .layers import *  # noqa: F403  (as in the original, layer_utils brings the layers along)
-from .reference import layer_utils as reference
+from .networks.joined_layers import JOINED, JoinedLayers
 
-__all__ = [*reference.__all__]
+__all__ = [*layers.__all__, *JOINED]
 
-_joined = reference.JoinedLayers(layers)
+_joined = JoinedLayers(layers)
 affine_relu_forward = _joined.affine_relu_forward
 affine_relu_backward = _joined.affine_relu_backward
 affine_batchnorm_relu_forward = _joined.affine_batchnorm_relu_forward

@@ -1,10 +1,10 @@
 """Update rules ``(w, dw, config=None) -> (next_w, config)``, computed by the C core.
 
-Defaults, state and its keys are those of :class:`fastfc.reference.optim.UpdateRules`.
+Defaults, state and its keys are those of :mod:`fastfc.update_rules`.
 """
 
 from . import _core
-from .reference.optim import UpdateRules
+from .update_rules import RULES, UpdateRules
 
 __all__ = ["adam", "adamw", "rmsprop", "sgd", "sgd_momentum", "sgd_nesterov_momentum"]
 
@@ -17,6 +17,7 @@ class _Rules(UpdateRules):
         return super()._update(rule, w, dw, config) if next_w is None else (next_w, config)
 
 
+_core.set_rule_table(RULES)
 _rules = _Rules(_core.update)
 sgd = _rules.sgd
 sgd_momentum = _rules.sgd_momentum

@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 
-from . import _core, _rows
+from . import _core
 from .arguments import count
+from .data.rows import check_normalization, read_rows
 from .training import History, NonFiniteLossError, settings
-from .training.callbacks import EVENTS, called, methods
+from .training.callbacks import EVENTS, find_methods, notify
 from .training.clipping import clip_gradients
 from .training.history import Log, learning_rate
 from .training.notices import warn_of_nan, warn_of_settings, warn_of_standstill
@@ -24,7 +25,7 @@ from .training.splits import (
     check_splits,
     model_sizes,
 )
-from .training.state import copied, put_running, running
+from .training.state import copy_arrays, running_statistics, set_running_statistics
 from .training.stopping import Interrupts, Limits
 
 __all__ = ["Solver"]
@@ -105,7 +106,7 @@ class Solver(Resumable):
         With any of ``on_step``, ``on_epoch``, ``on_checkpoint`` and ``on_stop``, called with the
         Solver, see `fastfc.training.Callback`.
     progress : bool
-        Shows a progress bar, default False; needs tqdm, ``pip install 'fastfc[progress]'``.
+        Shows a progress bar, default False.
 
     Attributes
     ----------
@@ -139,8 +140,6 @@ class Solver(Resumable):
         none of the methods.
     ValueError
         An argument is unknown or out of range, or the data do not fit together.
-    ImportError
-        ``progress`` without tqdm.
 
     Examples
     --------
@@ -162,7 +161,7 @@ class Solver(Resumable):
         self.model = model
         for name, value in check_splits(model, data).items():
             setattr(self, name, value)
-        for name, value in settings.taken(kwargs).items():
+        for name, value in settings.check_settings(kwargs).items():
             setattr(self, name, value)
         if self.normalize is not None:
             self.normalize = self._normalization(self.normalize)
@@ -193,7 +192,7 @@ class Solver(Resumable):
         self.stop_reason = None
         self.checkpoint_path = None
         self._log = Log()
-        self._asked = None  # why `stop` was called
+        self._asked = None  # the reason that `stop` was given
         self._said = set()  # data that were warned of
         self._say = print
         self._reset_call()
@@ -206,7 +205,7 @@ class Solver(Resumable):
         if loss is None:
             loss = self._composed_step(batch_mask)
         if not -math.inf < loss < math.inf:
-            raise self._nonfinite(loss, batch_mask)
+            raise self._make_nonfinite_error(loss, batch_mask)
         self.loss_history.append(loss)
 
     def _fused_step(self, batch_mask):
@@ -222,16 +221,16 @@ class Solver(Resumable):
         )
 
     def _composed_step(self, batch_mask):
-        """Take the loss's gradients and update every parameter by the rule; return the loss.
+        """Compute the gradients and update every parameter by the rule; return the loss.
 
         A loss that is not finite changes nothing.
         """
-        statistics = [copied(found) for found in running(self._bn_params())]
+        statistics = [copy_arrays(found) for found in running_statistics(self._bn_params())]
         loss, grads = self.model.loss(
             self._examples(self.X_train, batch_mask), self.y_train[batch_mask]
         )
         if not -math.inf < loss < math.inf:
-            put_running(self._bn_params(), statistics)
+            set_running_statistics(self._bn_params(), statistics)
             return loss
         if self.clip_norm is not None:
             grads = {name: grads[name] for name in self.model.params}
@@ -245,8 +244,8 @@ class Solver(Resumable):
     def _examples(self, X, rows):
         """Return rows of X as the model gets them."""
         if self.normalize is None:
-            return _rows.take(X, rows)
-        return _rows.take(X, rows, self.normalize[0].dtype, self.normalize)
+            return read_rows(X, rows)
+        return read_rows(X, rows, self.normalize[0].dtype, self.normalize)
 
     def _normalization(self, normalize):
         """Return mean and standard deviation of every feature, in the model's dtype."""
@@ -258,18 +257,19 @@ class Solver(Resumable):
             )
         dtype = getattr(self.model, "dtype", np.float64)
         dtype = dtype if dtype in (np.float32, np.float64) else np.float64
-        return _rows.normalization(normalize, example, dtype)
+        return check_normalization(normalize, example, dtype)
 
-    def _nonfinite(self, loss, batch_mask):
-        """Return the error of such a loss; the model may know where it comes from."""
+    def _make_nonfinite_error(self, loss, batch_mask):
+        """Return the error that reports such a loss; the model may know where it comes from."""
         where, find = None, getattr(self.model, "first_nonfinite", None)
         if find is not None:
             try:
                 where = find(self._examples(self.X_train, batch_mask))
-            except Exception as error:  # the loss is the news, not this
+            except Exception as error:  # the loss is to be reported, not this error
                 where = f"unknown, first_nonfinite raised {error!r}"
         rate = learning_rate(self.optim_configs)
-        if math.isnan(rate) and self.update_rule in settings.BUILT_IN:  # its default, at first
+        if math.isnan(rate) and self.update_rule in settings.BUILT_IN:
+            # before the first step a default is not filled in yet
             rate = learning_rate({"w": self.update_rule(np.zeros(1), np.zeros(1))[1]})
         return NonFiniteLossError(len(self.loss_history) + 1, float(loss), rate, where)
 
@@ -351,7 +351,9 @@ class Solver(Resumable):
         if self.progress:
             callbacks = [bar := Progress(self, step, num_steps), *callbacks]
             self._say = bar.print
-        on_step, on_epoch, on_checkpoint, on_stop = (methods(callbacks, event) for event in EVENTS)
+        on_step, on_epoch, on_checkpoint, on_stop = (
+            find_methods(callbacks, event) for event in EVENTS
+        )
         limits = Limits(self, step, num_steps, call["scorings"])
         try:
             with Interrupts() as ctrl_c:
@@ -372,9 +374,9 @@ class Solver(Resumable):
                     if epoch_ends:
                         self._rates.end_epoch(self)
                     call["step"] = step
-                    called(on_step, self)
+                    notify(on_step, self)
                     if epoch_ends:
-                        called(on_epoch, self)
+                        notify(on_epoch, self)
                     if saver is not None and (epoch_ends or saver.due(len(self.loss_history))):
                         self._save_checkpoint(epoch_ends, on_checkpoint)
                         saved = step
@@ -389,7 +391,7 @@ class Solver(Resumable):
             raise
         finally:
             self._say = print
-            called(on_stop, self)
+            notify(on_stop, self)
 
     def stop(self, reason="stopped"):
         """Have ``train`` return after the running step; for callbacks, signals and other threads.
@@ -433,5 +435,6 @@ class Solver(Resumable):
             )
         if val_acc > self.best_val_acc or not self.best_params:
             self.best_val_acc = val_acc
-            self.best_params = copied(self.model.params)
-            self.best_bn_params = [copied(found) for found in running(self._bn_params())]
+            self.best_params = copy_arrays(self.model.params)
+            statistics = running_statistics(self._bn_params())
+            self.best_bn_params = [copy_arrays(found) for found in statistics]

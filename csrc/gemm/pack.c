@@ -1,11 +1,13 @@
 /* Packing: copies of a product's factors in the order in which the micro-kernel reads them.
  *
- * The right factor b is cut into panels of up to NV vectors of columns, stored one row after
- * another: a whole number of vectors wide, the columns that do not exist zero (nothing reads them,
- * but stray denormals would be slow).  The left factor a is cut into panels of up to MR rows,
- * stored the way that its memory allows to copy: row by row, PITCH apart, where rows are
- * contiguous, else column by column; or it is read where it stands, unless its rows share L1 sets,
- * as those 12 KB apart do. */
+ * The right factor b is cut into panels of up to NV vectors of columns.  A packed panel is stored
+ * row by row and is as wide as its vectors.  Columns past b's last one are filled with zeros: their
+ * products are computed but not stored, and if they held denormals, that would be slow.
+ *
+ * The left factor a is cut into panels of up to MR rows.  A packed panel has the orientation that a
+ * has, so that packing copies whole vectors: row by row, A_ROW_STRIDE apart, where a's rows are
+ * contiguous, else column by column.  Packing is skipped where a's rows do not compete for the
+ * same few sets of L1, as rows 12 KB apart would (cache set conflicts). */
 #ifndef FASTFC_GEMM_PACK_C
 #define FASTFC_GEMM_PACK_C
 
@@ -13,14 +15,16 @@
 #include "simd/vec.h"
 #include "split.h"
 
+#include <stddef.h>
+
 typedef struct {
     const real *at;
     size_t row_stride, col_stride; /* in elements; one of them is 1 */
-    int padded; /* rows begin aligned, and what is behind their ends, up to whole vectors,
-                 * may be read */
+    int padded; /* rows are aligned, and may be read past their ends, up to a whole vector */
 } matrix;
 
-/* The tile fills the registers: MR x NV sums, NV vectors of b and one element of a. */
+/* The micro-kernel's tile fills the vector registers: MR x NV sums, NV vectors of a row of b, and
+ * one element of a, broadcast. */
 #if VEC_BYTES == 64 /* 32 registers */
 enum { MR = 14, NV = 2 };
 #elif defined(__ARM_NEON) /* 32 registers */
@@ -32,21 +36,21 @@ enum { MR = 4, NV = 2 };
 #endif
 
 /* Depth of a block.  A panel of a (MR x KC) stays in L1 while panels of b stream from L2. */
-enum { KC = 256, PITCH = KC + 16 };
+enum { KC = 256, A_ROW_STRIDE = KC + 16 };
 
-/* A panel of a, of up to MR rows: by rows, a[i * pitch + p], or by columns, a[p * pitch + i]. */
+/* A panel of a, of up to MR rows: by rows, a[i * stride + p], or by columns, a[p * stride + i]. */
 typedef struct {
     const real *at;
-    size_t pitch;
+    size_t stride;
     int by_rows;
-} left_panel;
+} a_panel;
 
-/* How n columns fall into vectors, and those into panels.  A last vector of which only a part
- * exists shares its panel with one that would be alone, or it is a panel of its own, half or a
- * quarter as wide if that is enough: whatever takes less time. */
+/* How n columns are cut into vectors, and those into panels.  A partial last vector shares a panel
+ * with a whole vector that would be alone in one, or it is a panel of its own, which is half or a
+ * quarter of a vector wide if that is enough: whichever takes the micro-kernel less time. */
 typedef struct {
-    size_t columns, whole, panels; /* panels of whole vectors */
-    size_t last;                   /* width of the panel behind them; 0: there is none */
+    size_t columns, whole, panels; /* columns; whole vectors; and the panels that those make */
+    size_t last;                   /* width of the panel with the partial vector; 0: none */
 } columns_cut;
 
 static columns_cut cut_columns(size_t n) {
@@ -61,51 +65,53 @@ static columns_cut cut_columns(size_t n) {
     return cut;
 }
 
-/* Panels with the last one. */
-static size_t panels_of(columns_cut cut) { return cut.panels + (cut.last > 0); }
+/* All panels, that of the partial vector included. */
+static size_t panel_count(columns_cut cut) { return cut.panels + (cut.last > 0); }
 
-/* First column of a panel, a whole number of vectors; for panel == panels_of how far they reach. */
+/* First column of a panel, a multiple of LANES; for panel == panel_count(cut) the end of the last.
+ */
 static size_t panel_start(columns_cut cut, size_t panel) {
     if (panel > cut.panels) return cut.whole * LANES + cut.last;
     return cut.panels ? share_start(cut.whole, cut.panels, panel) * LANES : 0;
 }
 
-static void copy_rows(real *to, size_t to_row, const real *from, size_t from_row, size_t rows,
+static void copy_rows(real *to, size_t to_stride, const real *from, size_t from_stride, size_t rows,
                       size_t columns) {
     for (size_t i = 0; i < rows; i++)
         EACH_VECTOR(j, columns, {
-            vec_store(to + i * to_row + j, vec_load(from + i * from_row + j, lanes), lanes);
+            vec_store(to + i * to_stride + j, vec_load(from + i * from_stride + j, lanes), lanes);
         });
 }
 
-/* to (columns, width) = from (rows, columns) transposed, at most LANES of any; rows past `rows`
+/* to (columns, width) = from (rows, columns) transposed, at most LANES of each; rows past `rows`
  * are taken as zero. */
-ALWAYS_INLINE void transpose_block(real *to, size_t to_row, size_t width, const real *from,
-                                   size_t from_row, size_t rows, size_t columns) {
+ALWAYS_INLINE void transpose_block(real *to, size_t to_stride, size_t width, const real *from,
+                                   size_t from_stride, size_t rows, size_t columns) {
     vec block[LANES];
 #pragma GCC unroll 16
     for (size_t i = 0; i < LANES; i++)
-        block[i] = i < rows ? vec_load(from + i * from_row, columns) : (vec){0};
+        block[i] = i < rows ? vec_load(from + i * from_stride, columns) : (vec){0};
     vec_transpose(block);
 #pragma GCC unroll 16
     for (size_t j = 0; j < LANES; j++)
-        if (j < columns) vec_store(to + j * to_row, block[j], width);
+        if (j < columns) vec_store(to + j * to_stride, block[j], width);
 }
 
-static void transpose_rows(real *to, size_t to_row, const real *from, size_t from_row, size_t rows,
-                           size_t columns) {
+static void transpose_rows(real *to, size_t to_stride, const real *from, size_t from_stride,
+                           size_t rows, size_t columns) {
     EACH_VECTOR(j, columns, {
         if (rows == LANES)
-            transpose_block(to + j * to_row, to_row, LANES, from + j, from_row, LANES, lanes);
+            transpose_block(to + j * to_stride, to_stride, LANES, from + j, from_stride, LANES,
+                            lanes);
         else
-            transpose_block(to + j * to_row, to_row, min_size(to_row, LANES), from + j, from_row,
-                            rows, lanes);
+            transpose_block(to + j * to_stride, to_stride, min_size(to_stride, LANES), from + j,
+                            from_stride, rows, lanes);
     });
 }
 
-/* Rows first to last of a block of b (k, cut.columns).  Whole rows are read one after another, or
- * where b is a transpose its columns: memory is far away, and the hardware fetches ahead only along
- * lines. */
+/* Packs rows first to last - 1 of a block of b (k, cut.columns).  Reads b in the order of its
+ * memory, whole rows, or where b is a transpose whole columns: the hardware prefetcher follows a
+ * sequence of addresses, and without it memory is too slow. */
 static void pack_b_rows(real *to, matrix b, size_t k, size_t first, size_t last, columns_cut cut) {
     for (size_t p = first; p < last; p++) {
         for (size_t panel = 0; panel < cut.panels; panel++) {
@@ -126,7 +132,7 @@ static void pack_b_rows(real *to, matrix b, size_t k, size_t first, size_t last,
 
 static void pack_b_columns(real *to, matrix b, size_t k, size_t first, size_t last,
                            columns_cut cut) {
-    for (size_t panel = 0; panel < panels_of(cut); panel++) {
+    for (size_t panel = 0; panel < panel_count(cut); panel++) {
         const size_t start = panel_start(cut, panel), width = panel_start(cut, panel + 1) - start;
         real *rows = to + start * k + first * width;
         for (size_t j = 0; j < width; j += LANES)
@@ -142,14 +148,15 @@ static void pack_b(real *to, matrix b, size_t k, size_t first, size_t last, colu
         pack_b_columns(to, b, k, first, last, cut);
 }
 
-/* The part of a matrix that begins at (row, column). */
+/* The submatrix that begins at (row, column). */
 static matrix submatrix(matrix a, size_t row, size_t column) {
     a.at += row * a.row_stride + column * a.col_stride;
     return a;
 }
 
-/* Whether a panel of a, of depth k, can be read where it stands, `times` times: its rows or columns
- * do not share L1 sets, and columns are not too many for L1; or it is read only once. */
+/* Whether a panel of a, of depth k, can be read in place by `times` panels of b: if only one reads
+ * it, or if L1 keeps it meanwhile.  For that its rows or columns must not fall into the same sets,
+ * nor its columns, each at least one cache line, be too many. */
 static int can_skip_packing_a(matrix a, size_t k, size_t times) {
     enum { L1_LINES = 256, SHARED_SETS = 1024 };
     const int by_rows = a.col_stride == 1;
@@ -158,32 +165,33 @@ static int can_skip_packing_a(matrix a, size_t k, size_t times) {
             (by_rows ? a.row_stride : a.col_stride) * sizeof(real) % SHARED_SETS != 0);
 }
 
-/* Panels that are packed together where a's columns are contiguous: a panel's columns end within
- * cache lines, which would be read once for each of two panels.  They are stored as whole vectors,
- * COLUMN_PITCH elements apart: nobody reads what is behind a panel's rows. */
-enum { GROUP = 4, COLUMN_PITCH = (MR + LANES - 1) / LANES * LANES };
+/* Where a's columns are contiguous, PANEL_GROUP panels are packed together: neighbouring panels
+ * share cache lines, which packing one panel at a time would read twice.  A packed column is stored
+ * as whole vectors, A_COLUMN_STRIDE elements from the next; elements past the panel's rows are not
+ * read. */
+enum { PANEL_GROUP = 4, A_COLUMN_STRIDE = (MR + LANES - 1) / LANES * LANES };
 
-/* Panels of a, the first one of `rows` rows, of depth k: a panel's columns of a column of a, which
- * ends m rows behind the first. */
+/* Packs `panels` adjacent panels of a, of depth k; rows[i] is the height of panel i.  a begins at
+ * the first panel's first row and has m rows from there to its end, past which nothing is read. */
 static void pack_columns(real *to, matrix a, const size_t *rows, size_t panels, size_t m,
                          size_t k) {
-    for (size_t p = 0; p < k; p++, to += COLUMN_PITCH) {
+    for (size_t p = 0; p < k; p++, to += A_COLUMN_STRIDE) {
         const real *column = a.at + p * a.col_stride;
         for (size_t i = 0, rest = m; i < panels; column += rows[i], rest -= rows[i], i++)
-            for (size_t j = 0; j < COLUMN_PITCH && j < rest; j += LANES)
-                vec_store(to + i * k * COLUMN_PITCH + j,
+            for (size_t j = 0; j < A_COLUMN_STRIDE && j < rest; j += LANES)
+                vec_store(to + i * k * A_COLUMN_STRIDE + j,
                           vec_load(column + j, min_size(rest - j, LANES)), LANES);
     }
 }
 
-/* Asks memory for what is wanted next.  Inline, since GCC drops calls of a function that does
- * nothing else. */
+/* Software prefetch of `bytes` bytes, one request for each cache line.  It must be inline: GCC
+ * takes a function of prefetches alone for one without effect and drops calls to it. */
 ALWAYS_INLINE void prefetch(const void *at, size_t bytes) {
     for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const char *)at + i, 0, 2);
     __builtin_prefetch((const char *)at + bytes - 1, 0, 2);
 }
 
-/* Asks for one of `parts` parts of a panel of a (rows, k). */
+/* Prefetches share number `part` of `parts` of a panel of a (rows, k). */
 ALWAYS_INLINE void prefetch_a(matrix a, size_t rows, size_t k, size_t part, size_t parts) {
     const int by_rows = a.col_stride == 1;
     const size_t runs = by_rows ? rows : k, last = share_start(runs, parts, part + 1);

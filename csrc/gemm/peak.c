@@ -1,20 +1,22 @@
-/* The most arithmetic that this instruction set can do, for the benchmarks to compare with:
- * x = x a + b on CHAINS vectors that stay in registers and do not wait for each other.
+/* The peak arithmetic rate of this instruction set, for the benchmarks to compare with: x = x a + b
+ * on CHAINS vectors that stay in registers and do not depend on each other.
  *
- * Two multiply-adds start every cycle and take four or five: eight to ten chains fill them. Twelve
- * still fit the 16 registers beside a, b and the intermediate product of a set without fused ones.
- */
+ * A core starts two multiply-adds a cycle, each with a latency of four or five: eight to ten
+ * independent chains keep it busy.  Twelve still fit 16 registers, beside a, b and, without fused
+ * multiply-add, the product. */
 #ifndef FASTFC_GEMM_PEAK_C
 #define FASTFC_GEMM_PEAK_C
 
 #include "fastfc.h"
 #include "simd/vec.h"
 
+#include <stddef.h>
+
 enum { CHAINS = 12 };
 
 static void peak_task(void *context, size_t index, void *scratch) {
     const size_t rounds = *(const size_t *)context;
-    volatile real factor = (real)0.5, kept; /* unknown to the compiler, and looked at in the end */
+    volatile real factor = (real)0.5, kept; /* volatile: nothing is folded or dropped */
     const vec a = vec_set(factor), b = vec_set((real)1 + (real)index);
     vec x[CHAINS];
     (void)scratch;
@@ -25,7 +27,7 @@ static void peak_task(void *context, size_t index, void *scratch) {
         for (int i = 0; i < CHAINS; i++) x[i] = vec_fma(x[i], a, b);
 #pragma GCC unroll 12
     for (int i = 1; i < CHAINS; i++) x[0] += x[i];
-    kept = vec_sum(x[0]);
+    kept = vec_reduce_add(x[0]);
     (void)kept;
 }
 

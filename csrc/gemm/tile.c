@@ -1,12 +1,14 @@
 /* The micro-kernel: a small tile of c, in registers, from a panel of a and a panel of b.
  *
- * The tile has MR rows and NV vectors of columns, or fewer of either; of the last vector `lanes`
- * elements exist, and alone it may be half or a quarter as wide.  Every element is summed over k
- * upwards from zero and then added to the addend: in which tile it stands does not change it.  Rows
- * of b are b_row elements apart; nothing behind the last one is read where loads can be masked.
+ * The tile has at most MR rows and NV vectors of columns.  Of its last vector only `lanes` elements
+ * exist; if it is the only vector, it may be half or a quarter as wide.  Every element is summed
+ * over k, upwards from zero, and the addend is added at the end: its bits do not depend on the tile
+ * that it falls into.  Rows of b are b_stride elements apart; where loads can be masked, nothing
+ * past the end of b is read.
  *
- * Measured and left: sums that reach c by way of memory, in a loop (5 % of a tile of depth 100);
- * fetching c before the sums (1 % slower: its loads overlap with the products as it is). */
+ * Measured without gain: storing the sums to memory first and adding them to c in a loop (costs 5 %
+ * of a tile of depth 100); prefetching c before the sums (1 % slower: the loads of c overlap with
+ * the products as it is). */
 #ifndef FASTFC_GEMM_TILE_C
 #define FASTFC_GEMM_TILE_C
 
@@ -15,42 +17,45 @@
 #include "simd/vec.h"
 #include "split.h"
 
-/* Where a panel of a is read at each step: one place for its column, or for its rows one for every
- * third, from which an address reaches the two after it. */
+#include <stddef.h>
+
+/* Pointers to the elements of a that the next step reads.  A panel by columns needs one pointer.  A
+ * panel by rows needs one for every third row: an x86 address, pointer + 1 or 2 strides, reaches
+ * the two rows in between, and a pointer for each row would not fit the registers. */
 enum { THIRDS = (MR + 2) / 3 };
 
-ALWAYS_INLINE void point_at(const real **at, left_panel a, const int by_rows, const int mr) {
+ALWAYS_INLINE void set_a_pointers(const real **at, a_panel a, const int by_rows, const int mr) {
 #pragma GCC unroll 5
     for (int i = 0; i < THIRDS; i++)
-        if (i == 0 || (by_rows && 3 * i < mr)) at[i] = a.at + 3 * (size_t)i * a.pitch;
+        if (i == 0 || (by_rows && 3 * i < mr)) at[i] = a.at + 3 * (size_t)i * a.stride;
 }
 
-ALWAYS_INLINE const real *element_at(const real **at, left_panel a, const int by_rows, int i) {
-    return by_rows ? at[i / 3] + (size_t)(i % 3) * a.pitch : at[0] + i;
+ALWAYS_INLINE const real *a_element(const real **at, a_panel a, const int by_rows, int i) {
+    return by_rows ? at[i / 3] + (size_t)(i % 3) * a.stride : at[0] + i;
 }
 
-ALWAYS_INLINE void advance(const real **at, left_panel a, const int by_rows, const int mr) {
+ALWAYS_INLINE void advance_a_pointers(const real **at, a_panel a, const int by_rows, const int mr) {
 #pragma GCC unroll 5
     for (int i = 0; i < THIRDS; i++)
-        if (i == 0 || (by_rows && 3 * i < mr)) at[i] += by_rows ? 1 : a.pitch;
+        if (i == 0 || (by_rows && 3 * i < mr)) at[i] += by_rows ? 1 : a.stride;
 }
 
-/* sum += a step's column of a times its row of b. */
-ALWAYS_INLINE void add_products(vec sum[MR][NV], const real **at, left_panel a, const vec *row,
-                                const int by_rows, const int mr, const int nv) {
+/* sum += a column of a times a row of b. */
+ALWAYS_INLINE void rank_1_update(vec sum[MR][NV], const real **at, a_panel a, const vec *row,
+                                 const int by_rows, const int mr, const int nv) {
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++) {
-        const vec element = vec_set(*element_at(at, a, by_rows, i));
+        const vec element = vec_set(*a_element(at, a, by_rows, i));
 #pragma GCC unroll 4
         for (int j = 0; j < nv; j++) sum[i][j] = vec_fma(element, row[j], sum[i][j]);
     }
 }
 
 /* c (mr, nv vectors) = addend + a panel of a times a panel of b, over k steps.  Of the last vector
- * `lanes` elements exist.  Where it is not alone, what is behind them in a row of b is the next
- * row's: all but the last row may be read as if it were whole. */
-ALWAYS_INLINE void tile(real *c, size_t ldc, const real *addend, size_t ld_addend, left_panel a,
-                        const real *b, size_t b_row, size_t k, size_t lanes, const int by_rows,
+ * `lanes` elements exist.  With nv > 1, loads of it are masked in b's last row only: in any other
+ * row a whole load stays inside b, since what follows is the next row. */
+ALWAYS_INLINE void tile(real *c, size_t ldc, const real *addend, size_t ld_addend, a_panel a,
+                        const real *b, size_t b_stride, size_t k, size_t lanes, const int by_rows,
                         const int mr, const int nv) {
     const lanes_mask mask = vec_lanes_mask(lanes);
     const int last = nv - 1;
@@ -61,19 +66,19 @@ ALWAYS_INLINE void tile(real *c, size_t ldc, const real *addend, size_t ld_adden
         for (int j = 0; j < nv; j++) sum[i][j] = (vec){0};
 
     const real *at[THIRDS];
-    point_at(at, a, by_rows, mr);
-    for (size_t p = 1; p < k; p++, b += b_row) {
+    set_a_pointers(at, a, by_rows, mr);
+    for (size_t p = 1; p < k; p++, b += b_stride) {
 #pragma GCC unroll 4
         for (int j = 0; j < nv; j++)
             row[j] = VEC_MASKED && nv == 1 ? vec_load_masked(b, mask)
                                            : vec_load(b + (size_t)j * LANES, LANES);
-        add_products(sum, at, a, row, by_rows, mr, nv);
-        advance(at, a, by_rows, mr);
+        rank_1_update(sum, at, a, row, by_rows, mr, nv);
+        advance_a_pointers(at, a, by_rows, mr);
     }
 #pragma GCC unroll 4
     for (int j = 0; j < last; j++) row[j] = vec_load(b + (size_t)j * LANES, LANES);
     row[last] = vec_load_masked(b + (size_t)last * LANES, mask);
-    add_products(sum, at, a, row, by_rows, mr, nv);
+    rank_1_update(sum, at, a, row, by_rows, mr, nv);
 
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++, c += ldc, addend += ld_addend)
@@ -88,41 +93,42 @@ ALWAYS_INLINE void tile(real *c, size_t ldc, const real *addend, size_t ld_adden
         }
 }
 
-/* The same for half a vector, of which `lanes` elements exist.  Two such products take a core that
- * has two 32-byte units as long as one of whole vectors. */
-ALWAYS_INLINE void half_tile(real *c, size_t ldc, const real *addend, size_t ld_addend,
-                             left_panel a, const real *b, size_t b_row, size_t k, size_t lanes,
+/* The same for half a vector of columns, of which `lanes` elements exist.  A core whose 64-byte
+ * instructions occupy two 32-byte units computes two such products in the time of a whole one. */
+ALWAYS_INLINE void half_tile(real *c, size_t ldc, const real *addend, size_t ld_addend, a_panel a,
+                             const real *b, size_t b_stride, size_t k, size_t lanes,
                              const int by_rows, const int mr) {
     const lanes_mask mask = vec_lanes_mask(lanes);
     const real *at[THIRDS];
     half_vec sum[MR];
-    point_at(at, a, by_rows, mr);
+    set_a_pointers(at, a, by_rows, mr);
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++) sum[i] = (half_vec){0};
-    for (size_t p = 0; p < k; p++, b += b_row) {
+    for (size_t p = 0; p < k; p++, b += b_stride) {
         const half_vec row = half_load_masked(b, mask);
 #pragma GCC unroll 16
         for (int i = 0; i < mr; i++) {
-            const half_vec element = *element_at(at, a, by_rows, i) - (half_vec){0};
+            const half_vec element = *a_element(at, a, by_rows, i) - (half_vec){0};
             sum[i] = half_fma(element, row, sum[i]);
         }
-        advance(at, a, by_rows, mr);
+        advance_a_pointers(at, a, by_rows, mr);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++, c += ldc, addend += ld_addend)
         vec_store_masked(c, vec_of_half(sum[i]) + vec_load_masked(addend, mask), mask);
 }
 
-/* The same for a quarter of a vector: a sum holds four columns of four rows, so that its product
- * wants each element of a four times.  Rows are read four steps at once. */
+/* The same for a quarter of a vector, four columns.  One vector of sums holds four columns of four
+ * rows, and is multiplied by four elements of a, each repeated four times.  Where a is by rows,
+ * four steps of them are loaded at once. */
 #if QUARTERS
 ALWAYS_INLINE void quarter_tile(real *c, size_t ldc, const real *addend, size_t ld_addend,
-                                left_panel a, const real *b, size_t b_row, size_t k, size_t lanes,
+                                a_panel a, const real *b, size_t b_stride, size_t k, size_t lanes,
                                 const int by_rows, const int mr) {
     enum { SUMS = (MR + 3) / 4 };
     vec sum[SUMS], block[SUMS];
     const real *at[THIRDS];
-    point_at(at, a, by_rows, mr);
+    set_a_pointers(at, a, by_rows, mr);
 #pragma GCC unroll 4
     for (int g = 0; 4 * g < mr; g++) sum[g] = (vec){0};
     for (size_t p = 0, steps; p < k; p += steps) {
@@ -134,13 +140,13 @@ ALWAYS_INLINE void quarter_tile(real *c, size_t ldc, const real *addend, size_t 
 #pragma GCC unroll 4
                 for (int i = 0; i < 4; i++)
                     if (4 * g + i < mr)
-                        row[i] = quarter_load(element_at(at, a, 1, 4 * g + i) + p, steps);
+                        row[i] = quarter_load(a_element(at, a, 1, 4 * g + i) + p, steps);
                 block[g] = vec_of_quarters(row[0], row[1], row[2], row[3]);
             }
         else
-            block[0] = vec_load(at[0] + p * a.pitch, (size_t)mr);
+            block[0] = vec_load(at[0] + p * a.stride, (size_t)mr);
 #pragma GCC unroll 4
-        for (int step = 0; step < 4; step++, b += b_row) {
+        for (int step = 0; step < 4; step++, b += b_stride) {
             if ((size_t)step == steps) break;
             const quarter_vec columns = quarter_load(b, lanes);
             const vec row = vec_of_quarters(columns, columns, columns, columns);
@@ -157,18 +163,19 @@ ALWAYS_INLINE void quarter_tile(real *c, size_t ldc, const real *addend, size_t 
         quarter_store(c, quarter_of(sum[i / 4], i % 4) + quarter_load(addend, lanes), lanes);
 }
 #else
-#define quarter_tile half_tile /* does not occur */
+#define quarter_tile half_tile /* never called: no panel is a quarter wide */
 #endif
 
-/* `width` columns, whole vectors, half a vector or a quarter, of which `columns` exist. */
-static void any_tile(real *c, size_t ldc, const real *addend, size_t ld_addend, left_panel a,
-                     const real *b, size_t b_row, size_t k, size_t columns, size_t mr,
-                     size_t width) {
+/* Runs the tile for mr rows and `width` columns, which are whole vectors, half a one or a quarter;
+ * `columns` of them exist. */
+static void micro_kernel(real *c, size_t ldc, const real *addend, size_t ld_addend, a_panel a,
+                         const real *b, size_t b_stride, size_t k, size_t columns, size_t mr,
+                         size_t width) {
     const size_t lanes = width > LANES ? columns - (width - LANES) : columns;
 #define TILE(by, rows, vectors)                                                                    \
-    tile(c, ldc, addend, ld_addend, a, b, b_row, k, lanes, by, rows, vectors)
+    tile(c, ldc, addend, ld_addend, a, b, b_stride, k, lanes, by, rows, vectors)
 #define PART_TILE(part, by, rows)                                                                  \
-    part##_tile(c, ldc, addend, ld_addend, a, b, b_row, k, lanes, by, rows)
+    part##_tile(c, ldc, addend, ld_addend, a, b, b_stride, k, lanes, by, rows)
 #define BY(by, rows)                                                                               \
     if (width == 2 * LANES)                                                                        \
         TILE(by, rows, 2);                                                                         \

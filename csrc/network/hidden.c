@@ -2,17 +2,20 @@
  *
  *   [normalisation] - relu - [dropout]
  *
- * Batch normalisation and what follows are per feature, so a task takes a slice of columns; a
- * vector of columns stays in L1 through all its passes over the rows.  Where the product allows it,
- * the task makes these columns of it itself, first.  Layer normalisation is per row: there the
- * tasks are ranges of rows, and backward slices of columns follow, to add up the ranges' sums and
- * the gradient of the bias.  ReLU and mask are remembered together, as one bit for each element:
- * `activation_mask`. */
+ * Batch normalisation and what follows work on each feature by itself, so a task takes a slice of
+ * columns; a vector of columns stays in L1 through all its passes over the rows.  Where gemm.c can
+ * compute columns by themselves, the task first computes its columns of the product.
+ *
+ * Layer normalisation works on each row: there the tasks are ranges of rows, and in the backward
+ * pass slices of columns follow, which add up the ranges' partial sums and the gradient of the
+ * bias. Whether an element passed both ReLU and dropout is kept as one bit, in `activation_mask`.
+ */
 #ifndef FASTFC_NETWORK_HIDDEN_C
 #define FASTFC_NETWORK_HIDDEN_C
 
 #include "fastfc.h"
 #include "gemm/gemm.c"
+#include "gemm/pack.c"
 #include "ops/batchnorm.c"
 #include "ops/dropout.c"
 #include "ops/layernorm.c"
@@ -21,25 +24,28 @@
 #include "simd/vec.h"
 #include "split.h"
 
+#include <stddef.h>
+#include <stdint.h>
+
 typedef struct {
     const fc_network *net;
     const fc_layer *layer;
-    const gemm_job *job; /* whose columns, if any, the task makes first */
-    real *dout;          /* backward: gradient of the layer's output, turned into that of its
-                          * gemm_job */
+    const gemm_job *job; /* the task first computes its columns of this product, unless NULL */
+    real *dout;          /* backward: the layer output's gradient; becomes that of its product */
     size_t slices;
-    layernorm_backward_job rows; /* of layer normalisation, in dout itself */
+    layernorm_backward_job rows; /* layer normalisation's, in place in dout */
 } hidden_job;
 
-/* What a mask holds where it keeps; 1 without dropout. */
+/* What dropout multiplies a kept unit by; 1 without dropout. */
 static real mask_scale(const fc_network *net, const fc_layer *l) {
     return l->keep ? dropout_scale(net->p, net->drop) : 1;
 }
 
 static size_t vectors_of(const fc_layer *l) { return ceil_div(l->M, LANES); }
 
-/* Slices of whole vectors: single ones where there are few, else panels of the product; a product's
- * columns are not too many for its scratch, and a task has some microseconds' worth of elements. */
+/* How many slices of whole vectors of columns: one a vector where there are few, else about one a
+ * panel of the product, so that each has WORTH elements, some microseconds of work, if possible. No
+ * slice is wider than gemm_columns allows. */
 static size_t hidden_slices(const fc_network *net, const fc_layer *l) {
     enum { FEW = 8, MANY = 32, WIDEST = SMALL_N / LANES, WORTH = 1 << 11 };
     const size_t vectors = vectors_of(l), needed = ceil_div(vectors, WIDEST);
@@ -48,13 +54,13 @@ static size_t hidden_slices(const fc_network *net, const fc_layer *l) {
     return slices > needed ? slices : needed;
 }
 
-/* The bits of row i's vector of columns that begins at `column`. */
+/* Where the activation mask of row i, vector of columns from `column` on, is kept. */
 ALWAYS_INLINE uint16_t *activation_mask_at(const fc_network *net, const fc_layer *l, size_t i,
                                            size_t column) {
     return l->activation_mask + column / LANES * fc_activation_mask_rows(net->N) + i;
 }
 
-/* One vector of ReLU inputs v, in row i and from `column` on: sets out and activation_mask. */
+/* ReLU and dropout of one vector, row i from `column` on: sets out and the activation mask. */
 ALWAYS_INLINE void rectify_and_drop(const fc_network *net, const fc_layer *l, size_t i,
                                     size_t column, vec v, vec scale, size_t lanes) {
     const vec zero = {0};
@@ -69,7 +75,7 @@ ALWAYS_INLINE void rectify_and_drop(const fc_network *net, const fc_layer *l, si
     vec_store((real *)l->out + i * l->stride + column, v, lanes);
 }
 
-/* d, through mask and ReLU. */
+/* The gradient d of their output, back through dropout and ReLU. */
 ALWAYS_INLINE vec apply_activation_mask(const fc_network *net, const fc_layer *l, size_t i,
                                         size_t column, vec d, vec scale) {
     const uint16_t bits = *activation_mask_at(net, l, i, column);
@@ -82,7 +88,7 @@ ALWAYS_INLINE void forward_columns(const fc_network *net, const fc_layer *l, siz
     const real *out = (const real *)l->out + column;
     real *normalized = (real *)l->x_normalized + column;
     const vec scale = vec_set(mask_scale(net, l));
-    if (!l->gamma) {
+    if (!l->gamma.w) {
         for (size_t i = 0; i < N; i++)
             rectify_and_drop(net, l, i, column, vec_load(out + i * stride, lanes), scale, lanes);
         return;
@@ -97,8 +103,8 @@ ALWAYS_INLINE void forward_columns(const fc_network *net, const fc_layer *l, siz
         squares = vec_fma(d, d, squares);
     }
     const vec v = squares / n, rstd = reciprocal_deviation(v, vec_set((real)l->eps));
-    const vec gamma = vec_load((const real *)l->gamma + column, lanes);
-    const vec beta = vec_load((const real *)l->beta + column, lanes);
+    const vec gamma = vec_load((const real *)l->gamma.w + column, lanes);
+    const vec beta = vec_load((const real *)l->beta.w + column, lanes);
     for (size_t i = 0; i < N; i++) {
         const vec hat = normalize(vec_load(out + i * stride, lanes), m, rstd);
         vec_store(normalized + i * stride, hat, lanes);
@@ -111,7 +117,7 @@ ALWAYS_INLINE void forward_columns(const fc_network *net, const fc_layer *l, siz
     running_average(var, (const real *)l->running_var + column, l->momentum, lanes);
 }
 
-/* The columns of a slice of the product, if the task is to make them. */
+/* Computes a slice's columns of the product, if that is left to the task. */
 static void make_columns(const hidden_job *c, size_t first, size_t columns, void *scratch) {
     const gemm_job *p = c->job;
     if (p && is_split_k(p))
@@ -135,7 +141,7 @@ static void forward_rows_task(void *context, size_t range, void *scratch) {
     const fc_layer *l = c->layer;
     const size_t N = c->net->N, M = l->M, ranges = ranges_of(N, M);
     const size_t first = share_start(N, ranges, range), end = share_start(N, ranges, range + 1);
-    const real *gamma = l->gamma, *beta = l->beta;
+    const real *gamma = l->gamma.w, *beta = l->beta.w;
     const vec scale = vec_set(mask_scale(c->net, l));
     EACH_ROW_BLOCK(i, end - first, {
         real mean[ROWS_AT_ONCE], *rstd = (real *)l->rstd + first + i;
@@ -154,11 +160,12 @@ static void forward_rows_task(void *context, size_t range, void *scratch) {
     });
 }
 
-/* What follows the gemm_job p, complete, deep or sliceable. */
+/* p: the layer's product, as far as it is not complete: tasks add up split-K's partial sums, or
+ * compute its columns.  NULL: out is complete. */
 static void hidden_forward(const fc_network *net, const fc_layer *l, const gemm_job *p) {
     hidden_job job = {.net = net, .layer = l, .job = p, .slices = hidden_slices(net, l)};
     void *scratch = (char *)net->workspace + FC_SHARED_BYTES;
-    if (l->gamma && l->layernorm)
+    if (l->gamma.w && l->layernorm)
         fc_run(forward_rows_task, &job, ranges_of(net->N, l->M), scratch);
     else
         fc_run(forward_slice_task, &job, job.slices, scratch);
@@ -175,13 +182,13 @@ ALWAYS_INLINE void backward_columns(const fc_network *net, const fc_layer *l, re
             apply_activation_mask(net, l, i, column, vec_load(dout + i * stride, lanes), scale);
         vec_store(dout + i * stride, d, lanes);
         sum += d;
-        if (l->gamma) products = vec_fma(d, vec_load(normalized + i * stride, lanes), products);
+        if (l->gamma.w) products = vec_fma(d, vec_load(normalized + i * stride, lanes), products);
     }
-    if (l->gamma) {
-        vec_store((real *)l->dbeta + column, sum, lanes);
-        vec_store((real *)l->dgamma + column, products, lanes);
+    if (l->gamma.w) {
+        vec_store((real *)l->beta.dw + column, sum, lanes);
+        vec_store((real *)l->gamma.dw + column, products, lanes);
         const vec n = vec_set((real)N), shift = sum / n, slope = products / n;
-        const vec gamma = vec_load((const real *)l->gamma + column, lanes);
+        const vec gamma = vec_load((const real *)l->gamma.w + column, lanes);
         const vec factor = gamma * vec_load((const real *)l->rstd + column, lanes);
         sum = (vec){0};
         for (size_t i = 0; i < N; i++) {
@@ -192,7 +199,7 @@ ALWAYS_INLINE void backward_columns(const fc_network *net, const fc_layer *l, re
             sum += d;
         }
     }
-    vec_store((real *)l->db + column, sum, lanes);
+    vec_store((real *)l->b.dw + column, sum, lanes);
 }
 
 static void backward_slice_task(void *context, size_t slice, void *scratch) {
@@ -227,23 +234,23 @@ static void backward_sums_task(void *context, size_t slice, void *scratch) {
     const size_t first = slice_start(l->M, c->slices, slice);
     const size_t D = slice_start(l->M, c->slices, slice + 1) - first;
     add_partial_sums(&c->rows, first, D);
-    sum_rows((real *)l->db + first, c->dout + first, c->net->N, D, l->stride);
+    sum_rows((real *)l->b.dw + first, c->dout + first, c->net->N, D, l->stride);
 }
 
-/* dout: what the gemm_job p makes, complete, deep or sliceable. */
+/* dout: the product p, as in hidden_forward. */
 static void hidden_backward(const fc_network *net, const fc_layer *l, real *dout,
                             const gemm_job *p) {
     const size_t N = net->N, M = l->M;
     hidden_job job = {
         .net = net, .layer = l, .job = p, .dout = dout, .slices = hidden_slices(net, l)};
     void *scratch = (char *)net->workspace + FC_SHARED_BYTES;
-    if (l->gamma && l->layernorm) {
-        job.rows = (layernorm_backward_job){dout,      l->dgamma,
-                                            l->dbeta,  net->workspace,
-                                            dout,      l->x_normalized,
-                                            l->rstd,   l->gamma,
-                                            N,         M,
-                                            l->stride, backward_ranges_of(N, M)};
+    if (l->gamma.w && l->layernorm) {
+        job.rows = (layernorm_backward_job){dout,       l->gamma.dw,
+                                            l->beta.dw, net->workspace,
+                                            dout,       l->x_normalized,
+                                            l->rstd,    l->gamma.w,
+                                            N,          M,
+                                            l->stride,  backward_ranges_of(N, M)};
         fc_run(backward_rows_task, &job, job.rows.ranges, scratch);
         fc_run(backward_sums_task, &job, job.slices, scratch);
     } else {

@@ -3,32 +3,37 @@
  *
  *   {affine - [normalisation] - relu} x (L - 1) - affine
  *
- * What follows a product is done to its rows as soon as they are complete, while they are in cache,
- * by the thread that made them.
+ * Normalisation and ReLU are the product's epilogue: a thread applies them to rows that it has just
+ * completed, while they are in cache.
  *
- * Many rows are scored block by block, so that the work arrays stay small.  The blocks are even
- * ones, each of more than SMALL_M rows: whether a product is cut along its depth, which may add in
- * another order, is the same for a block as for all rows. */
+ * Many rows are scored in blocks of nearly equal size, so that the work arrays stay small.  Each of
+ * several blocks has more than SMALL_M rows, so that its products are not split-K, which adds in
+ * another order: neither would one product of all rows be, and the bits are the same. */
 #ifndef FASTFC_NETWORK_INFERENCE_C
 #define FASTFC_NETWORK_INFERENCE_C
 
 #include "fastfc.h"
 #include "gemm/gemm.c"
+#include "gemm/pack.c"
 #include "ops/batchnorm.c"
 #include "ops/layernorm.c"
+#include "ops/reduce.c"
 #include "ops/relu.c"
 #include "simd/vec.h"
 #include "split.h"
 
+#include <stddef.h>
+
 _Static_assert(FC_SCORES_ROWS > 2 * SMALL_M, "half a block is no small product");
 
-/* Hook: batch normalisation by the running averages, or layer normalisation, and ReLU, in place. */
+/* Epilogue: batch normalisation by the running averages, or layer normalisation, and ReLU, in
+ * place. */
 static void activate_rows(const void *context, real *out, size_t first, size_t last) {
     const fc_layer *l = context;
     const size_t M = l->M, stride = l->stride;
     EACH_ROW_BLOCK(i, last - first, {
         real *block = out + i * stride;
-        if (!l->gamma)
+        if (!l->gamma.w)
             EACH_VECTOR(j, M, {
                 for (size_t r = 0; r < rows; r++) {
                     real *at = block + r * stride + j;
@@ -36,9 +41,9 @@ static void activate_rows(const void *context, real *out, size_t first, size_t l
                 }
             });
         else if (l->layernorm)
-            layernorm_rectified(block, l->gamma, l->beta, l->eps, rows, M, stride);
+            layernorm_rectified(block, l->gamma.w, l->beta.w, l->eps, rows, M, stride);
         else
-            batchnorm_inference_rows(block, block, l->gamma, l->beta, l->running_mean,
+            batchnorm_inference_rows(block, block, l->gamma.w, l->beta.w, l->running_mean,
                                      l->running_var, l->eps, 1, rows, M, stride);
     });
 }
@@ -52,13 +57,13 @@ static void network_scores(real *scores, const fc_network *net, const real *x) {
         const size_t rows = share_start(net->N, blocks, block + 1) - first;
         matrix input = {x + first * layers->D, layers->D, 1, 0};
         for (const fc_layer *l = layers; l < last; l++) {
-            const gemm_options options = {.bias = l->b, .epilogue = {activate_rows, l, 0}};
-            gemm(l->out, l->stride, input, (matrix){l->w, l->M, 1, 0}, options, rows, l->M, l->D,
+            const gemm_options options = {.bias = l->b.w, .epilogue = {activate_rows, l, 0}};
+            gemm(l->out, l->stride, input, (matrix){l->w.w, l->M, 1, 0}, options, rows, l->M, l->D,
                  net->workspace);
             input = (matrix){l->out, l->stride, 1, 1};
         }
-        gemm(scores + first * last->M, last->M, input, (matrix){last->w, last->M, 1, 0},
-             (gemm_options){.bias = last->b}, rows, last->M, last->D, net->workspace);
+        gemm(scores + first * last->M, last->M, input, (matrix){last->w.w, last->M, 1, 0},
+             (gemm_options){.bias = last->b.w}, rows, last->M, last->D, net->workspace);
     }
 }
 

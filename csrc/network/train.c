@@ -3,11 +3,11 @@
  *
  *   {affine - [normalisation] - relu - [dropout]} x (L - 1) - affine - softmax
  *
- * The masks are drawn by one task beside the first product: the stream is serial, the products are
- * not.  Where the first product is cut along the depth, each part of the minibatch is gathered by
- * the task that multiplies it.  Rows of a weight matrix are updated as soon as the product has made
- * those of its gradient, which are still in cache; the gradient itself is not kept then.  Masks of
- * a counter-based generator are filled before, by all threads.
+ * MT19937's stream is serial, so one task draws all dropout masks beside the first product's tasks;
+ * masks of the counter-based generator are filled before it, by all threads.  If the first product
+ * is split-K, each task gathers the columns of the minibatch that it multiplies.  An epilogue
+ * updates rows of a weight matrix as soon as their gradient is complete, while it is in cache; the
+ * gradient is then not stored.
  *
  * Regularisation adds 0.5 reg sum(w^2) to the loss, layer by layer, and reg w to dw: every product
  * and every sum is rounded, as NumPy does. */
@@ -16,19 +16,23 @@
 
 #include "fastfc.h"
 #include "gemm/gemm.c"
+#include "gemm/pack.c"
 #include "network/hidden.c"
-#include "ops/dropout.c"
 #include "ops/gather.c"
 #include "ops/loss.c"
+#include "ops/mt19937.c"
 #include "ops/norm.c"
+#include "ops/philox.c"
 #include "ops/reduce.c"
 #include "ops/update_rules.c"
 #include "simd/vec.h"
 #include "split.h"
 
 #include <math.h>
+#include <stddef.h>
+#include <stdint.h>
 
-/* Draws of a task. */
+/* How many draws a task makes. */
 enum { PHILOX_WORK = 8 * PHILOX_BLOCK };
 
 static void draw_masks(void *context, size_t task, void *scratch) {
@@ -57,47 +61,47 @@ static void philox_masks(const fc_network *net) {
 }
 
 typedef struct {
+    const fc_network *net;
     const fc_layer *layer;
-    double reg;
 } update_rows_job;
 
-/* Hook: regularise the rows of dw that are there, and update those of w. */
+/* Epilogue: adds the regularisation to complete rows of dw, and updates the same rows of w. */
 static void update_rows(const void *context, real *dw, size_t first, size_t last) {
     const update_rows_job *c = context;
     const fc_layer *l = c->layer;
-    if (c->reg != 0) {
-        const real *w = (const real *)l->w + first * l->M;
-        const vec reg = vec_set((real)c->reg);
+    if (c->net->reg != 0) {
+        const real *w = (const real *)l->w.w + first * l->M;
+        const vec reg = vec_set((real)c->net->reg);
         EACH_VECTOR(i, (last - first) * l->M, {
             vec_store(dw + i, vec_load(dw + i, lanes) + reg * vec_load(w + i, lanes), lanes);
         });
     }
-    if (l->update[0]) update_by(l->update[0], dw, first * l->M, last * l->M);
+    if (c->net->rule != FC_NO_UPDATE) update_by(&l->w, c->net->rule, dw, first * l->M, last * l->M);
 }
 
-/* The loss, and the regularisation's part of it. */
+/* The loss over the data plus the regularisation's. */
 static real total_loss(const fc_network *net, double data_loss) {
     const real half = (real)0.5 * (real)net->reg;
     real loss = (real)data_loss;
     for (size_t i = 0; net->reg != 0 && i < net->count; i++) {
         const fc_layer *l = net->layers + i;
-        loss += half * (real)sum_of_squares(l->w, l->D * l->M);
+        loss += half * (real)sum_of_squares(l->w.w, l->w.n);
     }
     return loss;
 }
 
-/* All the small parameters. */
+/* Side task: updates all parameters that are vectors. */
 static void update_vectors(void *context, size_t task, void *scratch) {
     (void)task, (void)scratch;
     const fc_network *net = context;
     for (size_t i = 0; i < net->count; i++)
         for (int j = 1; j < 4; j++) {
-            const fc_update *u = net->layers[i].update[j];
-            if (u) update_some(u, 0, u->n);
+            const fc_param *p = &net->layers[i].params[j];
+            if (p->w) update_some(p, net->rule, 0, p->n);
         }
 }
 
-/* What layer l is given: x or the rows gathered, or the layer's before. */
+/* The input of layer l: the previous layer's output; for the first, the gathered rows, or x. */
 static matrix input_of(const fc_network *net, const fc_layer *l, const void *x) {
     if (l > net->layers) return (matrix){l[-1].out, l[-1].stride, 1, 1};
     if (net->rows) return (matrix){net->input, fc_row_stride(l->D, sizeof(real)), 1, 1};
@@ -115,17 +119,17 @@ static void forward(const fc_network *net, const void *x) {
     gather_job rows = {net->input, net->rows, net->N, layers->D, 0, 0};
     rows.stride = fc_row_stride(layers->D, sizeof(real));
     for (const fc_layer *l = layers; l <= last; l++) {
-        gemm_options options = {.bias = l->b};
+        gemm_options options = {.bias = l->b.w};
         if (l == layers && net->state)
             options.side = (side_task){draw_masks, (void *)(uintptr_t)net};
         gemm_job p =
-            make_gemm_job(l->out, l->stride, input_of(net, l, x), (matrix){l->w, l->M, 1, 0},
+            make_gemm_job(l->out, l->stride, input_of(net, l, x), (matrix){l->w.w, l->M, 1, 0},
                           options, net->N, l->M, l->D, net->workspace);
         if (l == layers && net->rows && is_split_k(&p))
             p.options.fill_a = gather_columns, p.options.fill_context = &rows;
         else if (l == layers && net->rows)
             run_gather(&rows);
-        const int by_columns = l < last && !(l->gamma && l->layernorm);
+        const int by_columns = l < last && !(l->gamma.w && l->layernorm);
         const int fused =
             by_columns && (is_split_k(&p) || (can_make_columns(&p) && !options.side.run));
         if (!fused)
@@ -140,36 +144,36 @@ static void forward(const fc_network *net, const void *x) {
 static void backward(const fc_network *net, const void *x, real *dout, real *dx) {
     const fc_layer *layers = net->layers, *last = layers + net->count - 1;
     const size_t N = net->N;
-    const int updates = last->update[0] != NULL;
-    sum_rows(last->db, dout, N, last->M, last->M);
+    const int updates = net->rule != FC_NO_UPDATE;
+    sum_rows(last->b.dw, dout, N, last->M, last->M);
     for (const fc_layer *l = last;; l--) {
         const matrix gradient = {dout, l->stride, 1, l < last};
         gemm_job p = {0};
         int fused = 0;
         if (l > layers) {
-            p = make_gemm_job(dx, l[-1].stride, gradient, (matrix){l->w, 1, l->M, 0},
+            p = make_gemm_job(dx, l[-1].stride, gradient, (matrix){l->w.w, 1, l->M, 0},
                               (gemm_options){0}, N, l->D, l->M, net->workspace);
-            fused = can_make_columns(&p) && !(l[-1].gamma && l[-1].layernorm);
+            fused = can_make_columns(&p) && !(l[-1].gamma.w && l[-1].layernorm);
             if (!fused) run_gemm(&p);
             /* before the next product, which updates the w that this one reads */
             hidden_backward(net, l - 1, dx, fused ? &p : NULL);
         }
         gemm_options options = {0};
-        const update_rows_job rows = {l, net->reg};
+        const update_rows_job rows = {net, l};
         if (updates || net->reg != 0)
             options.epilogue = (gemm_epilogue){update_rows, &rows, updates};
         if (updates && l == layers)
             options.side = (side_task){update_vectors, (void *)(uintptr_t)net};
         matrix input = input_of(net, l, x);
         input = (matrix){input.at, 1, input.row_stride, 0}; /* transposed */
-        gemm(l->dw, l->M, input, gradient, options, l->D, l->M, N, net->workspace);
+        gemm(l->w.dw, l->M, input, gradient, options, l->D, l->M, N, net->workspace);
         if (l == layers) break;
         real *swap = dout;
         dout = dx, dx = swap;
     }
 }
 
-/* dw, db and so on of every layer, and the loss, of x (N, D) with labels y.  scores: (N, C).
+/* The dw of every parameter, and the loss, of x (N, D) with labels y.  scores: (N, C).
  * Nothing is updated when the loss is not finite. */
 static void network_loss(double *loss, const fc_network *net, const void *x, const int64_t *y) {
     const fc_layer *last = net->layers + net->count - 1;
@@ -177,7 +181,7 @@ static void network_loss(double *loss, const fc_network *net, const void *x, con
     forward(net, x);
     softmax_loss(loss, net->dout[0], last->out, y, net->label_smoothing, net->N, last->M);
     *loss = total_loss(net, *loss);
-    if (last->update[0] && !isfinite(*loss)) return;
+    if (net->rule != FC_NO_UPDATE && !isfinite(*loss)) return;
     backward(net, x, net->dout[0], net->dout[1]);
 }
 

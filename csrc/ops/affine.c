@@ -3,12 +3,17 @@
  *   out = x w + b                              out: (N, M)   x: (N, D)   w: (D, M)   b: (M,)
  *   dx = dout w^T,  dw = x^T dout,  db = sum of dout's rows
  *
- * Results are set, not added to.  workspace: FC_WORKSPACE_BYTES.  Nothing may alias. */
+ * Results are set, not added to what was there.  workspace: FC_WORKSPACE_BYTES.  Nothing may alias.
+ */
 #ifndef FASTFC_OPS_AFFINE_C
 #define FASTFC_OPS_AFFINE_C
 
 #include "gemm/gemm.c"
+#include "gemm/pack.c"
 #include "ops/reduce.c"
+#include "simd/vec.h"
+
+#include <stddef.h>
 
 static void affine_forward(real *out, const real *x, const real *w, const real *b, size_t N,
                            size_t D, size_t M, void *workspace) {

@@ -7,11 +7,12 @@
  * rstd are kept for the backward pass.  N >= 1.
  * Mean first, then variance: the one-pass sum of squares loses half the digits when |mean| >> std.
  *
- * Features do not meet, so tasks are slices of columns, or, where nothing is summed, ranges of
- * rows; the functions named `_columns` work on one slice, whose rows stand `stride` apart.
+ * Features are independent of each other, so tasks are slices of columns, or, where nothing is
+ * summed, ranges of rows.  Functions named `_columns` work on one slice, whose rows are `stride`
+ * elements apart.
  *
- * Measured and left, backward: slices narrow enough for L1 (20 % slower at 100x100); the second
- * pass from the last row upwards (7 % faster there, 15 % slower at 256x128). */
+ * Measured without gain, backward: slices narrow enough for L1 (20 % slower at 100x100); the second
+ * pass from the last row to the first (7 % faster at 100x100, 15 % slower at 256x128). */
 #ifndef FASTFC_OPS_BATCHNORM_C
 #define FASTFC_OPS_BATCHNORM_C
 
@@ -21,13 +22,15 @@
 #include "simd/vec.h"
 #include "split.h"
 
+#include <stddef.h>
 #include <string.h>
 
-/* Elements of a slice: several microseconds of work.  Where there is a choice it is not narrower
- * than NARROWEST columns: of rows a multiple of 4 KB apart few lines fit the cache's sets. */
+/* Elements of a slice, several microseconds of work.  Where possible a slice is not narrower than
+ * NARROWEST columns: rows a multiple of 4 KB apart fall into the same cache sets, and a narrow
+ * slice then uses few of the sets. */
 enum { SLICE_WORK = 1 << 14, NARROWEST = 128, WIDEST = 256 };
 
-/* How many slices of whole vectors (N, D) is cut into. */
+/* How many slices, of whole vectors of columns, (N, D) is cut into. */
 static size_t slices_of(size_t N, size_t D) {
     const size_t worth = ceil_div(N * D, SLICE_WORK), most = ceil_div(D, NARROWEST);
     const size_t few = min_size(ceil_div(D, LANES), 4), least = ceil_div(D, WIDEST);
@@ -35,7 +38,7 @@ static size_t slices_of(size_t N, size_t D) {
     return slices > least ? slices : least;
 }
 
-/* First column of a slice; for slice == slices their end. */
+/* First column of a slice; for slice == slices, D. */
 static size_t slice_start(size_t D, size_t slices, size_t slice) {
     return min_size(share_start(ceil_div(D, LANES), slices, slice) * LANES, D);
 }
@@ -95,7 +98,7 @@ typedef struct {
     size_t N, D, slices;
 } batchnorm_job;
 
-/* Task: what is per feature, of a slice of columns. */
+/* Task: mean, variance and rstd of a slice of columns. */
 static void statistics_task(void *context, size_t slice, void *scratch) {
     (void)scratch;
     const batchnorm_job *c = context;
@@ -104,8 +107,9 @@ static void statistics_task(void *context, size_t slice, void *scratch) {
                        c->eps, c->N, slice_start(c->D, c->slices, slice + 1) - first, c->D);
 }
 
-/* Task: what is per element, of a range of rows.  By slices, what is loaded lay 4 KB behind what
- * had just been stored, which it was taken to wait for (256x1024: 118 us against 66). */
+/* Task: x_normalized and out of a range of rows.  Cut by slices of columns it suffered from 4 KB
+ * aliasing: a load whose address differs from that of a store just before it by a multiple of 4 KB
+ * is taken to depend on it and waits (256x1024: 118 us against 66). */
 static void normalize_task(void *context, size_t range, void *scratch) {
     (void)scratch;
     const batchnorm_job *c = context;
@@ -141,7 +145,7 @@ static void batchnorm_forward(real *out, real *x_normalized, real *rstd, real *n
     running_average(next_var, running_var, momentum, D);
 }
 
-/* Test mode of some rows, `stride` apart, and ReLU if `rectified`. */
+/* Test mode for some rows, `stride` elements apart, followed by ReLU if `rectified`. */
 ALWAYS_INLINE void batchnorm_inference_rows(real *out, const real *x, const real *gamma,
                                             const real *beta, const real *running_mean,
                                             const real *running_var, double eps, int rectified,
@@ -170,7 +174,7 @@ static void batchnorm_inference_task(void *context, size_t range, void *scratch)
     });
 }
 
-/* Test mode: the running averages take the batch's place.  out may be x. */
+/* Test mode: normalises by the running averages instead of the batch's.  out may be x. */
 static void batchnorm_inference(real *out, const real *x, const real *gamma, const real *beta,
                                 const real *running_mean, const real *running_var, double eps,
                                 size_t N, size_t D) {

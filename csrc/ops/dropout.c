@@ -4,9 +4,9 @@
  *   mask = (u < p) / p  or  (u >= p) / (1 - p),   u uniform in [0, 1)
  *   out  = x * mask,   dx = dout * mask
  *
- * mask holds 0 and the scale, which is rounded to the dtype.  All arrays have n elements.  The
- * draws are those of NumPy's rand, and state is left where rand would leave it (see mt19937.c), or
- * those of a counter-based generator (see philox.c). */
+ * mask holds 0 and the scale, which is rounded to the dtype.  All arrays have n elements.  u comes
+ * from NumPy's own stream, whose state is left where NumPy's rand would leave it (mt19937.c), or
+ * from a counter-based generator (philox.c). */
 #ifndef FASTFC_OPS_DROPOUT_C
 #define FASTFC_OPS_DROPOUT_C
 
@@ -16,11 +16,11 @@
 #include "ops/philox.c"
 #include "simd/vec.h"
 #include "simd/words.h"
-#include "split.h"
 
-#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
 
-/* Draws at a time: four twists of the generator, 5 KB. */
+/* Draws at a time: those of four twists of the generator's state, 5 KB. */
 enum { DROPOUT_BLOCK = 4 * MT19937_BLOCK };
 
 /* out = x * mask: the forward pass with a given mask, and the backward pass.  out may be x. */
@@ -39,8 +39,8 @@ static void dropout_apply(real *out, const real *x, const real *mask, size_t n) 
 /* What a kept unit is multiplied by. */
 static real dropout_scale(double p, int drop) { return 1 / (real)(drop ? 1 - p : p); }
 
-/* mask = scale where a unit is kept, 0 elsewhere; out = x * mask.  Kept is where below is set, or,
- * with drop, where it is not; below is readable to a whole vector. */
+/* mask = scale where a unit is kept, 0 elsewhere; out = x * mask.  A unit is kept where
+ * `below` is set, or, with drop, where it is not; `below` is read up to a whole vector. */
 static void dropout_mask(real *out, real *mask, const uint32_t *below, const real *x, double p,
                          int drop, size_t n) {
     const vec scale = vec_set(dropout_scale(p, drop)), zero = {0};

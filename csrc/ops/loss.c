@@ -11,6 +11,8 @@
 #include "simd/vec.h"
 
 #include <math.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #if FC_DOUBLE
 #define MANTISSA_BITS 52
@@ -28,9 +30,10 @@
 #define EXP_TERMS 7 /* 0.3466^8 / 8! = 5e-9 */
 #endif
 
-/* exp(x) for x <= 0 or NaN, to 2 units in the last place; denormals included.
- * exp(x) = 2^k exp(r), r = x - k ln 2 in two parts (Cody & Waite 1980), |r| <= ln(2) / 2, by
- * Taylor. Adding 1.5 * 2^MANTISSA_BITS rounds to an integer, which then stands in the low bits. */
+/* exp(x) for x <= 0 or NaN, to 2 units in the last place, denormal results included.
+ * exp(x) = 2^k exp(r) with r = x - k ln 2, where ln 2 is a sum of two parts (Cody & Waite 1980),
+ * and |r| <= ln(2) / 2; exp(r) is a Taylor polynomial.  k is x / ln 2 rounded: adding 1.5 *
+ * 2^MANTISSA_BITS rounds to an integer, which is then in the low bits of the sum. */
 ALWAYS_INLINE vec vec_exp(vec x) {
     static const real inverse_factorial[] = {
         1,
@@ -72,24 +75,24 @@ static real exp_row(real *e, const real *x, real greatest, size_t C) {
         vec_store(e + j, v, lanes);
         sum += vec_fill_rest(v, lanes, 0);
     });
-    return vec_sum(sum);
+    return vec_reduce_add(sum);
 }
 
-static real greatest_of_row(const real *x, size_t C) {
+static real row_max(const real *x, size_t C) {
     vec greatest = vec_set(-(real)INFINITY);
     EACH_VECTOR(j, C, {
         vec v = vec_fill_rest(vec_load(x + j, lanes), lanes, -(real)INFINITY);
         greatest = vec_max(v, greatest);
     });
-    return vec_greatest(greatest);
+    return vec_reduce_max(greatest);
 }
 
 /* The sum of x - greatest over one row. */
-static real sum_below(const real *x, real greatest, size_t C) {
+static real sum_shifted_row(const real *x, real greatest, size_t C) {
     vec sum = {0};
     EACH_VECTOR(j, C,
                 { sum += vec_fill_rest(vec_load(x + j, lanes) - vec_set(greatest), lanes, 0); });
-    return vec_sum(sum);
+    return vec_reduce_add(sum);
 }
 
 static void softmax_loss(double *loss, real *dx, const real *x, const int64_t *y,
@@ -97,13 +100,15 @@ static void softmax_loss(double *loss, real *dx, const real *x, const int64_t *y
     const double share = label_smoothing / (double)C;
     const real target = (real)(1 - label_smoothing + share);
     const vec other = vec_set((real)(-share / (double)N));
-    double total = 0, product = 1; /* of sums whose logarithm is due: few are taken */
+    /* log a + log b = log(a b): sums are multiplied, and few logarithms taken, before overflow */
+    double total = 0, product = 1;
     for (size_t i = 0; i < N; i++, x += C, dx += C) {
-        const real greatest = greatest_of_row(x, C), score = x[y[i]];
+        const real greatest = row_max(x, C), score = x[y[i]];
         const real sum = exp_row(dx, x, greatest, C);
         double chosen = (double)(score - greatest);
         if (label_smoothing != 0)
-            chosen = (1 - label_smoothing) * chosen + share * (double)sum_below(x, greatest, C);
+            chosen =
+                (1 - label_smoothing) * chosen + share * (double)sum_shifted_row(x, greatest, C);
         total -= chosen;
         product *= (double)sum;
         if (!(product < 1e200)) total += log(product), product = 1;
@@ -132,8 +137,8 @@ static void svm_loss(double *loss, real *dx, const real *x, const int64_t *y, si
             sum += margin;
             hits += (vec)(positive & (ivec)vec_set(1));
         });
-        total += (double)vec_sum(sum);
-        dx[y[i]] = (0 - vec_sum(hits)) / (real)N;
+        total += (double)vec_reduce_add(sum);
+        dx[y[i]] = (0 - vec_reduce_add(hits)) / (real)N;
     }
     *loss = total / (double)N;
 }

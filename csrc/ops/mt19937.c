@@ -1,34 +1,37 @@
 /* NumPy's own uniform stream: MT19937 (Matsumoto & Nishimura 1998) over the state that NumPy holds.
  *
  * rand makes a double of two 32-bit outputs u, v: (a 2^26 + b) / 2^53 with a = u >> 5, b = v >> 6.
- * So `rand() < p` is the integer test  a 2^26 + b < ceil(p 2^53),  and no double is made.  It is
- * decided by a against the upper 27 bits of the threshold unless the two are equal, once in 2^27
- * draws: so whole vectors of u are tempered and compared, no v is looked at, and a stretch in which
- * equality occurs is drawn again, one by one. */
+ * So `rand() < p` is the integer test  a 2^26 + b < ceil(p 2^53),  and no double is made.
+ * Comparing a with the upper 27 bits of the threshold decides it, unless the two are equal, which
+ * happens once in 2^27 draws.  So vectors of u are tempered and compared, and v is ignored; a
+ * stretch of draws in which the two are equal somewhere is done again, draw by draw, with v. */
 #ifndef FASTFC_OPS_MT19937_C
 #define FASTFC_OPS_MT19937_C
 
 #include "fastfc.h"
+#include "simd/vec.h"
 #include "simd/words.h"
 
 #include <math.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum {
     MT19937_WORDS = 624,
     MT19937_SHIFT = 397,
-    MT19937_BLOCK = MT19937_WORDS / 2, /* draws of one twist */
+    MT19937_BLOCK = MT19937_WORDS / 2, /* draws that one twist of the state gives */
 };
 
-/* p in [0, 1]; p 2^53 is exact. */
+/* ceil(p 2^53) for p in [0, 1]; the product is exact, a power of two changes the exponent only. */
 static uint64_t mt19937_threshold(double p) { return (uint64_t)ceil(p * 9007199254740992.0); }
 
 #define MT19937_MIX(word, next, shifted)                                                           \
     ((shifted) ^ (((word) & 0x80000000u) | ((next) & 0x7fffffffu)) >> 1 ^                          \
      (-((next) & 1u) & 0x9908b0dfu))
 
-/* Words from to to - 1 of the next state, in place; partner words lie `offset` away, and none of
- * them is of this very vector.  The last vector overlaps the one before it: its words are loaded
- * before that one overwrites them. */
+/* Twists words `from` to `to` - 1 of the state in place.  Each is mixed with the word `offset`
+ * away, which is at least a vector's length.  The last vector overlaps the one before it, so its
+ * inputs are loaded first, before that one overwrites them. */
 ALWAYS_INLINE void mt19937_stretch(uint32_t *key, size_t from, size_t to, ptrdiff_t offset) {
     uint32_t *last = key + to - WORD_LANES;
     const words word = words_load(last), next = words_load(last + 1);
@@ -37,7 +40,7 @@ ALWAYS_INLINE void mt19937_stretch(uint32_t *key, size_t from, size_t to, ptrdif
     words_store(last, MT19937_MIX(word, next, words_load(last + offset)));
 }
 
-/* The next 624 words of state, in place. */
+/* Replaces the state's 624 words by the next ones. */
 static void mt19937_twist(uint32_t *key) {
     const size_t rest = MT19937_WORDS - MT19937_SHIFT, end = MT19937_WORDS - 1;
     mt19937_stretch(key, 0, rest, MT19937_SHIFT);
@@ -64,15 +67,17 @@ static uint32_t mt19937_word(fc_mt19937 *state) {
 }
 
 /* below (n,) = all ones where a < upper, 0 elsewhere, for the n draws that begin at key; n is at
- * least WORD_LANES, and the last vector overlaps the one before it.  Of the last draw the word v
- * is read though not used: behind key[623] that is state->pos.  Returns whether any a == upper. */
+ * least WORD_LANES; the last vector may overlap the one before it.  Loads include the last draw's
+ * v, which is ignored; if u is key[623], that load reads state->pos.  Returns whether any a ==
+ * upper. */
 static int mt19937_compare(uint32_t *below, const uint32_t *key, uint32_t upper, size_t n) {
     words equal = {0};
     for (size_t i = 0; i < n; i += WORD_LANES) {
         const size_t at = i + WORD_LANES <= n ? i : n - WORD_LANES;
         words y = words_even(words_load(key + 2 * at), words_load(key + 2 * at + WORD_LANES));
         MT19937_TEMPER(y);
-        /* 27 and 28 bits: compared as signed, for which there are instructions everywhere */
+        /* a has 27 bits and upper 28: they compare alike as signed, for which SSE2 has instructions
+         */
         typedef int32_t signed_words __attribute__((vector_size(VEC_BYTES)));
         const signed_words a = (signed_words)(y >> 5);
         equal |= (words)(a == (int32_t)upper);

@@ -2,8 +2,8 @@
  *
  *   sum_of_squares = sum_i x_i^2, in double whatever `real` is:  squares of floats never overflow
  *
- * x: (n,).  The sum of each of at most SQUARES_PARTS parts, cut by n alone, has one order, and so
- * has the sum of the parts: the same bits for any number of threads. */
+ * x: (n,).  x is cut into at most SQUARES_PARTS parts, by n alone; each part is summed in one
+ * order, and the parts' sums in another that is fixed: the same bits for any number of threads. */
 #ifndef FASTFC_OPS_NORM_C
 #define FASTFC_OPS_NORM_C
 
@@ -11,7 +11,9 @@
 #include "simd/vec.h"
 #include "split.h"
 
-/* Elements that are worth a task, and partial sums of a call. */
+#include <stddef.h>
+
+/* Elements of a task; the most partial sums of a call. */
 enum { SQUARES_WORK = 1 << 15, SQUARES_PARTS = 64 };
 
 typedef struct {

@@ -1,27 +1,31 @@
 /* Philox4x32-10 (Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011):
  * a block of four 32-bit words is a function of its 128-bit counter and a 64-bit key, so that any
- * part of the stream is had without the rest, whoever computes it.  Ten times over
+ * part of the stream can be computed without the rest, by any thread.  A round, of ten, is
  *
  *   (c0, c1, c2, c3) = (high(B c2) ^ c1 ^ k0, low(B c2), high(A c0) ^ c3 ^ k1, low(A c0))
  *   (k0, k1)         = (k0 + W0, k1 + W1)
  *
- * The stream of a key is that of the counters 0, 1, 2, ...  A unit is kept when its word is below
- * ceil(p 2^32); with drop, when it is not. */
+ * The stream of a key is the blocks of the counters 0, 1, 2, ...  A unit is kept when its word is
+ * below ceil(p 2^32); with drop, when it is not. */
 #ifndef FASTFC_OPS_PHILOX_C
 #define FASTFC_OPS_PHILOX_C
 
 #include "simd/words.h"
 
 #include <math.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum {
     PHILOX_ROUNDS = 10,
-    PHILOX_STEP = VEC_BYTES / 2, /* words of a vector of counters, one in each 64-bit lane */
-    PHILOX_BLOCK = 1024,         /* words at a time; a multiple of every step */
+    PHILOX_STEP =
+        VEC_BYTES / 2,   /* words that a vector of counters gives, a counter a 64-bit lane */
+    PHILOX_BLOCK = 1024, /* words at a time, a multiple of PHILOX_STEP for any vectors */
 };
 
-/* words (n,) = the blocks of counter, counter + 1, ... , their low halves counted modulo 2^64; n is
- * a multiple of PHILOX_STEP.  Only the low words of lanes take part in a product. */
+/* words (n,) = the blocks of counter, counter + 1, ... , counting in the low 64 bits, which wrap
+ * around; n is a multiple of PHILOX_STEP.  Words are kept in 64-bit lanes, whose products then need
+ * no widening; pairs_product ignores their upper halves. */
 static void philox_words(uint32_t *out, const uint32_t *counter, const uint32_t *key, size_t n) {
     uint64_t low = (uint64_t)counter[1] << 32 | counter[0];
     for (size_t i = 0; i < n; i += PHILOX_STEP, low += PHILOX_STEP / 4) {
@@ -44,8 +48,8 @@ static void philox_words(uint32_t *out, const uint32_t *counter, const uint32_t 
     }
 }
 
-/* below (count of whole steps,) = all ones where word `first` + i of the key's stream is below
- * ceil(p 2^32), 0 elsewhere.  first is a multiple of 4, p in [0, 1]. */
+/* below (n, rounded up to whole steps) = all ones where word `first` + i of the key's stream is
+ * below ceil(p 2^32), 0 elsewhere.  first is a multiple of 4, p in [0, 1]. */
 static void philox_below(uint32_t *below, uint64_t key, uint64_t first, double p, size_t n) {
     const uint32_t counter[4] = {(uint32_t)(first / 4), (uint32_t)(first / 4 >> 32), 0, 0};
     const uint32_t halves[2] = {(uint32_t)key, (uint32_t)(key >> 32)};

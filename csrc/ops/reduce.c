@@ -1,25 +1,27 @@
 /* Sums over the batch, one for each feature: the bias's gradient, batch normalisation's mean.
  *
- * Rows are added in order, so a feature's sum is the same whichever features are computed with it.
- * Eight rows are taken at a time to keep the running sums in registers meanwhile; the order stays.
- */
+ * Rows are added in order, so the bits of a feature's sum do not depend on which other features are
+ * computed beside it.  Eight rows are added at a time, so that a running sum is loaded and stored
+ * once for eight additions; their order is the same. */
 #ifndef FASTFC_OPS_REDUCE_C
 #define FASTFC_OPS_REDUCE_C
 
 #include "simd/vec.h"
 
+#include <stddef.h>
 #include <string.h>
 
 enum { ROWS_AT_ONCE = 8 };
 
-/* How many of N rows, `stride` elements apart, are taken by eights: none where they share cache
- * sets, which hold no more than eight lines (256x1024 floats: half as fast). */
-static size_t rows_by_eights(size_t N, size_t stride) {
+/* How many of N rows, `stride` elements apart, are added by blocks of eight: none where the rows
+ * fall into the same cache sets, which hold eight lines or so (blocks are half as fast at 256x1024
+ * floats). */
+static size_t blocked_rows(size_t N, size_t stride) {
     return stride * sizeof(real) % 2048 == 0 ? 0 : N - N % ROWS_AT_ONCE;
 }
 
-/* Runs the statements for blocks of 8 rows as far as `eights`, then for single ones, of N: `i` is
- * the first row, `rows` counts them. */
+/* Runs the statements for N rows: for blocks of eight up to row `eights`, then for single rows.  In
+ * them `i` is a block's first row and `rows` the number of its rows. */
 #define ROW_BLOCKS(i, eights, N, ...)                                                              \
     do {                                                                                           \
         const size_t eights_ = (eights);                                                           \
@@ -34,12 +36,12 @@ static size_t rows_by_eights(size_t N, size_t stride) {
         }                                                                                          \
     } while (0)
 
-/* What is per row, and what is per column, of rows that are `stride` apart. */
+/* EACH_ROW_BLOCK is for computations along each row; EACH_ROW_BLOCK_AT for those down the columns,
+ * whose rows are `stride` apart in memory. */
 #define EACH_ROW_BLOCK(i, N, ...) ROW_BLOCKS(i, (N) - (N) % ROWS_AT_ONCE, N, __VA_ARGS__)
-#define EACH_ROW_BLOCK_AT(i, N, stride, ...)                                                       \
-    ROW_BLOCKS(i, rows_by_eights(N, stride), N, __VA_ARGS__)
+#define EACH_ROW_BLOCK_AT(i, N, stride, ...) ROW_BLOCKS(i, blocked_rows(N, stride), N, __VA_ARGS__)
 
-/* sum (D,) += rows of x (rows, D), which stand `stride` apart. */
+/* sum (D,) += rows of x (rows, D), `stride` elements apart. */
 ALWAYS_INLINE void add_rows(real *sum, const real *x, size_t rows, size_t D, size_t stride) {
     EACH_VECTOR(j, D, {
         vec s = vec_load(sum + j, lanes);

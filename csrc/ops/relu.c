@@ -10,6 +10,8 @@
 #include "ops/elementwise.c"
 #include "simd/vec.h"
 
+#include <stddef.h>
+
 ALWAYS_INLINE vec rectify(vec x) { return (vec)(~(x < vec_set(0)) & (ivec)x); }
 
 static void relu_forward_task(void *context, size_t part, void *scratch) {

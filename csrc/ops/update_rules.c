@@ -14,8 +14,8 @@
  *                                                                         (Kingma & Ba 2015)
  *   adamw                  the same - lr weight_decay w         (Loshchilov & Hutter 2019)
  *
- * Measured and left: reciprocals and roots from the CPU's approximations, refined once; fetching
- * the state ahead while its gradient is made (no gain: division and root overlap with memory). */
+ * Measured without gain, since division and square root overlap with memory: the CPU's approximate
+ * reciprocals and roots, refined once; prefetching the state while its gradient is computed. */
 #ifndef FASTFC_OPS_UPDATE_RULES_C
 #define FASTFC_OPS_UPDATE_RULES_C
 
@@ -25,6 +25,7 @@
 #include "split.h"
 
 #include <math.h>
+#include <stddef.h>
 
 static void sgd(real *next_w, const real *w, const real *dw, double learning_rate, size_t n) {
     const vec lr = vec_set((real)learning_rate);
@@ -108,21 +109,21 @@ static void adamw(real *next_w, real *next_v, real *next_a, const real *w, const
               weight_decay, n);
 }
 
-/* Elements of a task: several microseconds; and of a piece of it that is scaled at once, which the
- * innermost cache holds. */
+/* Elements of a task, several microseconds of work; and elements that are scaled at a time, few
+ * enough for L1. */
 enum { UPDATE_WORK = 1 << 14, SCALED_WORK = 1 << 11 };
 
-/* Elements first to last of one parameter, by the gradient dw of these. */
-static void update_by(const fc_update *u, const real *dw, size_t first, size_t last) {
-    const real *w = (const real *)u->w + first;
-    const real *s0 = u->state[0] ? (const real *)u->state[0] + first : NULL;
-    const real *s1 = u->state[1] ? (const real *)u->state[1] + first : NULL;
-    real *next_w = (real *)u->next_w + first;
-    real *n0 = u->next_state[0] ? (real *)u->next_state[0] + first : NULL;
-    real *n1 = u->next_state[1] ? (real *)u->next_state[1] + first : NULL;
-    const double *k = u->number;
+/* Updates elements first to last - 1 of one parameter by their gradient dw. */
+static void update_by(const fc_param *p, int rule, const real *dw, size_t first, size_t last) {
+    const real *w = (const real *)p->w + first;
+    const real *s0 = p->state[0] ? (const real *)p->state[0] + first : NULL;
+    const real *s1 = p->state[1] ? (const real *)p->state[1] + first : NULL;
+    real *next_w = (real *)p->next_w + first;
+    real *n0 = p->next_state[0] ? (real *)p->next_state[0] + first : NULL;
+    real *n1 = p->next_state[1] ? (real *)p->next_state[1] + first : NULL;
+    const double *k = p->number;
     const size_t n = last - first;
-    switch (u->rule) {
+    switch (rule) {
     case FC_SGD:
         sgd(next_w, w, dw, k[0], n);
         break;
@@ -144,53 +145,55 @@ static void update_by(const fc_update *u, const real *dw, size_t first, size_t l
     }
 }
 
-static void update_some(const fc_update *u, size_t first, size_t last) {
-    update_by(u, (const real *)u->dw + first, first, last);
+static void update_some(const fc_param *p, int rule, size_t first, size_t last) {
+    update_by(p, rule, (const real *)p->dw + first, first, last);
 }
 
-/* The same by the gradient times a factor: the bits of scaling it first. */
-static void update_scaled(const fc_update *u, real factor, size_t first, size_t last) {
+/* The same by the gradient times a factor, bit for bit as if it had been scaled before. */
+static void update_scaled(const fc_param *p, int rule, real factor, size_t first, size_t last) {
     const vec scale = vec_set(factor);
     real scaled[SCALED_WORK];
     for (size_t next; first < last; first = next) {
         next = min_size(last, first + SCALED_WORK);
-        const real *dw = (const real *)u->dw + first;
+        const real *dw = (const real *)p->dw + first;
         EACH_VECTOR(i, next - first,
                     { vec_store(scaled + i, vec_load(dw + i, lanes) * scale, lanes); });
-        update_by(u, scaled, first, next);
+        update_by(p, rule, scaled, first, next);
     }
 }
 
 typedef struct {
-    const fc_update *updates;
+    const fc_param *const *params;
+    int rule;
     real scale;
 } update_job;
 
 static void update_task(void *context, size_t task, void *scratch) {
     (void)scratch;
     const update_job *c = context;
-    const fc_update *u = c->updates;
-    for (; task >= ceil_div(u->n, UPDATE_WORK); u++) task -= ceil_div(u->n, UPDATE_WORK);
-    const size_t first = task * UPDATE_WORK, last = min_size(u->n, first + UPDATE_WORK);
+    const fc_param *const *p = c->params;
+    for (; task >= ceil_div((*p)->n, UPDATE_WORK); p++) task -= ceil_div((*p)->n, UPDATE_WORK);
+    const size_t first = task * UPDATE_WORK, last = min_size((*p)->n, first + UPDATE_WORK);
     if (c->scale == 1)
-        update_some(u, first, last);
+        update_some(*p, c->rule, first, last);
     else
-        update_scaled(u, c->scale, first, last);
+        update_scaled(*p, c->rule, c->scale, first, last);
 }
 
-/* All updates of a training step, in parallel; where clip_norm is above 0 and the gradients' norm
- * is greater, by gradients scaled to that norm. */
-static void update(const fc_update *updates, double clip_norm, size_t count) {
-    update_job call = {updates, 1};
+/* All updates of a training step, in parallel.  If clip_norm is above 0 and the gradients' norm is
+ * above clip_norm, they are scaled to that norm.  Their squares are summed in the
+ * parameters' order. */
+static void update(const fc_param *const *params, int rule, double clip_norm, size_t count) {
+    update_job job = {params, rule, 1};
     size_t tasks = 0;
-    for (size_t i = 0; i < count; i++) tasks += ceil_div(updates[i].n, UPDATE_WORK);
+    for (size_t i = 0; i < count; i++) tasks += ceil_div(params[i]->n, UPDATE_WORK);
     if (clip_norm > 0) {
         double squares = 0;
-        for (size_t i = 0; i < count; i++) squares += sum_of_squares(updates[i].dw, updates[i].n);
+        for (size_t i = 0; i < count; i++) squares += sum_of_squares(params[i]->dw, params[i]->n);
         const double norm = sqrt(squares);
-        if (!(norm <= clip_norm)) call.scale = (real)(clip_norm / norm);
+        if (!(norm <= clip_norm)) job.scale = (real)(clip_norm / norm);
     }
-    fc_run(update_task, &call, tasks, NULL);
+    fc_run(update_task, &job, tasks, NULL);
 }
 
 #endif

@@ -1,13 +1,13 @@
-/* Which instruction sets were built, which of them this CPU has, and which pair of tables serves.
- */
+/* Run-time dispatch: which instruction sets were built, which of them this CPU has, and which pair
+ * of kernel tables is in use. */
 #include "fastfc.h"
 
-#define TABLES(isa)                                                                                \
+#define DECLARE_TABLES(isa)                                                                        \
     extern const fc_kernels_f32 fc_kernels_##isa##_f32;                                            \
     extern const fc_kernels_f64 fc_kernels_##isa##_f64
-#define ROW(isa, has_it) {#isa, &fc_kernels_##isa##_f32, &fc_kernels_##isa##_f64, has_it}
+#define ISA(isa, has_it) {#isa, &fc_kernels_##isa##_f32, &fc_kernels_##isa##_f64, has_it}
 
-static int always(void) { return 1; }
+static int always_available(void) { return 1; }
 
 #if defined(__x86_64__)
 static int has_avx2(void) {
@@ -17,16 +17,16 @@ static int has_avx512(void) {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
-TABLES(baseline);
-TABLES(avx2);
-TABLES(avx512);
+DECLARE_TABLES(baseline);
+DECLARE_TABLES(avx2);
+DECLARE_TABLES(avx512);
 #ifdef FASTFC_WIDE
-TABLES(wide);
+DECLARE_TABLES(wide);
 #endif
 #elif defined(__aarch64__)
-TABLES(neon);
+DECLARE_TABLES(neon);
 #else
-TABLES(baseline);
+DECLARE_TABLES(baseline);
 #endif
 
 static const struct {
@@ -36,16 +36,16 @@ static const struct {
     int (*available)(void);
 } isas[] = {
 #if defined(__x86_64__)
-    ROW(baseline, always),
+    ISA(baseline, always_available),
 #ifdef FASTFC_WIDE
-    ROW(wide, has_avx2), /* 64-byte vectors as two AVX2 halves: for testing where AVX-512 is not */
+    ISA(wide, has_avx2), /* 64-byte vectors as two AVX2 halves: tests that logic without AVX-512 */
 #endif
-    ROW(avx2, has_avx2),
-    ROW(avx512, has_avx512),
+    ISA(avx2, has_avx2),
+    ISA(avx512, has_avx512),
 #elif defined(__aarch64__)
-    ROW(neon, always),
+    ISA(neon, always_available),
 #else
-    ROW(baseline, always),
+    ISA(baseline, always_available),
 #endif
 };
 

@@ -1,11 +1,11 @@
-/* What a thread's arithmetic makes of denormals, the numbers below the smallest normal one: most
- * processors take ten to a hundred times as long for them, and can be told to take them for zero.
+/* The floating-point mode of a thread: how it rounds, and what it does with denormals, the numbers
+ * below the smallest normal one.  Most processors take ten to a hundred times as long for them, and
+ * can be told to take them for zero (flush to zero, denormals are zero).
  *
- * That, and how to round, stand in the thread's floating-point control word, the only state that
- * decides an operation's bits.  The bindings set the flush bits around a call (FLUSHED); fc_run
- * gives its workers the caller's mode, so that a task computes the same on every thread, whoever
- * set it.
- */
+ * The mode is part of the thread's floating-point control word, the only state beside its arguments
+ * that decides an operation's bits.  The bindings set the flush bits around a call (FC_FLUSHED),
+ * and fc_run gives the caller's mode to its workers, so that a task computes the same on every
+ * thread. */
 #ifndef FASTFC_RUNTIME_FP_MODE_H
 #define FASTFC_RUNTIME_FP_MODE_H
 

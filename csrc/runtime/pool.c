@@ -1,27 +1,30 @@
-/* Threads: run n tasks, nothing more.
+/* The thread pool: it runs n independent tasks, nothing more.
  *
- * fc_run's caller takes tasks itself, as every worker does, and at the end waits only for tasks
- * that a worker has begun: a worker that the kernel has not scheduled delays nobody.  Who runs a
- * task decides when it is done, never what it computes: a worker takes the caller's floating-point
- * mode.
+ * The caller of fc_run runs tasks itself, as every worker does, and at the end waits only for tasks
+ * that a worker has begun: a worker that the kernel has not scheduled delays nobody.  Which thread
+ * runs a task decides when it is done, never what it computes: workers compute in the caller's
+ * floating-point mode.
  *
- * A job is published by one atomic word: its number above, and below which tasks are unclaimed,
- * from a first one to before a last one.  A thread claims a task by changing the word: that it
- * succeeds shows that the job still was the one whose fields it had read, for they change only
- * after every task has been claimed and done, when the word has nothing left to claim.
+ * A job is published by one atomic word: the job's number in the upper half, the range of its
+ * unclaimed tasks in the lower.  A thread first reads the job's fields (task, context, ...), then
+ * claims a task by compare-and-swap on the word.  If the swap succeeds, the fields were this job's:
+ * they are only rewritten when every task of the job has been claimed and is done, and then the
+ * word has no task left to claim.
  *
- * The caller claims from the front, workers from the back.  Successive jobs of a training step are
- * cut alike, so a thread tends to find in its core's cache what it has put there.
+ * The caller claims tasks from the front, workers from the back.  Successive jobs of a training
+ * step are cut alike, so a thread tends to get the same part of the data again, which its core's
+ * cache still holds.
  *
- * Workers spin for a few microseconds after a job, since the next one of a training step follows at
- * once, then sleep.  If the pool is busy with another caller's job, fc_run runs its own alone.
+ * After a job workers spin for SPIN_NANOSECONDS, since the next job of a training step follows at
+ * once; then they sleep.  If the pool is busy with another caller's job, fc_run runs all its tasks
+ * on the calling thread.
  *
- * A worker that is woken is kept off its caller's core: Linux tends to wake it there if it ran
- * there last, and takes 10 ms and more to notice that another core is idle.
+ * A worker is not woken on the caller's core.  Linux tends to wake it there if it last ran there,
+ * and takes 10 ms and more to notice that another core is idle.
  *
- * Measured and left: barriers (an OpenMP runtime's) make a 2 ms step one of 10 to 40 ms as soon as
- * another process wants a core. */
-#define _GNU_SOURCE /* the cores of a thread */
+ * Measured and left out: with the barriers of an OpenMP runtime a step of 2 ms takes 10 to 40 ms as
+ * soon as another process wants a core. */
+#define _GNU_SOURCE /* for sched_getcpu and the affinity masks */
 #include "runtime/fp_mode.h"
 #include "fastfc.h"
 
@@ -29,6 +32,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <time.h>
 #if defined(__linux__)
@@ -38,34 +43,35 @@
 
 enum { SPIN_NANOSECONDS = 50000 };
 
-/* Tasks that a word has room for. */
-enum { MOST_TASKS = 0xffff };
+/* The most tasks that the word has room for: 16 bits. */
+enum { MAX_TASKS = 0xffff };
 
 static struct {
     /* the job: written by its caller while no task is left to claim */
     _Atomic(fc_task) task;
     _Atomic(void *) context;
-    _Atomic(size_t) start;  /* number of task 0 of these */
-    _Atomic(int) threads;   /* that may work on it, its caller included */
-    _Atomic(uint64_t) mode; /* of its caller's arithmetic */
+    _Atomic(size_t) start;  /* index of its first task: a long fc_run is several jobs */
+    _Atomic(int) threads;   /* how many may work on it, the caller included */
+    _Atomic(uint64_t) mode; /* the caller's floating-point mode */
 
     _Atomic(uint64_t)
         word; /* number of the job << 32 | first unclaimed task << 16 | behind the last */
     _Atomic(size_t) done;  /* tasks finished */
     _Atomic(int) sleepers; /* workers that sleep or are about to */
-    atomic_flag busy;      /* a job is running: guards all that its caller writes, and `workers` */
-    pthread_mutex_t lock;  /* for sleeping */
+    atomic_flag busy;      /* the caller's lock on the job's fields and on `workers` */
+    pthread_mutex_t lock;  /* with `wake`, for sleepers */
     pthread_cond_t wake;
-    int workers; /* started */
+    int workers; /* how many have been started */
     struct {
-        _Atomic(int) id, core; /* of its thread; the one that it last ran on */
+        _Atomic(int) id,
+            core; /* its thread's id, 0 until it runs; the core that it last slept on */
     } worker[FC_MAX_THREADS];
 } pool = {
     .busy = ATOMIC_FLAG_INIT, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
 static _Atomic(int) thread_limit = 1;
 
-static void relax(void) {
+static void cpu_relax(void) {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
@@ -73,13 +79,13 @@ static void relax(void) {
 #endif
 }
 
-static int64_t nanoseconds(void) {
+static int64_t monotonic_nanoseconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* Runs tasks of the job in `word` until none is left to claim. */
+/* Claims and runs tasks of the job in `word` until none is left. */
 static void claim_tasks(uint64_t word, int thread, void *scratch) {
     for (;;) {
         const fc_task task = atomic_load_explicit(&pool.task, memory_order_relaxed);
@@ -88,8 +94,8 @@ static void claim_tasks(uint64_t word, int thread, void *scratch) {
         const int threads = atomic_load_explicit(&pool.threads, memory_order_relaxed);
         const uint64_t mode = atomic_load_explicit(&pool.mode, memory_order_relaxed);
         const uint64_t now = atomic_load_explicit(&pool.word, memory_order_acquire);
-        if (now >> 32 != word >> 32) return; /* the fields may be another job's */
-        const uint64_t first = now >> 16 & MOST_TASKS, last = now & MOST_TASKS;
+        if (now >> 32 != word >> 32) return; /* another job: the fields may be its */
+        const uint64_t first = now >> 16 & MAX_TASKS, last = now & MAX_TASKS;
         if (first == last || thread >= threads) return;
         word = now;
         if (!atomic_compare_exchange_strong_explicit(&pool.word, &word,
@@ -103,13 +109,13 @@ static void claim_tasks(uint64_t word, int thread, void *scratch) {
 }
 
 #if defined(__linux__)
-static int core_now(void) { return sched_getcpu(); }
+static int current_core(void) { return sched_getcpu(); }
 
-static int thread_id(void) { return (int)syscall(SYS_gettid); }
+static int current_thread_id(void) { return (int)syscall(SYS_gettid); }
 
-/* Keeps sleeping workers off the caller's core, within the cores that the caller may use. */
-static void make_room(void) {
-    const int core = core_now();
+/* Binds the workers that went to sleep on the caller's core to the other cores that it may use. */
+static void keep_workers_off_core(void) {
+    const int core = current_core();
     for (int i = 0; i < pool.workers; i++) {
         cpu_set_t cores;
         const int id = atomic_load_explicit(&pool.worker[i].id, memory_order_relaxed);
@@ -121,30 +127,31 @@ static void make_room(void) {
     }
 }
 #else
-static int core_now(void) { return -1; }
-static int thread_id(void) { return 0; }
-static void make_room(void) {}
+static int current_core(void) { return -1; }
+static int current_thread_id(void) { return 0; }
+static void keep_workers_off_core(void) {}
 #endif
 
 typedef struct {
-    int thread; /* 1, 2, ...; the caller of a job is 0 */
+    int thread; /* 1, 2, ...; 0 is the caller of a job */
     void *scratch;
-} worker_start;
+} worker_arguments;
 
-static void *worker(void *argument) {
-    const worker_start self = *(worker_start *)argument;
+static void *run_worker(void *argument) {
+    const worker_arguments self = *(worker_arguments *)argument;
     uint64_t seen = 0;
     free(argument);
-    atomic_store_explicit(&pool.worker[self.thread - 1].id, thread_id(), memory_order_relaxed);
+    atomic_store_explicit(&pool.worker[self.thread - 1].id, current_thread_id(),
+                          memory_order_relaxed);
     for (;;) {
-        const int64_t until = nanoseconds() + SPIN_NANOSECONDS;
+        const int64_t until = monotonic_nanoseconds() + SPIN_NANOSECONDS;
         uint64_t word;
         for (int i = 0;; i++) {
             word = atomic_load_explicit(&pool.word, memory_order_acquire);
             if (word >> 32 != seen >> 32) break;
-            relax();
-            if (i % 64 == 63 && nanoseconds() > until) {
-                atomic_store_explicit(&pool.worker[self.thread - 1].core, core_now(),
+            cpu_relax();
+            if (i % 64 == 63 && monotonic_nanoseconds() > until) {
+                atomic_store_explicit(&pool.worker[self.thread - 1].core, current_core(),
                                       memory_order_relaxed);
                 pthread_mutex_lock(&pool.lock);
                 atomic_fetch_add(&pool.sleepers, 1);
@@ -161,26 +168,28 @@ static void *worker(void *argument) {
     return NULL;
 }
 
-/* A forked child has no workers and perhaps a lock that nobody will open: it starts anew. */
-static void forget_workers(void) {
+/* In a forked child: fork copies no worker, and perhaps a lock that a worker held.  The child
+ * starts with an empty pool. */
+static void reset_after_fork(void) {
     for (int i = 0; i < pool.workers; i++) atomic_store(&pool.worker[i].id, 0);
     pool.workers = 0;
     atomic_store(&pool.sleepers, 0);
-    atomic_store(&pool.word, atomic_load(&pool.word) >> 32 << 32); /* no task of the parent's */
+    atomic_store(&pool.word,
+                 atomic_load(&pool.word) >> 32 << 32); /* the parent's tasks are its own */
     atomic_flag_clear(&pool.busy);
     pthread_mutex_init(&pool.lock, NULL);
     pthread_cond_init(&pool.wake, NULL);
 }
 
-/* Starts workers until there are `wanted`, as far as the system lets it.  They take no signals but
- * those of their own faults: whoever waits for a signal, or has blocked it, is a thread of the
- * program's. */
+/* Starts workers until there are `wanted`, or as many as the system allows.  Workers block all
+ * signals but those of their own faults, so that a signal reaches the program's own threads, which
+ * may be waiting for it or have blocked it. */
 static void start_workers(int wanted) {
     static int prepared;
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
     pthread_attr_t attributes;
     sigset_t blocked, before;
-    if (!prepared && pthread_atfork(NULL, NULL, forget_workers) == 0) prepared = 1;
+    if (!prepared && pthread_atfork(NULL, NULL, reset_after_fork) == 0) prepared = 1;
     if (pthread_attr_init(&attributes) != 0) return;
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     sigfillset(&blocked);
@@ -188,10 +197,10 @@ static void start_workers(int wanted) {
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
     while (pool.workers < wanted) {
         pthread_t thread;
-        worker_start *start = malloc(sizeof *start);
+        worker_arguments *start = malloc(sizeof *start);
         void *scratch = aligned_alloc(64, FC_SCRATCH_BYTES);
-        if (start) *start = (worker_start){pool.workers + 1, scratch};
-        if (!start || !scratch || pthread_create(&thread, &attributes, worker, start) != 0) {
+        if (start) *start = (worker_arguments){pool.workers + 1, scratch};
+        if (!start || !scratch || pthread_create(&thread, &attributes, run_worker, start) != 0) {
             free(scratch);
             free(start);
             break;
@@ -210,7 +219,7 @@ void fc_set_threads(int threads) {
 
 int fc_get_threads(void) { return atomic_load(&thread_limit); }
 
-/* Runs tasks start to start + count - 1; the pool is the caller's. */
+/* Runs tasks start to start + count - 1 as one job; the caller holds `busy`. */
 static void run_job(fc_task task, void *context, size_t start, size_t count, int threads,
                     void *scratch) {
     atomic_store_explicit(&pool.task, task, memory_order_relaxed);
@@ -222,14 +231,14 @@ static void run_job(fc_task task, void *context, size_t start, size_t count, int
     const uint64_t word = ((atomic_load(&pool.word) >> 32) + 1) << 32 | count;
     atomic_store(&pool.word, word);
     if (atomic_load(&pool.sleepers) > 0) {
-        make_room();
+        keep_workers_off_core();
         pthread_mutex_lock(&pool.lock);
         pthread_cond_broadcast(&pool.wake);
         pthread_mutex_unlock(&pool.lock);
     }
     claim_tasks(word, 0, scratch);
     for (int i = 1; atomic_load_explicit(&pool.done, memory_order_acquire) < count; i++) {
-        relax();
+        cpu_relax();
         if (i % 256 == 0)
             sched_yield(); /* a worker may have lost its core in the middle of a task */
     }
@@ -243,9 +252,9 @@ void fc_run(fc_task task, void *context, size_t count, void *scratch) {
         return;
     }
     if (pool.workers < threads - 1) start_workers(threads - 1);
-    for (size_t start = 0; start < count; start += MOST_TASKS) {
+    for (size_t start = 0; start < count; start += MAX_TASKS) {
         const size_t left = count - start;
-        run_job(task, context, start, left < MOST_TASKS ? left : MOST_TASKS, threads, scratch);
+        run_job(task, context, start, left < MAX_TASKS ? left : MAX_TASKS, threads, scratch);
     }
     atomic_flag_clear_explicit(&pool.busy, memory_order_release);
 }

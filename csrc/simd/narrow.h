@@ -5,7 +5,10 @@
 
 #include "simd/vec.h"
 
-/* The mask is of no more than half the lanes. */
+#include <stddef.h>
+#include <string.h>
+
+/* The mask must be of at most half the lanes. */
 ALWAYS_INLINE half_vec half_load_masked(const real *p, lanes_mask mask) {
 #if VEC_BYTES == 64 && defined(__AVX512VL__) && FC_DOUBLE
     return (half_vec)_mm256_maskz_loadu_pd(mask, p);
@@ -16,12 +19,13 @@ ALWAYS_INLINE half_vec half_load_masked(const real *p, lanes_mask mask) {
 #elif VEC_BYTES == 32 && defined(__AVX2__)
     return (half_vec)_mm_maskload_ps(p, _mm256_castsi256_si128(mask));
 #else
-    (void)mask; /* only whole halves come here */
+    (void)mask; /* b is packed or padded then: all of the half can be read */
     return *(const half_unaligned *)p;
 #endif
 }
 
-/* Its lanes, and anything above.  By way of memory a wide load would wait for the narrow store. */
+/* A vector whose lower lanes are the half's; its upper lanes are unspecified.  A copy by way of
+ * memory would stall: a wide load after a narrow store defeats store-to-load forwarding. */
 ALWAYS_INLINE vec vec_of_half(half_vec half) {
 #if VEC_BYTES == 64 && defined(__AVX512F__) && FC_DOUBLE
     return (vec)_mm512_castpd256_pd512((__m256d)half);
@@ -38,8 +42,8 @@ ALWAYS_INLINE vec vec_of_half(half_vec half) {
 #endif
 }
 
-/* A quarter of a vector that has enough lanes: four elements, of which `lanes` exist.  Loads fill
- * the missing ones with zero. */
+/* A quarter of a vector, where that is four elements, of which `lanes` exist.  Loads fill the
+ * others with zero.  Other vectors have no quarters. */
 #define QUARTERS (VEC_BYTES == 64 && !FC_DOUBLE)
 #if QUARTERS
 typedef real quarter_vec __attribute__((vector_size(VEC_BYTES / 4)));
@@ -78,7 +82,8 @@ ALWAYS_INLINE vec vec_of_quarters(quarter_vec a, quarter_vec b, quarter_vec c, q
     return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
 }
 
-/* Four elements of v, each four times: those at `place` of every quarter, or quarter `place`. */
+/* Four elements of v, each repeated four times: element `place` of every quarter
+ * (vec_repeat_of_quarters), or the four of quarter `place` (vec_repeat_quarter). */
 #define FOUR_TIMES(a, b, c, d) a, a, a, a, b, b, b, b, c, c, c, c, d, d, d, d
 #define OF_QUARTERS(i) __builtin_shufflevector(v, v, FOUR_TIMES(i, i + 4, i + 8, i + 12))
 #define OF_QUARTER(i)                                                                              \
@@ -97,8 +102,9 @@ ALWAYS_INLINE vec vec_repeat_quarter(vec v, int place) {
 #undef FOUR_TIMES
 #endif
 
-/* Transposes LANES rows of LANES elements in place.  Zipping row i with row i + LANES / 2 halves
- * the distance between neighbours of a column; log2(LANES) times makes them neighbours. */
+/* Transposes LANES rows of LANES elements in place, in log2(LANES) rounds.  Each round interleaves
+ * row i with row i + LANES / 2, which halves the distance between neighbours of the same column;
+ * after the last round they are adjacent. */
 ALWAYS_INLINE void vec_transpose(vec *row) {
     vec zipped[LANES];
 #pragma GCC unroll 4

@@ -1,14 +1,13 @@
 /* The SIMD vocabulary: one vector type of VEC_BYTES bytes, whatever the instruction set.
  *
  * Operations are written once over these few functions.  GCC's and clang's vector extensions give
- * arithmetic, comparison and selection (`mask ? a : b` is vec_select here: C has no such operator);
- * intrinsics appear in this file only, where the extensions have no word: partial loads and stores,
- * and the square root.
+ * arithmetic and comparison.  What they cannot express uses intrinsics, which appear in the files
+ * of simd/ only: masked loads and stores, fused multiply-add, the square root, a few conversions.
  *
- * A vector at the end of an array may be partial: `lanes` says how many elements exist.  Loads fill
- * the missing ones with zero, stores leave memory behind the last one alone, and both fold to one
- * instruction when `lanes` is the constant LANES.  A tail therefore runs the very instructions of
- * the main loop: an element's bits do not depend on where in the array it stands. */
+ * The last vector of an array may be partial: `lanes` says how many of its elements exist.  A load
+ * fills the others with zero and a store leaves their memory alone; where `lanes` is the constant
+ * LANES, both compile to one plain instruction.  The remainder of an array therefore goes through
+ * the same arithmetic as the main loop: an element's bits do not depend on its place. */
 #ifndef FASTFC_VEC_H
 #define FASTFC_VEC_H
 
@@ -57,8 +56,8 @@ ALWAYS_INLINE vec vec_select(ivec mask, vec a, vec b) {
     return (vec)((mask & (ivec)a) | (~mask & (ivec)b));
 }
 
-/* Which lanes exist, the first `lanes`, as partial loads and stores want it.  VEC_MASKED: they take
- * one instruction. */
+/* The first `lanes` lanes, in the form that masked loads and stores take.  VEC_MASKED: the
+ * instruction set has these as single instructions. */
 #if VEC_BYTES == 64 && defined(__AVX512F__)
 #define VEC_MASKED 1
 #if FC_DOUBLE
@@ -70,7 +69,7 @@ ALWAYS_INLINE lanes_mask vec_lanes_mask(size_t lanes) { return (lanes_mask)((1u 
 #elif VEC_BYTES == 32 && defined(__AVX2__)
 #define VEC_MASKED 1
 typedef __m256i lanes_mask;
-/* A window that slides over ones followed by zeros. */
+/* The mask is loaded from a row of ones followed by zeros, `lanes` places before the first zero. */
 ALWAYS_INLINE lanes_mask vec_lanes_mask(size_t lanes) {
     static const lane_int window[2 * LANES] = {
         -1, -1, -1, -1,
@@ -153,7 +152,7 @@ ALWAYS_INLINE uint16_t vec_bits(ivec mask) {
 #endif
 }
 
-/* And back. */
+/* The inverse of vec_bits. */
 ALWAYS_INLINE ivec vec_mask_of_bits(uint16_t bits) {
     ivec lane_bits = {0};
     for (size_t i = 0; i < LANES; i++) lane_bits[i] = (lane_int)1 << i;
@@ -177,7 +176,7 @@ ALWAYS_INLINE ivec vec_mask_of_bytes(const uint8_t *p) {
 }
 
 /* Runs the statements for each vector of n elements: `i` is its first element, `lanes` counts its
- * elements.  Main loop, then tail. */
+ * elements.  First the whole vectors, then the partial one, if any. */
 #define EACH_VECTOR(i, n, ...)                                                                     \
     do {                                                                                           \
         const size_t whole_ = (n) - (n) % LANES;                                                   \
@@ -191,13 +190,13 @@ ALWAYS_INLINE ivec vec_mask_of_bytes(const uint8_t *p) {
         }                                                                                          \
     } while (0)
 
-/* v with `fill` in the lanes that do not exist. */
+/* v with `fill` in all lanes but the first `lanes`. */
 ALWAYS_INLINE vec vec_fill_rest(vec v, size_t lanes, real fill) {
     if (lanes == LANES) return v;
     return vec_select(vec_lane_numbers() < (lane_int)lanes, v, vec_set(fill));
 }
 
-/* Half a vector. */
+/* Half a vector; the rest of what it can do is in narrow.h. */
 typedef real half_vec __attribute__((vector_size(VEC_BYTES / 2)));
 typedef real half_unaligned
     __attribute__((vector_size(VEC_BYTES / 2), aligned(__alignof__(real)), may_alias));
@@ -216,9 +215,9 @@ ALWAYS_INLINE half_vec half_fma(half_vec a, half_vec b, half_vec c) {
 #endif
 }
 
-/* a * b + c, rounded once where the instruction set can.  The compiler fuses nothing by itself
- * (-ffp-contract=off): where it does depends on what surrounds an expression, and with it the bits.
- */
+/* a * b + c, fused (rounded once) where the instruction set can.  The compiler must not fuse any
+ * other product with a sum (-ffp-contract=off): whether it did would depend on the code around an
+ * expression, and the bits of the result with it. */
 ALWAYS_INLINE vec vec_fma(vec a, vec b, vec c) {
 #if VEC_BYTES == 64 && defined(__AVX512F__) && FC_DOUBLE
     return (vec)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
@@ -243,7 +242,7 @@ ALWAYS_INLINE vec vec_fma(vec a, vec b, vec c) {
 #endif
 }
 
-/* The greater of a and b; b where they do not compare. */
+/* The greater of a and b in each lane; b's where either is NaN. */
 ALWAYS_INLINE vec vec_max(vec a, vec b) { return vec_select(a > b, a, b); }
 
 ALWAYS_INLINE vec vec_sqrt(vec v) {
@@ -269,7 +268,7 @@ ALWAYS_INLINE vec vec_sqrt(vec v) {
 #endif
 }
 
-/* Lanes of a and b by turns, of their first and of their second halves: a0 b0 a1 b1 ... */
+/* Interleaves a and b: a0 b0 a1 b1 ..., of their first halves (zip_low) or second (zip_high). */
 #if VEC_BYTES == 64 && !FC_DOUBLE
 #define LOW_HALVES 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define HIGH_HALVES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
@@ -286,23 +285,24 @@ ALWAYS_INLINE vec vec_sqrt(vec v) {
 ALWAYS_INLINE vec vec_zip_low(vec a, vec b) { return __builtin_shufflevector(a, b, LOW_HALVES); }
 ALWAYS_INLINE vec vec_zip_high(vec a, vec b) { return __builtin_shufflevector(a, b, HIGH_HALVES); }
 
-/* LANES words, each all ones or all zeros, widened or taken as the mask of a vec. */
+/* The mask of a vec from LANES 32-bit words, each all ones or all zeros; double widens them. */
 ALWAYS_INLINE ivec vec_mask_load(const uint32_t *p) {
     typedef int32_t narrow
         __attribute__((vector_size(4 * LANES), aligned(__alignof__(uint32_t)), may_alias));
     return __builtin_convertvector(*(const narrow *)p, ivec);
 }
 
-/* The sum over the lanes, halves upon halves: an order fixed by LANES.  Zipping v with itself
- * brings what is half a vector apart together, twice over. */
-ALWAYS_INLINE real vec_sum(vec v) {
+/* The sum over the lanes: the upper half is added to the lower half, and so on, an order that LANES
+ * alone decides.  Zipping v with itself puts each pair of lanes that are half a vector apart into
+ * the same lane of the two results; every sum then stands in two lanes. */
+ALWAYS_INLINE real vec_reduce_add(vec v) {
 #pragma GCC unroll 4
     for (size_t step = 1; step < LANES; step *= 2) v = vec_zip_low(v, v) + vec_zip_high(v, v);
     return v[0];
 }
 
-/* The greatest lane; if one is NaN, any. */
-ALWAYS_INLINE real vec_greatest(vec v) {
+/* The greatest lane; unspecified if one is NaN. */
+ALWAYS_INLINE real vec_reduce_max(vec v) {
 #pragma GCC unroll 4
     for (size_t step = 1; step < LANES; step *= 2)
         v = vec_max(vec_zip_low(v, v), vec_zip_high(v, v));

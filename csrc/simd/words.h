@@ -4,6 +4,10 @@
 
 #include "simd/vec.h"
 
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
 /* 32-bit words, WORD_LANES of them. */
 #define WORD_LANES (VEC_BYTES / sizeof(uint32_t))
 typedef uint32_t words __attribute__((vector_size(VEC_BYTES)));
@@ -14,7 +18,7 @@ ALWAYS_INLINE words words_load(const uint32_t *p) { return *(const words_unalign
 
 ALWAYS_INLINE void words_store(uint32_t *p, words v) { *(words_unaligned *)p = v; }
 
-/* The words at even places of a and b, one after the other. */
+/* The words at even places of a, then those of b. */
 #if VEC_BYTES == 64
 #define EVEN_PLACES 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
 #elif VEC_BYTES == 32
@@ -34,19 +38,19 @@ ALWAYS_INLINE int words_any(words v) {
     return any != 0;
 }
 
-/* Vectors of 64-bit lanes, each a pair of words. */
+/* Vectors of 64-bit lanes, each a pair of 32-bit words. */
 typedef uint64_t pairs __attribute__((vector_size(VEC_BYTES)));
 
 ALWAYS_INLINE pairs pairs_set(uint64_t value) { return value - (pairs){0}; }
 
-/* start, start + 1, ... */
+/* The lanes start, start + 1, ... */
 ALWAYS_INLINE pairs pairs_count(uint64_t start) {
     pairs numbers = {0};
     for (size_t i = 0; i < VEC_BYTES / 8; i++) numbers[i] = i;
     return numbers + start;
 }
 
-/* The 64-bit products of the low words. */
+/* The 64-bit product of the low words, in each lane. */
 ALWAYS_INLINE pairs pairs_product(pairs a, pairs b) {
 #if VEC_BYTES == 64 && defined(__AVX512F__)
     return (pairs)_mm512_mul_epu32((__m512i)a, (__m512i)b);
@@ -59,7 +63,7 @@ ALWAYS_INLINE pairs pairs_product(pairs a, pairs b) {
 #endif
 }
 
-/* Lanes of a and b by turns, of their first and of their second halves. */
+/* Interleaves the lanes of a and b, of their first or of their second halves. */
 #if VEC_BYTES == 64
 #define LOW_PAIRS 0, 8, 1, 9, 2, 10, 3, 11
 #define HIGH_PAIRS 4, 12, 5, 13, 6, 14, 7, 15

@@ -4,17 +4,14 @@ import argparse
 import ast
 import math
 
-from fastfc import __version__
 from fastfc.training.schedules import SCHEDULES, make
+from fastfc.update_rules import RULES
+from fastfc.version import __version__
 
 # What each update rule can be told besides its learning rate, as keys of its config.
 RULE_OPTIONS = {
-    "sgd": (),
-    "sgd_momentum": ("momentum",),
-    "sgd_nesterov_momentum": ("momentum",),
-    "rmsprop": ("decay_rate", "epsilon"),
-    "adam": ("beta1", "beta2", "epsilon"),
-    "adamw": ("beta1", "beta2", "epsilon", "weight_decay"),
+    name: tuple(key for key in rule.constants if key not in ("learning_rate", "t"))
+    for name, rule in RULES.items()
 }
 ADAM_LEARNING_RATE = 5e-4
 
@@ -135,24 +132,25 @@ def _add_solver(parser):
         metavar="LR",
         help=f"step size (default: {ADAM_LEARNING_RATE} for adam and adamw, 0.01 for the others)",
     )
-    for key, default in (("momentum", 0.9), ("decay_rate", 0.99), ("beta1", 0.9), ("beta2", 0.999)):
+    for key in ("momentum", "decay_rate", "beta1", "beta2"):
         group.add_argument(
             _flag(key),
             type=_number("from 0 to less than 1", lambda value: 0 <= value < 1),
             metavar="M" if key == "momentum" else "B",
-            help=f"of {_rules_with(key)} (default: {default})",
+            help=f"of {_rules_with(key)} (default: {_default_of(key)})",
         )
     group.add_argument(
         "--epsilon",
         type=_positive,
         metavar="EPS",
-        help=f"of {_rules_with('epsilon')} (default: 1e-08)",
+        help=f"of {_rules_with('epsilon')} (default: {_default_of('epsilon')})",
     )
     group.add_argument(
         "--weight-decay",
         type=_not_negative,
         metavar="F",
-        help=f"of {_rules_with('weight_decay')}, for weight matrices (default: 0.01)",
+        help=f"of {_rules_with('weight_decay')}, for weight matrices "
+        f"(default: {_default_of('weight_decay')})",
     )
     group.add_argument(
         "--lr-decay",
@@ -275,6 +273,12 @@ def rule_config(options):
 def _rules_with(key):
     *others, last = (rule for rule, keys in RULE_OPTIONS.items() if key in keys)
     return f"{', '.join(others)} and {last}" if others else last
+
+
+def _default_of(key):
+    """Return the default of a hyper-parameter, which is the same for all rules that have it."""
+    (default,) = {rule.constants[key] for rule in RULES.values() if key in rule.constants}
+    return default
 
 
 def _number(expected, accepts):

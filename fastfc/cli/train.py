@@ -1,24 +1,19 @@
 """``fastfc train``: train a network under the Solver and print what came of it."""
 
-import contextlib
 import math
 import sys
 import time
 
 import numpy as np
 
-from fastfc import fc_net, reference
+from fastfc import fc_net
 from fastfc.cli.options import UsageError, rule_config
-from fastfc.cli.progress import AboveBar, ProgressBar, ProgressSolver
 from fastfc.data import load_digits, load_mnist, load_npz
 from fastfc.data_utils import get_CIFAR10_data
 from fastfc.solver import Solver
 from fastfc.training import NonFiniteLossError
 
-NETWORKS = {
-    "fast": fc_net.FullyConnectedNet,
-    "reference": reference.fc_net.FullyConnectedNet,
-}
+BACKENDS = ("fast", "reference")
 
 
 def train(options):
@@ -42,7 +37,7 @@ def train(options):
         return
     dtype = options.dtype or "float64"
     histories, seconds = {}, {}
-    for backend in NETWORKS:
+    for backend in BACKENDS:
         print(f"backend: {backend}, {dtype}")
         histories[backend], seconds[backend] = run(options, backend, dtype, config, data)
     difference = np.abs(np.subtract(histories["fast"], histories["reference"])).max()
@@ -88,12 +83,11 @@ def run(options, backend, dtype, config, data):
     seconds : float
         Spent in training.
     """
-    rule = options.update_rule
     np.random.seed(options.seed)
     solver, seconds = _solve(
         _make_network(options, backend, dtype, data),
         data,
-        update_rule=rule if backend == "fast" else getattr(reference.optim, rule),
+        update_rule=_find_rule(backend, options.update_rule),
         optim_config=config,
         lr_decay=options.lr_decay,
         lr_schedule=options.lr_schedule,
@@ -103,6 +97,7 @@ def run(options, backend, dtype, config, data):
         print_every=options.print_every,
         num_train_samples=options.num_train_samples,
         num_val_samples=options.num_val_samples,
+        progress=sys.stdout.isatty() and sys.stderr.isatty(),
     )
     _print_accuracy(solver, data, "val", "validation")
     _print_accuracy(solver, data, "test", "test")
@@ -112,10 +107,28 @@ def run(options, backend, dtype, config, data):
     return solver.loss_history, seconds
 
 
+def _find_networks(backend):
+    """Return the module of a backend's networks."""
+    if backend == "fast":
+        return fc_net
+    from fastfc import reference  # where it is asked for, and nowhere else
+
+    return reference.fc_net
+
+
+def _find_rule(backend, name):
+    """Return a backend's update rule as the Solver takes it."""
+    if backend == "fast":
+        return name
+    from fastfc import reference
+
+    return getattr(reference.optim, name)
+
+
 def _make_network(options, backend, dtype, data):
     """Return the network that the options describe, for inputs and classes as in data."""
     try:
-        return NETWORKS[backend](
+        return _find_networks(backend).FullyConnectedNet(
             options.hidden,
             input_dim=math.prod(data["X_train"].shape[1:]),
             num_classes=1 + int(max(y.max() for name, y in data.items() if name[0] == "y")),
@@ -131,20 +144,14 @@ def _make_network(options, backend, dtype, data):
 
 
 def _solve(model, data, **kwargs):
-    """Train, on a terminal with a progress bar; return the solver and the seconds it took."""
-    with contextlib.ExitStack() as stack:
-        if sys.stdout.isatty() and sys.stderr.isatty():
-            bar = stack.enter_context(ProgressBar(sys.stderr))
-            stack.enter_context(contextlib.redirect_stdout(AboveBar(sys.stdout, bar)))
-            solver = ProgressSolver(bar, model, data, **kwargs)
-        else:
-            solver = Solver(model, data, **kwargs)
-        start = time.perf_counter()
-        try:
-            solver.train()
-        except NonFiniteLossError as error:
-            raise UsageError(f"{error}; choose a smaller --learning-rate") from error
-        return solver, time.perf_counter() - start
+    """Train; return the solver and the seconds it took."""
+    solver = Solver(model, data, **kwargs)
+    start = time.perf_counter()
+    try:
+        solver.train()
+    except NonFiniteLossError as error:
+        raise UsageError(f"{error}; choose a smaller --learning-rate") from error
+    return solver, time.perf_counter() - start
 
 
 def _print_accuracy(solver, data, split, name):

@@ -1,7 +1,6 @@
 """The handwritten digits that come with the package; DIGITS.md states source and licence."""
 
 import gzip
-from importlib.resources import files
 
 import numpy as np
 
@@ -59,6 +58,8 @@ def read_digits():
     >>> X[0, 0, 0], y[0]
     (array([ 0,  0,  5, 13,  9,  1,  0,  0], dtype=uint8), np.int64(0))
     """
+    from importlib.resources import files  # here: it takes as long to import as all of fastfc
+
     raw = (files("fastfc.data") / "digits.csv.gz").read_bytes()
     table = np.loadtxt(gzip.decompress(raw).decode("ascii").splitlines(), np.uint8, delimiter=",")
     return table[:, :64].reshape(-1, 1, 8, 8), table[:, 64].astype(np.int64)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastfc.reference._files import read_arrays
+from fastfc.files import load_arrays
 
 REQUIRED = ("X_train", "y_train", "X_val", "y_val")
 OPTIONAL = ("X_test", "y_test")
@@ -43,7 +43,7 @@ def load_npz(path):
     >>> data["X_val"].shape
     (3, 3)
     """
-    data = read_arrays(path, _wanted)
+    data = load_arrays(path, _choose_arrays)
     for name in data:
         if name.startswith("X"):
             _check_inputs(path, name, data[name], data["X_train"].shape)
@@ -53,7 +53,7 @@ def load_npz(path):
     return data
 
 
-def _wanted(found):
+def _choose_arrays(found):
     """Return the names of the arrays that training needs."""
     wanted = REQUIRED + OPTIONAL if set(OPTIONAL) & set(found) else REQUIRED
     missing = [name for name in wanted if name not in found]

@@ -1,15 +1,16 @@
-"""The layers and losses in plain NumPy: one function forward, one backward.
+"""The layers in plain NumPy: one function forward, one backward; the losses with them.
 
 Letters: N batch, D inputs, M outputs, C classes.  Every function computes in float32 if all its
 arrays are float32 and in float64 otherwise; Python's own numbers fit themselves to either.
 """
 
 import math
-import numbers
 
 import numpy as np
 
+from ..arrays import as_real, expect_shape
 from . import philox
+from .losses import softmax_loss, svm_loss
 
 __all__ = [
     "affine_backward",
@@ -29,24 +30,6 @@ __all__ = [
 ]
 
 
-def as_real(operation, **arrays):
-    """Return the arrays, as a list, in the dtype in which ``operation`` computes."""
-    converted = {name: np.asarray(value) for name, value in arrays.items()}
-    for name, array in converted.items():
-        if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
-            raise TypeError(
-                f"{operation}: {name} has dtype {array.dtype}, expected real numbers of at most "
-                "64 bits"
-            )
-    types = {
-        array.dtype.type
-        for name, array in converted.items()
-        if type(arrays[name]) not in (int, float)
-    }
-    dtype = np.float32 if types == {np.float32} else np.float64
-    return [array.astype(dtype, copy=False) for array in converted.values()]
-
-
 def _value(operation, mapping_name, mapping, key):
     """Return a value that the mapping must have."""
     if key not in mapping:
@@ -54,18 +37,10 @@ def _value(operation, mapping_name, mapping, key):
     return mapping[key]
 
 
-def _expect_shape(operation, name, array, expected, partner):
-    """Raise ValueError unless ``array`` has the expected shape, which matches ``partner``'s."""
-    if array.shape != expected:
-        raise ValueError(
-            f"{operation}: {name} has shape {array.shape}, expected {expected} to match {partner}"
-        )
-
-
 def _expect_row(operation, name, array, length, partner):
     """Raise ValueError unless ``array`` broadcasts to one row of ``length`` numbers."""
     if array.shape not in [(length,), (1, length), ()]:
-        _expect_shape(operation, name, array, (length,), partner)
+        expect_shape(operation, name, array, (length,), partner)
 
 
 def _affine_sizes(operation, x, w):
@@ -94,7 +69,7 @@ def affine_backward(dout, cache):
     x, w, _ = cache
     dout, x, w = as_real("affine_backward", dout=dout, x=x, w=w)
     N, D, M = _affine_sizes("affine_backward", x, w)
-    _expect_shape("affine_backward", "dout", dout, (N, M), f"x of shape {x.shape}")
+    expect_shape("affine_backward", "dout", dout, (N, M), f"x of shape {x.shape}")
     dx = (dout @ w.T).reshape(x.shape)
     dw = x.reshape(N, D).T @ dout
     db = dout.sum(axis=0)
@@ -111,7 +86,7 @@ def relu_forward(x):
 def relu_backward(dout, cache):
     """Return dout * (x >= 0): the gradient passes where x is 0."""
     dout, x = as_real("relu_backward", dout=dout, x=cache)
-    _expect_shape("relu_backward", "dout", dout, x.shape, f"x of shape {x.shape}")
+    expect_shape("relu_backward", "dout", dout, x.shape, f"x of shape {x.shape}")
     return dout * (x >= 0)
 
 
@@ -186,7 +161,7 @@ def batchnorm_backward(dout, cache):
         gamma=cache["gamma"],
     )
     N, D = x_normalized.shape
-    _expect_shape("batchnorm_backward", "dout", dout, (N, D), f"x of shape {(N, D)}")
+    expect_shape("batchnorm_backward", "dout", dout, (N, D), f"x of shape {(N, D)}")
     dbeta = dout.sum(axis=0)
     dgamma = (dout * x_normalized).sum(axis=0)
     dx = gamma * rstd * (dout - dbeta / N - x_normalized * (dgamma / N))
@@ -242,7 +217,7 @@ def layernorm_backward(dout, cache):
             f"layernorm_backward: x_normalized has shape {(N, D)}, "
             "expected (N, D) with D at least 1"
         )
-    _expect_shape("layernorm_backward", "dout", dout, (N, D), f"x of shape {(N, D)}")
+    expect_shape("layernorm_backward", "dout", dout, (N, D), f"x of shape {(N, D)}")
     dbeta = dout.sum(axis=0)
     dgamma = (dout * x_normalized).sum(axis=0)
     g = gamma * dout
@@ -304,65 +279,5 @@ def dropout_backward(dout, cache):
     if mask is None:
         raise ValueError("dropout_backward: cache has no mask, its forward pass ran in mode 'test'")
     dout, mask = as_real("dropout_backward", dout=dout, mask=mask)
-    _expect_shape("dropout_backward", "dout", dout, mask.shape, f"the mask of shape {mask.shape}")
+    expect_shape("dropout_backward", "dout", dout, mask.shape, f"the mask of shape {mask.shape}")
     return dout * mask
-
-
-def _as_scores(operation, x, y):
-    """Return the scores x in the dtype computed in, and the labels y, checked against them."""
-    (x,) = as_real(operation, x=x)
-    y = np.asarray(y)
-    if x.ndim != 2 or x.size == 0:
-        raise ValueError(
-            f"{operation}: x has shape {x.shape}, expected (N, C) with N and C at least 1"
-        )
-    N, C = x.shape
-    if y.dtype.kind not in "iu":
-        raise TypeError(f"{operation}: y has dtype {y.dtype}, expected integers")
-    _expect_shape(operation, "y", y, (N,), f"x of shape {x.shape}")
-    if y.min() < 0 or y.max() >= C:
-        wrong = y[(y < 0) | (y >= C)][0]
-        raise ValueError(f"{operation}: y has the label {wrong}, expected labels in [0, {C})")
-    return x, y
-
-
-def svm_loss(x, y):
-    """Return the multiclass hinge loss, margin 1, and its gradient (Weston & Watkins 1999)."""
-    x, y = _as_scores("svm_loss", x, y)
-    N = x.shape[0]
-    rows = np.arange(N)
-    margins = np.maximum(0, x - x[rows, y][:, np.newaxis] + 1)
-    margins[rows, y] = 0
-    loss = margins.sum() / N
-    dx = (margins > 0).astype(x.dtype)
-    dx[rows, y] -= dx.sum(axis=1)
-    return loss, dx / N
-
-
-def softmax_loss(x, y, label_smoothing=0.0):
-    """Return the cross-entropy of softmax(x) and its gradient, by log-sum-exp.
-
-    log softmax(x)_j = x_j - max - log sum_k exp(x_k - max): no probability is ever rounded to 0
-    before its logarithm is taken.  The targets are (1 - label_smoothing) onehot(y) +
-    label_smoothing / C (Szegedy et al. 2016).
-    """
-    x, y = _as_scores("softmax_loss", x, y)
-    if not isinstance(label_smoothing, numbers.Real):
-        raise TypeError(f"softmax_loss: label_smoothing is {label_smoothing!r}, expected a number")
-    label_smoothing = float(label_smoothing)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(
-            f"softmax_loss: label_smoothing is {label_smoothing}, expected a number in [0, 1]"
-        )
-    N, C = x.shape
-    rows = np.arange(N)
-    shifted = x - x.max(axis=1, keepdims=True)
-    log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    loss = -log_probabilities[rows, y].sum() / N
-    dx = np.exp(log_probabilities)
-    dx[rows, y] -= 1 - label_smoothing
-    if label_smoothing > 0:
-        uniform = -log_probabilities.mean(axis=1).sum() / N
-        loss = (1 - label_smoothing) * loss + label_smoothing * uniform
-        dx -= label_smoothing / C
-    return loss, dx / N

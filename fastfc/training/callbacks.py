@@ -83,14 +83,14 @@ def as_list(name, value):
     return list(value) if several else [value]
 
 
-def methods(callbacks, event):
+def find_methods(callbacks, event):
     """Return what is to be called at an event: the callbacks' methods, without the empty ones."""
     found = [getattr(callback, event, None) for callback in callbacks]
     empty = getattr(Callback, event)
     return [method for method in found if method and getattr(method, "__func__", None) is not empty]
 
 
-def called(methods, solver):
+def notify(methods, solver):
     """Call each method with the Solver."""
     for method in methods:
         method(solver)

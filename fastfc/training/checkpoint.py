@@ -2,13 +2,12 @@
 
 import json
 import re
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from .. import __version__
-from ..reference._files import replaced
+from ..files import NotNpzError, atomic_write, read_npz
+from ..version import __version__
 from .packing import pack, unpack
 
 __all__ = ["CheckpointError", "latest_checkpoint", "read_checkpoint", "write_checkpoint"]
@@ -77,7 +76,7 @@ def write_checkpoint(path, state, temporary=None):
         "state": packed,
     }
     arrays[HEAD] = np.frombuffer(json.dumps(head).encode(), np.uint8)
-    with replaced(path, temporary or f"{path}.tmp") as file:
+    with atomic_write(path, temporary or f"{path}.tmp") as file:
         np.savez(file, **arrays)
 
 
@@ -113,7 +112,7 @@ def read_checkpoint(path):
     try:
         return dict(unpack(head["state"], arrays))
     except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, error) from error
+        raise _damage_error(path, error) from error
 
 
 def latest_checkpoint(name):
@@ -155,25 +154,30 @@ def _read(path, whole=True):
     """Return the JSON and, if asked for, the arrays, every byte of them checked by its sum."""
     with open(path, "rb") as file:
         try:
-            if not zipfile.is_zipfile(file):
-                raise CheckpointError(f"{path}: truncated, or no checkpoint: expected a .npz file")
-            if whole and (wrong := zipfile.ZipFile(file).testzip()) is not None:
-                raise ValueError(f"the sum of {wrong} is wrong")
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as archive:
-                if HEAD not in archive.files:
-                    raise CheckpointError(
-                        f"{path}: no checkpoint of fastfc, expected an entry {HEAD}; "
-                        f"it has {', '.join(archive.files) or 'none'}"
-                    )
-                head = json.loads(archive[HEAD].tobytes())
-                _check_version(path, head)
-                names = [name for name in archive.files if name != HEAD]
-                return head, {name: archive[name] for name in names} if whole else None
+            head = read_npz(file, lambda names: _expect_head(path, names), check_sums=whole)[HEAD]
+            head = json.loads(head.tobytes())
+            _check_version(path, head)
+            if not whole:
+                return head, None
+            return head, read_npz(file, lambda names: [name for name in names if name != HEAD])
+        except NotNpzError:
+            raise CheckpointError(
+                f"{path}: truncated, or no checkpoint: expected a .npz file"
+            ) from None
         except (CheckpointError, MemoryError):
             raise
         except Exception as error:  # zipfile, zlib, struct and NumPy have many words for it
-            raise _damaged(path, error) from error
+            raise _damage_error(path, error) from error
+
+
+def _expect_head(path, names):
+    """Return the name of the entry that every checkpoint has."""
+    if HEAD not in names:
+        raise CheckpointError(
+            f"{path}: no checkpoint of fastfc, expected an entry {HEAD}; "
+            f"it has {', '.join(names) or 'none'}"
+        )
+    return [HEAD]
 
 
 def _check_version(path, head):
@@ -186,5 +190,5 @@ def _check_version(path, head):
         )
 
 
-def _damaged(path, error):
+def _damage_error(path, error):
     return CheckpointError(f"{path}: truncated or damaged, expected a checkpoint ({error!r})")

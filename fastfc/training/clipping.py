@@ -1,10 +1,10 @@
 """Gradient clipping by global norm, its sums computed by the C core.
 
-See :class:`fastfc.reference.clipping.Clipping`.
+See :class:`fastfc.clipping.Clipping`.
 """
 
 from .. import _core
-from ..reference.clipping import Clipping
+from ..clipping import Clipping
 
 __all__ = ["clip_gradients", "global_norm"]
 

@@ -1,4 +1,4 @@
-"""What a run has been through, as arrays."""
+"""The history of a run as arrays."""
 
 import csv
 import io
@@ -9,7 +9,7 @@ from array import array
 
 import numpy as np
 
-from ..reference._files import replaced
+from ..files import atomic_write
 
 __all__ = ["History"]
 
@@ -28,7 +28,7 @@ class Log:
         self.epochs = [int(step) for step in epochs]
 
     def state(self):
-        """Return what the constructor takes, as arrays."""
+        """Return the constructor's arguments, as arrays."""
         return {
             "seconds": np.array(self.seconds),
             "learning_rate": np.array(self.learning_rate),
@@ -43,12 +43,12 @@ class Log:
         self._start = time.perf_counter() - spent
 
     def note(self, optim_configs):
-        """Note a step that has just been taken."""
+        """Note the step that has just been done."""
         self.seconds.append(time.perf_counter() - self._start)
         self.learning_rate.append(learning_rate(optim_configs))
 
     def fit(self, steps):
-        """Have so many steps: those that nobody noted are NaN."""
+        """Set the number of steps; steps that were not noted are NaN."""
         for column in (self.seconds, self.learning_rate):
             del column[steps:]
             column.extend([math.nan] * (steps - len(column)))
@@ -125,7 +125,7 @@ class History(dict):
         path : path
             The file.
         """
-        with replaced(path) as file:
+        with atomic_write(path) as file:
             file.write(self.csv().encode())
 
     def to_json(self, path):
@@ -141,5 +141,5 @@ class History(dict):
             for name, column in self.items()
         }
         text = json.dumps(columns, allow_nan=False)
-        with replaced(path) as file:
+        with atomic_write(path) as file:
             file.write(text.encode())

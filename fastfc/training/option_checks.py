@@ -1,7 +1,7 @@
 """The keys of ``optim_config``: which ones a rule of fastfc's knows, and their numbers."""
 
 from ..arguments import check_number, did_you_mean, shown
-from ..reference.optim import RULES, UpdateRules
+from ..update_rules import RULES, UpdateRules
 from .notices import warn
 
 # adamw is in no course: what only it knows is no slip of a shared dictionary.

@@ -5,17 +5,6 @@ import sys
 from .callbacks import Callback
 
 
-def load_tqdm():
-    """Return tqdm, or say how to get it."""
-    try:
-        from tqdm.auto import tqdm
-    except ImportError as error:
-        raise ImportError(
-            "progress=True needs tqdm: pip install 'fastfc[progress]'", name="tqdm"
-        ) from error
-    return tqdm
-
-
 class Progress(Callback):
     """A bar on stderr: examples, their rate, the time left, the last loss and accuracy.
 
@@ -28,9 +17,11 @@ class Progress(Callback):
     """
 
     def __init__(self, solver, first, last):
+        from tqdm.auto import tqdm  # not at the top: runs without a bar do not wait for it
+
         self._examples = solver.batch_size
-        self._tqdm = load_tqdm()
-        self._bar = self._tqdm(
+        self._tqdm = tqdm
+        self._bar = tqdm(
             total=last * self._examples,
             initial=first * self._examples,
             unit="ex",

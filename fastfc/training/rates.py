@@ -5,7 +5,7 @@ import numbers
 
 import numpy as np
 
-from ..reference.optim import UpdateRules
+from ..update_rules import UpdateRules
 from .schedules import make
 
 __all__ = ["Rates"]

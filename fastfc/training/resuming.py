@@ -1,9 +1,17 @@
 """What lets a run go on: in another process from a checkpoint, in this one after a stop."""
 
 from . import settings
-from .callbacks import called
+from .callbacks import notify
 from .checkpoint import read_checkpoint, write_checkpoint
-from .state import check_fits, check_parts, copied, put_running, restore, running, state_of
+from .state import (
+    check_fits,
+    check_parts,
+    collect_state,
+    copy_arrays,
+    restore,
+    running_statistics,
+    set_running_statistics,
+)
 
 
 class Resumable:
@@ -68,7 +76,7 @@ class Resumable:
         """
         state = read_checkpoint(path)
         check_parts(path, state)
-        kwargs = settings.resumed(path, state["settings"], state["outside"], kwargs)
+        kwargs = settings.merge_settings(path, state["settings"], state["outside"], kwargs)
         solver = cls(model, data, **kwargs)
         check_fits(path, solver, state)
         restore(solver, state)
@@ -93,7 +101,7 @@ class Resumable:
         --------
         >>> solver.save("latest.npz")  # doctest: +SKIP
         """
-        write_checkpoint(path, state_of(self))
+        write_checkpoint(path, collect_state(self))
 
     def _reset_call(self):
         self._call = {"step": 0, "scorings": 0}
@@ -114,17 +122,17 @@ class Resumable:
         """Give the model parameters to train on where an earlier call has left it the best."""
         if self.model.params is self.best_params:
             if self._left is None:
-                self.model.params = copied(self.best_params)
+                self.model.params = copy_arrays(self.best_params)
             else:
                 self.model.params, statistics = self._left
-                put_running(self._bn_params(), statistics)
+                set_running_statistics(self._bn_params(), statistics)
         self._left = None
 
     def _latest(self):
         """Return the parameters and running statistics to train on."""
         if self._left is not None and self.model.params is self.best_params:
             return self._left
-        return self.model.params, running(self._bn_params())
+        return self.model.params, running_statistics(self._bn_params())
 
     def _leave_best(self, ended):
         """Put the best parameters into the model; the latest are kept unless the call has ended."""
@@ -134,12 +142,12 @@ class Resumable:
             self._left = None if ended else self._latest()
             self.model.params = self.best_params
             for bn_param, best in zip(self._bn_params(), self.best_bn_params, strict=True):
-                bn_param.update(copied(best))
+                bn_param.update(copy_arrays(best))
 
     def _save_checkpoint(self, epoch_ends, on_checkpoint):
         """Write a checkpoint of the run and tell the callbacks."""
         self.checkpoint_path = self._saver.save(self, epoch_ends)
-        called(on_checkpoint, self)
+        notify(on_checkpoint, self)
 
     def _bn_params(self):
         """Return the batch normalisations of the model, none for a model without."""

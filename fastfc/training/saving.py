@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .checkpoint import write_checkpoint
 from .settings import interval
-from .state import state_of
+from .state import collect_state
 
 
 class Saver:
@@ -46,7 +46,8 @@ class Saver:
         others = [name for name in self.written if name != path.name]
         before, self.written = self.written, [*others, path.name]
         try:
-            write_checkpoint(path, state_of(solver), self._name.with_name(f"{self._name.name}.tmp"))
+            temporary = self._name.with_name(f"{self._name.name}.tmp")
+            write_checkpoint(path, collect_state(solver), temporary)
         except BaseException:
             self.written = before
             raise

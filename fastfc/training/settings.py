@@ -1,6 +1,7 @@
 """The Solver's keyword arguments: one line each, with default, check, and what a checkpoint does.
 
-`taken` checks what is given, `kept` says what a checkpoint has of them, `resumed` what goes on.
+`check_settings` checks what is given, `split_settings` says what a checkpoint can hold of them,
+`merge_settings` with which of them a run goes on.
 """
 
 import math
@@ -13,12 +14,11 @@ from typing import NamedTuple
 
 from .. import optim
 from ..arguments import check_number, count, did_you_mean, shown
-from ..reference.clipping import checked
+from ..clipping import check_clip_norm
 from .callbacks import as_list
 from .checkpoint import CheckpointError
 from .option_checks import Resumed, check_optim_config
 from .packing import pack, same
-from .progress import load_tqdm
 
 BUILT_IN = {getattr(optim, name): name for name in optim.__all__}
 
@@ -131,7 +131,7 @@ def interval(name, value):
 
 def _progress(name, value):
     if value:
-        load_tqdm()
+        import tqdm.auto  # noqa: F401  (before `train`, whose steps are timed)
     return bool(value)
 
 
@@ -140,7 +140,7 @@ SETTINGS = {
     "optim_config": Setting(None, _config, fixed=True),
     "lr_decay": Setting(1.0, _from_zero_on),
     "lr_schedule": Setting(None, fixed=True),  # checked by Rates
-    "clip_norm": Setting(None, _optional(lambda _, value: checked(value))),
+    "clip_norm": Setting(None, _optional(lambda _, value: check_clip_norm(value))),
     "batch_size": Setting(100, count, fixed=True),
     "num_epochs": Setting(10, _from_zero),
     "normalize": Setting(None, fixed=True),  # checked by the Solver
@@ -159,7 +159,7 @@ SETTINGS = {
 }
 
 
-def taken(given):
+def check_settings(given):
     """Return every setting's value: what is given, checked, or its default.
 
     Raises
@@ -180,7 +180,7 @@ def taken(given):
     return values
 
 
-def kept(solver):
+def split_settings(solver):
     """Return the settings as a checkpoint has them, and the names of those that it cannot have."""
     values = {name: getattr(solver, name) for name, setting in SETTINGS.items() if setting.stored}
     values["update_rule"] = BUILT_IN.get(solver.update_rule, solver.update_rule)
@@ -196,7 +196,7 @@ def _fits(value):
     return True
 
 
-def resumed(path, values, outside, given):
+def merge_settings(path, values, outside, given):
     """Return the keyword arguments for going on: those of the checkpoint, then those given.
 
     Raises
@@ -218,7 +218,7 @@ def resumed(path, values, outside, given):
 
 def check_fixed(path, solver, values, outside):
     """Raise an error if what cannot change is not as in the checkpoint."""
-    now, now_outside = kept(solver)
+    now, now_outside = split_settings(solver)
     for name, setting in SETTINGS.items():
         if not setting.fixed or (name in outside and name in now_outside):
             continue

@@ -1,4 +1,4 @@
-"""All that a run is: taken from a Solver, and given to one."""
+"""The state of a run: collected from a Solver, checked, and restored into another one."""
 
 import zlib
 
@@ -6,9 +6,9 @@ import numpy as np
 
 from .checkpoint import CheckpointError
 from .history import Log
-from .settings import check_fixed, kept
+from .settings import check_fixed, split_settings
 
-# Each part and its type; a file without one of them is none.
+# Each part and its type; a file without one of them is no checkpoint of a Solver.
 PARTS = {
     "iteration": int,
     "epoch": int,
@@ -31,10 +31,10 @@ PARTS = {
     "written": list,
 }
 
-ROWS = 8  # of each split are summed
+ROWS = 8  # of each split that its checksum covers
 
 
-def running(bn_params):
+def running_statistics(bn_params):
     """Return the running statistics of every batch normalisation, the arrays themselves."""
     return [
         {key: value for key, value in bn_param.items() if key.startswith("running_")}
@@ -42,23 +42,23 @@ def running(bn_params):
     ]
 
 
-def put_running(bn_params, statistics):
+def set_running_statistics(bn_params, statistics):
     """Let the batch normalisations have these running statistics and no others, as copies."""
     for bn_param, found in zip(bn_params, statistics, strict=True):
         for key in [key for key in bn_param if key.startswith("running_")]:
             del bn_param[key]
-        bn_param.update(copied(found))
+        bn_param.update(copy_arrays(found))
 
 
-def copied(arrays):
+def copy_arrays(arrays):
     """Return a dictionary of copies."""
     return {name: np.array(value) for name, value in arrays.items()}
 
 
-def state_of(solver):
+def collect_state(solver):
     """Return the state of a Solver between two steps, as `write_checkpoint` takes it."""
     params, statistics = solver._latest()
-    settings, outside = kept(solver)
+    settings, outside = split_settings(solver)
     return {
         "iteration": len(solver.loss_history),
         "epoch": solver.epoch,
@@ -112,11 +112,11 @@ def check_fits(path, solver, state):
 
 
 def restore(solver, state):
-    """Give the state, which has been checked, to a new Solver, its model and ``np.random``."""
+    """Put the state, which has been checked, into a new Solver, its model and ``np.random``."""
     solver._rates.restore(state["rates"])
     best, params = state["best_params"], state["params"]
     if best.keys() == params.keys() and all(best[name] is params[name] for name in best):
-        params = best  # as at the end of a run
+        params = best  # the run had ended: its model has the best parameters themselves
     solver.epoch = state["epoch"]
     solver.best_val_acc = state["best_val_acc"]
     solver.best_params = best
@@ -130,12 +130,12 @@ def restore(solver, state):
     if solver._saver and solver.checkpoint_name == state["settings"].get("checkpoint_name"):
         solver._saver.written = state["written"]
     solver.model.params = params
-    put_running(solver._bn_params(), state["bn_running"])
+    set_running_statistics(solver._bn_params(), state["bn_running"])
     np.random.set_state(state["random"])
 
 
 def fingerprints(solver):
-    """Return what the data are known by: shapes, dtypes, sums of all labels and of some rows."""
+    """Return what tells data apart: shapes, dtypes, checksums of all labels and of some rows."""
     found = {}
     for split in ("train", "val"):
         X, y = getattr(solver, f"X_{split}"), getattr(solver, f"y_{split}")
@@ -151,7 +151,7 @@ def fingerprints(solver):
 
 
 def _sum(values, before=0):
-    """Return the CRC-32 of an array's bytes; those of objects are no content, but addresses."""
+    """Return the CRC-32 of an array's bytes, or of its text: an object's bytes are an address."""
     values = np.asarray(values)
     text = repr(values.tolist()).encode() if values.dtype.hasobject else values.tobytes()
     return zlib.crc32(text, before)

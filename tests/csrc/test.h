@@ -1,7 +1,7 @@
-/* What the C tests share: arrays on the heap of their exact size, outputs that start as NaN, checks
- * that count, and every instruction set that this machine runs.
+/* What the C tests share: heap arrays of exactly the size needed, outputs that start as NaN, checks
+ * that count passes and failures, and a loop over the instruction sets that this machine runs.
  *
- * A test is compiled once with FC_DOUBLE=0 and once with FC_DOUBLE=1. */
+ * Each test is compiled once with FC_DOUBLE=0 and once with FC_DOUBLE=1. */
 #ifndef FASTFC_TEST_H
 #define FASTFC_TEST_H
 
@@ -32,7 +32,7 @@ static inline double uniform(void) { /* in [-1, 1); a fixed sequence */
 }
 
 static inline real *array(size_t n) {
-    real *a = malloc(n * sizeof(real));
+    real *a = calloc(n, sizeof(real)); /* GCC may see no element set */
     for (size_t i = 0; i < n; i++) a[i] = (real)uniform();
     return a;
 }
@@ -53,7 +53,7 @@ static inline void check(const char *what, size_t at, double got, double expecte
         printf("%s[%zu]: %.17g, expected %.17g within %.3g\n", what, at, got, expected, bound);
 }
 
-/* The very bits, sign of zero and NaN included. */
+/* The same bits: zeros of one sign, and NaNs of one payload. */
 static inline void check_bits(const char *what, size_t at, real got, real expected) {
     if (memcmp(&got, &expected, sizeof got) == 0)
         passed++;
@@ -62,21 +62,21 @@ static inline void check_bits(const char *what, size_t at, real got, real expect
 }
 
 /* A sum of n rounded products differs from the exact one by at most gamma_n times the sum of their
- * absolute values (Higham 2002, 3.1), gamma_n = n u / (1 - n u), u = EPSILON / 2; the 2 covers the
- * last roundings outside the sum. */
+ * absolute values (Higham 2002, 3.1), gamma_n = n u / (1 - n u), u = EPSILON / 2; n + 2
+ * instead of n allows for two roundings outside the sum. */
 static inline double sum_bound(size_t n, double absolute) {
     const double nu = (double)(n + 2) * EPSILON / 2;
     return nu / (1 - nu) * absolute;
 }
 
-/* N, D and M of the products that are tested, over every way to cut them. */
+/* N, D and M of the products that are tested, chosen to reach every way that gemm.c cuts one. */
 static const size_t products[][3] = {
     {1, 1, 1},    {0, 3, 4},       {3, 0, 4},      {3, 4, 0},       {2, 3, 5},
     {6, 16, 16},  {7, 17, 33},     {13, 257, 31},  {100, 300, 100}, {121, 64, 10},
     {5, 31, 513}, {25, 513, 1030}, {29, 5000, 33},
 };
 
-/* MT19937 as its authors publish it: seeded with 5489, output 10000 is 4123659995. */
+/* Seeds MT19937 with 5489 as its authors do, who publish output 10000: 4123659995. */
 static inline void seed_mt19937(fc_mt19937 *state) {
     state->key[0] = 5489;
     for (uint32_t i = 1; i < 624; i++)

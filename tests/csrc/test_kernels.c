@@ -1,10 +1,11 @@
 /* The single operations, without Python: every instruction set that this machine runs, against the
- * formulas written out in double, over awkward sizes.  Every array is a heap block of its exact
- * size and every output starts as NaN, so that under AddressSanitizer and
- * UndefinedBehaviorSanitizer a stray access, and without them an unwritten element, shows. */
+ * formulas written out in double, over awkward sizes.  Every array is a heap block of exactly the
+ * size needed, so that AddressSanitizer reports any access outside it; every output starts as NaN,
+ * so that an element that is not written fails its check. */
 #include "test.h"
 
-/* got (m, n) = a b + bias, a and b by strides. */
+/* Checks that got (m, n) = a b + bias, where ar and ac are a's row and column strides, br and bc
+ * b's. */
 static void check_product(const char *what, const real *got, const real *a, size_t ar, size_t ac,
                           const real *b, size_t br, size_t bc, const real *bias, size_t m, size_t n,
                           size_t k) {
@@ -94,8 +95,9 @@ static void test_batchnorm(size_t N, size_t D) {
                                running_mean, running_var, eps, momentum, N, D);
     KERNELS->batchnorm_backward(dx, dgamma, dbeta, dout, normalized, rstd, gamma, N, D);
     KERNELS->batchnorm_inference(test, x, gamma, beta, running_mean, running_var, eps, N, D);
-    /* |x| <= 1 and rstd <= 1 / sqrt(eps) < 32: mean and var are good to (N + 4) roundings each, and
-     * an error in var enters rstd, hence x_normalized, multiplied by rstd^2 / 2 < 512. */
+    /* |x| <= 1 and rstd <= 1 / sqrt(eps) < 32.  mean and var have an error of at most N + 4
+     * roundings each; that of var reaches rstd, and so x_normalized, multiplied by rstd^2 / 2 <
+     * 512. */
     const double unit = EPSILON * (double)(N + 4), bound = 64 * 512 * unit;
     for (size_t j = 0; j < D; j++) {
         double mean = 0, var = 0, sum = 0, product = 0;
@@ -118,7 +120,7 @@ static void test_batchnorm(size_t N, size_t D) {
             sum += dout[at];
             product += dout[at] * (double)normalized[at];
         }
-        /* from here on with the kernel's own x_normalized and rstd, so only these sums differ */
+        /* from here on with the kernel's own x_normalized and rstd: only the sums have errors */
         const double size = 64 * (double)N;
         check("batchnorm dbeta", j, dbeta[j], sum, sum_bound(N, (double)N));
         check("batchnorm dgamma", j, dgamma[j], product, sum_bound(N, size));
@@ -228,7 +230,7 @@ static void test_dropout(size_t n, double p, int drop, int used) {
     free(x), free(out), free(mask), free(dx);
 }
 
-/* The known answers of Random123; the last two at every place of a vector of counters. */
+/* Random123's known answers, each of them at every lane of a vector of counters. */
 static void test_philox(void) {
     static const uint32_t cases[3][10] = {
         {0, 0, 0, 0, 0, 0, 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8},
@@ -256,7 +258,7 @@ static void test_philox_dropout(size_t n, double p, int drop) {
     real *x = array(n), *out = output(n), *mask = output(n);
     uint8_t *keep = malloc(n);
     KERNELS->dropout_philox(out, mask, x, key, p, drop, n);
-    for (size_t first = 0; first <= n; first += 20) { /* any part of the stream by itself */
+    for (size_t first = 0; first <= n; first += 20) { /* any part of the stream alone */
         memset(keep, 255, n);
         KERNELS->philox_keep(keep, key, first, p, drop, n - first);
         for (size_t i = first; i < n; i++)
@@ -298,14 +300,15 @@ static void test_losses(size_t N, size_t C) {
             hits += margin > 0;
             hinge += margin;
             check("softmax dx", at, dx[at], (exp(row[j] - greatest) / sum - right) / (double)N,
-                  /* the difference is rounded once: 90 eps in the exponent */
+                  /* rounding x - greatest is an error of 90 eps in the exponent */
                   (180 + (double)C) * EPSILON / (double)N);
             if (!right) check("svm dx", at, ds[at], margin > 0 ? 1 / (real)N : 0, 0);
         }
         check("svm dx", i * C + (size_t)y[i], ds[i * C + (size_t)y[i]], (real)(0 - hits) / (real)N,
               0);
     }
-    /* an example's loss, below 180 + log(C), and then the sums over N, the kernel's and this one */
+    /* an example's loss is below 180 + log(C); its error, then those of two sums over N, the
+     * kernel's and this one's */
     check("softmax loss", 0, loss, total / (double)N,
           (180 + (double)C) * EPSILON + sum_bound(2 * N, 180 + (double)C));
     check("smoothed loss", 0, smoothed_loss, (total + below) / (double)N,
@@ -353,7 +356,7 @@ static void test_optim(size_t n) {
         const double step = lr * first / (1 - pow(mu, t)) / root;
         check("adam v", i, adam_v[i], first, few);
         check("adam a", i, adam_a[i], second, few);
-        /* first and second may cancel or vanish: their few roundings, divided by root */
+        /* first may cancel and second vanish: then their roundings count, divided by root */
         check("adam", i, adam_w[i], w[i] - step, few * (1 + lr / root + fabs(step)));
     }
     const double decay = 0.25;
@@ -368,7 +371,7 @@ static void test_optim(size_t n) {
     free(adam_w), free(adam_v), free(adam_a);
 }
 
-/* In double, whatever the order. */
+/* The bound holds for double and any order of the additions. */
 static void test_squares(size_t n) {
     real *x = array(n);
     double exact = 0;
@@ -378,7 +381,7 @@ static void test_squares(size_t n) {
     free(x);
 }
 
-/* Arithmetic is counted, not only done: twice the tasks or the rounds are twice as much. */
+/* peak returns how many operations it did: in proportion to tasks and to rounds. */
 static void test_peak(void) {
     const double once = KERNELS->peak(1, 10);
     check("peak: some", 0, once > 0, 1, 0);
@@ -386,8 +389,8 @@ static void test_peak(void) {
     check("peak: rounds", 0, KERNELS->peak(1, 20), 2 * once, 0);
 }
 
-/* Every width of the last panels of columns and of rows, few steps deep; and left factors by
- * columns that are deep enough to be packed. */
+/* Every width of the last panel of columns with every height of the last panel of rows, at small
+ * depths; and left factors whose columns are contiguous, deep enough to be packed. */
 static void test_narrow_products(void) {
     static const size_t rows[] = {1, 2, 5, 6, 7, 13, 14, 15, 29}, depths[] = {1, 2, 3, 4, 5, 6};
     for (size_t M = 1; M <= 40; M++)

@@ -1,14 +1,14 @@
-/* What runs on several threads, without Python: the pool, and every instruction set's products,
- * minibatches, whole network and updates, which the tests of the single operations have checked:
- * here against what one thread gives, or against their own pieces, bit for bit.  For
- * ThreadSanitizer too. */
+/* What runs on several threads, without Python: the pool, and under every instruction set products,
+ * minibatches, the whole network and updates.  test_kernels.c checks the single operations; here
+ * several threads must give the bits of one thread, and fused passes those of the single
+ * operations. ThreadSanitizer runs these tests too. */
 #include "runtime/fp_mode.h"
 #include "test.h"
 
 #include <sched.h>
 
-/* Jobs that follow each other at once, of few tasks and of many by turns: every task of every job
- * runs exactly once, with its own job's context, on scratch of its own. */
+/* Jobs of few tasks and of many, in turn and without a pause: every task of every job must run
+ * exactly once, with the context of its job and with scratch memory that no other task writes. */
 typedef struct {
     size_t count;
     _Atomic(int) runs[40];
@@ -60,8 +60,8 @@ static void test_many_tasks(void) {
     check("tasks of a large job that ran once", 0, (double)once, MANY_TASKS_OF_A_JOB, 0);
 }
 
-/* Two tasks that wait for each other, so that two threads run them: both compute in their caller's
- * mode, whichever it is. */
+/* Two tasks that wait for each other, so that two threads must run them.  Both compute in the
+ * caller's floating-point mode, whether it flushes denormals or not. */
 typedef struct {
     _Atomic(int) begun;
     real tiny, product[2];
@@ -139,40 +139,43 @@ enum { DEEP = 3 };
 
 enum { NONE, BATCHNORM, LAYERNORM };
 
-/* The pass again, with updates of the weights: by the gradients that it gave without. */
+/* Runs the pass again with an update of every parameter, each by numbers of its own: the updates
+ * must be those by the gradients that the first run, without updates, has stored. */
 static void test_network_updates(fc_network *net, const real *x, const int64_t *y, double loss) {
-    fc_update updates[DEEP];
-    real *kept[DEEP], *expected[DEEP];
+    real *kept[DEEP][4], *expected[DEEP][4];
     double again = NAN;
-    for (int l = 0; l < DEEP; l++) {
-        fc_layer *layer = &net->layers[l];
-        const size_t n = layer->D * layer->M;
-        kept[l] = output(n), expected[l] = output(n);
-        memcpy(kept[l], layer->dw, n * sizeof(real));
-        KERNELS->sgd(expected[l], layer->w, kept[l], 0.3, n);
-        updates[l] = (fc_update){.rule = FC_SGD, .n = n, .next_w = output(n), .number = {0.3}};
-        updates[l].w = layer->w, updates[l].dw = layer->dw;
-        layer->update[0] = &updates[l];
-    }
+    for (int l = 0; l < DEEP; l++)
+        for (int k = 0; k < 4; k++) {
+            fc_param *param = &net->layers[l].params[k];
+            if (!param->w) continue;
+            kept[l][k] = output(param->n), expected[l][k] = output(param->n);
+            memcpy(kept[l][k], param->dw, param->n * sizeof(real));
+            param->next_w = output(param->n), param->number[0] = 0.3 + k;
+            KERNELS->sgd(expected[l][k], param->w, kept[l][k], 0.3 + k, param->n);
+        }
     if (net->state) seed_mt19937(net->state);
+    net->rule = FC_SGD;
     KERNELS->network_loss(&again, net, x, y);
+    net->rule = FC_NO_UPDATE;
     check("network loss again", net->N, again, loss, 0);
-    for (int l = 0; l < DEEP; l++) {
-        const size_t bytes = updates[l].n * sizeof(real);
-        check("network w", (size_t)l, memcmp(updates[l].next_w, expected[l], bytes), 0, 0);
-        memcpy(net->layers[l].dw, kept[l], bytes);
-        net->layers[l].update[0] = NULL;
-        free(kept[l]), free(expected[l]), free(updates[l].next_w);
-    }
+    for (int l = 0; l < DEEP; l++)
+        for (int k = 0; k < 4; k++) {
+            fc_param *param = &net->layers[l].params[k];
+            if (!param->w) continue;
+            const size_t bytes = param->n * sizeof(real);
+            check("network next_w", (size_t)k, memcmp(param->next_w, expected[l][k], bytes), 0, 0);
+            memcpy(param->dw, kept[l][k], bytes);
+            free(kept[l][k]), free(expected[l][k]), free(param->next_w);
+        }
 }
 
-/* A product and a sum that are rounded one by one. */
+/* a + b * c, not fused: the product is rounded, then the sum. */
 static real plus_product(real a, real b, real c) {
     volatile real product = b * c;
     return a + product;
 }
 
-/* The whole pass against its own pieces, which the tests above have checked: the same bits. */
+/* The whole pass has the bits of the single operations, called one after another. */
 static void test_network(size_t N, const size_t *dims, int normalization, double p, int drop,
                          int gathered, int philox, double reg) {
     fc_layer layers[DEEP] = {0};
@@ -199,10 +202,6 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
         real **w = work[l];
         layers[l] = (fc_layer){.D = D,
                                .M = M,
-                               .w = params[l][0],
-                               .b = params[l][1],
-                               .gamma = normalization && hidden ? params[l][2] : NULL,
-                               .beta = params[l][3],
                                .layernorm = normalization == LAYERNORM,
                                .running_mean = w[10],
                                .running_var = w[10],
@@ -210,10 +209,6 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
                                .momentum = 0.75,
                                .next_mean = w[8],
                                .next_var = w[9],
-                               .dw = w[0],
-                               .db = w[1],
-                               .dgamma = w[2],
-                               .dbeta = w[3],
                                .stride = stride,
                                .out = w[4],
                                .x_normalized = w[5],
@@ -221,6 +216,8 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
                                .rstd = w[7],
                                .keep = p < 1 && hidden ? malloc(N * M + 16) : NULL,
                                .key = 77 + (uint64_t)l};
+        for (int k = 0; k < (normalization && hidden ? 4 : 2); k++)
+            layers[l].params[k] = (fc_param){.n = sizes[k], .w = params[l][k], .dw = w[k]};
     }
     void *workspace = aligned_alloc(64, FC_WORKSPACE_BYTES);
     seed_mt19937(&state);
@@ -241,7 +238,8 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
                       workspace,
                       0.2,
                       reg,
-                      philox};
+                      philox,
+                      FC_NO_UPDATE};
     double loss = NAN, expected_loss = NAN;
     KERNELS->network_loss(&loss, &net, gathered ? NULL : x, y);
     test_network_updates(&net, gathered ? NULL : x, y, loss);
@@ -256,11 +254,11 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
         inputs[l] = (real *)(uintptr_t)h;
         KERNELS->affine_forward(outs[l], h, params[l][0], params[l][1], N, D, M, workspace);
         h = outs[l];
-        if (layers[l].gamma && normalization == LAYERNORM) {
+        if (layers[l].gamma.w && normalization == LAYERNORM) {
             KERNELS->layernorm_forward(normed, normals[l], rstds[l], h, params[l][2], params[l][3],
                                        1e-3, N, M);
             memcpy(outs[l], normed, N * M * sizeof(real));
-        } else if (layers[l].gamma) {
+        } else if (layers[l].gamma.w) {
             KERNELS->batchnorm_forward(normed, normals[l], rstds[l], next_mean, next_var, h,
                                        params[l][2], params[l][3], work[l][10], work[l][10], 1e-3,
                                        0.75, N, M);
@@ -297,7 +295,7 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
             if (p < 1) KERNELS->dropout_apply(dout, dout, masks[l], N * M);
             KERNELS->relu_backward(dout, dout, outs[l], N * M);
         }
-        if (layers[l].gamma) {
+        if (layers[l].gamma.w) {
             if (normalization == LAYERNORM)
                 KERNELS->layernorm_backward(dout, dgamma, dbeta, dout, normals[l], rstds[l],
                                             params[l][2], N, M, workspace);
@@ -328,7 +326,8 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
     }
 }
 
-/* A pass in test mode, in blocks of rows and two work arrays, against its own pieces. */
+/* A pass in test mode, by blocks of rows and with two work arrays, has the bits of the single
+ * operations. */
 static void test_scores(size_t N, const size_t *dims, int normalization) {
     fc_layer layers[DEEP] = {0};
     size_t widest = 0;
@@ -341,15 +340,13 @@ static void test_scores(size_t N, const size_t *dims, int normalization) {
         for (size_t j = 0; j < M; j++) params[l][5][j] = (real)fabs(params[l][5][j]);
         layers[l] = (fc_layer){.D = D,
                                .M = M,
-                               .w = params[l][0],
-                               .b = params[l][1],
-                               .gamma = normalization && l + 1 < DEEP ? params[l][2] : NULL,
-                               .beta = params[l][3],
                                .layernorm = normalization == LAYERNORM,
                                .running_mean = params[l][4],
                                .running_var = params[l][5],
                                .eps = 1e-3,
                                .stride = stride};
+        for (int k = 0; k < (normalization && l + 1 < DEEP ? 4 : 2); k++)
+            layers[l].params[k].w = params[l][k];
     }
     for (int k = 0; k < 2; k++) work[k] = output(rows * widest);
     for (int l = 0; l + 1 < DEEP; l++) layers[l].out = work[l % 2];
@@ -364,13 +361,13 @@ static void test_scores(size_t N, const size_t *dims, int normalization) {
         real *out = output(N * M), *normed = output(N * M), *hat = output(N * M), *rstd = output(N);
         KERNELS->affine_forward(out, h, params[l][0], params[l][1], N, D, M, workspace);
         free(h), h = out;
-        if (layers[l].gamma && normalization == LAYERNORM)
+        if (layers[l].gamma.w && normalization == LAYERNORM)
             KERNELS->layernorm_forward(normed, hat, rstd, out, params[l][2], params[l][3], 1e-3, N,
                                        M);
-        else if (layers[l].gamma)
+        else if (layers[l].gamma.w)
             KERNELS->batchnorm_inference(normed, out, params[l][2], params[l][3], params[l][4],
                                          params[l][5], 1e-3, N, M);
-        if (l + 1 < DEEP) KERNELS->relu_forward(h, layers[l].gamma ? normed : out, N * M);
+        if (l + 1 < DEEP) KERNELS->relu_forward(h, layers[l].gamma.w ? normed : out, N * M);
         free(normed), free(hat), free(rstd);
     }
     check("network scores", N, memcmp(scores, h, N * dims[DEEP] * sizeof(real)), 0, 0);
@@ -379,11 +376,12 @@ static void test_scores(size_t N, const size_t *dims, int normalization) {
         for (int k = 0; k < 6; k++) free(params[l][k]);
 }
 
-/* All parameters at once against each by itself, by gradients clipped to a norm or not. */
+/* Updating all parameters in one call has the bits of updating each, with or without clipping. */
 static void test_update(double clip_norm) {
     enum { PARAMS = 3 };
     const size_t sizes[PARAMS] = {40000, 1, 17};
-    fc_update updates[PARAMS] = {0};
+    fc_param params[PARAMS] = {0};
+    const fc_param *pointers[PARAMS];
     real *expected[PARAMS][3], *gradient[PARAMS];
     double squares = 0;
     for (int i = 0; i < PARAMS; i++) {
@@ -401,18 +399,19 @@ static void test_update(double clip_norm) {
         KERNELS->adam(expected[i][0], expected[i][1], expected[i][2], w, dw, v, a, 0.1, 0.9, 0.99,
                       1e-3, 2, n);
         memcpy(dw, gradient[i], n * sizeof(real));
-        updates[i] = (fc_update){FC_ADAM, n, w, {v, a}, w, dw, {v, a}, {0.1, 0.9, 0.99, 1e-3, 2}};
+        params[i] = (fc_param){n, w, dw, {v, a}, w, {v, a}, {0.1, 0.9, 0.99, 1e-3, 2}};
+        pointers[i] = &params[i];
     }
-    KERNELS->update(updates, clip_norm, PARAMS);
+    KERNELS->update(pointers, FC_ADAM, clip_norm, PARAMS);
     for (int i = 0; i < PARAMS; i++) {
         const size_t bytes = sizes[i] * sizeof(real);
-        check("update w", (size_t)i, memcmp(updates[i].w, expected[i][0], bytes), 0, 0);
-        check("update v", (size_t)i, memcmp(updates[i].state[0], expected[i][1], bytes), 0, 0);
-        check("update a", (size_t)i, memcmp(updates[i].state[1], expected[i][2], bytes), 0, 0);
-        check("update dw", (size_t)i, memcmp(updates[i].dw, gradient[i], bytes), 0, 0);
+        check("update w", (size_t)i, memcmp(params[i].w, expected[i][0], bytes), 0, 0);
+        check("update v", (size_t)i, memcmp(params[i].state[0], expected[i][1], bytes), 0, 0);
+        check("update a", (size_t)i, memcmp(params[i].state[1], expected[i][2], bytes), 0, 0);
+        check("update dw", (size_t)i, memcmp(params[i].dw, gradient[i], bytes), 0, 0);
         free(gradient[i]);
-        free(updates[i].next_w), free((void *)(uintptr_t)updates[i].dw);
-        free(updates[i].next_state[0]), free(updates[i].next_state[1]);
+        free(params[i].next_w), free(params[i].dw);
+        free(params[i].next_state[0]), free(params[i].next_state[1]);
         for (int k = 0; k < 3; k++) free(expected[i][k]);
     }
 }

@@ -1,5 +1,6 @@
 """The fused training step is bit for bit the composed one, and never writes to others' arrays."""
 
+import collections
 import copy
 import itertools
 import pickle
@@ -272,6 +273,40 @@ def test_replaced_parameters(change, normalization):
     assert_same(results[1], results[0])
 
 
+def test_the_clipped_norm_is_summed_in_the_order_of_the_parameters(dtype):
+    """Where the dictionary is in another order, so are the squares, down to the last bit."""
+    X, y = examples(12)
+    data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
+    orders = {"as made": list, "reversed": lambda names: list(names)[::-1], "sorted": sorted}
+    for seed in range(20):
+        for order in orders.values():
+            results = []
+            for network in (Composed, fc_net.FullyConnectedNet):
+                np.random.seed(seed)
+                model = network([22, 9], input_dim=60, use_batchnorm=True, dtype=dtype)
+                model.params = {name: model.params[name] for name in order(model.params)}
+                solver = Solver(model, data, clip_norm=1e-2, batch_size=12, verbose=False)
+                for _ in range(3):
+                    solver._step()
+                results.append([solver.loss_history, model.params])
+            assert_same(results[1], results[0])
+
+
+def test_parameters_in_a_dictionary_of_another_type_are_composed():
+    X, y = examples(4)
+    results = []
+    for network in (Composed, fc_net.FullyConnectedNet):
+        np.random.seed(0)
+        model = network([5], input_dim=60)
+        model.params = collections.OrderedDict(model.params)
+        data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
+        solver = Solver(model, data, batch_size=4, verbose=False)
+        for _ in range(2):
+            solver._step()
+        results.append([solver.loss_history, dict(model.params)])
+    assert_same(results[1], results[0])
+
+
 def test_gradients_are_the_callers_own():
     X, y = examples(6)
     model = fc_net.FullyConnectedNet([9], input_dim=60)
@@ -306,9 +341,16 @@ def test_steady_steps_update_in_place():
     solver, _ = trained(fc_net.FullyConnectedNet, 10, hidden_dims=[20])
     for _ in range(3):
         solver._step()
-    addresses = {k: v.ctypes.data for k, v in solver.model.params.items()}
+
+    def addresses():
+        arrays = [*solver.model.params.values()]
+        arrays += [v for c in solver.optim_configs.values() for v in c.values() if np.ndim(v)]
+        return [array.ctypes.data for array in arrays]
+
+    before = addresses()
+    assert len(before) == 3 * len(solver.model.params)
     solver._step()
-    assert {k: v.ctypes.data for k, v in solver.model.params.items()} == addresses
+    assert addresses() == before
 
 
 # --- whoever overrides is asked ---------------------------------------------------------------

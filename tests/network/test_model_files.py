@@ -8,8 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from fastfc import fc_net
-from fastfc.reference import _files
+from fastfc import fc_net, files
 from fastfc.reference import fc_net as reference
 from fastfc.solver import Solver
 from tests.support import cases
@@ -221,7 +220,7 @@ def test_a_failure_leaves_the_old_file(nets, path, monkeypatch):
 
 def test_an_interruption_leaves_nothing(path):
     def interrupted():
-        with _files.replaced(path) as file:
+        with files.atomic_write(path) as file:
             file.write(b"half")
             assert len(os.listdir(path.parent)) == 1
             raise KeyboardInterrupt
@@ -235,7 +234,7 @@ def test_a_link_stays_a_link(path, tmp_path):
     path.write_bytes(b"old")
     link = tmp_path / "link"
     link.symlink_to(path)
-    with _files.replaced(link) as file:
+    with files.atomic_write(link) as file:
         file.write(b"new")
     assert link.is_symlink()
     assert path.read_bytes() == b"new"

@@ -173,7 +173,7 @@ def irregular(w, dw, config):
             yield w, dw, {**config, key: other}
 
 
-def test_door_does_nothing_where_something_is_irregular(rule):
+def test_core_does_nothing_where_something_is_irregular(rule):
     w, dw, config = rule.arguments((4, 5), np.float64)
     before = copy.deepcopy((w, dw, config))
     for args in irregular(w, dw, config):
@@ -184,6 +184,21 @@ def test_door_does_nothing_where_something_is_irregular(rule):
     for key, value in config.items():
         np.testing.assert_array_equal(value, before[2][key])
     assert _core.update(str(rule), w, dw, config) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "constants", "states"),
+    [
+        ("adagrad", {"learning_rate": 1}, ((),)),
+        ("adam", {"learning_rate": 1}, (("v", "a"),)),
+        ("rmsprop", dict.fromkeys("abc"), ((),)),
+        ("rmsprop", dict.fromkeys("abc"), (("a",), ("b", "c"))),
+        ("rmsprop", dict.fromkeys("abc"), ()),
+    ],
+)
+def test_core_refuses_a_table_of_rules_that_are_not_its_own(name, constants, states):
+    with pytest.raises(ValueError, match=f"set_rule_table: .*{name}.*, expected"):
+        _core.set_rule_table({name: reference.Rule(constants, states)})
 
 
 def test_regular_calls_stay_in_the_core(rule, dtype, monkeypatch):

@@ -1,7 +1,6 @@
 import contextlib
 import dataclasses
 import importlib.util
-import json
 import sys
 import time
 from pathlib import Path
@@ -11,7 +10,19 @@ import pytest
 
 import fastfc
 from benchmarks import __main__ as benchmarks
-from benchmarks import denormals, gemm, harness, memory, peak, peers, report, solver, step, threads
+from benchmarks import (
+    denormals,
+    gemm,
+    harness,
+    memory,
+    peak,
+    peers,
+    report,
+    run_file,
+    solver,
+    step,
+    threads,
+)
 from tests.support import cases, operations
 
 pytest.importorskip("threadpoolctl", reason="NumPy's threads are set by threadpoolctl")
@@ -79,13 +90,19 @@ def _contestants(row):
     return [n for n in CONTESTANTS[row["suite"]] if n != "original" or promoted]
 
 
+def _written(folder, *arguments):
+    """Run suites and read the file that they leave."""
+    benchmarks.main([*arguments, "--quick", "--out", str(folder)])
+    (path,) = folder.iterdir()
+    return run_file.read(path)
+
+
 @pytest.mark.parametrize("suite", list(benchmarks.SUITES))
-def test_table_and_json_have_every_row(suite, tmp_path, capsys):
-    benchmarks.main([suite, "--quick", "--json", str(tmp_path / "figures.json")])
-    written = json.loads((tmp_path / "figures.json").read_text())
+def test_table_and_file_have_every_row(suite, tmp_path, capsys):
+    written = _written(tmp_path, suite)
     expected = _expected(suite)
-    assert [row["name"] for row in written["rows"]] == expected
-    for row in written["rows"]:
+    assert [row["name"] for row in written.rows] == expected
+    for row in written.rows:
         assert row["suite"] == suite
         names = _contestants(row)
         assert list(row["seconds"]) == names
@@ -93,11 +110,11 @@ def test_table_and_json_have_every_row(suite, tmp_path, capsys):
         medians = {name: t["median"] for name, t in row["seconds"].items()}
         assert row["ratio"] == {n: pytest.approx(medians[n] / medians[names[0]]) for n in names[1:]}
         ((unit, rates),) = row["rate"].items()
-        limit = written["peak"][unit][row["dtype"]][str(row["threads"])]
+        limit = written.peak[unit][row["dtype"]][row["threads"]]
         assert row["share"] == {n: pytest.approx(rate / limit) for n, rate in rates.items()}
-    about = written["machine"]
-    assert {"cpu", "cores", "instruction set", "threads", "versions"} <= about.keys()
-    assert about["versions"]["numpy"] == np.__version__
+    machine, version = written.facts["machine"], written.facts["version"]
+    assert {"cpu", "cores", "instruction set", "threads"} <= machine.keys()
+    assert version["numpy"] == np.__version__
     lines = capsys.readouterr().out.splitlines()[-len(expected) :]
     assert all(line.startswith(name) for name, line in zip(expected, lines, strict=True))
 
@@ -109,10 +126,7 @@ def test_peers_join_the_tables(peer, tmp_path, monkeypatch):
     if peer == "torch":  # compiling takes longer than everything else here
         torch = importlib.import_module("torch")
         monkeypatch.setattr(torch, "compile", lambda net: net)
-    path = tmp_path / "figures.json"
-    benchmarks.main(["ops", "step", "--quick", "--peers", peer, "--json", str(path)])
-    rows = json.loads(path.read_text())["rows"]
-    for row in rows:
+    for row in _written(tmp_path, "ops", "step", "--peers", peer).rows:
         if row["name"].endswith(", scoring"):
             assert list(row["seconds"]) == ["fastfc"]
         elif row["suite"] == "step":
@@ -150,19 +164,6 @@ def test_wrong_arguments_end_in_one_line(arguments, message, capsys):
         benchmarks.main(arguments)
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
-
-
-def test_picture(tmp_path, monkeypatch):
-    pytest.importorskip("matplotlib", reason="pictures are drawn by matplotlib, of the extra bench")
-    path = tmp_path / "figures.png"
-    benchmarks.main(["gemm", "--quick", "--plot", str(path)])
-    assert path.read_bytes().startswith(b"\x89PNG")
-
-
-def test_picture_without_matplotlib_names_the_extra(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(SystemExit, match=r"--plot needs matplotlib: pip install 'fastfc\[bench\]'"):
-        benchmarks.main(["gemm", "--quick", "--plot", str(tmp_path / "figures.png")])
 
 
 def test_contestants_take_turns():
@@ -251,7 +252,7 @@ def test_peak_counts_what_it_does():
     assert set(measured) == {"GFLOP/s", "GB/s"}
     for dtypes in measured.values():
         assert set(dtypes) == {"float32", "float64"}
-        assert all(set(counts) == {"1", "2"} for counts in dtypes.values())
+        assert all(set(counts) == {1, 2} for counts in dtypes.values())
         assert all(value > 0 for counts in dtypes.values() for value in counts.values())
 
 
@@ -325,6 +326,27 @@ def test_a_contestant_without_a_row_is_a_dash(capsys):
     )
     report.print_row(row, ["fastfc", "torch"])
     assert capsys.readouterr().out.split()[-3:] == ["1.0", "GB/s", "-"]
+
+
+def test_what_long_suites_read_beside_times(tmp_path):
+    """Ten epochs' total, memory every so many steps, how much state has decayed."""
+    written = _written(tmp_path, "solver", "memory", "denormals", "--iterations", "6")
+    read = {
+        (row["suite"], row["name"]): [
+            (r.contestant, r.quantity, r.unit, r.steps) for r in row["readings"]
+        ]
+        for row in written.rows
+        if "readings" in row
+    }
+    decayed = [("kept", "denormal state", "%", 6)]
+    assert read == {
+        ("solver", "epoch of 3, random"): [
+            (name, "total time", "s", 6) for name in CONTESTANTS["solver"]
+        ],
+        ("memory", "6 steps, seed"): [("fastfc", "resident memory", "B", n) for n in (3, 6)],
+        ("denormals", "step, half dead"): decayed,
+        **{("denormals", f"{rule} dead"): decayed for rule in denormals.RULES},
+    }
 
 
 def test_dead_state_decays_into_denormals_unless_flushed(monkeypatch):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import fastfc
-from fastfc import data_utils
+from fastfc import data_utils, fc_net
 from fastfc.cli import main
 from fastfc.cli import train as train_module
 from fastfc.cli.options import RULE_OPTIONS
@@ -121,9 +121,9 @@ class Spy:
 
 @pytest.fixture
 def spies(monkeypatch):
-    solver, network = Spy(train_module.Solver), Spy(train_module.NETWORKS["fast"])
+    solver, network = Spy(train_module.Solver), Spy(fc_net.FullyConnectedNet)
     monkeypatch.setattr(train_module, "Solver", solver)
-    monkeypatch.setitem(train_module.NETWORKS, "fast", network)
+    monkeypatch.setattr(fc_net, "FullyConnectedNet", network)
     return solver, network
 
 
@@ -152,6 +152,7 @@ def test_defaults_are_the_final_network(capsys, spies):
         "print_every": 100,
         "num_train_samples": 1000,
         "num_val_samples": None,
+        "progress": False,
     }
 
 
@@ -187,6 +188,7 @@ def test_every_option_arrives(capsys, spies):
         "print_every": 3,
         "num_train_samples": 50,
         "num_val_samples": 40,
+        "progress": False,
     }
 
 
@@ -389,7 +391,7 @@ def test_networks_beyond_memory_are_one_line(capsys, monkeypatch, error, message
     def network(*_, **__):
         raise error
 
-    monkeypatch.setitem(train_module.NETWORKS, "fast", network)
+    monkeypatch.setattr(fc_net, "FullyConnectedNet", network)
     assert main(["train"]) == 2
     out, err = capsys.readouterr()
     assert out == ""

@@ -1,11 +1,14 @@
 """The command line as a process: status, streams, signals and terminals."""
 
+import fcntl
 import os
 import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -78,6 +81,7 @@ def screen(raw):
 @pytest.mark.parametrize(("epochs", "status"), [("3", 0), ("100000", 130)])
 def test_progress_bar_on_a_terminal(environment, epochs, status):
     here, there = pty.openpty()
+    fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))  # rows, columns
     streams = dict.fromkeys(("stdin", "stdout", "stderr"), there)
     argv = command("train", "--epochs", epochs)
     with subprocess.Popen(argv, **streams, **environment) as process:
@@ -93,10 +97,13 @@ def test_progress_bar_on_a_terminal(environment, epochs, status):
                 interrupt = False
         assert process.wait(60) == status
     os.close(here)
-    assert re.search(rb"\r\[ {20}\]   \d %  1/\d+  loss 2\.\d{4}  \d+ s left", raw)
+    assert re.search(rb"\r *\d+%\|.*ex/s, loss=\d\.\d{4}, val_acc=\d\.\d{3}\]", raw)
     assert b"Traceback" not in raw
     lines = screen(raw)
     assert lines[0].startswith("(Iteration 1 / ")
     assert lines[1].startswith("(Epoch 0 / ")
     assert lines[-1] == ""
-    assert not any("[" in line for line in lines)
+    (bar,) = [i for i, line in enumerate(lines) if "%|" in line or "ex/s" in line]
+    assert lines[bar - 1].startswith("(Epoch ")
+    assert lines[bar].startswith("100%|" if status == 0 else "  0%|")
+    assert lines[bar + 1].startswith("validation accuracy: " if status == 0 else "")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fastfc import fc_net, optim
+from fastfc.networks import fully_connected
 from fastfc.reference import fc_net as reference
 from fastfc.solver import Solver
 from tests.support.same import assert_same
@@ -32,7 +33,7 @@ def fused_only(monkeypatch):
         raise AssertionError("the layers were composed")
 
     def forbid():
-        monkeypatch.setattr(reference.FullyConnectedNet, "_data_loss", composed)
+        monkeypatch.setattr(fully_connected.FullyConnectedNet, "_data_loss", composed)
         monkeypatch.setattr(Solver, "_composed_step", composed)
 
     return forbid

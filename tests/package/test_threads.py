@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import fastfc
-from fastfc import _core, layers, threads
+from fastfc import _core, layers
+from fastfc.runtime import threads
 from tests.support import cases, operations
 from tests.support.process import in_new_process
 

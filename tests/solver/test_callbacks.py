@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -209,16 +208,7 @@ def test_history_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
 # --- the progress bar -------------------------------------------------------------------------
 
 
-def test_progress_without_tqdm(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tqdm", None)
-    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
-    with pytest.raises(ImportError, match=r"progress=True needs tqdm: pip install 'fastfc\[prog"):
-        solver(progress=True)
-    solver(progress=False).train()
-
-
 def test_progress(capsys, monkeypatch, tmp_path):
-    pytest.importorskip("tqdm")
     monkeypatch.setenv("TQDM_MININTERVAL", "0")
     run = runs.solver(verbose=True, print_every=5)
     run.train()
@@ -240,7 +230,6 @@ def test_progress(capsys, monkeypatch, tmp_path):
 
 
 def test_progress_bar_goes_on_and_ends_with_an_error(capsys, tmp_path):
-    pytest.importorskip("tqdm")
     run = runs.solver(max_steps=12, progress=True)
     run.train()
     capsys.readouterr()
@@ -261,7 +250,6 @@ def test_progress_bar_goes_on_and_ends_with_an_error(capsys, tmp_path):
 
 
 def test_output_of_the_bar_is_not_stdout(capsys):
-    pytest.importorskip("tqdm")
     runs.solver(progress=True).train()
     assert capsys.readouterr().out == ""
 

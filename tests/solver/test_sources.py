@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import fastfc
-from fastfc import _core, _rows
+from fastfc import _core
+from fastfc.data.rows import check_normalization, read_rows
 from fastfc.fc_net import FullyConnectedNet
 from fastfc.reference import fc_net as reference
 from fastfc.reference import optim as reference_optim
@@ -92,11 +93,11 @@ def test_rows_come_in_the_order_drawn(source, given, rows):
     X = images(20, given)
     rows = rows if isinstance(rows, slice) else np.array(rows, int)
     with source(X) as stored:
-        plain = _rows.take(stored, rows)
+        plain = read_rows(stored, rows)
         assert plain.dtype == given
         np.testing.assert_array_equal(plain, X[rows])
         for dtype in cases.DTYPES:
-            taken = _rows.take(stored, rows, dtype)
+            taken = read_rows(stored, rows, dtype)
             assert type(taken) is np.ndarray
             assert taken.dtype == dtype
             np.testing.assert_array_equal(taken, X[rows].astype(dtype))
@@ -104,7 +105,7 @@ def test_rows_come_in_the_order_drawn(source, given, rows):
 
 def test_each_row_is_read_once():
     stored = Rows(images(20))
-    _rows.take(stored, np.array([7, 2, 7, 7]))
+    read_rows(stored, np.array([7, 2, 7, 7]))
     (asked,) = stored.asked
     assert asked.tolist() == [2, 7]
 
@@ -116,7 +117,7 @@ def test_rows_of_another_shape_are_refused():
 
     message = r"X is a Columns whose rows came with shape \(20, 1\), expected \(1, 5\)"
     with pytest.raises(ValueError, match=message):
-        _rows.take(Columns(np.ones((20, 5))), np.array([3]))
+        read_rows(Columns(np.ones((20, 5))), np.array([3]))
 
 
 # --- normalisation ----------------------------------------------------------------------------
@@ -164,10 +165,10 @@ def test_what_mean_and_std_may_be(source, dtype, which):
     X, rows = images(20), np.array([4, 4, 0])
     expected = normalised(X[rows], *NORMALIZE[which], dtype)
     np.testing.assert_array_equal(_core.gather(X, rows, dtype, *NORMALIZE[which]), expected)
-    prepared = _rows.normalization(NORMALIZE[which], SHAPE, dtype)
+    prepared = check_normalization(NORMALIZE[which], SHAPE, dtype)
     assert all(value.shape == (FEATURES,) and value.dtype == dtype for value in prepared)
     with source(X) as stored:
-        np.testing.assert_array_equal(_rows.take(stored, rows, dtype, prepared), expected)
+        np.testing.assert_array_equal(read_rows(stored, rows, dtype, prepared), expected)
 
 
 def test_rows_that_are_not_dense_are_normalised_too(dtype):

@@ -13,7 +13,6 @@ from fastfc import reference
 from fastfc.fc_net import FullyConnectedNet, TwoLayerNet
 from fastfc.solver import Solver
 from fastfc.training import NonFiniteLossError
-from fastfc.training.state import running
 from tests.support import runs
 from tests.support.same import assert_same
 from tests.support.stranger import Stranger, indices
@@ -309,7 +308,7 @@ def test_networks_keep_all_that_was_good(kind, normalization, reg):
         before.append(state())
 
     def state():
-        return copy.deepcopy([model.params, running(model.bn_params), solver.optim_configs])
+        return copy.deepcopy([model.params, model.bn_params, solver.optim_configs])
 
     before = []
     solver.callbacks = [At(4, poison)]

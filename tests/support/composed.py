@@ -2,19 +2,18 @@
 
 import numpy as np
 
-from fastfc import fc_net, reference
-
-PLAIN = reference.fc_net.FullyConnectedNet
+from fastfc import fc_net
+from fastfc.networks.fully_connected import FullyConnectedNet as OverLayers
 
 
 class Composed(fc_net.FullyConnectedNet):
     """The same network, layer by layer through fastfc.layers and fastfc.optim."""
 
     def _data_loss(self, X, y):
-        return PLAIN._data_loss(self, X, y)
+        return OverLayers._data_loss(self, X, y)
 
     def _test_scores(self, X):
-        return PLAIN._test_scores(self, X)
+        return OverLayers._test_scores(self, X)
 
     def train_step(self, *args, **options):
         return None

@@ -1,5 +1,5 @@
-# What every operation of the door shares: turning what the caller passed into dense arrays of one
-# dtype, saying clearly what is wrong with it, and making the outputs.
+# What every operation shares: turning what the caller passed into dense arrays of one dtype, saying
+# clearly what is wrong with it, and making the outputs.
 
 ctypedef cnp.ndarray ndarray
 
@@ -8,6 +8,7 @@ cdef enum:
     F64 = cnp.NPY_FLOAT64
 
 cdef bint poison = False
+cdef object check_array = None  # (name, value): what set_array_check was given
 
 
 def _poison(bint on):
@@ -16,18 +17,27 @@ def _poison(bint on):
     poison = on
 
 
+def set_array_check(check):
+    """Have check(name, value) called for every operand that is no plain array, before NumPy makes
+    one of it: it raises for what NumPy would take for something else."""
+    global check_array
+    check_array = check
+
+
 cdef object shape_error(str function, str name, ndarray array, str expected):
     return ValueError(f"{function}: {name} has shape {(<object>array).shape}, expected {expected}")
 
 
 # value as an array of real numbers.  dtype, 0 to begin with, becomes F32 while all operands are
 # float32 and F64 with the first that is not; Python's own scalars leave it as it is.
-cdef ndarray operand(str function, str name, object value, int *dtype):
+cdef ndarray as_operand(str function, str name, object value, int *dtype):
     cdef ndarray array
     cdef int kind
     if cnp.PyArray_CheckExact(value):
         array = value
     else:
+        if check_array is not None and type(value) is not int and type(value) is not float:
+            check_array(f"{function}: {name}", value)
         try:
             array = np.asarray(value)
         except ValueError as error:  # ragged nesting
@@ -51,14 +61,14 @@ cdef ndarray operand(str function, str name, object value, int *dtype):
 
 
 # The dtype that all operands together are computed in.
-cdef inline int settled(int *dtype) noexcept:
+cdef inline int resolve_dtype(int *dtype) noexcept:
     if dtype[0] == 0:
         dtype[0] = F64
     return dtype[0]
 
 
 # array as dense, aligned, native memory of dtype: itself where it is that already.
-cdef ndarray dense(ndarray array, int dtype):
+cdef ndarray as_dense(ndarray array, int dtype):
     if cnp.PyArray_TYPE(array) == dtype and cnp.PyArray_ISCARRAY_RO(array):
         return array
     return cnp.PyArray_FROMANY(array, dtype, 0, 0,
@@ -77,8 +87,8 @@ cdef ndarray fresh_like(ndarray array, int dtype):
 
 
 # A dense (D,) array from one of shape (D,), (1, D), or a scalar.  D is what `other` asks for.
-cdef ndarray vector(str function, str name, ndarray array, cnp.npy_intp D, int dtype,
-                    str other_name, ndarray other):
+cdef ndarray as_vector(str function, str name, ndarray array, cnp.npy_intp D, int dtype,
+                       str other_name, ndarray other):
     cdef int ndim = array.ndim
     if ndim == 0:
         array = np.broadcast_to(array, (D,))
@@ -87,13 +97,13 @@ cdef ndarray vector(str function, str name, ndarray array, cnp.npy_intp D, int d
     elif ndim != 1 or array.shape[0] != D:
         raise shape_error(function, name, array,
                           f"({D},) to match {other_name} of shape {(<object>other).shape}")
-    return dense(array, dtype)
+    return as_dense(array, dtype)
 
 
-cdef ndarray matrix(str function, str name, ndarray array, str expected):
+cdef int require_matrix(str function, str name, ndarray array, str expected) except -1:
     if array.ndim != 2:
         raise shape_error(function, name, array, expected)
-    return array
+    return 0
 
 
 cdef bint same_shape(ndarray a, ndarray b):
@@ -107,7 +117,7 @@ cdef bint same_shape(ndarray a, ndarray b):
 
 
 # The product of x.shape[1:]; an empty batch may hide one that no array could have.
-cdef cnp.npy_intp features(str function, ndarray x) except -1:
+cdef cnp.npy_intp count_features(str function, ndarray x) except -1:
     cdef cnp.npy_intp D = 1
     cdef int i
     for i in range(1, x.ndim):
@@ -117,14 +127,14 @@ cdef cnp.npy_intp features(str function, ndarray x) except -1:
     return D
 
 
-cdef double number(str function, str name, object value) except? -1:
+cdef double as_number(str function, str name, object value) except? -1:
     try:
         return value
     except TypeError:
         raise TypeError(f"{function}: {name} is {value!r}, expected a number") from None
 
 
-cdef object param(str function, str name, object mapping, str key):
+cdef object require_entry(str function, str name, object mapping, str key):
     if not isinstance(mapping, dict):
         raise TypeError(f"{function}: {name} is {mapping!r}, expected a dict")
     try:
@@ -134,23 +144,26 @@ cdef object param(str function, str name, object mapping, str key):
 
 
 # Scores (N, C), dense, with at least one row and column.
-cdef ndarray scores(str function, object x, int *dtype):
-    cdef ndarray array = matrix(function, "x", operand(function, "x", x, dtype), "(N, C)")
+cdef ndarray as_scores(str function, object x, int *dtype):
+    cdef ndarray array = as_operand(function, "x", x, dtype)
+    require_matrix(function, "x", array, "(N, C)")
     if array.shape[0] == 0 or array.shape[1] == 0:
         raise shape_error(function, "x", array, "(N, C) with N >= 1 and C >= 1")
-    return dense(array, settled(dtype))
+    return as_dense(array, resolve_dtype(dtype))
 
 
 # Labels (N,), dense int64, each in [0, C).
-cdef ndarray labels(str function, object y, cnp.npy_intp N, cnp.npy_intp C):
-    cdef ndarray array = y if cnp.PyArray_CheckExact(y) else np.asarray(y)
+cdef ndarray as_labels(str function, object y, cnp.npy_intp N, cnp.npy_intp C):
     cdef const cnp.int64_t *label
     cdef cnp.npy_intp i
+    if check_array is not None and not cnp.PyArray_CheckExact(y):
+        check_array(f"{function}: y", y)
+    cdef ndarray array = y if cnp.PyArray_CheckExact(y) else np.asarray(y)
     if not cnp.PyArray_ISINTEGER(array):
         raise TypeError(f"{function}: y has dtype {array.dtype}, expected integer labels")
     if array.ndim != 1 or array.shape[0] != N:
         raise shape_error(function, "y", array, f"({N},) to match x of shape ({N}, {C})")
-    array = dense(array, cnp.NPY_INT64)
+    array = as_dense(array, cnp.NPY_INT64)
     label = <const cnp.int64_t *> cnp.PyArray_DATA(array)
     for i in range(N):
         if label[i] < 0 or label[i] >= C:

@@ -9,7 +9,8 @@ import math
 import operator
 import os
 
-from . import _core, _threadpoolctl
+from .. import _core
+from . import threadpoolctl
 
 __all__ = ["get_num_threads", "set_num_threads"]
 
@@ -121,4 +122,4 @@ def _default():
 
 
 set_num_threads(_default())
-_threadpoolctl.register_when_imported()
+threadpoolctl.register_when_imported()

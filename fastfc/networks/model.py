@@ -8,8 +8,7 @@ from ..arguments import check_dense, count
 class Model:
     """Predictions, files and a summary of a network, by its ``loss`` and its parameters.
 
-    The networks of :mod:`fastfc.reference.fc_net`, and with them those of :mod:`fastfc.fc_net`,
-    inherit these methods.
+    The networks of :mod:`fastfc.fc_net` and :mod:`fastfc.reference.fc_net` inherit these methods.
     """
 
     def predict(self, X, batch_size=1000):
@@ -100,7 +99,7 @@ class Model:
         """Write the network to a file, whole or not at all.
 
         Configuration, parameters and running statistics, as an ``.npz`` archive with JSON inside
-        and without pickles; see :mod:`fastfc.reference.network_file`.  What a subclass adds to a
+        and without pickles; see :mod:`fastfc.networks.network_file`.  What a subclass adds to a
         network is not in it, nor is the state of an update rule.
 
         Parameters

@@ -1,4 +1,4 @@
-"""Files: written whole or not at all; archives of arrays, read with a word on what is wrong."""
+"""Files: written whole or not at all; ``.npz`` archives, read with a word on what is wrong."""
 
 import contextlib
 import errno
@@ -10,7 +10,7 @@ import numpy as np
 
 
 @contextlib.contextmanager
-def replaced(path, temporary=None):
+def atomic_write(path, temporary=None):
     """Open a new binary file that takes the place of ``path`` when the block ends.
 
     It is written beside ``path``, flushed to the disk and renamed: whatever happens, ``path`` holds
@@ -37,7 +37,7 @@ def replaced(path, temporary=None):
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with replaced(f"{folder}/greeting") as file:
+    ...     with atomic_write(f"{folder}/greeting") as file:
     ...         _ = file.write(b"hello")
     ...     os.listdir(folder)
     ['greeting']
@@ -61,22 +61,22 @@ def replaced(path, temporary=None):
         raise
     folder = os.open(os.path.dirname(target), os.O_RDONLY)
     try:
-        os.fsync(folder)  # the name too
+        os.fsync(folder)  # else a crash may lose the new name
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # not every file system can
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot
             raise
     finally:
         os.close(folder)
 
 
-def read_arrays(path, choose=list):
+def load_arrays(path, choose=list):
     """Return the arrays of an ``.npz`` file; what is wrong with it is said with its name.
 
     Parameters
     ----------
     path : path
     choose : callable
-        Takes the names that the file has and returns those to read, all by default; may raise
+        Called with the names that the file has, returns those to read, by default all; may raise
         ValueError.
 
     Returns
@@ -93,7 +93,7 @@ def read_arrays(path, choose=list):
 
     Examples
     --------
-    >>> read_arrays("digits.npz")
+    >>> load_arrays("digits.npz")
     Traceback (most recent call last):
         ...
     FileNotFoundError: digits.npz: no such file
@@ -101,16 +101,14 @@ def read_arrays(path, choose=list):
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{path}: no such file")
     with open(path, "rb") as file:
-        if not zipfile.is_zipfile(file):
-            raise ValueError(f"{path}: truncated, or not a .npz file")
-        file.seek(0)
         try:
-            with np.load(file, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in choose(archive.files)}
+            arrays = read_npz(file, choose)
+        except NotNpzError:
+            raise ValueError(f"{path}: truncated, or not a .npz file") from None
         except (
             ValueError,
             KeyError,
-            OSError,  # a place before the file's beginning
+            OSError,  # an offset before the file's beginning
             EOFError,
             MemoryError,  # a size that no array has
             RuntimeError,  # encrypted, or compressed in another way
@@ -122,3 +120,50 @@ def read_arrays(path, choose=list):
         if not isinstance(array, np.ndarray):
             raise ValueError(f"{path}: {name} is no array")
     return arrays
+
+
+class NotNpzError(ValueError):
+    """A file is no archive, or its end, where the directory stands, is missing."""
+
+
+def read_npz(file, choose=list, check_sums=False):
+    """Return the arrays of an open ``.npz`` file.
+
+    Whoever reads such a file does it here; `load_arrays` and the checkpoints have their own words
+    for what goes wrong.
+
+    Parameters
+    ----------
+    file : binary file object
+    choose : callable
+        As for `load_arrays`.
+    check_sums : bool
+        Whether to check every byte of the file first by its sum, also of what is not chosen.
+
+    Returns
+    -------
+    dict of ndarray
+        Pickled objects are never loaded.
+
+    Raises
+    ------
+    NotNpzError
+        It is no archive.
+    Exception
+        It is damaged: zipfile, zlib, struct and NumPy have many words for it.
+
+    Examples
+    --------
+    >>> import io
+    >>> file = io.BytesIO()
+    >>> np.savez(file, a=np.arange(3), b=np.eye(2))
+    >>> read_npz(file, lambda names: ["a"])
+    {'a': array([0, 1, 2])}
+    """
+    if not zipfile.is_zipfile(file):
+        raise NotNpzError("not a .npz file")
+    if check_sums and (wrong := zipfile.ZipFile(file).testzip()) is not None:
+        raise ValueError(f"the sum of {wrong} is wrong")
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as archive:
+        return {name: archive[name] for name in choose(archive.files)}

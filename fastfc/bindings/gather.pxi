@@ -1,14 +1,7 @@
 # Minibatches: rows of the training data, converted on the way.
 
-cdef extern from *:
-    """
-    #define call_gather(dtype, ...) FC_CALL(dtype, gather, __VA_ARGS__)
-    """
-    void call_gather(int dtype, void *out, const fc_gather *rows, size_t N, size_t D) nogil
-
-
 # index as dense int64 row numbers of an array of `rows` rows, negative ones counted from the end.
-cdef ndarray row_numbers(object index, cnp.npy_intp rows):
+cdef ndarray as_row_numbers(object index, cnp.npy_intp rows):
     cdef ndarray given = np.asarray(index)
     cdef ndarray numbers
     cdef cnp.int64_t *number
@@ -42,35 +35,35 @@ cdef bint has_dense_rows(ndarray x):
 
 
 # mean or std as a dense (D,) row: a number for each feature, or for what broadcasts to an example.
-cdef ndarray each_feature(str name, object value, ndarray x, cnp.npy_intp D, int dtype):
+cdef ndarray as_feature_row(str name, object value, ndarray x, cnp.npy_intp D, int dtype):
     cdef int given = 0
-    cdef ndarray array = operand("gather", name, value, &given)
+    cdef ndarray array = as_operand("gather", name, value, &given)
     if array.ndim == 1 and array.shape[0] == D:
-        return dense(array, dtype)
+        return as_dense(array, dtype)
     example = (<object> x).shape[1:]
     try:
         array = np.broadcast_to(array, example)
     except ValueError:
         raise shape_error("gather", name, array, f"({D},), or what broadcasts to an example "
                           f"of shape {example}") from None
-    return dense(array, dtype).reshape(D)
+    return as_dense(array, dtype).reshape(D)
 
 
 # Describes X[index], normalised or not, for the core; adds to `held` what must live as long.  False
 # where rows must go through NumPy: of other types, or not dense.  What is then in `held` is the
 # dense index and, unless None, mean and std.
-cdef bint describe_rows(fc_gather *rows, ndarray x, object index, object mean, object std,
-                        int dtype, list held) except -1:
+cdef bint bind_rows(fc_gather *rows, ndarray x, object index, object mean, object std,
+                    int dtype, list held) except -1:
     if x.ndim == 0:
         raise shape_error("gather", "X", x, "(N, d_1, ..., d_k)")
-    cdef ndarray numbers = row_numbers(index, x.shape[0])
+    cdef ndarray numbers = as_row_numbers(index, x.shape[0])
     cdef ndarray mean_row = None, std_row = None
-    cdef cnp.npy_intp D = features("gather", x)
+    cdef cnp.npy_intp D = count_features("gather", x)
     if (mean is None) != (std is None):
         raise ValueError("gather: mean and std must be given both or neither")
     if mean is not None:
-        mean_row = each_feature("mean", mean, x, D, dtype)
-        std_row = each_feature("std", std, x, D, dtype)
+        mean_row = as_feature_row("mean", mean, x, D, dtype)
+        std_row = as_feature_row("std", std, x, D, dtype)
     held += [numbers, mean_row, std_row]
     cdef int given = cnp.PyArray_TYPE(x)
     if given != F32 and given != F64 and given != cnp.NPY_UINT8:
@@ -104,8 +97,8 @@ def gather(X, index, dtype, mean=None, std=None):
     cdef ndarray x = X
     cdef fc_gather rows
     cdef list held = []
-    cdef bint plain = describe_rows(&rows, x, index, mean, std, kind, held)
-    cdef cnp.npy_intp N = len(held[0]), D = features("gather", x)
+    cdef bint plain = bind_rows(&rows, x, index, mean, std, kind, held)
+    cdef cnp.npy_intp N = len(held[0]), D = count_features("gather", x)
     if not plain:
         with np.errstate(all="ignore"):
             converted = np.asarray(x)[held[0]].astype(dtype, order="C")

@@ -1,4 +1,4 @@
-"""Whether the core takes denormals for zero.
+"""Whether the core flushes denormals to zero.
 
 Denormals are the numbers below the smallest normal one, 1.2e-38 in float32 and 2.2e-308 in float64.
 Most processors compute with them many times slower.  The state of an update rule gets there when a
@@ -8,13 +8,13 @@ velocity of float32 stays for ever at a few times 1e-45.
 
 import numpy as np
 
-from . import _core
+from .. import _core
 
 __all__ = ["get_flush_denormal", "set_flush_denormal"]
 
 
 def set_flush_denormal(flush):
-    """Set whether the core takes denormals for zero from now on; at import it does not.
+    """Set whether the core flushes denormals to zero from now on; at import it does not.
 
     Then all arithmetic of the core reads a denormal as zero and gives zero instead of one, on all
     threads; what is only passed on, as by ``relu_forward``, stays as it is.  Results that meet no
@@ -52,7 +52,7 @@ def set_flush_denormal(flush):
 
 
 def get_flush_denormal():
-    """Return whether the core takes denormals for zero.
+    """Return whether the core flushes denormals to zero.
 
     Returns
     -------

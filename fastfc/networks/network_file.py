@@ -18,17 +18,17 @@ import numbers
 
 import numpy as np
 
-from ..networks.initial_weights import SCALES, UNDRAWN
-from ._files import read_arrays, replaced
+from ..files import atomic_write, load_arrays
+from .initial_weights import SCALES, UNDRAWN
 
 FORMAT, VERSION = "fastfc network", 1
 
 
 def write(path, network):
-    """Write the network to a file; see `fastfc.reference.model.Model.save`."""
+    """Write the network to a file; see `fastfc.networks.model.Model.save`."""
     now = {name: value for name, value in network._arguments.items() if value is not None}
     now |= {name: vars(network)[name] for name in now.keys() & vars(network).keys()}
-    arguments = {name: _plain(name, now.get(name)) for name in network._arguments}
+    arguments = {name: _to_json(name, now.get(name)) for name in network._arguments}
     arrays = {f"params/{name}": value for name, value in network._own_params().items()}
     bn_params = []
     for i, bn_param in enumerate(network.bn_params):
@@ -40,40 +40,40 @@ def write(path, network):
         "version": VERSION,
         "class": network._kind,
         "arguments": arguments,
-        "dropout_param": _plain("dropout_param", network.dropout_param),
-        "bn_params": _plain("bn_params", bn_params),
+        "dropout_param": _to_json("dropout_param", network.dropout_param),
+        "bn_params": _to_json("bn_params", bn_params),
         "arrays": sorted(arrays),
     }
-    _filled(type(network), metadata, arrays)  # what could not be read is not written
-    with replaced(path) as file:
+    _build_network(type(network), metadata, arrays)  # what could not be read is not written
+    with atomic_write(path) as file:
         np.savez(file, allow_pickle=False, metadata=np.array(json.dumps(metadata)), **arrays)
 
 
 def read(path, cls):
-    """Return the network of a file; see `fastfc.reference.model.Model.load`."""
-    arrays = read_arrays(path, _names)
+    """Return the network of a file; see `fastfc.networks.model.Model.load`."""
+    arrays = load_arrays(path, _expect_metadata)
     try:
-        metadata = _object(arrays.pop("metadata"))
+        metadata = _parse_object(arrays.pop("metadata"))
         _check_format(metadata, cls)
         _check_names(arrays, metadata["arrays"], metadata["arrays"])
-        return _filled(cls, metadata, arrays)
+        return _build_network(cls, metadata, arrays)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _names(found):
+def _expect_metadata(found):
     """Return the names of a file's arrays if it can be a network's."""
     if "metadata" not in found:
         raise ValueError(f"no {FORMAT}: it has no metadata")
     return found
 
 
-def _plain(name, value):
+def _to_json(name, value):
     """Return a value as JSON has it."""
     if isinstance(value, dict):
-        return {key: _plain(f"{name}[{key!r}]", item) for key, item in value.items()}
+        return {key: _to_json(f"{name}[{key!r}]", item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(f"{name}[{i}]", item) for i, item in enumerate(value)]
+        return [_to_json(f"{name}[{i}]", item) for i, item in enumerate(value)]
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
     if name == "dtype":
@@ -83,7 +83,7 @@ def _plain(name, value):
     return value
 
 
-def _object(text):
+def _parse_object(text):
     """Return the JSON object in an array of text."""
     if text.dtype.kind != "U" or text.ndim != 0:
         raise ValueError(f"metadata has dtype {text.dtype} and shape {text.shape}, expected text")
@@ -115,11 +115,11 @@ def _check_format(metadata, cls):
         raise ValueError(f"it holds a {metadata['class']}, expected a {' or '.join(cls._loads)}")
 
 
-def _filled(cls, metadata, arrays):
+def _build_network(cls, metadata, arrays):
     """Return the network that these describe, after checking that they do."""
-    network = _undrawn(cls, metadata["arguments"])
-    bn_params = _checked_bn_params(metadata["bn_params"], len(network.bn_params))
-    network.dropout_param = _checked_dropout_param(metadata["dropout_param"], network.use_dropout)
+    network = _construct_undrawn(cls, metadata["arguments"])
+    bn_params = _check_bn_params(metadata["bn_params"], len(network.bn_params))
+    network.dropout_param = _check_dropout_param(metadata["dropout_param"], network.use_dropout)
     params = {f"params/{name}": np.shape(value) for name, value in network.params.items()}
     running = {
         f"bn_params/{i}/running_{name}": np.shape(network.params[f"b{i + 1}"])
@@ -129,7 +129,7 @@ def _filled(cls, metadata, arrays):
     _check_names(arrays, params, [*params, *running])
     for name, array in arrays.items():
         expected = {**params, **running}[name]
-        rows = [(1, *expected), ()] if len(expected) == 1 else []  # as the layers take them
+        rows = [(1, *expected), ()] if len(expected) == 1 else []  # which the layers accept too
         if array.shape not in [expected, *rows]:
             raise ValueError(f"{name} has shape {array.shape}, expected {expected}")
         if name in params and array.dtype != network.dtype:
@@ -154,7 +154,7 @@ def _check_names(arrays, needed, known):
         raise ValueError(f"arrays: missing {sorted(missing)}, unknown {sorted(unknown)}")
 
 
-def _undrawn(cls, arguments):
+def _construct_undrawn(cls, arguments):
     """Return a network that the constructor makes of them, without drawing its weights."""
     if not isinstance(arguments, dict):
         raise ValueError(f"arguments is {arguments!r}, expected an object")
@@ -176,7 +176,7 @@ def _undrawn(cls, arguments):
     return network
 
 
-def _checked_dropout_param(found, use_dropout):
+def _check_dropout_param(found, use_dropout):
     """Return it if the dropout layers can use it."""
     if not isinstance(found, dict) or bool(found) != use_dropout:
         expected = "an object with mode and p" if use_dropout else "an empty object"
@@ -189,7 +189,7 @@ def _checked_dropout_param(found, use_dropout):
     return dict(found)
 
 
-def _checked_bn_params(found, count):
+def _check_bn_params(found, count):
     """Return them if there are so many and the batch normalisations can use them."""
     if not isinstance(found, list) or len(found) != count:
         raise ValueError(f"bn_params is {found!r}, expected a list of {count}")

@@ -13,10 +13,11 @@ import math
 
 import numpy as np
 
-from . import _core
+from .. import _core
+from ..arguments import check_dense
 
 
-def take(X, rows, dtype=None, normalize=None):
+def read_rows(X, rows, dtype=None, normalize=None):
     """Return rows of X, in the order asked for.
 
     Parameters
@@ -29,7 +30,7 @@ def take(X, rows, dtype=None, normalize=None):
         What to convert them to; without it they come as X gives them.
     normalize : (mean, std), optional
         Return ``(rows - mean) / std``, computed in ``dtype``, which is needed: as
-        `normalization` returns them.
+        `check_normalization` returns them.
 
     Returns
     -------
@@ -44,7 +45,7 @@ def take(X, rows, dtype=None, normalize=None):
     Examples
     --------
     >>> X = np.arange(6, dtype=np.uint8).reshape(3, 2)
-    >>> take(X, np.array([2, 0, 2]), np.float32)
+    >>> read_rows(X, np.array([2, 0, 2]), np.float32)
     array([[4., 5.],
            [0., 1.],
            [4., 5.]], dtype=float32)
@@ -65,6 +66,7 @@ def _read(X, rows):
     else:
         unique, places = np.unique(rows, return_inverse=True)
         count, found = len(unique), X[unique]
+    check_dense("X", found)  # netCDF gives masked rows of what is no masked array itself
     expected = (count, *X.shape[1:])
     if np.shape(found) != expected:
         raise ValueError(
@@ -74,8 +76,8 @@ def _read(X, rows):
     return found, places
 
 
-def normalization(normalize, shape, dtype):
-    """Return (mean, std) as `take` wants them, checked, one number a feature.
+def check_normalization(normalize, shape, dtype):
+    """Return (mean, std) as `read_rows` takes them, checked, one number a feature.
 
     Parameters
     ----------
@@ -98,7 +100,7 @@ def normalization(normalize, shape, dtype):
 
     Examples
     --------
-    >>> normalization((128, [[1.0], [2.0]]), (2, 2), np.float64)
+    >>> check_normalization((128, [[1.0], [2.0]]), (2, 2), np.float64)
     (array([128., 128., 128., 128.]), array([1., 1., 2., 2.]))
     """
     if not isinstance(normalize, (tuple, list)) or len(normalize) != 2:

@@ -7,6 +7,8 @@ be told of it, whichever of the two packages is imported first; fastfc never imp
 import sys
 from importlib.machinery import PathFinder
 
+from ..version import __version__
+
 
 def _register(threadpoolctl):
     """Tell the imported threadpoolctl of the core."""
@@ -26,7 +28,7 @@ def _register(threadpoolctl):
             self.dynlib.fc_set_threads(num_threads)
 
         def get_version(self):
-            return getattr(sys.modules.get("fastfc"), "__version__", None)
+            return __version__
 
     threadpoolctl.register(FastfcController)
 

@@ -5,12 +5,6 @@
 # fc_mt19937 is checked once against what `.state` reports; if it is not, or the generator is
 # another one, doubles are drawn one by one through the generator's own next_double.
 
-cdef extern from "numpy/random/bitgen.h":
-    ctypedef struct bitgen_t:
-        void *state
-        cnp.uint32_t (*next_uint32)(void *state) nogil
-        double (*next_double)(void *state) nogil
-
 cdef object np_random = None  # imported at the first draw: NumPy itself imports it lazily
 cdef object mt19937_type = None  # np.random.MT19937 once its layout is known, else None
 

@@ -1,0 +1,289 @@
+"""README's figures as Markdown: tables and sentences, each made of the rows of runs."""
+
+import math
+import textwrap
+
+from benchmarks import run_file
+
+DTYPE = "float32"  # of the tables; where somebody is ahead of fastfc, every dtype is shown
+LABELS = {
+    "torch": "PyTorch",
+    "torch.compile": "compiled",
+    "jax": "JAX",
+    "sklearn": "scikit-learn",
+    "numpy": "`numpy.dot`",
+}
+# Of the suite ops: one size of every operation that the networks call, of some a larger one too.
+OPERATIONS = [
+    ("affine_forward", "100x3072 -> 100"),
+    ("affine_forward", "256x3072 -> 512"),
+    ("affine_backward", "256x3072 -> 512"),
+    ("relu_forward", "100x100"),
+    ("relu_backward", "100x100"),
+    ("batchnorm_forward train", "100x100"),
+    ("batchnorm_backward", "100x100"),
+    ("batchnorm_forward train", "256x1024"),
+    ("batchnorm_backward", "256x1024"),
+    ("layernorm_forward", "100x100"),
+    ("layernorm_backward", "100x100"),
+    ("dropout_forward", "100x100"),
+    ("dropout_backward", "100x100"),
+    ("softmax_loss", "100x100"),
+    ("adam", "3072x100"),
+    ("sgd", "100x100"),
+]
+
+
+def text(runs, names, image):
+    """Return all of it.
+
+    Parameters
+    ----------
+    runs : list of run_file.Recorded
+        A table is of the first one that has its suite.
+    names : list of str
+        Their files, as README links to them.
+    image : str or None
+        The picture's file, likewise.
+
+    Raises
+    ------
+    RunFileError
+        If the run that has the suite ops lacks one of `OPERATIONS`.
+    """
+    parts = [
+        _runs(runs, names),
+        _steps(_first(runs, "step")),
+        _operations(_first(runs, "ops")),
+        f"![training steps, all contestants]({image})" if image else "",
+        _ahead(runs),
+        *_products(runs),
+        _paragraph(_training(runs), _second_thread(runs), _memory(runs)),
+    ]
+    return "\n\n".join(filter(None, parts))
+
+
+def _rows(run, suite):
+    return [row for row in run.rows if row["suite"] == suite] if run else []
+
+
+def _first(runs, suite):
+    return next((run for run in runs if _rows(run, suite)), None)
+
+
+def _table(head, rows):
+    rule = "|---" * len(head) + "|"
+    first, *rest = (f"| {' | '.join(line)} |" for line in [head, *rows])
+    return "\n".join([first, rule, *rest])
+
+
+def _paragraph(*sentences):
+    text = " ".join(filter(None, sentences))
+    return textwrap.fill(text, 105, break_on_hyphens=False, break_long_words=False)
+
+
+# --- numbers, as they are written ----------------------------------------------------------------
+
+
+def _microseconds(seconds):
+    value = seconds * 1e6
+    return f"{value:,.0f}" if value >= 9.95 else f"{value:.1f}"
+
+
+def _times(ratio):
+    return f"{ratio:.0f}" if ratio >= 9.95 else f"{ratio:.1f}"
+
+
+def _listed(words):
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _shape(shape):
+    return shape.replace("x", "×").replace("->", "→")
+
+
+def _label(contestant):
+    return LABELS.get(contestant, contestant)
+
+
+def _whom(contestant):
+    return f"the {contestant}" if contestant in ("reference", "original") else _label(contestant)
+
+
+def _cell(row, contestant):
+    if contestant not in row["seconds"]:
+        return "-"
+    median = _microseconds(row["seconds"][contestant]["median"])
+    return f"{median} ({row['ratio'][contestant]:.1f})" if contestant in row["ratio"] else median
+
+
+def _contestants(rows):
+    return list(dict.fromkeys(name for row in rows for name in row["seconds"]))
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def _runs(runs, names):
+    """Say what was measured, where, and with which software."""
+    rows = []
+    for run, name in zip(runs, names, strict=True):
+        machine, version = run.facts["machine"], run.facts["version"]
+        suites = dict.fromkeys(row["suite"] for row in run.rows)
+        cores = f"{machine.get('cpu')}, {machine.get('cores')} cores, "
+        cores += f"{machine.get('instruction set')}, {machine.get('threads')} threads"
+        link = f"[{run.path.stem}]({name})"
+        rows.append([link, ", ".join(suites), cores, version.get("blas", "")])
+    versions = {}
+    for run in runs:
+        for name, number in run.facts["version"].items():
+            versions.setdefault(name, {})[number] = None
+    versions.pop("blas", None)
+    software = ", ".join(f"{name} {' / '.join(numbers)}" for name, numbers in versions.items())
+    head = ["run", "suites", "machine", "BLAS of NumPy"]
+    return f"{_table(head, rows)}\n\n{_paragraph(f'Versions: {software}.')}"
+
+
+def _steps(run):
+    rows = [row for row in _trained(run) if row["dtype"] == DTYPE]
+    if not rows:
+        return ""
+    ours, *others = _contestants(rows)
+    lines = [
+        [
+            f"{row['name']} {row['shape']}",
+            f"**{_cell(row, ours)}**",
+            *(_cell(row, name) for name in others),
+            f"{row['share'][ours]:.0%}" if row["share"] else "-",
+        ]
+        for row in rows
+    ]
+    about = "training step: forward, backward, Adam; batch norm, dropout"
+    return _table([about, ours, *map(_label, others), "share of peak"], lines)
+
+
+def _trained(run):
+    """Return the rows of the suite step that are about a training step."""
+    return [row for row in _rows(run, "step") if not row["name"].endswith(", scoring")]
+
+
+def _operations(run):
+    measured = {
+        (row["name"], row["shape"]): row for row in _rows(run, "ops") if row["dtype"] == DTYPE
+    }
+    if not measured:
+        return ""
+    for name, shape in OPERATIONS:
+        if (name, shape) not in measured:
+            raise run_file.RunFileError(
+                f"{run.path}: no row ops, {name}, {shape}, {DTYPE}, which README shows"
+            )
+    rows = [measured[key] for key in OPERATIONS]
+    names = _contestants(rows)
+    lines = [
+        [f"`{row['name']}` {_shape(row['shape'])}", *(_cell(row, name) for name in names)]
+        for row in rows
+    ]
+    return _table(["operation", *map(_label, names)], lines)
+
+
+def _ahead(runs):
+    """Show every row in which somebody is faster than fastfc."""
+    lines = [
+        [
+            _label(other),
+            f"{row['suite']}: {row['name']} {_shape(row['shape'])}, {row['dtype']}, "
+            f"{row['threads']} thread{'s' * (row['threads'] > 1)}",
+            _microseconds(row["seconds"]["fastfc"]["median"]),
+            f"{_microseconds(row['seconds'][other]['median'])} ({ratio:.3f})",
+            run.path.stem,
+        ]
+        for run in runs
+        for row in run.rows
+        if next(iter(row["seconds"])) == "fastfc"
+        for other, ratio in row["ratio"].items()
+        if ratio < 1
+    ]
+    if not lines:
+        return "In no row of these runs is anybody faster than fastfc."
+    head = ["faster than fastfc", "row", "fastfc", "the faster one", "run"]
+    return f"All rows of these runs in which fastfc is not the fastest:\n\n{_table(head, lines)}"
+
+
+# --- sentences ------------------------------------------------------------------------------------
+
+
+def _products(runs):
+    """Sum up each run's products, and of all runs but the table's the steps too."""
+    table = _first(runs, "step")
+    for run in runs:
+        sentences = [*_product(run), *(_other_steps(run) if run is not table else ())]
+        if sentences:
+            blas = run.facts["version"].get("blas") or "a BLAS that it does not name"
+            yield _paragraph(f"In {run.path.stem} NumPy has {blas}.", *sentences)
+
+
+def _product(run):
+    ratios = [row["ratio"]["numpy"] for row in _rows(run, "gemm") if "numpy" in row["ratio"]]
+    if ratios:
+        mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+        yield (
+            f"By itself the matrix product is between {min(ratios):.2f} and {max(ratios):.2f} "
+            f"times as fast as `numpy.dot`, {mean:.2f} in the geometric mean of {len(ratios)} rows."
+        )
+
+
+def _other_steps(run):
+    rows = [row for row in _trained(run) if row["dtype"] == DTYPE]
+    others = [name for name in _contestants(rows) if all(name in row["ratio"] for row in rows)]
+    if others:
+        ratios = []
+        for name in others:
+            of_each = _listed([_times(row["ratio"][name]) for row in rows])
+            ratios.append(f"{of_each} times as fast as {_whom(name)}")
+        names = _listed([row["name"] for row in rows])
+        yield f"The training steps ({names}) are {', and '.join(ratios)}."
+
+
+def _training(runs):
+    """Tell how long the original's final experiment takes."""
+    for row in _rows(_first(runs, "solver"), "solver"):
+        totals = [r for r in row.get("readings", ()) if r.quantity == "total time"]
+        if len(totals) > 1:
+            ours, *others = totals
+            faster = (
+                f"{_times(r.value / ours.value)} times as fast as {_whom(r.contestant)}"
+                for r in others
+            )
+            seconds = _listed([f"{r.value:.1f}" for r in totals])
+            images = row["name"].rpartition(", ")[2]
+            return (
+                f"Under the Solver the network of the example above trains "
+                f"{_listed(list(faster))}: {ours.steps:,} steps on {images} images in {seconds} "
+                f"seconds."
+            )
+    return ""
+
+
+def _second_thread(runs):
+    gains = [
+        f"`{row['name']}` {_times(row['ratio']['1 thread'])}"
+        for row in _rows(_first(runs, "threads"), "threads")
+        if "1 thread" in row["ratio"]
+    ]
+    return (
+        f"A second thread makes a step this many times as fast: {_listed(gains)}." if gains else ""
+    )
+
+
+def _memory(runs):
+    for row in _rows(_first(runs, "memory"), "memory"):
+        readings = [r for r in row.get("readings", ()) if r.quantity == "resident memory"]
+        if len(readings) > 1:
+            first, last = readings[0], readings[-1]
+            return (
+                f"Resident memory changed by {(last.value - first.value) / 1e6:.2f} MB from step "
+                f"{first.steps:,} to step {last.steps:,}."
+            )
+    return ""

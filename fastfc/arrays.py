@@ -1,0 +1,33 @@
+"""What is asked of every array that people pass, whoever computes with it."""
+
+import numpy as np
+
+from .arguments import check_dense
+
+
+def as_real(operation, **arrays):
+    """Return the arrays, as a list, in the dtype in which ``operation`` computes."""
+    for name, value in arrays.items():
+        check_dense(f"{operation}: {name}", value)
+    converted = {name: np.asarray(value) for name, value in arrays.items()}
+    for name, array in converted.items():
+        if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
+            raise TypeError(
+                f"{operation}: {name} has dtype {array.dtype}, expected real numbers of at most "
+                "64 bits"
+            )
+    types = {
+        array.dtype.type
+        for name, array in converted.items()
+        if type(arrays[name]) not in (int, float)
+    }
+    dtype = np.float32 if types == {np.float32} else np.float64
+    return [array.astype(dtype, copy=False) for array in converted.values()]
+
+
+def expect_shape(operation, name, array, expected, partner):
+    """Raise ValueError unless ``array`` has the expected shape, which matches ``partner``'s."""
+    if array.shape != expected:
+        raise ValueError(
+            f"{operation}: {name} has shape {array.shape}, expected {expected} to match {partner}"
+        )

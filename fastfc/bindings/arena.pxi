@@ -1,0 +1,79 @@
+# The memory between a network's layers, kept from step to step.
+#
+# Measured and left: huge pages for this memory and the workspace (no different).
+
+cdef size_t align_up(size_t bytes) noexcept:
+    return (bytes + 63) // 64 * 64
+
+
+cdef class Arena:
+    """One block of memory, which grows, and where a network's work arrays lie in it."""
+
+    cdef char *memory
+    cdef size_t room
+    cdef list shape  # that it is laid out for, with zeros behind the columns; or None
+
+    def __dealloc__(self):
+        free(self.memory)
+
+    cdef int reserve(self, size_t bytes) except -1:
+        if bytes > self.room:
+            free(self.memory)
+            self.room = 0
+            self.memory = <char *> aligned_alloc(64, bytes)
+            if self.memory == NULL:
+                raise MemoryError
+            self.room = bytes
+            self.shape = None
+        return 0
+
+    # Lays out the work arrays of a training step with N examples.
+    cdef int lay_out_step(self, fc_network *net, int dtype, bint dropout, bint gathered) except -1:
+        cdef size_t itemsize = 4 if dtype == F32 else 8, bytes = 0, widest = 0, input = 0
+        cdef size_t N = net.N, i, area, activation_mask
+        cdef fc_layer *layer
+        cdef char *at
+        cdef list shape = [N, dtype, gathered]
+        if gathered:
+            input = align_up(N * fc_row_stride(net.layers[0].D, itemsize) * itemsize)
+        for i in range(net.count):
+            layer = &net.layers[i]
+            layer.stride = fc_row_stride(layer.M, itemsize) if i + 1 < net.count else layer.M
+            area = align_up(N * layer.stride * itemsize)
+            widest = max(widest, area)
+            bytes += 2 * area + align_up(max(N, layer.M) * itemsize) \
+                + align_up(fc_activation_mask_bytes(N, layer.M)) + align_up(N * layer.M + 16)
+            shape.append(layer.M)
+        bytes += 2 * widest + input
+        self.reserve(bytes)
+        if shape != self.shape:
+            memset(self.memory, 0, bytes)  # the products multiply what lies behind the columns
+            self.shape = shape
+        net.dout[0], net.dout[1] = self.memory, self.memory + widest
+        at = self.memory + 2 * widest
+        for i in range(net.count):
+            layer = &net.layers[i]
+            area = align_up(N * layer.stride * itemsize)
+            activation_mask = align_up(fc_activation_mask_bytes(N, layer.M))
+            layer.out, layer.x_normalized, layer.rstd = at, at + area, at + 2 * area
+            at += 2 * area + align_up(max(N, layer.M) * itemsize)
+            layer.activation_mask = <unsigned short *> at
+            layer.keep = <unsigned char *> at + activation_mask if dropout else NULL
+            at += activation_mask + align_up(N * layer.M + 16)
+        net.input = at
+        return 0
+
+    # Lays out what scoring needs: two work arrays, which the layers use in turn.
+    cdef int lay_out_scores(self, fc_network *net, int dtype) except -1:
+        cdef size_t itemsize = 4 if dtype == F32 else 8, area = 0, i
+        cdef size_t rows = min(net.N, FC_SCORES_ROWS)
+        cdef fc_layer *layer
+        for i in range(net.count):
+            layer = &net.layers[i]
+            layer.stride = fc_row_stride(layer.M, itemsize)
+            area = max(area, align_up(rows * layer.stride * itemsize))
+        self.reserve(2 * area)
+        self.shape = None  # of this memory nothing stays zero
+        for i in range(net.count):
+            net.layers[i].out = self.memory + (i % 2) * area
+        return 0

@@ -1,0 +1,171 @@
+# Everything of C that the bindings use: csrc/fastfc.h, the operations of its kernel table, and the
+# little that comes from elsewhere.
+
+cimport numpy as cnp
+from cpython.object cimport PyObject
+
+cdef extern from "fastfc.h":
+    ctypedef enum fc_type:
+        FC_FLOAT32
+        FC_FLOAT64
+        FC_UINT8
+    ctypedef struct fc_gather:
+        const void *x
+        fc_type type
+        Py_ssize_t stride
+        const cnp.int64_t *index
+        const void *mean
+        const void *std
+    ctypedef struct fc_mt19937:
+        unsigned int key[624]
+        int pos
+    int FC_NO_UPDATE
+    int FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM, FC_ADAMW
+    ctypedef struct fc_param:
+        size_t n
+        const void *w
+        void *dw
+        const void *state[2]
+        void *next_w
+        void *next_state[2]
+        double number[6]
+    size_t fc_row_stride(size_t M, size_t size) nogil
+    size_t fc_activation_mask_bytes(size_t N, size_t M) nogil
+    ctypedef struct fc_layer:
+        size_t D, M
+        fc_param w, b, gamma, beta
+        fc_param params[4]
+        bint layernorm
+        const void *running_mean
+        const void *running_var
+        double eps, momentum
+        void *next_mean
+        void *next_var
+        size_t stride
+        void *out
+        void *x_normalized
+        unsigned short *activation_mask
+        void *rstd
+        unsigned char *keep
+        cnp.uint64_t key
+    ctypedef struct fc_network:
+        size_t N, count
+        fc_layer *layers
+        double p
+        bint drop
+        fc_mt19937 *state
+        const fc_gather *rows
+        void *input
+        void *dout[2]
+        void *workspace
+        double label_smoothing, reg
+        bint philox
+        int rule
+    const size_t FC_WORKSPACE_BYTES, FC_SCORES_ROWS
+    int fc_isa_count() nogil
+    const char *fc_isa_name(int isa) nogil
+    bint fc_isa_available(int isa) nogil
+    int fc_isa_use(int isa) nogil
+    const int FC_MAX_THREADS
+    void fc_set_threads(int threads) nogil
+    int fc_get_threads() nogil
+
+cdef extern from "runtime/fp_mode.h":
+    const unsigned long FC_FLUSH_BITS
+
+# The operations, as csrc/table.h declares them and each one's own file describes them, with the
+# dtype before their arguments.  FC_CALL calls the one of the table in use for that dtype, with
+# denormals taken for zero if that was asked for; void pointers become the table's types.
+cdef extern from *:
+    """
+    static _Atomic(int) fc_flush_denormal;
+    #define FC_OF(dtype, operation, ...) \
+        ((dtype) == NPY_FLOAT64 ? fc_f64->operation(__VA_ARGS__) \
+                                : fc_f32->operation(__VA_ARGS__))
+    #define FC_CALL(dtype, ...) FC_FLUSHED(fc_flush_denormal, FC_OF(dtype, __VA_ARGS__))
+    #define call_product(dtype, ...) FC_CALL(dtype, product, __VA_ARGS__)
+    #define call_affine_forward(dtype, ...) FC_CALL(dtype, affine_forward, __VA_ARGS__)
+    #define call_affine_backward(dtype, ...) FC_CALL(dtype, affine_backward, __VA_ARGS__)
+    #define call_gather(dtype, ...) FC_CALL(dtype, gather, __VA_ARGS__)
+    #define call_relu_forward(dtype, ...) FC_CALL(dtype, relu_forward, __VA_ARGS__)
+    #define call_relu_backward(dtype, ...) FC_CALL(dtype, relu_backward, __VA_ARGS__)
+    #define call_batchnorm_forward(dtype, ...) FC_CALL(dtype, batchnorm_forward, __VA_ARGS__)
+    #define call_batchnorm_inference(dtype, ...) FC_CALL(dtype, batchnorm_inference, __VA_ARGS__)
+    #define call_batchnorm_backward(dtype, ...) FC_CALL(dtype, batchnorm_backward, __VA_ARGS__)
+    #define call_layernorm_forward(dtype, ...) FC_CALL(dtype, layernorm_forward, __VA_ARGS__)
+    #define call_layernorm_backward(dtype, ...) FC_CALL(dtype, layernorm_backward, __VA_ARGS__)
+    #define call_dropout_forward(dtype, ...) FC_CALL(dtype, dropout_forward, __VA_ARGS__)
+    #define call_dropout_philox(dtype, ...) FC_CALL(dtype, dropout_philox, __VA_ARGS__)
+    #define call_dropout_apply(dtype, ...) FC_CALL(dtype, dropout_apply, __VA_ARGS__)
+    #define call_softmax_loss(dtype, ...) FC_CALL(dtype, softmax_loss, __VA_ARGS__)
+    #define call_svm_loss(dtype, ...) FC_CALL(dtype, svm_loss, __VA_ARGS__)
+    #define call_sum_of_squares(dtype, sum, ...) \
+        FC_FLUSHED(fc_flush_denormal, *(sum) = FC_OF(dtype, sum_of_squares, __VA_ARGS__))
+    #define call_update(dtype, ...) FC_CALL(dtype, update, __VA_ARGS__)
+    #define call_network_loss(dtype, ...) FC_CALL(dtype, network_loss, __VA_ARGS__)
+    #define call_network_scores(dtype, ...) FC_CALL(dtype, network_scores, __VA_ARGS__)
+    #define call_peak(dtype, ...) FC_OF(dtype, peak, __VA_ARGS__)
+    """
+    int fc_flush_denormal
+    void call_product(int dtype, void *c, void *a, bint a_by_columns, void *b, bint b_by_columns,
+                      size_t m, size_t n, size_t k, void *workspace) nogil
+    void call_affine_forward(int dtype, void *out, void *x, void *w, void *b, size_t N, size_t D,
+                             size_t M, void *workspace) nogil
+    void call_affine_backward(int dtype, void *dx, void *dw, void *db, void *dout, void *x, void *w,
+                              size_t N, size_t D, size_t M, void *workspace) nogil
+    void call_gather(int dtype, void *out, const fc_gather *rows, size_t N, size_t D) nogil
+    void call_relu_forward(int dtype, void *out, void *x, size_t n) nogil
+    void call_relu_backward(int dtype, void *dx, void *dout, void *x, size_t n) nogil
+    void call_batchnorm_forward(int dtype, void *out, void *x_normalized, void *rstd,
+                                void *next_mean, void *next_var, void *x, void *gamma, void *beta,
+                                void *running_mean, void *running_var, double eps, double momentum,
+                                size_t N, size_t D) nogil
+    void call_batchnorm_inference(int dtype, void *out, void *x, void *gamma, void *beta,
+                                  void *running_mean, void *running_var, double eps, size_t N,
+                                  size_t D) nogil
+    void call_batchnorm_backward(int dtype, void *dx, void *dgamma, void *dbeta, void *dout,
+                                 void *x_normalized, void *rstd, void *gamma, size_t N,
+                                 size_t D) nogil
+    void call_layernorm_forward(int dtype, void *out, void *x_normalized, void *rstd, void *x,
+                                void *gamma, void *beta, double eps, size_t N, size_t D) nogil
+    void call_layernorm_backward(int dtype, void *dx, void *dgamma, void *dbeta, void *dout,
+                                 void *x_normalized, void *rstd, void *gamma, size_t N, size_t D,
+                                 void *workspace) nogil
+    void call_dropout_forward(int dtype, void *out, void *mask, fc_mt19937 *state, void *x,
+                              double p, bint drop, size_t n) nogil
+    void call_dropout_philox(int dtype, void *out, void *mask, void *x, cnp.uint64_t key, double p,
+                             bint drop, size_t n) nogil
+    void call_dropout_apply(int dtype, void *out, void *x, void *mask, size_t n) nogil
+    void call_softmax_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y,
+                           double label_smoothing, size_t N, size_t C) nogil
+    void call_svm_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y, size_t N,
+                       size_t C) nogil
+    void call_sum_of_squares(int dtype, double *sum, void *x, size_t n) nogil
+    void call_update(int dtype, const fc_param **params, int rule, double clip_norm,
+                     size_t count) nogil
+    void call_network_loss(int dtype, double *loss, const fc_network *net, const void *x,
+                           const cnp.int64_t *y) nogil
+    void call_network_scores(int dtype, void *scores, const fc_network *net, const void *x) nogil
+    double call_peak(int dtype, size_t tasks, size_t rounds) nogil
+
+cdef extern from *:
+    """
+    /* Whether only a dictionary and one local variable hold the array, and it owns its memory:
+     * then nobody can tell an update in place from a new array. */
+    static int fc_is_ours(PyObject *array) {
+        PyArrayObject *a = (PyArrayObject *)array;
+        return Py_REFCNT(array) <= 2 && PyArray_BASE(a) == NULL
+               && PyArray_CHKFLAGS(a, NPY_ARRAY_OWNDATA) && PyArray_ISWRITEABLE(a);
+    }
+    """
+    bint fc_is_ours(PyObject *array)
+    const char *FASTFC_COMPILER  # name and version, from CMake
+
+cdef extern from "<stdlib.h>":
+    void *aligned_alloc(size_t alignment, size_t size) nogil
+
+cdef extern from "numpy/random/bitgen.h":
+    ctypedef struct bitgen_t:
+        void *state
+        cnp.uint32_t (*next_uint32)(void *state) nogil
+        double (*next_double)(void *state) nogil

@@ -1,0 +1,109 @@
+"""Gradient clipping by global norm, whoever sums the squares."""
+
+import math
+
+import numpy as np
+
+from .arrays import as_real
+
+
+class Clipping:
+    """Clipping as people call it, over a function that sums the squares of one array.
+
+    Parameters
+    ----------
+    sum_of_squares : callable
+        (array) -> float.
+    """
+
+    def __init__(self, sum_of_squares):
+        self._sum_of_squares = sum_of_squares
+
+    def global_norm(self, grads):
+        """Return the norm of all gradients together, as if they were one vector.
+
+        Parameters
+        ----------
+        grads : dict of array_like
+            Any shapes.
+
+        Returns
+        -------
+        float
+            In float64; the arrays are added in the dictionary's order.
+
+        Raises
+        ------
+        TypeError
+            A gradient is not real.
+
+        Examples
+        --------
+        >>> from fastfc.training.clipping import global_norm
+        >>> global_norm({"w": [[1.0, 2.0]], "b": [2.0]})
+        3.0
+        """
+        total = 0.0  # one after the other, as in C: since 3.12 sum() compensates
+        for name, gradient in grads.items():
+            total += self._sum_of_squares(_as_array(name, gradient))
+        return math.sqrt(total)
+
+    def clip_gradients(self, grads, clip_norm):
+        """Scale all gradients by one factor so that their norm is at most ``clip_norm``.
+
+        g <- g clip_norm / norm where norm = `global_norm` is greater (Pascanu et al. 2013).
+
+        Parameters
+        ----------
+        grads : dict of array_like
+            Any shapes.
+        clip_norm : float
+            Above 0.
+
+        Returns
+        -------
+        clipped : dict
+            ``grads`` itself if nothing is scaled, else a new dictionary of new arrays, each of its
+            gradient's dtype.  A NaN makes all of them NaN; an infinity makes itself NaN and all
+            others 0.
+        norm : float
+            Before scaling.
+
+        Raises
+        ------
+        TypeError
+            A gradient is not real.
+        ValueError
+            clip_norm is not a number above 0.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastfc.training.clipping import clip_gradients
+        >>> clip_gradients({"w": np.array([3.0, 4.0])}, 1.0)
+        ({'w': array([0.6, 0.8])}, 5.0)
+        """
+        clip_norm = check_clip_norm(clip_norm)
+        norm = self.global_norm(grads)
+        if norm <= clip_norm:
+            return grads, norm
+        scale = clip_norm / norm
+        return {
+            name: np.multiply(_as_array(name, gradient), scale) for name, gradient in grads.items()
+        }, norm
+
+
+def _as_array(name, gradient):
+    (array,) = as_real("global_norm", **{f"grads[{name!r}]": gradient})
+    return array
+
+
+def check_clip_norm(clip_norm):
+    """Return clip_norm as a float if it is one above 0."""
+    try:
+        value = float(clip_norm)
+    except (TypeError, ValueError):
+        value = math.nan
+    if isinstance(clip_norm, str) or not value > 0:
+        raise ValueError(f"clip_norm is {clip_norm!r}, expected a number above 0")
+    return value

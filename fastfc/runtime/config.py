@@ -1,0 +1,62 @@
+"""What fastfc was built with, and what it uses on this machine."""
+
+from .. import _core
+from ..version import __version__
+from .denormals import get_flush_denormal
+from .threads import get_num_threads
+
+__all__ = ["show_config"]
+
+
+def show_config(mode="stdout"):
+    """Say how fastfc was built and what it uses on this machine.
+
+    Parameters
+    ----------
+    mode : {'stdout', 'dicts'}
+        Print the configuration, or return it as a dict.
+
+    Returns
+    -------
+    dict or None
+        With ``mode='dicts'``: ``version``, ``compiler``, ``isa`` (a dict of the instruction sets
+        ``built``, ``available`` on this machine and ``in use``), ``threads``, ``flush denormal``
+        and ``dtypes``.
+
+    Raises
+    ------
+    ValueError
+        If `mode` is neither.
+
+    Examples
+    --------
+    >>> import fastfc
+    >>> fastfc.show_config(mode="dicts")["dtypes"]
+    ('float32', 'float64')
+    """
+    config = {
+        "version": __version__,
+        "compiler": _core.compiler(),
+        "isa": {
+            "built": _core.built_isas(),
+            "available": _core.available_isas(),
+            "in use": _core.isa(),
+        },
+        "threads": get_num_threads(),
+        "flush denormal": get_flush_denormal(),
+        "dtypes": ("float32", "float64"),
+    }
+    if mode == "dicts":
+        return config
+    if mode != "stdout":
+        raise ValueError(f"show_config: mode is {mode!r}, expected 'stdout' or 'dicts'")
+    isa = config["isa"]
+    print(f"fastfc {config['version']}")
+    print(f"compiler          {config['compiler']}")
+    print(f"instruction sets  built: {', '.join(isa['built'])}")
+    print(f"                  available: {', '.join(isa['available'])}")
+    print(f"                  in use: {isa['in use']}")
+    print(f"threads           {config['threads']}")
+    print(f"denormals         {'taken for zero' if config['flush denormal'] else 'kept'}")
+    print(f"dtypes            {', '.join(config['dtypes'])}; others are computed in float64")
+    return None

@@ -1,0 +1,187 @@
+"""Who imports whom: arrows point down only, and nothing fast imports the reference."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastfc
+from tests.support.process import in_new_process
+
+ROOT = Path(fastfc.__file__).parent
+
+# Every module or room of fastfc, and what of fastfc it may import, beside itself.  The lowest stand
+# first: nobody imports what stands further down in this table.
+ARROWS = {
+    "_core": set(),
+    "bindings": set(),
+    "version": set(),
+    "arguments": set(),
+    "arrays": {"arguments"},
+    "files": set(),
+    "gradient_check": set(),
+    "dropin": set(),  # serves modules by their names
+    "clipping": {"arrays"},
+    "update_rules": {"arrays"},
+    "networks": {"arguments", "files"},
+    "reference": {"arguments", "arrays", "clipping", "networks", "update_rules"},
+    "runtime": {"_core", "version"},
+    "data": {"_core", "arguments", "files"},
+    "data_utils": {"data"},
+    "losses": {"_core", "arguments"},
+    "layers": {"_core", "losses"},
+    "layer_utils": {"layers", "networks"},
+    "optim": {"_core", "update_rules"},
+    "fc_net": {"_core", "arguments", "clipping", "data", "layer_utils", "networks", "optim"},
+    "training": {"_core", "arguments", "clipping", "files", "optim", "update_rules", "version"},
+    "solver": {"_core", "arguments", "data", "training"},
+    "layer_tests": {"fc_net", "gradient_check", "layer_utils", "layers"},
+    "": {"_core", "dropin", "runtime", "version"},  # fastfc/__init__.py
+    "cli": {"", "data", "data_utils", "fc_net", "solver", "training", "update_rules", "version"},
+    "__main__": {"cli"},
+}
+LAZY = {("cli", "reference")}  # inside a function, where it is asked for
+
+MODULES = sorted(
+    path.relative_to(ROOT).with_suffix("")
+    for path in ROOT.rglob("*.py")
+    if path.relative_to(ROOT).parts[0] != "bindings"
+)
+
+
+def imports(path, tree):
+    """Yield (room, whether inside a function) for each import of something in fastfc."""
+    package = ("fastfc", *path.parts[:-1])
+    inside = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for node in ast.walk(function)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join([*base, *filter(None, [node.module])])
+            # of `from fastfc import x` x may be a module or a name of fastfc itself
+            names = [f"{base}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            first, *rest = name.split(".")
+            if first == "fastfc":
+                room = rest[0] if rest and rest[0] in ARROWS else ""
+                yield room, id(node) in inside
+
+
+def room_of(path):
+    first = path.parts[0]
+    return "" if first == "__init__" else first
+
+
+def test_table_has_every_module_and_points_down():
+    rooms = list(ARROWS)
+    assert {room_of(path) for path in MODULES} | {"_core", "bindings"} == set(rooms)
+    for i, (room, allowed) in enumerate(ARROWS.items()):
+        if room != "bindings":
+            assert allowed <= set(rooms[:i]), room
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_imports_follow_the_arrows(path):
+    room = room_of(path)
+    for target, lazy in imports(path, ast.parse((ROOT / path.with_suffix(".py")).read_text())):
+        allowed = target == room or target in ARROWS[room]
+        assert allowed or (lazy and (room, target) in LAZY), f"{path} imports {target or 'fastfc'}"
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "expected"),
+    [
+        ("optim", "from .reference.optim import RULES", [("reference", False)]),
+        ("optim", "from .reference import optim", [("reference", False)]),
+        ("optim", "from . import reference", [("reference", False)]),
+        ("optim", "import fastfc.reference.optim as r", [("reference", False)]),
+        ("training/rates", "from ..reference.optim import RULES", [("reference", False)]),
+        ("training/rates", "from .. import solver, optim", [("solver", False), ("optim", False)]),
+        ("training/rates", "from . import settings", [("training", False)]),
+        ("cli/train", "from fastfc import show_config", [("", False)]),
+        ("cli/train", "def f():\n from fastfc import reference", [("reference", True)]),
+        ("data/rows", "import numpy, fastfcx", []),
+    ],
+)
+def test_imports_are_found(path, line, expected):
+    assert list(imports(Path(path), ast.parse(line))) == expected
+
+
+def test_nobody_imports_by_text():
+    """What the table cannot see: names of modules as text.  `dropin` serves them by name."""
+    for path in MODULES:
+        text = (ROOT / path.with_suffix(".py")).read_text()
+        assert path == Path("dropin") or not re.search(r"import_module|__import__", text), path
+
+
+def test_bindings_follow_the_arrows():
+    sources = [path for path in (ROOT / "bindings").glob("*.p*") if path.suffix != ".pyc"]
+    assert sources
+    for path in sources:
+        for line in path.read_text().splitlines():
+            if found := re.match(r"\s*(?:from|c?import)\s+fastfc\.(\w+)", line):
+                assert found[1] in ARROWS["bindings"], f"{path.name}: {line}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_other_packages(path):
+    """NumPy everywhere; tqdm only where a run shows a bar, so that nobody else waits for it."""
+    tree = ast.parse((ROOT / path.with_suffix(".py")).read_text())
+    at_import = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = {node.module.split(".")[0]}
+        else:
+            continue
+        foreign = names - sys.stdlib_module_names - {"fastfc", "numpy"}
+        assert foreign <= {"tqdm"}, path
+        assert not foreign or (path.parts[0] == "training" and node not in at_import), path
+
+
+TRAINING = """
+import sys
+import numpy as np
+import fastfc, fastfc.fc_net, fastfc.solver, fastfc.optim
+X, y = np.random.randn(40, 6), np.arange(40) % 3
+data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
+for rule in fastfc.optim.__all__:
+    model = fastfc.fc_net.FullyConnectedNet([5], 6, 3, dropout=0.5, use_batchnorm=True, reg=0.1)
+    solver = fastfc.solver.Solver(
+        model, data, update_rule=rule, lr_schedule="cosine", clip_norm=1.0, batch_size=10,
+        num_epochs=2, verbose=False,
+    )
+    solver.train()
+    model.predict(X), model.summary(), model.first_nonfinite(X)
+    assert len(solver.loss_history) == 8
+print([name for name in sys.modules if name.startswith("fastfc.reference")])
+print([name for name in sys.modules if name.startswith("tqdm")])
+"""
+
+
+def test_command_line_loads_the_backend_that_is_asked_for():
+    code = (
+        "import sys; from fastfc.cli import main; main(['train', '--epochs', '1', {}]);"
+        "print('fastfc.reference' in sys.modules)"
+    )
+    for option, expected in (("", "False"), ("'--backend', 'reference'", "True")):
+        status, output = in_new_process(code.format(option))
+        assert (status, output.splitlines()[-1]) == (0, expected)
+
+
+def test_training_leaves_the_reference_alone():
+    assert in_new_process(TRAINING) == (0, "[]\n[]\n")
+    status, output = in_new_process("import fastfc.reference\n" + TRAINING)
+    assert status == 0, output
+    assert "'fastfc.reference.layers'" in output
