@@ -7,11 +7,12 @@ Everything but the layers they call, and what the core does in one call, stands 
 import numpy as np
 
 from . import _core, layer_utils, optim  # noqa: F401  (optim tells the core its rules)
-from .arguments import check_dense
+from .arguments import check_dense, check_word, shown
 from .clipping import check_clip_norm
 from .data.rows import read_rows
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
 from .networks import fully_connected
+from .update_rules import RULES
 
 __all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
 
@@ -98,6 +99,10 @@ class _Fused:
         reg = self._regularization()
         if not self._has_own_loss() or not isinstance(reg, self.dtype):
             return None
+        if type(update_rule) is not str or update_rule not in RULES:
+            check_word("update_rule", update_rule, list(RULES))
+        if not hasattr(optim_configs, "get"):
+            raise TypeError(f"optim_configs is {shown(optim_configs)}, expected a dict of configs")
         check_dense("X", X)
         y = y if rows is None else y[rows]
         if rows is None and normalize is not None:

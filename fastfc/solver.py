@@ -21,6 +21,7 @@ from .training.splits import (
     as_labels,
     check_comparable,
     check_examples,
+    check_loss,
     check_model,
     check_splits,
     model_sizes,
@@ -226,8 +227,9 @@ class Solver(Resumable):
         A loss that is not finite changes nothing.
         """
         statistics = [copy_arrays(found) for found in running_statistics(self._bn_params())]
-        loss, grads = self.model.loss(
-            self._examples(self.X_train, batch_mask), self.y_train[batch_mask]
+        loss, grads = check_loss(
+            self.model.loss(self._examples(self.X_train, batch_mask), self.y_train[batch_mask]),
+            self.model.params,
         )
         if not -math.inf < loss < math.inf:
             set_running_statistics(self._bn_params(), statistics)

@@ -132,6 +132,9 @@ cdef double as_number(str function, str name, object value) except? -1:
         return value
     except TypeError:
         raise TypeError(f"{function}: {name} is {value!r}, expected a number") from None
+    except OverflowError:
+        raise ValueError(f"{function}: {name} is too large, expected a number that fits a float") \
+            from None
 
 
 cdef object require_entry(str function, str name, object mapping, str key):

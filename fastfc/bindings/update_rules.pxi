@@ -106,7 +106,10 @@ cdef class Transaction:
             value = (<dict> config).get(key)
             if not isinstance(value, float) and type(value) is not int:
                 return False
-            param.number[j] = value
+            try:
+                param.number[j] = value
+            except OverflowError:
+                return False
             if key == "t":  # of this step
                 param.number[j] += 1
                 if type(value) is not int or param.number[j] < 1:

@@ -94,7 +94,7 @@ def _update_rule(name, value):
 def _early_stopping(name, value):
     expected = "expected a dict of patience and, if wanted, min_delta"
     if not isinstance(value, dict) or not {"patience"} <= value.keys() <= {"patience", "min_delta"}:
-        raise ValueError(f"{name} is {value!r}, {expected}")
+        raise ValueError(f"{name} is {shown(value)}, {expected}")
     count(f"{name}: patience", value["patience"])
     _from_zero_on(f"{name}: min_delta", value.get("min_delta", 0.0))
     return dict(value)
@@ -124,8 +124,8 @@ def interval(name, value):
     elif isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0:
         return value, None
     raise ValueError(
-        f"{name} is {value!r}, expected a number of steps, as 500, or a time, as '30s', '5min' or "
-        "'1h'"
+        f"{name} is {shown(value)}, expected a number of steps, as 500, or a time, as '30s', "
+        "'5min' or '1h'"
     )
 
 

@@ -79,6 +79,21 @@ def check_splits(model, data):
     return checked
 
 
+def check_loss(returned, params):
+    """Return what ``model.loss`` has returned: a loss, and a gradient of every parameter."""
+    if not isinstance(returned, tuple | list) or len(returned) != 2:
+        raise TypeError(f"model.loss returned {shown(returned)}, expected the pair (loss, grads)")
+    grads = returned[1]
+    if not hasattr(grads, "keys"):
+        raise TypeError(f"grads of model.loss is {shown(grads)}, expected a dict of arrays")
+    if missing := [str(name) for name in params if name not in grads]:
+        raise ValueError(
+            f"grads of model.loss has no {', '.join(missing)}, expected a gradient of every "
+            f"parameter; it has {', '.join(map(str, grads)) or 'none'}"
+        )
+    return returned
+
+
 def model_sizes(model):
     """Return numbers per example and classes of a network of fastfc's, None for other models."""
     sizes = getattr(model, "__fastfc_sizes__", None)
