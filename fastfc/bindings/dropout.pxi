@@ -30,8 +30,8 @@ cdef int seed_global(object seed) except -1:
     try:
         np.random.seed(seed)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"dropout_forward: dropout_param['seed'] is {seed!r}, expected an integer "
-                          "in [0, 2**32)") from None
+        raise type(error)(f"dropout_forward: dropout_param['seed'] is {seed!r}, "
+                          "expected an integer in [0, 2**32)") from None
     return 0
 
 
