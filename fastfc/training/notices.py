@@ -8,7 +8,8 @@ import numpy as np
 
 from .splits import model_sizes
 
-_STEPS_TO_JUDGE = 10  # a line through fewer losses says too little
+# Measured: from small weights Adam's loss stands still for up to 30 steps, and then falls.
+_STEPS_TO_JUDGE = 50
 _LEAST = 0.01  # of the information in a label, ln(classes)
 
 
@@ -58,9 +59,9 @@ def warn_of_standstill(solver):
 
     Scores that are all equal have the loss ln(C), which is all the information that a label of C
     classes can hold.  The loss stands still if it is no less than 99 % of that and if, along a
-    straight line through all losses so far, a whole run of this length would move it by less than
-    1 % of that.  The line averages over the minibatches' scatter.  It is drawn once: at the end of
-    the first epoch that completes ten steps.
+    straight line through all losses so far, two standard errors of its slope allowed for, a whole
+    run of this length would move it by less than 1 % of that.  Asked once, at the end of the first
+    epoch that completes fifty steps.
     """
     losses = solver.loss_history
     per_epoch = max(len(solver.y_train) // solver.batch_size, 1)
@@ -71,11 +72,13 @@ def warn_of_standstill(solver):
     if sizes is None or sizes[1] < 2 or warming_up or not np.isfinite(losses).all():
         return
     information = math.log(sizes[1])
-    slope = np.polyfit(np.arange(len(losses)), np.asarray(losses, np.float64), 1)[0]
+    history = np.asarray(losses, np.float64)
+    with np.errstate(all="ignore"):
+        (slope, _), covariance = np.polyfit(np.arange(len(history)), history, 1, cov=True)
+    slope = abs(slope) + 2 * math.sqrt(covariance[0, 0])
     steps = max(solver.num_epochs * per_epoch, len(losses))
-    if np.mean(losses[-_STEPS_TO_JUDGE:]) >= (1 - _LEAST) * information and (
-        abs(slope) * steps < _LEAST * information
-    ):
+    still_equal = history[-_STEPS_TO_JUDGE:].mean() >= (1 - _LEAST) * information
+    if still_equal and slope * steps < _LEAST * information:
         warn(
             "the loss has not moved, and at this pace it will not within this run: it is still "
             "that of equal scores for all classes.  Try weights that fit the layers' sizes, "

@@ -48,7 +48,17 @@ ARROWS = {
     "solver": {"_core", "arguments", "data", "training"},
     "layer_tests": {"fc_net", "gradient_check", "layer_utils", "layers"},
     "": {"_core", "dropin", "runtime", "version"},  # fastfc/__init__.py
-    "cli": {"", "data", "data_utils", "fc_net", "solver", "training", "update_rules", "version"},
+    "cli": {
+        "",
+        "data",
+        "data_utils",
+        "fc_net",
+        "networks",
+        "solver",
+        "training",
+        "update_rules",
+        "version",
+    },
     "__main__": {"cli"},
 }
 LAZY = {("cli", "reference")}  # inside a function, where it is asked for
