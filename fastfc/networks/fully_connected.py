@@ -231,15 +231,19 @@ class FullyConnectedNet(Model):
 
     def __fastfc_sizes__(self):
         """Return numbers per example and classes, or None where somebody else's loss decides."""
-        first, last = (np.shape(self.params.get(f"W{i}")) for i in (1, self.num_layers))
+        first, last = self._shape_of("W1"), self._shape_of(f"W{self.num_layers}")
         if not self._has_own_loss() or len(first) != 2 or len(last) != 2:
             return None
         return first[0], last[1]
 
+    def _shape_of(self, name):
+        """Return a parameter's shape, () where there is none: others say so."""
+        return np.shape(self.params.get(name)) if isinstance(self.params, Mapping) else ()
+
     def _examples(self, X):
         """Return X in the network's dtype, if it holds examples of the network's size."""
         x = self._cast("X", X)
-        W = np.shape(self.params.get("W1"))
+        W = self._shape_of("W1")
         if len(W) == 2:
             check_features("X", x.shape, W[0])
         return x
