@@ -5,7 +5,6 @@ import math
 import numpy as np
 
 from . import _core
-from .arguments import count
 from .data.rows import check_normalization, read_rows
 from .training import History, NonFiniteLossError, settings
 from .training.callbacks import EVENTS, find_methods, notify
@@ -17,15 +16,7 @@ from .training.progress import Progress
 from .training.rates import Rates
 from .training.resuming import Resumable
 from .training.saving import Saver
-from .training.splits import (
-    as_labels,
-    check_comparable,
-    check_examples,
-    check_loss,
-    check_model,
-    check_splits,
-    model_sizes,
-)
+from .training.splits import check_loss, check_model, check_scoring, check_splits
 from .training.state import copy_arrays, running_statistics, set_running_statistics
 from .training.stopping import Interrupts, Limits
 
@@ -53,13 +44,17 @@ class Solver(Resumable):
         ``first_nonfinite(X)``, which returns a string or None.
     data : dict
         ``X_train`` and ``X_val``, arrays whose first axis counts examples, and ``y_train`` and
-        ``y_val``, their labels; other keys are ignored.  Examples need not be in memory: with
+        ``y_val``, their labels, array_like; other keys are ignored.  For a network of fastfc's all
+        labels must be from 0 to C - 1, which is checked here, once; other models may have labels of
+        any kind.  Examples need not be in memory: with
         ``shape``, ``dtype`` and rows found by number, as ``np.memmap``, HDF5 datasets and zarr
         arrays have them, they are read batch by batch.
     update_rule : str or callable
         A name in :mod:`fastfc.optim`, default ``'sgd'``, or a function of that signature.
     optim_config : dict
-        Hyper-parameters of the rule; every parameter of the model gets its own copy.  adamw's
+        Hyper-parameters of the rule; every parameter of the model gets its own copy.  Of fastfc's
+        rules a key that no rule of a course knows is an error, one of another rule's is warned of:
+        one dictionary often serves several rules.  Rules of your own may have any key.  adamw's
         ``weight_decay`` is 0 in those of parameters of fewer than two dimensions: biases, gammas
         and betas do not decay, as a network's ``reg`` leaves them out too.
     lr_decay : float
@@ -137,10 +132,21 @@ class Solver(Resumable):
     Raises
     ------
     TypeError
-        ``X_train`` or ``X_val`` is no array, ``normalize`` no pair of real ones, or a callback has
-        none of the methods.
+        ``model`` is none, ``data`` or ``optim_config`` no dict, ``X_train`` or ``X_val`` no array
+        or a sparse one, labels have another type, ``normalize`` is no pair of real arrays, or a
+        callback has none of the methods.
     ValueError
-        An argument is unknown or out of range, or the data do not fit together.
+        An argument is unknown or out of range, an array is masked, a label is out of range, or the
+        data do not fit together or not to the model.
+
+    Warns
+    -----
+    UserWarning
+        Once, of what works but hardly as meant: a ``batch_size`` above the number of training
+        examples; a key that the rule has no use for; dropout with a ``seed``, which reseeds
+        ``np.random`` so that minibatches repeat, where ``rng='philox'`` does not; examples whose
+        scores are NaN; and, at the end of the first epoch that completes fifty steps, a network
+        whose loss has not moved from that of equal scores.
 
     Examples
     --------
@@ -310,13 +316,7 @@ class Solver(Resumable):
         >>> Solver(model, data).check_accuracy(X, y)
         np.float64(0.5)
         """
-        check_examples("X", X)
-        y = as_labels("y", y, "X", X.shape[0])
-        if model_sizes(self.model) is not None:
-            check_comparable("y", y)
-        count("batch_size", batch_size)
-        if num_samples is not None:
-            count("num_samples", num_samples)
+        y = check_scoring(self.model, X, y, num_samples, batch_size)
         mask = None
         if num_samples is not None and X.shape[0] > num_samples:
             mask = np.random.choice(X.shape[0], num_samples)

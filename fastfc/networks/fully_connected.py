@@ -135,9 +135,10 @@ class FullyConnectedNet(Model):
         Raises
         ------
         TypeError
-            X is not real, or y is not integer.
+            X is not real or sparse, y is not integer, or params is no dict.
         ValueError
-            A shape does not fit, or a label is out of range.
+            A shape does not fit, an array is masked, a label is out of range, reg is no number, or
+            a parameter is missing.
         """
         self._set_mode("test" if y is None else "train")
         if y is None:

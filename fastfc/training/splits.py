@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from ..arguments import check_dense, check_features, shown
+from ..arguments import check_dense, check_features, count, shown
 
 
 def check_model(model):
@@ -146,12 +146,19 @@ def as_labels(name, y, X_name, examples):
     return labels
 
 
-def check_comparable(name, labels):
-    """Raise TypeError for labels that no predicted class can equal, such as text."""
-    if labels.dtype.kind not in "iufbO":
-        raise TypeError(
-            f"{name} has dtype {labels.dtype}, expected integers, the numbers of classes"
-        )
+def check_scoring(model, X, y, num_samples, batch_size):
+    """Return the labels to which `Solver.check_accuracy` compares, after checking its arguments.
+
+    Their range is not looked at; but no class that a network of fastfc's predicts can equal text.
+    """
+    check_examples("X", X)
+    labels = as_labels("y", y, "X", X.shape[0])
+    if model_sizes(model) is not None and labels.dtype.kind not in "iufbO":
+        raise TypeError(f"y has dtype {labels.dtype}, expected integers, the numbers of classes")
+    if num_samples is not None:
+        count("num_samples", num_samples)
+    count("batch_size", batch_size)
+    return labels
 
 
 def _check_type(name, X):

@@ -45,7 +45,7 @@ ARROWS = {
         "optim",
     },
     "training": {"_core", "arguments", "clipping", "files", "optim", "update_rules", "version"},
-    "solver": {"_core", "arguments", "data", "training"},
+    "solver": {"_core", "data", "training"},
     "layer_tests": {"fc_net", "gradient_check", "layer_utils", "layers"},
     "": {"_core", "dropin", "runtime", "version"},  # fastfc/__init__.py
     "cli": {
