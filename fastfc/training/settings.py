@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from .. import optim
+from .. import dropin, optim
 from ..arguments import check_number, count, did_you_mean, shown
 from ..clipping import check_clip_norm
 from .callbacks import as_list
@@ -82,6 +82,8 @@ def _config(name, value):
 def _update_rule(name, value):
     if callable(value):
         return value
+    if isinstance(value, str) and (own := dropin.rule(value)) is not None:
+        return own
     if not isinstance(value, str) or value not in optim.__all__:
         text = value if isinstance(value, str) else shown(value)
         raise ValueError(
