@@ -200,7 +200,6 @@ class Solver(Resumable):
         self.checkpoint_path = None
         self._log = Log()
         self._asked = None  # the reason that `stop` was given
-        self._said = set()  # data that were warned of
         self._say = print
         self._reset_call()
 

@@ -3,6 +3,8 @@
 import numbers
 import operator
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +79,7 @@ def check_fraction(name, value):
     return float(value)
 
 
-def check_dtype(value):
+def check_dtype(value: Any) -> type[np.floating[Any]]:
     """Return np.float32 or np.float64, or say that dtype is neither."""
     try:
         dtype = np.dtype(value)
@@ -88,7 +90,7 @@ def check_dtype(value):
     return dtype.type
 
 
-def check_seed(name, value, rng):
+def check_seed(name: str, value: Any, rng: str) -> None:
     """Raise an error unless dropout can be seeded with this, whose masks come from ``rng``.
 
     Raises
@@ -116,7 +118,7 @@ def check_seed(name, value, rng):
         raise ValueError(f"{name} is {shown(value)}, {expected}") from None
 
 
-def check_params(params, num_layers, normalization):
+def check_params(params: Mapping[str, Any], num_layers: int, normalization: str | None) -> None:
     """Raise an error unless a network of so many layers has all its parameters.
 
     Raises

@@ -230,7 +230,7 @@ class FullyConnectedNet(Model):
         """Return whether ``loss`` is the one above, not a subclass's or one that was put here."""
         return "loss" not in self.__dict__ and type(self).loss is FullyConnectedNet.loss
 
-    def __fastfc_sizes__(self):
+    def __fastfc_sizes__(self) -> tuple[int, int] | None:
         """Return numbers per example and classes, or None where somebody else's loss decides."""
         first, last = self._shape_of("W1"), self._shape_of(f"W{self.num_layers}")
         if not self._has_own_loss() or len(first) != 2 or len(last) != 2:

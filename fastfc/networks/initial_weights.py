@@ -1,13 +1,18 @@
 """The first weights of a network: how far they scatter."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..arguments import check_number, did_you_mean, shown
 
+Scale = Callable[[int, int], float]
+
 # Standard deviations for a matrix of so many inputs and outputs.
-SCALES = {
+SCALES: dict[str, Scale] = {
     "he": lambda inputs, outputs: math.sqrt(2 / inputs),
     "glorot": lambda inputs, outputs: math.sqrt(2 / (inputs + outputs)),
 }
@@ -15,7 +20,7 @@ SCALES = {
 UNDRAWN = object()  # the weight_scale of networks from files, whose weights are not drawn
 
 
-def check_weight_scale(value):
+def check_weight_scale(value: Any) -> Scale | None:
     """Return a function (inputs, outputs) -> standard deviation; for UNDRAWN None.
 
     Raises
@@ -44,7 +49,9 @@ def check_weight_scale(value):
     return lambda inputs, outputs: scale
 
 
-def draw_weights(scale, shape, dtype):
+def draw_weights(
+    scale: Scale | None, shape: tuple[int, int], dtype: type[np.floating[Any]]
+) -> npt.NDArray[np.floating[Any]]:
     """Return a matrix of first weights: zeros without a scale, else one draw of np.random.
 
     Parameters

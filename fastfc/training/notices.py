@@ -3,6 +3,8 @@
 import math
 import sys
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +15,7 @@ _STEPS_TO_JUDGE = 50
 _LEAST = 0.01  # of the information in a label, ln(classes)
 
 
-def warn(text):
+def warn(text: str) -> None:
     """Warn at the line outside fastfc that has led here."""
     level, frame = 1, sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("fastfc."):
@@ -21,16 +23,17 @@ def warn(text):
     warnings.warn(text, UserWarning, stacklevel=level)
 
 
-def warn_of_settings(solver):
+def warn_of_settings(solver: Any) -> None:
     """Warn of a batch larger than the data, and of a dropout that repeats minibatches."""
     if solver.batch_size > len(solver.y_train):
         warn(
             "batch_size is above the number of training examples: every minibatch holds some of "
             "them more than once"
         )
-    dropout_param = getattr(solver.model, "dropout_param", None) or {}
-    reseeds = dropout_param.get("seed") is not None and dropout_param.get("rng") != "philox"
-    if reseeds and getattr(solver.model, "num_layers", 2) > 1:
+    dropout_param = getattr(solver.model, "dropout_param", None)
+    if not isinstance(dropout_param, Mapping) or dropout_param.get("seed") is None:
+        return
+    if str(dropout_param.get("rng")) != "philox" and getattr(solver.model, "num_layers", 2) != 1:
         warn(
             "dropout with a seed reseeds np.random in every pass, and the Solver draws minibatches "
             "from np.random: it draws the same few ones again and again.  Leave seed= out for "
@@ -38,23 +41,24 @@ def warn_of_settings(solver):
         )
 
 
-def warn_of_nan(solver, X, batch, scores):
+def warn_of_nan(solver: Any, X: Any, batch: Any, scores: Any) -> None:
     """Warn of NaN in X, which a batch of it and its scores show; once of each X."""
     scores = np.asarray(scores)
     if scores.dtype.kind != "f" or not math.isnan(scores.max(initial=-math.inf)):
         return
     batch = np.asarray(batch)
     name = next((f"X_{s}" for s in ("train", "val") if X is getattr(solver, f"X_{s}")), "X")
-    if name in solver._said or batch.dtype.kind != "f" or np.isfinite(batch).all():
+    said = vars(solver).setdefault("_warned_of_nan", set())
+    if name in said or batch.dtype.kind != "f" or np.isfinite(batch).all():
         return  # where parameters are at fault, the loss tells
-    solver._said.add(name)
+    said.add(name)
     warn(
         f"{name} has examples that are not finite, whose scores are NaN: predictions of them mean "
         "nothing, and are counted in the accuracy"
     )
 
 
-def warn_of_standstill(solver):
+def warn_of_standstill(solver: Any) -> None:
     """Warn if the loss of a network of fastfc's has not moved; asked at the end of every epoch.
 
     Scores that are all equal have the loss ln(C), which is all the information that a label of C
@@ -68,7 +72,8 @@ def warn_of_standstill(solver):
     if not len(losses) - per_epoch < _STEPS_TO_JUDGE <= len(losses):
         return
     sizes = model_sizes(solver.model)
-    warming_up = getattr(solver._rates.schedule, "warmup_steps", 0) >= len(losses)
+    schedule = getattr(getattr(solver, "_rates", None), "schedule", None)
+    warming_up = getattr(schedule, "warmup_steps", 0) >= len(losses)
     if sizes is None or sizes[1] < 2 or warming_up or not np.isfinite(losses).all():
         return
     information = math.log(sizes[1])

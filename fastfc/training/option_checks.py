@@ -1,5 +1,8 @@
 """The keys of ``optim_config``: which ones a rule of fastfc's knows, and their numbers."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..arguments import check_number, did_you_mean, shown
 from ..update_rules import RULES, UpdateRules
 from .notices import warn
@@ -12,12 +15,12 @@ class Resumed(dict):
     """The ``optim_config`` of a run that goes on: taken as it was."""
 
 
-def rule_name(rule):
+def rule_name(rule: Any) -> str | None:
     """Return the name of a rule of fastfc's, or of the reference's; None for any other."""
     return rule.__name__ if isinstance(getattr(rule, "__self__", None), UpdateRules) else None
 
 
-def check_optim_config(rule, config):
+def check_optim_config(rule: Any, config: Mapping[str, Any]) -> None:
     """Raise an error for a key that a built-in rule does not know, or a value that is no number.
 
     A key or state of another course's rule is warned of: one dictionary often serves several rules.

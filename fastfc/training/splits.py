@@ -1,13 +1,15 @@
 """What the Solver expects of the model and the data that it is given."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..arguments import check_dense, check_features, count, shown
 
 
-def check_model(model):
+def check_model(model: Any) -> None:
     """Raise TypeError unless a Solver can train this: an object with params and loss."""
     for name in ("params", "loss"):
         if not hasattr(model, name):
@@ -20,7 +22,7 @@ def check_model(model):
         raise TypeError(f"model.params is {shown(params)}, expected a dict of arrays")
 
 
-def check_splits(model, data):
+def check_splits(model: Any, data: Any) -> dict[str, Any]:
     """Return the data's examples and labels, checked as far as the model says what it expects.
 
     Networks of fastfc do so by ``__fastfc_sizes__``: then sizes and labels are looked at, here and
@@ -79,11 +81,14 @@ def check_splits(model, data):
     return checked
 
 
-def check_loss(returned, params):
+def check_loss(returned: Any, params: Mapping[str, Any]) -> tuple[Any, Any]:
     """Return what ``model.loss`` has returned: a loss, and a gradient of every parameter."""
-    if not isinstance(returned, tuple | list) or len(returned) != 2:
-        raise TypeError(f"model.loss returned {shown(returned)}, expected the pair (loss, grads)")
-    grads = returned[1]
+    try:
+        loss, grads = returned
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"model.loss returned {shown(returned)}, expected the pair (loss, grads)"
+        ) from None
     if not hasattr(grads, "keys"):
         raise TypeError(f"grads of model.loss is {shown(grads)}, expected a dict of arrays")
     if missing := [str(name) for name in params if name not in grads]:
@@ -91,16 +96,16 @@ def check_loss(returned, params):
             f"grads of model.loss has no {', '.join(missing)}, expected a gradient of every "
             f"parameter; it has {', '.join(map(str, grads)) or 'none'}"
         )
-    return returned
+    return loss, grads
 
 
-def model_sizes(model):
+def model_sizes(model: Any) -> tuple[int, int] | None:
     """Return numbers per example and classes of a network of fastfc's, None for other models."""
     sizes = getattr(model, "__fastfc_sizes__", None)
     return None if sizes is None else sizes()
 
 
-def check_examples(name, X):
+def check_examples(name: str, X: Any) -> None:
     """Raise TypeError unless X is an array, wherever it lies, whose first axis counts examples."""
     check_dense(name, X)
     frame = hasattr(X, "iloc")  # pandas finds rows by their labels
@@ -109,7 +114,7 @@ def check_examples(name, X):
         raise TypeError(f"{name} is a {type(X).__name__}, expected an array of examples{remedy}")
 
 
-def as_labels(name, y, X_name, examples):
+def as_labels(name: str, y: Any, X_name: str, examples: int) -> npt.NDArray[Any]:
     """Return labels as an array of shape (examples,), of whatever type they are.
 
     Raises
@@ -146,7 +151,9 @@ def as_labels(name, y, X_name, examples):
     return labels
 
 
-def check_scoring(model, X, y, num_samples, batch_size):
+def check_scoring(
+    model: Any, X: Any, y: Any, num_samples: Any, batch_size: Any
+) -> npt.NDArray[Any]:
     """Return the labels to which `Solver.check_accuracy` compares, after checking its arguments.
 
     Their range is not looked at; but no class that a network of fastfc's predicts can equal text.

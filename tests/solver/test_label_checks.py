@@ -132,6 +132,18 @@ def test_labels_in_a_file(tmp_path):
         assert given.check_accuracy(X, file["y"]) == expected.check_accuracy(X, Y)
 
 
+def test_labels_of_another_library():
+    """Whatever NumPy can have as an array, as a tensor in memory."""
+
+    class InMemory:
+        def __array__(self, dtype=None, copy=None):
+            return Y.astype(dtype or np.int64)
+
+    given, expected = trained(changes={"y_train": InMemory()}), trained()
+    assert given.loss_history == expected.loss_history
+    assert given.check_accuracy(X, InMemory()) == expected.check_accuracy(X, Y)
+
+
 def test_labels_changed_after_construction_are_still_checked():
     y = Y.copy()
     made = solver(changes={"y_train": y})
@@ -201,6 +213,32 @@ def test_strangers_have_their_own_kinds_of_labels():
         made = Solver(SimpleNamespace(params={}, loss=loss), splits, batch_size=3, verbose=False)
         made.train()
         assert made.val_acc_history[-1] == np.mean(y == 0)
+
+
+def test_strangers_keep_what_they_like_under_our_names():
+    """A dropout_param that is no dictionary, a loss and gradients from a generator."""
+
+    def loss(X, y=None):
+        return np.zeros((len(X), 2)) if y is None else (part for part in (1.0, {"w": 0.5}))
+
+    for dropout_param in (0.5, np.ones(2), [], {"seed": np.ones(2), "rng": np.ones(2)}):
+        model = SimpleNamespace(params={"w": np.ones(())}, loss=loss, dropout_param=dropout_param)
+        Solver(model, data(), batch_size=20, num_epochs=1, verbose=False).train()
+
+
+def test_a_subclass_that_resets_for_itself():
+    """And does its own scoring, in which NaN is said all the same."""
+
+    class Own(Solver):
+        def _reset(self):
+            super()._reset()
+            vars(self).pop("_warned_of_nan", None)
+
+    np.random.seed(0)
+    model = fc_net.FullyConnectedNet([4], 5, 3)
+    made = Own(model, data(), batch_size=20, verbose=False)
+    with pytest.warns(UserWarning, match="^X has examples that are not finite"):
+        made.check_accuracy(np.full((2, 5), np.nan), [0, 1])
 
 
 def test_a_loss_of_ones_own_decides_about_labels():
