@@ -16,7 +16,13 @@ from .training.progress import Progress
 from .training.rates import Rates
 from .training.resuming import Resumable
 from .training.saving import Saver
-from .training.splits import check_loss, check_model, check_scoring, check_splits
+from .training.splits import (
+    check_gradients,
+    check_model,
+    check_pair,
+    check_scoring,
+    check_splits,
+)
 from .training.state import copy_arrays, running_statistics, set_running_statistics
 from .training.stopping import Interrupts, Limits
 
@@ -232,13 +238,13 @@ class Solver(Resumable):
         A loss that is not finite changes nothing.
         """
         statistics = [copy_arrays(found) for found in running_statistics(self._bn_params())]
-        loss, grads = check_loss(
-            self.model.loss(self._examples(self.X_train, batch_mask), self.y_train[batch_mask]),
-            self.model.params,
+        loss, grads = check_pair(
+            self.model.loss(self._examples(self.X_train, batch_mask), self.y_train[batch_mask])
         )
         if not -math.inf < loss < math.inf:
             set_running_statistics(self._bn_params(), statistics)
             return loss
+        check_gradients(grads, self.model.params)
         if self.clip_norm is not None:
             grads = {name: grads[name] for name in self.model.params}
             grads, _ = clip_gradients(grads, self.clip_norm)

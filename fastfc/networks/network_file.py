@@ -163,7 +163,7 @@ def _construct_undrawn(cls, arguments):
         if name not in parameters:
             raise ValueError(f"arguments has {name!r}, which the constructor does not know")
         plain = parameters[name].default
-        if name == "weight_scale" and value in SCALES:
+        if name == "weight_scale" and isinstance(value, str) and value in SCALES:
             continue
         if isinstance(plain, numbers.Real) and not isinstance(value, numbers.Real):
             raise ValueError(f"{name} is {value!r}, expected a number")
