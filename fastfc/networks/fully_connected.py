@@ -146,7 +146,8 @@ class FullyConnectedNet(Model):
             return self._test_scores(X)
 
         loss, grads = self._data_loss(X, y)
-        return self._regularise(loss, grads), grads
+        if self.reg != 0:
+            loss = self._regularise(loss, grads)
         return loss, grads
 
     def first_nonfinite(self, X):
@@ -218,7 +219,7 @@ class FullyConnectedNet(Model):
     @quiet
     def _regularise(self, loss, grads):
         """Return the regularised loss; add the regularisation's gradients to grads."""
-        reg = self._regularization()
+        reg = self._own_reg()
         if reg != 0:
             for i in range(1, self.num_layers + 1):
                 W = self._cast(f"W{i}", self.params[f"W{i}"])
@@ -226,13 +227,15 @@ class FullyConnectedNet(Model):
                 grads[f"W{i}"] += reg * W
         return loss
 
-    @quiet
-    def _regularization(self):
-        """Return the strength of the regularisation in the network's dtype; users may set it."""
+    def _own_reg(self):
+        """Return reg in the network's dtype; users may set it."""
         reg = self.reg
+        if type(reg) is float and reg == 0:  # at no cost
+            return self.dtype(0)
         if not isinstance(reg, (float, np.floating, np.ndarray)):
             check_number("reg", reg, "a number", lambda number: True)
-        return self.dtype(reg)
+        with np.errstate(all="ignore"):
+            return self.dtype(reg)
 
     def _has_own_loss(self):
         """Return whether ``loss`` is the one above, not a subclass's or one that was put here."""
@@ -340,12 +343,6 @@ class TwoLayerNet(FullyConnectedNet):
             dropout_convention=dropout_convention,
             rng=rng,
         )
-
-
-@quiet
-def _scale(weight_scale, draws, dtype):
-    """Return initial weights."""
-    return (weight_scale * draws).astype(dtype)
 
 
 @quiet
