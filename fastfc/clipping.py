@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .arguments import shown
-from .arrays import as_real
+from .arrays import as_real, quiet
 
 
 class Clipping:
@@ -20,6 +20,7 @@ class Clipping:
     def __init__(self, sum_of_squares):
         self._sum_of_squares = sum_of_squares
 
+    @quiet
     def global_norm(self, grads):
         """Return the norm of all gradients together, as if they were one vector.
 
@@ -49,6 +50,7 @@ class Clipping:
             total += self._sum_of_squares(_as_array(name, gradient))
         return math.sqrt(total)
 
+    @quiet
     def clip_gradients(self, grads, clip_norm):
         """Scale all gradients by one factor so that their norm is at most ``clip_norm``.
 

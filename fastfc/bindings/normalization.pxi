@@ -11,13 +11,14 @@ cdef ndarray as_running_average(str name, object value, ndarray x, int dtype):
 
 
 def batchnorm_forward(x, gamma, beta, bn_param):
-    mode = require_entry("batchnorm_forward", "bn_param", bn_param, "mode")
+    read = as_dict("batchnorm_forward", "bn_param", bn_param)
+    mode = require_entry("batchnorm_forward", "bn_param", read, "mode")
     if mode != "train" and mode != "test":
         raise ValueError(f'Invalid forward batchnorm mode "{mode}"')
     cdef double eps = as_number("batchnorm_forward", "bn_param['eps']",
-                                (<dict> bn_param).get("eps", 1e-5))
+                                (<dict> read).get("eps", 1e-5))
     cdef double momentum = as_number("batchnorm_forward", "bn_param['momentum']",
-                                     (<dict> bn_param).get("momentum", 0.9))
+                                     (<dict> read).get("momentum", 0.9))
     cdef int dtype = 0
     cdef ndarray xa = as_operand("batchnorm_forward", "x", x, &dtype)
     require_matrix("batchnorm_forward", "x", xa, "(N, D)")
@@ -27,9 +28,9 @@ def batchnorm_forward(x, gamma, beta, bn_param):
     ga = as_vector("batchnorm_forward", "gamma", ga, D, resolve_dtype(&dtype), "x", xa)
     ba = as_vector("batchnorm_forward", "beta", ba, D, dtype, "x", xa)
     cdef ndarray mean = as_running_average("bn_param['running_mean']",
-                                           (<dict> bn_param).get("running_mean"), xa, dtype)
+                                           (<dict> read).get("running_mean"), xa, dtype)
     cdef ndarray var = as_running_average("bn_param['running_var']",
-                                          (<dict> bn_param).get("running_var"), xa, dtype)
+                                          (<dict> read).get("running_var"), xa, dtype)
     cdef ndarray out, normalized, rstd, next_mean, next_var
     xa = as_dense(xa, dtype)
     if mode == "test":
@@ -60,10 +61,9 @@ def batchnorm_forward(x, gamma, beta, bn_param):
 
 
 def layernorm_forward(x, gamma, beta, ln_param):
-    if not isinstance(ln_param, dict):
-        raise TypeError(f"layernorm_forward: ln_param is {ln_param!r}, expected a dict")
+    read = as_dict("layernorm_forward", "ln_param", ln_param)
     cdef double eps = as_number("layernorm_forward", "ln_param['eps']",
-                                (<dict> ln_param).get("eps", 1e-5))
+                                (<dict> read).get("eps", 1e-5))
     cdef int dtype = 0
     cdef ndarray xa = as_operand("layernorm_forward", "x", x, &dtype)
     require_matrix("layernorm_forward", "x", xa, "(N, D)")

@@ -104,11 +104,7 @@ cdef class Transaction:
             return False
         for j, key in enumerate(rule.constants):
             value = (<dict> config).get(key)
-            if not isinstance(value, float) and type(value) is not int:
-                return False
-            try:
-                param.number[j] = value
-            except OverflowError:
+            if not read_number(&param.number[j], value):
                 return False
             if key == "t":  # of this step
                 param.number[j] += 1

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..arguments import check_dense, check_features, check_number, check_word, shown
+from ..arrays import quiet
 from .arguments import (
     HIDDEN_LAYERS,
     check_dropout,
@@ -145,12 +146,8 @@ class FullyConnectedNet(Model):
             return self._test_scores(X)
 
         loss, grads = self._data_loss(X, y)
-        reg = self._regularization()
-        if reg != 0:
-            for i in range(1, self.num_layers + 1):
-                W = self._cast(f"W{i}", self.params[f"W{i}"])
-                loss += 0.5 * reg * self._sum_of_squares(W)
-                grads[f"W{i}"] += reg * W
+        if self.reg != 0:
+            loss = self._regularise(loss, grads)
         return loss, grads
 
     def first_nonfinite(self, X):
@@ -219,12 +216,26 @@ class FullyConnectedNet(Model):
         loss, dscores = self._layers.softmax_loss(scores, y, self.label_smoothing)
         return loss, self._backward(dscores, caches)
 
-    def _regularization(self):
-        """Return the strength of the regularisation in the network's dtype; users may set it."""
+    @quiet
+    def _regularise(self, loss, grads):
+        """Return the regularised loss; add the regularisation's gradients to grads."""
+        reg = self._own_reg()
+        if reg != 0:
+            for i in range(1, self.num_layers + 1):
+                W = self._cast(f"W{i}", self.params[f"W{i}"])
+                loss += 0.5 * reg * self._sum_of_squares(W)
+                grads[f"W{i}"] += reg * W
+        return loss
+
+    def _own_reg(self):
+        """Return reg in the network's dtype; users may set it."""
         reg = self.reg
+        if type(reg) is float and reg == 0:  # at no cost
+            return self.dtype(0)
         if not isinstance(reg, (float, np.floating, np.ndarray)):
             check_number("reg", reg, "a number", lambda number: True)
-        return self.dtype(reg)
+        with np.errstate(all="ignore"):
+            return self.dtype(reg)
 
     def _has_own_loss(self):
         """Return whether ``loss`` is the one above, not a subclass's or one that was put here."""
@@ -261,7 +272,7 @@ class FullyConnectedNet(Model):
         array = np.asarray(value)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers")
-        return array.astype(self.dtype, copy=False)
+        return array if array.dtype == self.dtype else _convert(array, self.dtype)
 
     def _forward(self, x, params):
         """Return the scores and each layer's caches."""
@@ -332,3 +343,9 @@ class TwoLayerNet(FullyConnectedNet):
             dropout_convention=dropout_convention,
             rng=rng,
         )
+
+
+@quiet
+def _convert(array, dtype):
+    """Return an array in another dtype."""
+    return array.astype(dtype)

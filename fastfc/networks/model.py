@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..arguments import check_dense, count
+from ..arrays import quiet
 
 
 class Model:
@@ -210,6 +211,7 @@ class Model:
         return layer, f"(N, {width})", shapes, f"{count:,}"
 
 
+@quiet
 def _softmax(scores):
     """Return exp(x) / sum(exp(x)) for every row; shifted, so that nothing overflows."""
     exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))

@@ -15,6 +15,7 @@ and ``arrays``, the names of these: a damaged directory of the archive may hide 
 import inspect
 import json
 import numbers
+from collections import abc
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def _expect_metadata(found):
 
 def _to_json(name, value):
     """Return a value as JSON has it."""
-    if isinstance(value, dict):
+    if isinstance(value, abc.Mapping):
         return {key: _to_json(f"{name}[{key!r}]", item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_to_json(f"{name}[{i}]", item) for i, item in enumerate(value)]
@@ -163,7 +164,7 @@ def _construct_undrawn(cls, arguments):
         if name not in parameters:
             raise ValueError(f"arguments has {name!r}, which the constructor does not know")
         plain = parameters[name].default
-        if name == "weight_scale" and value in SCALES:
+        if name == "weight_scale" and isinstance(value, str) and value in SCALES:
             continue
         if isinstance(plain, numbers.Real) and not isinstance(value, numbers.Real):
             raise ValueError(f"{name} is {value!r}, expected a number")

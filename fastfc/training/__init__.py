@@ -2,6 +2,7 @@
 
 from .callbacks import Callback
 from .checkpoint import CheckpointError, latest_checkpoint, read_checkpoint, write_checkpoint
+from .guard import NonFiniteStateError, NonFiniteWarning
 from .history import History
 from .stopping import NonFiniteLossError
 
@@ -10,6 +11,8 @@ __all__ = [
     "CheckpointError",
     "History",
     "NonFiniteLossError",
+    "NonFiniteStateError",
+    "NonFiniteWarning",
     "latest_checkpoint",
     "read_checkpoint",
     "write_checkpoint",

@@ -42,15 +42,19 @@ def warn_of_settings(solver: Any) -> None:
 
 
 def warn_of_nan(solver: Any, X: Any, batch: Any, scores: Any) -> None:
-    """Warn of NaN in X, which a batch of it and its scores show; once of each X."""
+    """Warn of NaN in X, which a batch of it and its scores show; once of each X.
+
+    Of X_train the loss tells, and so it does where the parameters are at fault.
+    """
     scores = np.asarray(scores)
     if scores.dtype.kind != "f" or not math.isnan(scores.max(initial=-math.inf)):
         return
     batch = np.asarray(batch)
-    name = next((f"X_{s}" for s in ("train", "val") if X is getattr(solver, f"X_{s}")), "X")
+    name = "X_val" if X is solver.X_val else "X"
     said = vars(solver).setdefault("_warned_of_nan", set())
-    if name in said or batch.dtype.kind != "f" or np.isfinite(batch).all():
-        return  # where parameters are at fault, the loss tells
+    seen = X is solver.X_train or name in said
+    if seen or batch.dtype.kind != "f" or np.isfinite(batch).all():
+        return
     said.add(name)
     warn(
         f"{name} has examples that are not finite, whose scores are NaN: predictions of them mean "

@@ -17,7 +17,9 @@ class Resumed(dict):
 
 def rule_name(rule: Any) -> str | None:
     """Return the name of a rule of fastfc's, or of the reference's; None for any other."""
-    return rule.__name__ if isinstance(getattr(rule, "__self__", None), UpdateRules) else None
+    name = getattr(rule, "__name__", None)
+    ours = isinstance(getattr(rule, "__self__", None), UpdateRules) and name in RULES
+    return name if ours else None
 
 
 def check_optim_config(rule: Any, config: Mapping[str, Any]) -> None:

@@ -81,14 +81,19 @@ def check_splits(model: Any, data: Any) -> dict[str, Any]:
     return checked
 
 
-def check_loss(returned: Any, params: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Return what ``model.loss`` has returned: a loss, and a gradient of every parameter."""
+def check_pair(returned: Any) -> tuple[Any, Any]:
+    """Return what ``model.loss`` has returned if it is a pair: loss and gradients."""
     try:
         loss, grads = returned
     except (TypeError, ValueError):
         raise TypeError(
             f"model.loss returned {shown(returned)}, expected the pair (loss, grads)"
         ) from None
+    return loss, grads
+
+
+def check_gradients(grads: Any, params: Mapping[str, Any]) -> None:
+    """Raise an error unless there is a gradient of every parameter."""
     if not hasattr(grads, "keys"):
         raise TypeError(f"grads of model.loss is {shown(grads)}, expected a dict of arrays")
     if missing := [str(name) for name in params if name not in grads]:
@@ -96,7 +101,6 @@ def check_loss(returned: Any, params: Mapping[str, Any]) -> tuple[Any, Any]:
             f"grads of model.loss has no {', '.join(missing)}, expected a gradient of every "
             f"parameter; it has {', '.join(map(str, grads)) or 'none'}"
         )
-    return loss, grads
 
 
 def model_sizes(model: Any) -> tuple[int, int] | None:

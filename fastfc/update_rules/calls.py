@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..arguments import check_number, shown
-from ..arrays import as_real
+from ..arrays import as_real, quiet
 from .table import RULES
 
 
@@ -33,6 +33,7 @@ class UpdateRules:
     def __init__(self, regular):
         self._regular = regular
 
+    @quiet
     def _update(self, rule, w, dw, config):
         config = {} if config is None else config
         if not hasattr(config, "setdefault"):

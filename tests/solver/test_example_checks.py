@@ -143,6 +143,13 @@ def test_nan_among_validation_examples_is_said_once(nets):
         made.check_accuracy(with_nan(X), Y)
 
 
+def test_of_training_examples_the_loss_tells():
+    made = solver(changes={"X_train": with_nan(X)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made.check_accuracy(made.X_train, Y)
+
+
 def test_parameters_that_diverge_are_not_blamed_on_the_data():
     made = solver()
     made.model.params["W1"][:] = np.nan
