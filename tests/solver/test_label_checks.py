@@ -226,21 +226,6 @@ def test_strangers_keep_what_they_like_under_our_names():
         Solver(model, data(), batch_size=20, num_epochs=1, verbose=False).train()
 
 
-def test_a_subclass_that_resets_for_itself():
-    """And does its own scoring, in which NaN is said all the same."""
-
-    class Own(Solver):
-        def _reset(self):
-            super()._reset()
-            vars(self).pop("_warned_of_nan", None)
-
-    np.random.seed(0)
-    model = fc_net.FullyConnectedNet([4], 5, 3)
-    made = Own(model, data(), batch_size=20, verbose=False)
-    with pytest.warns(UserWarning, match="^X has examples that are not finite"):
-        made.check_accuracy(np.full((2, 5), np.nan), [0, 1])
-
-
 def test_a_loss_of_ones_own_decides_about_labels():
     """A subclass that takes labels from 1 on, and examples with one number more."""
 
