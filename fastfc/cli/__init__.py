@@ -60,6 +60,8 @@ def main(argv=None):
         except OSError:
             _discard_stdout()
             return _fail(f"cannot write to stdout: {error.strerror}")
+        if error.filename is None:  # of a file that is open, or stdout without a buffer
+            return _fail(f"cannot write: {error.strerror}")
         return _fail(str(error))
 
 

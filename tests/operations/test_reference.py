@@ -20,7 +20,10 @@ def rng():
     return np.random.default_rng(7)
 
 
-SHARED = ("arguments.py", "arrays.py", "clipping.py", "files.py", "networks", "update_rules")
+SHARED = (
+    *("archives.py", "arguments.py", "arrays.py", "clipping.py", "files.py"),
+    *("networks", "update_rules"),
+)
 
 
 def test_imports_numpy_alone():

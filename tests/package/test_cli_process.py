@@ -73,8 +73,10 @@ def test_closed_stdout_is_one_line(environment, argv):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("argv", COMMANDS, ids=" ".join)
-def test_full_stdout_is_one_line(environment, argv):
+def test_full_stdout_is_one_line(environment, argv, unbuffered):
+    environment["env"]["PYTHONUNBUFFERED"] = unbuffered
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             command(*argv),
@@ -84,7 +86,8 @@ def test_full_stdout_is_one_line(environment, argv):
             **environment,
             timeout=60,
         )
-    message = "fastfc: cannot write to stdout: No space left on device\n"
+    what = "cannot write" if unbuffered else "cannot write to stdout"
+    message = f"fastfc: {what}: No space left on device\n"
     assert (done.returncode, done.stderr) == (2, message)
 
 

@@ -21,13 +21,14 @@ ARROWS = {
     "arguments": set(),
     "arrays": {"arguments"},
     "files": set(),
+    "archives": set(),
     "gradient_check": {"arrays"},
     "clipping": {"arguments", "arrays"},
     "update_rules": {"arguments", "arrays"},
-    "networks": {"arguments", "arrays", "files"},
+    "networks": {"archives", "arguments", "arrays", "files"},
     "reference": {"arguments", "arrays", "clipping", "networks", "update_rules"},
     "runtime": {"_core", "version"},
-    "data": {"_core", "arguments", "files"},
+    "data": {"_core", "archives", "arguments"},
     "data_utils": {"data"},
     "losses": {"_core", "arguments"},
     "layers": {"_core", "losses"},
@@ -40,7 +41,8 @@ ARROWS = {
     "layer_tests": {"fc_net", "gradient_check", "layer_utils", "layers"},
     "dropin": {"fc_net", "layer_tests", "layers", "networks", "optim"},
     "training": {
-        *("_core", "arguments", "clipping", "dropin", "files", "optim", "update_rules", "version")
+        *("_core", "archives", "arguments", "clipping", "dropin", "files", "optim"),
+        *("update_rules", "version"),
     },
     "solver": {"_core", "data", "training"},
     "checking": {
