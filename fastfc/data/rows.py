@@ -9,8 +9,6 @@ SSD in 7 ms instead of 8, within the spread; from the page cache it is only one 
 reading runs of adjacent rows as slices (h5py: as fast; zarr: half as fast).
 """
 
-import math
-
 import numpy as np
 
 from .. import _core
@@ -124,14 +122,6 @@ def _each_feature(name, value, shape, dtype):
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"normalize: {name} has dtype {array.dtype}, expected real numbers")
-    features = math.prod(shape)
-    if array.shape != (features,):
-        try:
-            array = np.broadcast_to(array, shape)
-        except ValueError:
-            raise ValueError(
-                f"normalize: {name} has shape {array.shape}, expected ({features},), or what "
-                f"broadcasts to an example of shape {shape}"
-            ) from None
     with np.errstate(all="ignore"):  # an infinity is refused
-        return array.reshape(features).astype(dtype)
+        array = array.astype(dtype)
+    return _core.feature_row("normalize", name, array, shape, dtype)
