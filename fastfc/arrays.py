@@ -1,9 +1,16 @@
 """What is asked of every array that people pass, whoever computes with it."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+if TYPE_CHECKING:
+    from ._types import AnyArray, Array, ArrayLike
 
-def as_real(operation, **arrays):
+
+def as_real(operation: str, **arrays: ArrayLike) -> list[Array]:
     """Return the arrays, as a list, in the dtype in which ``operation`` computes."""
     converted = {name: np.asarray(value) for name, value in arrays.items()}
     for name, array in converted.items():
@@ -21,7 +28,9 @@ def as_real(operation, **arrays):
     return [array.astype(dtype, copy=False) for array in converted.values()]
 
 
-def expect_shape(operation, name, array, expected, partner):
+def expect_shape(
+    operation: str, name: str, array: AnyArray, expected: tuple[int, ...], partner: str
+) -> None:
     """Raise ValueError unless ``array`` has the expected shape, which matches ``partner``'s."""
     if array.shape != expected:
         raise ValueError(

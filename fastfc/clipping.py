@@ -1,10 +1,18 @@
 """Gradient clipping by global norm, whoever sums the squares."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .arrays import as_real
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ._types import Array, ArrayLike
 
 
 class Clipping:
@@ -16,10 +24,10 @@ class Clipping:
         (array) -> float.
     """
 
-    def __init__(self, sum_of_squares):
+    def __init__(self, sum_of_squares: Callable[[Array], float]) -> None:
         self._sum_of_squares = sum_of_squares
 
-    def global_norm(self, grads):
+    def global_norm(self, grads: Mapping[str, ArrayLike]) -> float:
         """Return the norm of all gradients together, as if they were one vector.
 
         Parameters
@@ -48,7 +56,9 @@ class Clipping:
             total += self._sum_of_squares(_as_array(name, gradient))
         return math.sqrt(total)
 
-    def clip_gradients(self, grads, clip_norm):
+    def clip_gradients(
+        self, grads: dict[str, Array], clip_norm: float
+    ) -> tuple[dict[str, Array], float]:
         """Scale all gradients by one factor so that their norm is at most ``clip_norm``.
 
         g <- g clip_norm / norm where norm = `global_norm` is greater (Pascanu et al. 2013).
@@ -93,12 +103,12 @@ class Clipping:
         }, norm
 
 
-def _as_array(name, gradient):
+def _as_array(name: str, gradient: ArrayLike) -> Array:
     (array,) = as_real("global_norm", **{f"grads[{name!r}]": gradient})
     return array
 
 
-def check_clip_norm(clip_norm):
+def check_clip_norm(clip_norm: float) -> float:
     """Return clip_norm as a float if it is one above 0."""
     try:
         value = float(clip_norm)

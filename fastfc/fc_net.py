@@ -4,6 +4,8 @@ Everything but the layers they call, and what the core does in one call, stands 
 :mod:`fastfc.networks`.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from . import _core, layer_utils, optim  # noqa: F401  (optim tells the core its rules)
@@ -12,7 +14,8 @@ from .data.rows import read_rows
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
 from .networks import fully_connected
 
-__all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
+if not TYPE_CHECKING:  # checkers, which read lists of plain names only, take what the star brings
+    __all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
 
 
 class _Fused:

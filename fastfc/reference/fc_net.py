@@ -3,13 +3,16 @@
 Everything but the layers they call stands in :mod:`fastfc.networks`.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ..networks import fully_connected
 from . import layer_utils
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
 
-__all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
+if not TYPE_CHECKING:  # checkers, which read lists of plain names only, take what the star brings
+    __all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
 
 
 class _Composed:

@@ -4,13 +4,32 @@ Letters: N batch, D inputs, M outputs, C classes.  Every function computes in fl
 arrays are float32 and in float64 otherwise; Python's own numbers fit themselves to either.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..arrays import as_real, expect_shape
 from . import philox
 from .losses import softmax_loss, svm_loss
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .._types import (
+        AffineCache,
+        AffineGradients,
+        Array,
+        ArrayLike,
+        BatchnormCache,
+        DropoutCache,
+        LayerParam,
+        NormalizationCache,
+        NormalizationGradients,
+        ReadParam,
+    )
 
 __all__ = [
     "affine_backward",
@@ -30,20 +49,20 @@ __all__ = [
 ]
 
 
-def _value(operation, mapping_name, mapping, key):
+def _value(operation: str, mapping_name: str, mapping: ReadParam, key: str) -> Any:
     """Return a value that the mapping must have."""
     if key not in mapping:
         raise ValueError(f"{operation}: {mapping_name} has no key {key!r}")
     return mapping[key]
 
 
-def _expect_row(operation, name, array, length, partner):
+def _expect_row(operation: str, name: str, array: Array, length: int, partner: str) -> None:
     """Raise ValueError unless ``array`` broadcasts to one row of ``length`` numbers."""
     if array.shape not in [(length,), (1, length), ()]:
         expect_shape(operation, name, array, (length,), partner)
 
 
-def _affine_sizes(operation, x, w):
+def _affine_sizes(operation: str, x: Array, w: Array) -> tuple[int, int, int]:
     """Return N, D and M of an affine layer."""
     if x.ndim == 0:
         raise ValueError(f"{operation}: x has shape (), expected (N, d_1, ..., d_k)")
@@ -55,7 +74,7 @@ def _affine_sizes(operation, x, w):
     return N, D, w.shape[1]
 
 
-def affine_forward(x, w, b):
+def affine_forward(x: ArrayLike, w: ArrayLike, b: ArrayLike) -> tuple[Array, AffineCache]:
     """Return out = x w + b and the cache (x, w, b); each x[i] is read as one row of D numbers."""
     cache = (x, w, b)
     x, w, b = as_real("affine_forward", x=x, w=w, b=b)
@@ -64,7 +83,7 @@ def affine_forward(x, w, b):
     return x.reshape(N, D) @ w + b, cache
 
 
-def affine_backward(dout, cache):
+def affine_backward(dout: ArrayLike, cache: AffineCache) -> AffineGradients:
     """Return dx = dout w^T, dw = x^T dout and db, the sum of dout over the batch."""
     x, w, _ = cache
     dout, x, w = as_real("affine_backward", dout=dout, x=x, w=w)
@@ -76,21 +95,23 @@ def affine_backward(dout, cache):
     return dx, dw, db
 
 
-def relu_forward(x):
+def relu_forward(x: ArrayLike) -> tuple[Array, ArrayLike]:
     """Return x with its negative elements set to 0, and the cache x; NaN stays NaN."""
     cache = x
     (x,) = as_real("relu_forward", x=x)
     return np.where(x < 0, x.dtype.type(0), x), cache
 
 
-def relu_backward(dout, cache):
+def relu_backward(dout: ArrayLike, cache: ArrayLike) -> Array:
     """Return dout * (x >= 0): the gradient passes where x is 0."""
     dout, x = as_real("relu_backward", dout=dout, x=cache)
     expect_shape("relu_backward", "dout", dout, x.shape, f"x of shape {x.shape}")
     return dout * (x >= 0)
 
 
-def batchnorm_forward(x, gamma, beta, bn_param):
+def batchnorm_forward(
+    x: ArrayLike, gamma: ArrayLike, beta: ArrayLike, bn_param: LayerParam
+) -> tuple[Array, BatchnormCache]:
     """Return gamma * x_normalized + beta and the cache (Ioffe & Szegedy 2015, algorithm 1).
 
     Training normalises by the batch's mean and biased variance and updates the running ones in
@@ -143,7 +164,7 @@ def batchnorm_forward(x, gamma, beta, bn_param):
     return out, cache
 
 
-def batchnorm_backward(dout, cache):
+def batchnorm_backward(dout: ArrayLike, cache: BatchnormCache) -> NormalizationGradients:
     """Return dx, dgamma and dbeta of batch normalisation in training mode.
 
     The mean and the variance depend on x too; gathered, the three paths give
@@ -172,7 +193,9 @@ def batchnorm_backward(dout, cache):
 batchnorm_backward_alt = batchnorm_backward
 
 
-def layernorm_forward(x, gamma, beta, ln_param):
+def layernorm_forward(
+    x: ArrayLike, gamma: ArrayLike, beta: ArrayLike, ln_param: ReadParam
+) -> tuple[Array, NormalizationCache]:
     """Return gamma * x_normalized + beta and the cache (Ba, Kiros & Hinton 2016).
 
     Every row is normalised by its own mean and biased variance, in training and testing alike.
@@ -195,7 +218,7 @@ def layernorm_forward(x, gamma, beta, ln_param):
     return out, {"x_normalized": x_normalized, "rstd": rstd, "gamma": gamma}
 
 
-def layernorm_backward(dout, cache):
+def layernorm_backward(dout: ArrayLike, cache: NormalizationCache) -> NormalizationGradients:
     """Return dx, dgamma and dbeta of layer normalisation.
 
     A row's mean and variance depend on its x too; gathered, the three paths give, with
@@ -227,7 +250,7 @@ def layernorm_backward(dout, cache):
     return dx, dgamma, dbeta
 
 
-def dropout_forward(x, dropout_param):
+def dropout_forward(x: ArrayLike, dropout_param: ReadParam) -> tuple[Array, DropoutCache]:
     """Keep each element with probability p, scaled by 1/p (inverted dropout; Srivastava 2014).
 
     In the convention 'drop' it is dropped with probability p, and scaled by 1/(1 - p).
@@ -267,7 +290,7 @@ def dropout_forward(x, dropout_param):
     return x * mask, (dropout_param, mask)
 
 
-def dropout_backward(dout, cache):
+def dropout_backward(dout: ArrayLike, cache: DropoutCache) -> Array:
     """Return dout * mask, the mask of the forward pass; in test mode dout."""
     dropout_param, mask = cache
     mode = _value("dropout_backward", "dropout_param", dropout_param, "mode")

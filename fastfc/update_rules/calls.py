@@ -1,9 +1,20 @@
 """The update rules as people call them: documentation, defaults, checks and state."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ..arrays import as_real
 from .table import RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._types import AnyArray, Array, ArrayLike, OptimConfig
+
+    RegularRule = Callable[[str, Array, Array, OptimConfig], Array]
 
 
 class UpdateRules:
@@ -29,31 +40,38 @@ class UpdateRules:
     (array([0.9]), {'learning_rate': 0.01})
     """
 
-    def __init__(self, regular):
+    def __init__(self, regular: RegularRule) -> None:
         self._regular = regular
 
-    def _update(self, rule, w, dw, config):
+    def _update(
+        self, rule: str, w: ArrayLike, dw: ArrayLike, config: OptimConfig | None
+    ) -> tuple[Array, OptimConfig]:
         config = {} if config is None else config
         for key, value in RULES[rule].constants.items():
             config.setdefault(key, value)
         keys = RULES[rule].keys(config)
         ours, dw = _match_arrays(rule, w, dw)
-        in_place = rule == "sgd" and isinstance(w, np.ndarray) and w.shape == ours.shape
-        if in_place:
+        in_place = None  # the array that sgd changes
+        if rule == "sgd" and isinstance(w, np.ndarray) and w.shape == ours.shape:
+            in_place = w
             _expect_writeable(rule, w)
         elif rule == "sgd":
             ours = ours.copy()
-        complete = {key: _read_state(rule, config, key, ours) for key in keys}
+        complete: OptimConfig = {key: _read_state(rule, config, key, ours) for key in keys}
         complete |= {key: float(config[key]) for key in RULES[rule].constants}
         if "t" in complete:
             complete["t"] = _count_steps(rule, config)
         next_w = self._regular(rule, ours, dw, complete)
         config.update({key: complete[key] for key in (*keys, "t") if key in complete})
-        if in_place and not np.may_share_memory(next_w, w):
-            w[...] = next_w
-        return w if in_place else next_w, config
+        if in_place is None:
+            return next_w, config
+        if not np.may_share_memory(next_w, in_place):
+            in_place[...] = next_w
+        return in_place, config
 
-    def sgd(self, w, dw, config=None):
+    def sgd(
+        self, w: ArrayLike, dw: ArrayLike, config: OptimConfig | None = None
+    ) -> tuple[Array, OptimConfig]:
         """Gradient descent, w <- w - lr dw (Robbins & Monro 1951), in w itself.
 
         Parameters
@@ -90,7 +108,9 @@ class UpdateRules:
         """
         return self._update("sgd", w, dw, config)
 
-    def sgd_momentum(self, w, dw, config=None):
+    def sgd_momentum(
+        self, w: ArrayLike, dw: ArrayLike, config: OptimConfig | None = None
+    ) -> tuple[Array, OptimConfig]:
         """Gradient descent with momentum, v <- mu v - lr dw, w <- w + v (Polyak 1964).
 
         Parameters
@@ -127,7 +147,9 @@ class UpdateRules:
         """
         return self._update("sgd_momentum", w, dw, config)
 
-    def sgd_nesterov_momentum(self, w, dw, config=None):
+    def sgd_nesterov_momentum(
+        self, w: ArrayLike, dw: ArrayLike, config: OptimConfig | None = None
+    ) -> tuple[Array, OptimConfig]:
         """Nesterov momentum, w <- w + v + mu (v - v_old) (Sutskever et al. 2013).
 
         v is the velocity of ``sgd_momentum``; parameters, results and errors are those of
@@ -166,7 +188,9 @@ class UpdateRules:
         """
         return self._update("sgd_nesterov_momentum", w, dw, config)
 
-    def rmsprop(self, w, dw, config=None):
+    def rmsprop(
+        self, w: ArrayLike, dw: ArrayLike, config: OptimConfig | None = None
+    ) -> tuple[Array, OptimConfig]:
         """RMSProp (Tieleman & Hinton 2012): steps scaled by a running mean of squared gradients.
 
         a <- rho a + (1 - rho) dw^2, w <- w - lr dw / (sqrt(a) + eps).
@@ -205,7 +229,9 @@ class UpdateRules:
         """
         return self._update("rmsprop", w, dw, config)
 
-    def adam(self, w, dw, config=None):
+    def adam(
+        self, w: ArrayLike, dw: ArrayLike, config: OptimConfig | None = None
+    ) -> tuple[Array, OptimConfig]:
         """Adam (Kingma & Ba 2015), bias-corrected, epsilon outside the root.
 
         t <- t + 1, v <- b1 v + (1 - b1) dw, a <- b2 a + (1 - b2) dw^2,
@@ -246,7 +272,9 @@ class UpdateRules:
         """
         return self._update("adam", w, dw, config)
 
-    def adamw(self, w, dw, config=None):
+    def adamw(
+        self, w: ArrayLike, dw: ArrayLike, config: OptimConfig | None = None
+    ) -> tuple[Array, OptimConfig]:
         """Adam with decoupled weight decay (Loshchilov & Hutter 2019).
 
         w <- w - adam's step - lr weight_decay w.  The decay follows the learning rate and its
@@ -287,7 +315,7 @@ class UpdateRules:
         return self._update("adamw", w, dw, config)
 
 
-def _match_arrays(rule, w, dw):
+def _match_arrays(rule: str, w: ArrayLike, dw: ArrayLike) -> tuple[Array, Array]:
     """Return w and dw as arrays of one shape and one dtype, float32 or float64."""
     (dw,) = as_real(rule, dw=dw)
     if type(w) in (int, float):
@@ -304,7 +332,7 @@ def _match_arrays(rule, w, dw):
     return w, dw
 
 
-def _read_state(rule, config, key, w):
+def _read_state(rule: str, config: OptimConfig, key: str, w: Array) -> Array:
     """Return the state under key, zeros at the first call, with the dtype of w."""
     if config.get(key) is None:
         return np.zeros_like(w)
@@ -316,7 +344,7 @@ def _read_state(rule, config, key, w):
     return state.astype(w.dtype, copy=False)
 
 
-def _expect_writeable(rule, w):
+def _expect_writeable(rule: str, w: AnyArray) -> None:
     """Raise unless w can be changed in place."""
     if w.dtype.kind != "f":
         raise TypeError(
@@ -326,7 +354,7 @@ def _expect_writeable(rule, w):
         raise ValueError(f"{rule}: w is read-only, expected an array to update in place")
 
 
-def _count_steps(rule, config):
+def _count_steps(rule: str, config: OptimConfig) -> int:
     """Return the steps so far."""
     t = int(config["t"])
     if t < 0:

@@ -1,0 +1,167 @@
+"""The types that the package's signatures share, each said once.
+
+For annotations alone: modules import them where ``TYPE_CHECKING`` says that nothing runs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike as ArrayLike
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .solver import Solver
+
+Array = NDArray[np.floating[Any]]  # what the package returns: float32 or float64
+Labels = NDArray[np.integer[Any]]
+AnyArray = NDArray[Any]  # of whatever dtype it came in
+Scalar = np.floating[Any]
+Params = dict[str, Array]  # parameters or their gradients, by name
+StrPath = str | os.PathLike[str]
+
+# Dictionaries that people fill: numbers, texts and arrays under one roof.  Any, since a dictionary
+# of str and float is none of str and object.
+LayerParam = MutableMapping[str, Any]  # bn_param, into which running statistics are written
+ReadParam = Mapping[str, Any]  # ln_param and dropout_param, which are only read
+OptimConfig = dict[str, Any]
+
+# What a layer's forward pass keeps for its backward pass.
+AffineCache = tuple[ArrayLike, ArrayLike, ArrayLike]  # x, w, b
+DropoutCache = tuple[ReadParam, Array | None]  # dropout_param, mask
+AffineReluCache = tuple[AffineCache, ArrayLike]
+
+
+class NormalizationCache(TypedDict):
+    """What batch and layer normalisation keep."""
+
+    x_normalized: ArrayLike
+    rstd: ArrayLike
+    gamma: ArrayLike
+
+
+BatchnormCache = NormalizationCache | None  # None in test mode, which has no backward pass
+AffineBatchnormReluCache = tuple[AffineCache, BatchnormCache, ArrayLike]
+AffineLayernormReluCache = tuple[AffineCache, NormalizationCache, ArrayLike]
+
+AffineGradients = tuple[Array, Array, Array]  # dx, dw, db
+NormalizationGradients = tuple[Array, Array, Array]  # dx, dgamma, dbeta
+JoinedGradients = tuple[Array, Array, Array, Array, Array]  # dx, dw, db, dgamma, dbeta
+
+
+class Layers(Protocol):
+    """A module of layers, fast or in plain NumPy."""
+
+    def affine_forward(self, x: ArrayLike, w: ArrayLike, b: ArrayLike) -> tuple[Array, AffineCache]:
+        """See `fastfc.layers.affine_forward`."""
+
+    def affine_backward(self, dout: ArrayLike, cache: AffineCache) -> AffineGradients:
+        """See `fastfc.layers.affine_backward`."""
+
+    def relu_forward(self, x: ArrayLike) -> tuple[Array, ArrayLike]:
+        """See `fastfc.layers.relu_forward`."""
+
+    def relu_backward(self, dout: ArrayLike, cache: ArrayLike) -> Array:
+        """See `fastfc.layers.relu_backward`."""
+
+    def batchnorm_forward(
+        self, x: ArrayLike, gamma: ArrayLike, beta: ArrayLike, bn_param: LayerParam
+    ) -> tuple[Array, BatchnormCache]:
+        """See `fastfc.layers.batchnorm_forward`."""
+
+    def batchnorm_backward(self, dout: ArrayLike, cache: BatchnormCache) -> NormalizationGradients:
+        """See `fastfc.layers.batchnorm_backward`."""
+
+    def layernorm_forward(
+        self, x: ArrayLike, gamma: ArrayLike, beta: ArrayLike, ln_param: ReadParam
+    ) -> tuple[Array, NormalizationCache]:
+        """See `fastfc.layers.layernorm_forward`."""
+
+    def layernorm_backward(
+        self, dout: ArrayLike, cache: NormalizationCache
+    ) -> NormalizationGradients:
+        """See `fastfc.layers.layernorm_backward`."""
+
+
+class NetworkLayers(Layers, Protocol):
+    """A module of layers, single and joined, and of the loss that a network has."""
+
+    def dropout_forward(self, x: ArrayLike, dropout_param: ReadParam) -> tuple[Array, DropoutCache]:
+        """See `fastfc.layers.dropout_forward`."""
+
+    def dropout_backward(self, dout: ArrayLike, cache: DropoutCache) -> Array:
+        """See `fastfc.layers.dropout_backward`."""
+
+    def softmax_loss(
+        self, x: ArrayLike, y: ArrayLike, label_smoothing: float = 0.0
+    ) -> tuple[Scalar, Array]:
+        """See `fastfc.layers.softmax_loss`."""
+
+
+class UpdateRule(Protocol):
+    """An update rule as the Solver calls it: fastfc's, or a function of one's own."""
+
+    def __call__(self, w: Array, dw: Array, config: OptimConfig, /) -> tuple[AnyArray, OptimConfig]:
+        """Return the next w and its config."""
+
+
+class Examples(Protocol):
+    """Examples that need not be in memory: their first axis counts them, rows come by number."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, d_1, ..., d_k)."""
+
+    @property
+    def dtype(self) -> Any:
+        """Of h5py and zarr too; NumPy's where it matters."""
+
+    def __getitem__(self, rows: Any, /) -> Any:
+        """Return rows, found by a slice or by ascending numbers."""
+
+
+class Model(Protocol):
+    """What the Solver trains.
+
+    Any, since a model of one's own says of its arrays what it likes, and what ``loss`` returns
+    depends on ``y``: scores without, ``(loss, grads)`` with labels.
+    """
+
+    params: dict[str, Any]
+
+    def loss(self, X: Any, y: Any = None, /) -> Any:
+        """Return the scores of X, or the loss and its gradients."""
+
+
+class OnStep(Protocol):
+    """A callback for every step."""
+
+    def on_step(self, solver: Solver, /) -> object:
+        """See `fastfc.training.Callback.on_step`."""
+
+
+class OnEpoch(Protocol):
+    """A callback for every epoch."""
+
+    def on_epoch(self, solver: Solver, /) -> object:
+        """See `fastfc.training.Callback.on_epoch`."""
+
+
+class OnCheckpoint(Protocol):
+    """A callback for every checkpoint."""
+
+    def on_checkpoint(self, solver: Solver, /) -> object:
+        """See `fastfc.training.Callback.on_checkpoint`."""
+
+
+class OnStop(Protocol):
+    """A callback for the end."""
+
+    def on_stop(self, solver: Solver, /) -> object:
+        """See `fastfc.training.Callback.on_stop`."""
+
+
+AnyCallback = OnStep | OnEpoch | OnCheckpoint | OnStop
