@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 Array = NDArray[np.floating[Any]]  # what the package returns: float32 or float64
 Labels = NDArray[np.integer[Any]]
 AnyArray = NDArray[Any]  # of whatever dtype it came in
+Bytes = NDArray[np.uint8]  # images as files have them
 Scalar = np.floating[Any]
 Params = dict[str, Array]  # parameters or their gradients, by name
+Normalization = tuple[ArrayLike, ArrayLike]  # mean, std
+DataSet = dict[str, AnyArray]  # X_train, y_train and so on
 StrPath = str | os.PathLike[str]
 
 # Dictionaries that people fill: numbers, texts and arrays under one roof.  Any, since a dictionary

@@ -4,6 +4,8 @@ Everything but the layers they call, and what the core does in one call, stands 
 :mod:`fastfc.networks`.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +15,19 @@ from .clipping import check_clip_norm
 from .data.rows import read_rows
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
 from .networks import fully_connected
+
+if TYPE_CHECKING:
+    from ._types import (
+        AnyArray,
+        Array,
+        ArrayLike,
+        Examples,
+        Labels,
+        Normalization,
+        OptimConfig,
+        Params,
+        Scalar,
+    )
 
 if not TYPE_CHECKING:  # checkers, which read lists of plain names only, take what the star brings
     __all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
@@ -27,32 +42,39 @@ class _Fused:
 
     _layers = layer_utils
 
-    def _data_loss(self, X, y):
+    def _data_loss(self, X: ArrayLike, y: ArrayLike) -> tuple[Scalar, Params]:
         X = self._cast("X", X)
         fused = self._network().loss(X, y, self)
         return super()._data_loss(X, y) if fused is None else fused
 
-    def _test_scores(self, X):
+    def _test_scores(self, X: ArrayLike) -> Array:
         X = self._cast("X", X)
         fused = self._network().scores(X, self)
         return super()._test_scores(X) if fused is None else fused
 
-    def _sum_of_squares(self, W):
+    def _sum_of_squares(self, W: Array) -> Scalar:
         return self.dtype(_core.sum_of_squares(W))
 
-    def _network(self):
+    def _network(self) -> _core.Network:
         """Return the memory between the layers, which is not part of the network's state."""
         network = self.__dict__.get("_memory")
         if network is None:
             network = self._memory = _core.Network()
         return network
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in self.__dict__.items() if name != "_memory"}
 
     def train_step(
-        self, X, y, update_rule, optim_configs, rows=None, normalize=None, clip_norm=None
-    ):
+        self,
+        X: ArrayLike | Examples,
+        y: AnyArray,
+        update_rule: str,
+        optim_configs: dict[str, OptimConfig],
+        rows: Labels | None = None,
+        normalize: Normalization | None = None,
+        clip_norm: float | None = None,
+    ) -> Scalar | None:
         """Do a training pass and update every parameter in one call.
 
         What the Solver calls instead of ``loss`` and the update rule, where both are fastfc's own.

@@ -1,8 +1,16 @@
 """What a network's constructor is given, and how its arguments are checked."""
 
+from __future__ import annotations
+
 import numbers
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    Value = TypeVar("Value")
 
 # What a hidden layer is, in layer_utils, under each normalisation.
 HIDDEN_LAYERS = {
@@ -12,7 +20,9 @@ HIDDEN_LAYERS = {
 }
 
 
-def choose_name(name, value, other, other_value, default):
+def choose_name(
+    name: str, value: Value, other: str, other_value: Value, default: Value
+) -> tuple[str, Value]:
     """Return the name and the value of an argument that has two names, of which None is not given.
 
     The nndl and CS231n courses call it differently, at the same place.
@@ -27,7 +37,7 @@ def choose_name(name, value, other, other_value, default):
     return name, default if value is None else value
 
 
-def check_dropout(name, probability, convention):
+def check_dropout(name: str, probability: object, convention: object) -> None:
     """Raise an error unless a network can keep or drop units with this probability."""
     if convention not in ("keep", "drop"):
         raise ValueError(f"dropout_convention is {convention!r}, expected 'keep' or 'drop'")
@@ -46,7 +56,7 @@ def check_dropout(name, probability, convention):
         )
 
 
-def check_normalization(name, value):
+def check_normalization(name: str, value: object) -> str | None:
     """Return the kind of normalisation: None, "batchnorm" or "layernorm"."""
     if value is None or (isinstance(value, str) and value in HIDDEN_LAYERS):
         return value
@@ -58,7 +68,7 @@ def check_normalization(name, value):
     return "batchnorm" if value else None
 
 
-def check_size(name, value):
+def check_size(name: str, value: object) -> int:
     """Return the size of a layer as an int, or say which argument is none."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
         raise TypeError(f"{name} has {value!r}, expected an integer")
@@ -67,7 +77,7 @@ def check_size(name, value):
     return int(value)
 
 
-def check_fraction(name, value):
+def check_fraction(name: str, value: object) -> float:
     """Return a number in [0, 1] as a float, or say which argument is none."""
     if not isinstance(value, numbers.Real) or not 0 <= value <= 1:
         raise ValueError(f"{name} is {value!r}, expected a number in [0, 1]")

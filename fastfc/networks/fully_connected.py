@@ -1,6 +1,9 @@
 """Fully connected networks: names, initialisation, modes and bookkeeping."""
 
+from __future__ import annotations
+
 import copy
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -15,6 +18,14 @@ from .arguments import (
 from .model import Model
 from .watched_layers import WatchedLayers
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from numpy.typing import DTypeLike
+
+    from .._types import Array, ArrayLike, NetworkLayers, Params, Scalar
+
 
 class FullyConnectedNet(Model):
     """{affine - [normalisation] - relu - [dropout]} x (L - 1) - affine - softmax.
@@ -24,26 +35,32 @@ class FullyConnectedNet(Model):
     """
 
     _kind = "FullyConnectedNet"  # in files
-    _loads = ("FullyConnectedNet", "TwoLayerNet")
+    _loads: tuple[str, ...] = ("FullyConnectedNet", "TwoLayerNet")
+
+    params: Params
+    dtype: type[np.float32] | type[np.float64]
+    dropout_param: dict[str, Any]
+    bn_params: list[dict[str, Any]]
+    _layers: NetworkLayers
 
     def __init__(
         self,
-        hidden_dims,
-        input_dim=3 * 32 * 32,
-        num_classes=10,
-        dropout=None,
-        use_batchnorm=None,
-        reg=0.0,
-        weight_scale=1e-2,
-        dtype=np.float32,
-        seed=None,
+        hidden_dims: Iterable[int],
+        input_dim: int = 3 * 32 * 32,
+        num_classes: int = 10,
+        dropout: float | None = None,
+        use_batchnorm: bool | str | None = None,
+        reg: float = 0.0,
+        weight_scale: float = 1e-2,
+        dtype: DTypeLike = np.float32,
+        seed: int | None = None,
         *,
-        dropout_keep_ratio=None,
-        normalization=None,
-        dropout_convention="keep",
-        label_smoothing=0.0,
-        rng="numpy",
-    ):
+        dropout_keep_ratio: float | None = None,
+        normalization: str | bool | None = None,
+        dropout_convention: str = "keep",
+        label_smoothing: float = 0.0,
+        rng: str = "numpy",
+    ) -> None:
         arguments = {name: value for name, value in locals().items() if name != "self"}
         if not np.iterable(hidden_dims) or isinstance(hidden_dims, str):
             raise TypeError(f"hidden_dims is {hidden_dims!r}, expected a list of layer sizes")
@@ -100,13 +117,17 @@ class FullyConnectedNet(Model):
         self._set_mode("train")
 
     @property
-    def use_batchnorm(self):
+    def use_batchnorm(self) -> bool:
         """Whether hidden layers are batch-normalised."""
         return self.normalization == "batchnorm"
 
     _constructor = __init__  # also of networks from files, whose class may have another
 
-    def loss(self, X, y=None):
+    @overload
+    def loss(self, X: ArrayLike, y: None = None) -> Array: ...
+    @overload
+    def loss(self, X: ArrayLike, y: ArrayLike) -> tuple[Scalar, Params]: ...
+    def loss(self, X: ArrayLike, y: ArrayLike | None = None) -> Array | tuple[Scalar, Params]:
         """Scores of X, or with labels the loss and its gradients.
 
         Without ``y`` the pass is a test: batch normalisation uses its running statistics, and
@@ -148,7 +169,7 @@ class FullyConnectedNet(Model):
                 grads[f"W{i}"] += reg * W
         return loss, grads
 
-    def first_nonfinite(self, X):
+    def first_nonfinite(self, X: ArrayLike) -> str | None:
         """Say which is the first in a training pass over X that is not finite.
 
         The pass leaves no trace: neither in the running statistics nor in ``np.random``.  Dropout
@@ -196,7 +217,7 @@ class FullyConnectedNet(Model):
             np.random.set_state(state)
         return watched.first
 
-    def _set_mode(self, mode):
+    def _set_mode(self, mode: str) -> None:
         """Tell the dropout and batch normalisation layers which pass this is."""
         if self.use_dropout:
             self.dropout_param["mode"] = mode
@@ -204,28 +225,28 @@ class FullyConnectedNet(Model):
             for bn_param in self.bn_params:
                 bn_param["mode"] = mode
 
-    def _test_scores(self, X):
+    def _test_scores(self, X: ArrayLike) -> Array:
         """Return the scores of a pass in test mode."""
         return self._forward(self._cast("X", X), self._own_params())[0]
 
-    def _data_loss(self, X, y):
+    def _data_loss(self, X: ArrayLike, y: ArrayLike) -> tuple[Scalar, Params]:
         """Return the softmax loss and its gradients, without regularisation."""
         scores, caches = self._forward(self._cast("X", X), self._own_params())
         loss, dscores = self._layers.softmax_loss(scores, y, self.label_smoothing)
         return loss, self._backward(dscores, caches)
 
-    def _own_params(self):
+    def _own_params(self) -> Params:
         """Return the parameters in the network's dtype, whatever users put there."""
         return {name: self._cast(name, value) for name, value in self.params.items()}
 
-    def _cast(self, name, value):
+    def _cast(self, name: str, value: ArrayLike) -> Array:
         """Return an array in the network's dtype: the value itself where it is one."""
         array = np.asarray(value)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers")
         return array.astype(self.dtype, copy=False)
 
-    def _forward(self, x, params):
+    def _forward(self, x: Array, params: Params) -> tuple[Array, list[Any]]:
         """Return the scores and each layer's caches."""
         layers = self._layers
         hidden_forward = getattr(layers, f"{HIDDEN_LAYERS[self.normalization]}_forward")
@@ -243,7 +264,7 @@ class FullyConnectedNet(Model):
         scores, cache = layers.affine_forward(x, params[f"W{last}"], params[f"b{last}"])
         return scores, [*caches, cache]
 
-    def _backward(self, dscores, caches):
+    def _backward(self, dscores: Array, caches: list[Any]) -> Params:
         """Return the gradients, in the order of params, from the scores' gradient."""
         layers = self._layers
         hidden_backward = getattr(layers, f"{HIDDEN_LAYERS[self.normalization]}_backward")
@@ -271,17 +292,17 @@ class TwoLayerNet(FullyConnectedNet):
 
     def __init__(
         self,
-        input_dim=3 * 32 * 32,
-        hidden_dims=100,
-        num_classes=10,
-        dropout=0,
-        weight_scale=1e-3,
-        reg=0.0,
+        input_dim: int = 3 * 32 * 32,
+        hidden_dims: int = 100,
+        num_classes: int = 10,
+        dropout: float = 0,
+        weight_scale: float = 1e-3,
+        reg: float = 0.0,
         *,
-        hidden_dim=None,
-        dropout_convention="keep",
-        rng="numpy",
-    ):
+        hidden_dim: int | None = None,
+        dropout_convention: str = "keep",
+        rng: str = "numpy",
+    ) -> None:
         super().__init__(
             [hidden_dims if hidden_dim is None else hidden_dim],
             input_dim,

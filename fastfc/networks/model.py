@@ -1,8 +1,19 @@
 """What networks offer around their loss: predictions, files, a summary."""
 
+from __future__ import annotations
+
 import numbers
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from typing_extensions import Self
+
+    from .._types import Array, ArrayLike, Examples, StrPath
 
 
 class Model:
@@ -11,7 +22,7 @@ class Model:
     The networks of :mod:`fastfc.fc_net` and :mod:`fastfc.reference.fc_net` inherit these methods.
     """
 
-    def predict(self, X, batch_size=1000):
+    def predict(self, X: ArrayLike | Examples, batch_size: int = 1000) -> NDArray[np.intp]:
         """Return the class with the greatest score for every example.
 
         Parameters
@@ -40,7 +51,7 @@ class Model:
         """
         return np.concatenate([scores.argmax(axis=1) for scores in self._scores(X, batch_size)])
 
-    def predict_proba(self, X, batch_size=1000):
+    def predict_proba(self, X: ArrayLike | Examples, batch_size: int = 1000) -> Array:
         """Return the probability of every class for every example: the softmax of its scores.
 
         Parameters
@@ -67,7 +78,7 @@ class Model:
         """
         return np.concatenate([_softmax(scores) for scores in self._scores(X, batch_size)])
 
-    def _scores(self, X, batch_size):
+    def _scores(self, X: ArrayLike | Examples, batch_size: int) -> Iterator[Array]:
         """Generate the scores of X, batch by batch; of an empty X one empty batch."""
         if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
             raise ValueError(f"batch_size is {batch_size!r}, expected an integer of at least 1")
@@ -79,7 +90,7 @@ class Model:
         for start in range(0, max(X.shape[0], 1), batch_size):
             yield self.loss(X[start : start + batch_size])
 
-    def save(self, path):
+    def save(self, path: StrPath) -> None:
         """Write the network to a file, whole or not at all.
 
         Configuration, parameters and running statistics, as an ``.npz`` archive with JSON inside
@@ -114,7 +125,7 @@ class Model:
         network_file.write(path, self)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: StrPath) -> Self:
         """Return the network that ``save`` wrote, with the same scores bit for bit.
 
         The file is checked before a network is made of it; nothing is drawn from ``np.random``.  A
@@ -148,7 +159,7 @@ class Model:
 
         return network_file.read(path, cls)
 
-    def summary(self):
+    def summary(self) -> str:
         """Return a table of the layers, what they return, their parameters and how many these are.
 
         Returns
@@ -187,14 +198,14 @@ class Model:
         a, b, c, d = (max(map(len, column)) for column in zip(*rows, strict=True))
         return "\n".join(f"{r[0]:{a}}  {r[1]:{b}}  {r[2]:{c}}  {r[3]:>{d}}" for r in rows)
 
-    def _summary_row(self, layer, width, *names):
+    def _summary_row(self, layer: str, width: int, *names: str) -> tuple[str, str, str, str]:
         """Return a layer's row of the table."""
         shapes = ", ".join(f"{name} {np.shape(self.params[name])}" for name in names)
         count = sum(np.size(self.params[name]) for name in names)
         return layer, f"(N, {width})", shapes, f"{count:,}"
 
 
-def _softmax(scores):
+def _softmax(scores: Array) -> Array:
     """Return exp(x) / sum(exp(x)) for every row; shifted, so that nothing overflows."""
     exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
     return exponentials / exponentials.sum(axis=1, keepdims=True)

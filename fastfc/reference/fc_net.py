@@ -3,6 +3,8 @@
 Everything but the layers they call stands in :mod:`fastfc.networks`.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +12,9 @@ import numpy as np
 from ..networks import fully_connected
 from . import layer_utils
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
+
+if TYPE_CHECKING:
+    from .._types import Array, Scalar
 
 if not TYPE_CHECKING:  # checkers, which read lists of plain names only, take what the star brings
     __all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
@@ -20,7 +25,7 @@ class _Composed:
 
     _layers = layer_utils
 
-    def _sum_of_squares(self, W):
+    def _sum_of_squares(self, W: Array) -> Scalar:
         return np.sum(W * W)
 
 

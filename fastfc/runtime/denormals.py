@@ -6,6 +6,8 @@ parameter's gradient has been zero for long, as that of a dead input or unit is:
 velocity of float32 stays for ever at a few times 1e-45.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 from .. import _core
@@ -13,7 +15,7 @@ from .. import _core
 __all__ = ["get_flush_denormal", "set_flush_denormal"]
 
 
-def set_flush_denormal(flush):
+def set_flush_denormal(flush: bool) -> None:
     """Set whether the core flushes denormals to zero from now on; at import it does not.
 
     Then all arithmetic of the core reads a denormal as zero and gives zero instead of one, on all
@@ -51,7 +53,7 @@ def set_flush_denormal(flush):
         raise NotImplementedError("set_flush_denormal: not on this kind of processor")
 
 
-def get_flush_denormal():
+def get_flush_denormal() -> bool:
     """Return whether the core flushes denormals to zero.
 
     Returns

@@ -5,9 +5,12 @@ else the processors that this process may run on (its affinity mask), but no mor
 group's quota pays for.
 """
 
+from __future__ import annotations
+
 import math
 import operator
 import os
+from typing import SupportsIndex
 
 from .. import _core
 from . import threadpoolctl
@@ -18,7 +21,7 @@ _CGROUP = "/sys/fs/cgroup"
 _GROUPS = "/proc/self/cgroup"  # lines of "id:controllers:/path", no controllers in version 2
 
 
-def set_num_threads(n):
+def set_num_threads(n: SupportsIndex) -> None:
     """Set how many threads a call may use from now on; no result depends on it.
 
     Parameters
@@ -51,7 +54,7 @@ def set_num_threads(n):
     _core.set_num_threads(min(n, _core.MAX_THREADS))
 
 
-def get_num_threads():
+def get_num_threads() -> int:
     """Return how many threads a call may use.
 
     Returns
@@ -67,12 +70,12 @@ def get_num_threads():
     return _core.get_num_threads()
 
 
-def _read(*path):
+def _read(*path: str) -> str:
     with open(os.path.join(*path)) as file:  # pathlib alone would take 6 ms to import
         return file.read()
 
 
-def _share(folder):
+def _share(folder: str) -> float:
     """Return how many processors a control group's folder grants, infinity if it has no quota."""
     try:
         if os.path.exists(
@@ -88,7 +91,7 @@ def _share(folder):
     return share if share > 0 else math.inf
 
 
-def _quota():
+def _quota() -> float:
     """Return how many processors the quotas of this process's control groups pay for.
 
     A container sees its own group as the root, and perhaps a path from outside that leads nowhere.
@@ -108,7 +111,7 @@ def _quota():
     return min(map(_share, folders))
 
 
-def _default():
+def _default() -> int:
     """Return the number of threads to begin with."""
     for name in ("FASTFC_NUM_THREADS", "OMP_NUM_THREADS"):
         first = os.environ.get(name, "").split(",")[0].strip()  # OpenMP's may be a list
