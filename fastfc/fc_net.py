@@ -33,7 +33,7 @@ if not TYPE_CHECKING:  # checkers, which read lists of plain names only, take wh
     __all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
 
 
-class _Fused:
+class _Fused(fully_connected.FullyConnectedNet):
     """What the fast networks do in one call of the core, bit for bit as their layers would.
 
     The core serves networks in their usual state, and says None to anything else: then the

@@ -20,7 +20,7 @@ if not TYPE_CHECKING:  # checkers, which read lists of plain names only, take wh
     __all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
 
 
-class _Composed:
+class _Composed(fully_connected.FullyConnectedNet):
     """What the networks in plain NumPy are composed of."""
 
     _layers = layer_utils

@@ -1,7 +1,5 @@
 """What fastfc was built with, and what it uses on this machine."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Literal, TypedDict, overload
 
 from .. import _core
@@ -32,8 +30,8 @@ if TYPE_CHECKING:
 @overload
 def show_config(mode: Literal["stdout"] = "stdout") -> None: ...
 @overload
-def show_config(mode: Literal["dicts"]) -> Configuration: ...
-def show_config(mode: str = "stdout") -> Configuration | None:
+def show_config(mode: Literal["dicts"]) -> "Configuration": ...
+def show_config(mode: str = "stdout") -> "Configuration | None":
     """Say how fastfc was built and what it uses on this machine.
 
     Parameters

@@ -6,8 +6,6 @@ parameter's gradient has been zero for long, as that of a dead input or unit is:
 velocity of float32 stays for ever at a few times 1e-45.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from .. import _core

@@ -4,8 +4,6 @@ threadpoolctl finds the core among the loaded libraries and calls two of its C f
 be told of it, whichever of the two packages is imported first; fastfc never imports it itself.
 """
 
-from __future__ import annotations
-
 import sys
 from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def _register(threadpoolctl: Any) -> None:
+def _register(threadpoolctl: "Any") -> None:
     """Tell the imported threadpoolctl of the core."""
     if not hasattr(threadpoolctl, "register"):  # too old
         return
@@ -46,15 +44,15 @@ class _Finder:
     """Finds threadpoolctl where it lies, and registers the core once it has been imported."""
 
     def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+        self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
+    ) -> "ModuleSpec | None":
         if name != "threadpoolctl":
             return None
         spec = PathFinder.find_spec(name, path, target)
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
-            def exec_module(module: ModuleType) -> None:
+            def exec_module(module: "ModuleType") -> None:
                 execute(module)
                 _register(module)
 

@@ -5,8 +5,6 @@ else the processors that this process may run on (its affinity mask), but no mor
 group's quota pays for.
 """
 
-from __future__ import annotations
-
 import math
 import operator
 import os
