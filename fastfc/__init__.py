@@ -2,9 +2,10 @@
 
 The drop-in modules are `layers`, `layer_utils`, `fc_net`, `optim`, `solver`, `gradient_check` and
 `data_utils`; `reference` has the same layers, networks and update rules in plain NumPy.
-`install_as` lets a notebook's own import lines find them.
+`install_as` lets a notebook's own import lines find them; `check` compares layers of one's own
+with the reference.
 
-Each of them, and the classes below, is imported when it is first asked for:
+Each module is imported when it is first asked for, and so are networks and Solver:
 
 >>> import fastfc
 >>> fastfc.layers.relu_forward([-1.0, 2.0])[0]
@@ -25,7 +26,6 @@ except ImportError as error:
         f"fastfc's core is not built in {__path__[0]}: if this is the source folder, "
         "run `pip install -e .` or start Python elsewhere"
     ) from None
-from .dropin import install_as, installed, uninstall
 from .runtime.config import show_config
 from .runtime.denormals import get_flush_denormal, set_flush_denormal
 from .runtime.threads import get_num_threads, set_num_threads
@@ -44,6 +44,8 @@ if TYPE_CHECKING:  # what `__getattr__` imports
     from . import reference as reference
     from . import solver as solver
     from . import training as training
+    from .checking import check
+    from .dropin import install_as, installed, uninstall
     from .fc_net import FullyConnectedNet, TwoLayerNet
     from .solver import Solver
 
@@ -51,6 +53,7 @@ __all__ = [
     "FullyConnectedNet",
     "Solver",
     "TwoLayerNet",
+    "check",
     "get_flush_denormal",
     "get_num_threads",
     "install_as",
@@ -76,14 +79,22 @@ _MODULES = (
     "solver",
     "training",
 )
-_CLASSES = {"FullyConnectedNet": "fc_net", "Solver": "solver", "TwoLayerNet": "fc_net"}
+_NAMES = {
+    "FullyConnectedNet": "fc_net",
+    "Solver": "solver",
+    "TwoLayerNet": "fc_net",
+    "check": "checking",
+    "install_as": "dropin",
+    "installed": "dropin",
+    "uninstall": "dropin",
+}
 
 
 def __getattr__(name: str) -> object:
     if name in _MODULES:
         return import_module(f"{__name__}.{name}")
-    if name in _CLASSES:
-        return getattr(import_module(f"{__name__}.{_CLASSES[name]}"), name)
+    if name in _NAMES:
+        return getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -29,6 +29,7 @@ cdef class Network:
     cdef fc_network net
     cdef fc_layer *layers
     cdef const fc_param **params  # in the order of the model's dictionary
+    cdef size_t params_count
     cdef list names  # of each layer's four parameters
     cdef dict places  # of each name: four times the layer, and which of its parameters
     cdef Arena arena
@@ -107,7 +108,8 @@ cdef class Network:
                 w = self.bind_param(&layer.params[j], params, names[j], 1, grads, rule, configs)
                 if w is None or layer.params[j].n != layer.M:
                     return False
-        if len(params) != (4 * self.count - 2 if normalized else 2 * self.count):
+        self.params_count = 4 * self.count - 2 if normalized else 2 * self.count
+        if <size_t> len(params) != self.params_count:
             return False
         for i, name in enumerate(params):
             place = self.places[name]
@@ -197,7 +199,6 @@ cdef class Network:
                          object std):
         cdef double loss = 0, p = 1
         cdef int given = 0, i
-        cdef size_t count
         cdef ndarray x, labelled
         cdef fc_gather gathered
         cdef cnp.npy_intp N, D
@@ -274,9 +275,9 @@ cdef class Network:
         release_workspace(self.net.workspace)
         if rule is None or isfinite(loss):
             if clipped:
-                count, i = len(params), rule.number
+                i = rule.number
                 with nogil:
-                    call_update(self.dtype, self.params, i, clip_norm, count)
+                    call_update(self.dtype, self.params, i, clip_norm, self.params_count)
             self.call.commit()
         return as_loss(loss, self.dtype)
 

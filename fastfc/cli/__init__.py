@@ -1,4 +1,4 @@
-"""The command ``fastfc``: train a network, or say how fastfc was built."""
+"""The command ``fastfc``: train a network, check layers, or say how fastfc was built."""
 
 import os
 import sys
@@ -20,8 +20,9 @@ def main(argv=None):
     Returns
     -------
     int
-        Exit status: 0, or 2 after an error of the user's, which is one line on stderr; 130
-        after Ctrl-C and 141 when nobody reads the output any more, as a shell counts them.
+        Exit status: 0; 1 where ``check`` found something wrong; 2 after an error of the user's,
+        which is one line on stderr; 130 after Ctrl-C and 141 when nobody reads the output any
+        more, as a shell counts them.
 
     Examples
     --------
@@ -66,6 +67,10 @@ def _run(argv):
 
         show_config()
         return 0
+    if options.command == "check":
+        from fastfc.cli.check import run
+
+        return run(options)
     from fastfc.cli.train import train
 
     train(options)

@@ -4,6 +4,7 @@ import argparse
 import ast
 import math
 
+from fastfc.cli import check
 from fastfc.training.schedules import SCHEDULES, make
 from fastfc.update_rules import RULES
 from fastfc.version import __version__
@@ -29,12 +30,13 @@ def make_parser():
     """Return the parser of the command ``fastfc``."""
     parser = _Parser("fastfc", description="Train fully connected networks on a CPU.")
     parser.add_argument("--version", action="version", version=f"fastfc {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="{train,config}", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="{train,check,config}", required=True)
     train = commands.add_parser(
         "train", help="train a network and print its accuracies", description=DESCRIPTION
     )
     for add_group in (_add_data, _add_network, _add_solver, _add_run):
         add_group(train)
+    check.add_parser(commands)
     about = "print how fastfc was built and what it uses on this machine"
     commands.add_parser("config", help=about, description=about)
     return parser

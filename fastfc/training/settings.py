@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from .. import optim
+from .. import dropin, optim
 from ..clipping import check_clip_norm
 from .callbacks import as_list
 from .checkpoint import CheckpointError
@@ -71,6 +71,8 @@ def _config(name, value):
 def _update_rule(name, value):
     if callable(value):
         return value
+    if isinstance(value, str) and (own := dropin.rule(value)) is not None:
+        return own
     if value not in optim.__all__:
         raise ValueError(f'Invalid update_rule "{value}"')
     return getattr(optim, value)

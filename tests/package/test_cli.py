@@ -291,7 +291,7 @@ def test_mnist(capsys, tmp_path, monkeypatch):
 # Errors: one line, status 2
 
 BAD_OPTIONS = {
-    "": "required: {train,config}; see fastfc --help",
+    "": "required: {train,check,config}; see fastfc --help",
     "fly": "invalid choice: 'fly'",
     "train --speed 3": "unrecognized arguments: --speed 3",
     "train --epoch 3": "unrecognized arguments: --epoch 3",

@@ -22,7 +22,6 @@ ARROWS = {
     "arrays": set(),
     "files": set(),
     "gradient_check": set(),
-    "dropin": set(),  # serves modules by their names
     "clipping": {"arrays"},
     "update_rules": {"arrays"},
     "networks": {"files"},
@@ -35,11 +34,25 @@ ARROWS = {
     "layer_utils": {"layers", "networks"},
     "optim": {"_core", "update_rules"},
     "fc_net": {"_core", "clipping", "data", "layer_utils", "networks", "optim"},
-    "training": {"_core", "clipping", "files", "optim", "update_rules", "version"},
-    "solver": {"_core", "data", "training"},
     "layer_tests": {"fc_net", "gradient_check", "layer_utils", "layers"},
-    "": {"_core", "dropin", "runtime", "version"},  # fastfc/__init__.py
-    "cli": {"", "data", "data_utils", "fc_net", "solver", "training", "update_rules", "version"},
+    "dropin": {"fc_net", "layer_tests", "layers", "networks", "optim"},
+    "training": {"_core", "clipping", "dropin", "files", "optim", "update_rules", "version"},
+    "solver": {"_core", "data", "training"},
+    "checking": {
+        *("dropin", "gradient_check", "layer_utils", "layers", "optim", "reference", "update_rules")
+    },
+    "": {"_core", "checking", "dropin", "runtime", "version"},  # fastfc/__init__.py
+    "cli": {
+        "",
+        "checking",
+        "data",
+        "data_utils",
+        "fc_net",
+        "solver",
+        "training",
+        "update_rules",
+        "version",
+    },
     "__main__": {"cli"},
 }
 LAZY = {("cli", "reference")}  # inside a function, where it is asked for
@@ -140,11 +153,12 @@ def test_imports_are_found(path, line, expected):
 def test_nobody_imports_by_text():
     """What the table cannot see: names of modules as text.
 
-    `dropin` serves them by name, and the package itself imports them when they are asked for.
+    `dropin` serves them by name, `checking` imports what a student names, and the package itself
+    imports them when they are asked for.
     """
     for path in MODULES:
         text = (ROOT / path.with_suffix(".py")).read_text()
-        by_name = path in (Path("dropin"), Path("__init__"))
+        by_name = path.parts[0] in ("__init__", "checking", "dropin")
         assert by_name or not re.search(r"import_module|__import__", text), path
 
 
@@ -218,7 +232,6 @@ def test_training_leaves_the_reference_alone():
 AT_IMPORT = {
     "fastfc",
     "fastfc._core",
-    "fastfc.dropin",
     "fastfc.runtime",
     "fastfc.runtime.config",
     "fastfc.runtime.denormals",
@@ -260,7 +273,7 @@ def test_the_package_shows_what_it_has():
     assert public == {*fastfc.__all__, *fastfc._MODULES}
     # all modules, but for those whose names people have no use for
     found = {path.parts[0] for path in MODULES if path.parts[0][0] != "_"}
-    inner = {"arrays", "cli", "clipping", "dropin", "files", "networks", "runtime"}
+    inner = {"arrays", "checking", "cli", "clipping", "dropin", "files", "networks", "runtime"}
     assert found - inner - {"update_rules", "version"} == set(fastfc._MODULES)
     star = {}
     exec("from fastfc import *", star)

@@ -1,0 +1,212 @@
+"""What is served in the place of fastfc's own: in a course's order, convention, or over its layers.
+
+All of it behaves as fastfc's own, and is pickled as such.
+"""
+
+import copy
+import functools
+import importlib
+import importlib.util
+
+import numpy as np
+
+from .. import fc_net, layer_tests, layers
+from ..networks import fully_connected
+from ..networks.joined_layers import JOINED, JoinedLayers
+
+
+def replacements(course):
+    """Return what stands in the place of fastfc's names, None for those that are left out."""
+    homes = course.homes
+    instead = {}
+    if course.convention == "drop":
+        instead["dropout_forward"] = dropout_forward_that_drops
+    if "layers" in homes or "layer_utils" in homes:
+        over = _OwnLayers(homes.get("layers"), homes.get("layer_utils"))
+        if "layers" in homes:
+            own = vars(importlib.import_module(homes["layers"]))
+            instead |= {name: own.get(name) for name in layers.__all__}
+        instead |= {name: getattr(over, name) for name in JOINED}
+    for kind in ("FullyConnectedNet", "TwoLayerNet"):
+        instead[kind] = network(
+            kind, course.convention, course.order, homes.get("layers"), homes.get("layer_utils")
+        )
+    return instead
+
+
+def tests_of(course):
+    """Return the names of `fastfc.layer_tests`, which test the course's own layers."""
+    spec = importlib.util.find_spec(layer_tests.__name__)
+    own = importlib.util.module_from_spec(spec)  # a second one, with names of its own
+    spec.loader.exec_module(own)
+    instead = replacements(course)
+    if "fc_net" in course.homes:
+        home = importlib.import_module(course.homes["fc_net"])
+        instead["FullyConnectedNet"] = home.FullyConnectedNet
+    for name in vars(layer_tests).keys() & instead.keys():
+        setattr(own, name, instead[name] or functools.partial(_absent, name))
+    return {name: getattr(own, name) for name in layer_tests.__all__}
+
+
+def _absent(name, *args, **kwargs):
+    raise NameError(f"{name} is not in the layers that were kept")
+
+
+@functools.wraps(layers.dropout_forward)
+def dropout_forward_that_drops(x, dropout_param):
+    """As `fastfc.layers.dropout_forward`, with the convention 'drop' where none is given."""
+    if "convention" in dropout_param:
+        return layers.dropout_forward(x, dropout_param)
+    out, (_, mask) = layers.dropout_forward(x, {**dropout_param, "convention": "drop"})
+    return out, (dropout_param, mask)
+
+
+class _OwnLayers:
+    """The course's own layers, looked up when they are called, so that edits are seen.
+
+    Parameters
+    ----------
+    layers, layer_utils : str or None
+        Names of the modules; fastfc's layers stand in for None.
+    """
+
+    def __init__(self, layers, layer_utils):
+        self._homes = [name for name in (layer_utils, layers) if name is not None]
+        self._whole = layers is not None
+        self._joined = JoinedLayers(self)
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        for home in self._homes:
+            found = getattr(importlib.import_module(home), name, None)
+            if found is not None:
+                return _two_arguments(found) if name == "softmax_loss" else found
+        if name in JOINED:
+            return getattr(self._joined, name)
+        if self._whole:
+            raise AttributeError(
+                f"{' and '.join(self._homes)}, which you keep, has no {name}, which fastfc's "
+                "network calls"
+            )
+        return getattr(layers, name)
+
+
+def _two_arguments(softmax_loss):
+    """Return a loss that is called with label_smoothing only where there is some."""
+
+    @functools.wraps(softmax_loss)
+    def loss(x, y, label_smoothing=0.0):
+        return softmax_loss(x, y, label_smoothing) if label_smoothing else softmax_loss(x, y)
+
+    return loss
+
+
+@functools.cache
+def network(kind, convention="keep", order="nndl", own_layers=None, own_layer_utils=None):
+    """Return the class that is served under the name of a network.
+
+    Parameters
+    ----------
+    kind : {'FullyConnectedNet', 'TwoLayerNet'}
+    convention : {'keep', 'drop'}
+        The default of ``dropout_convention``.
+    order : {'nndl', 'cs231n'}
+        In which TwoLayerNet takes its arguments by position.
+    own_layers, own_layer_utils : str or None
+        Names of modules whose layers it calls.
+    """
+    over = own_layers or own_layer_utils
+    base = getattr(fully_connected if over else fc_net, kind)
+    if kind == "FullyConnectedNet":
+        order = "nndl"  # which is CS231n's too
+    if not over and convention == "keep" and order == "nndl":
+        return base
+
+    class Network(_Served, base):
+        __doc__ = getattr(fc_net, kind).__doc__
+        _key = (kind, convention, order, own_layers, own_layer_utils)
+        __init__ = _constructor(base, convention, order)
+        if over:
+            _layers = _OwnLayers(own_layers, own_layer_utils)
+
+            def _sum_of_squares(self, W):
+                return np.sum(W * W)
+
+            def _data_loss(self, X, y):
+                loss, grads = base._data_loss(self, X, y)
+                return self.dtype(loss), {name: self._cast(name, g) for name, g in grads.items()}
+
+            def _test_scores(self, X):
+                return self._cast("scores", base._test_scores(self, X))
+
+    Network.__name__ = Network.__qualname__ = kind
+    return Network
+
+
+class _Served:
+    """Copies stay of their class; a pickle has fastfc's public one, or makes the class again."""
+
+    def __reduce_ex__(self, protocol):
+        key = type(self).__dict__.get("_key")
+        if key is None:  # a subclass of the user's own
+            return super().__reduce_ex__(protocol)
+        if any(key[3:]):
+            return _again, key, _state(self)
+        return object.__new__, (getattr(fc_net, key[0]),), _state(self)
+
+    def __copy__(self):
+        twin = object.__new__(type(self))
+        twin.__dict__.update(_state(self))
+        return twin
+
+    def __deepcopy__(self, memo):
+        twin = memo[id(self)] = object.__new__(type(self))
+        twin.__dict__.update(copy.deepcopy(_state(self), memo))
+        return twin
+
+
+def _state(network):
+    """Return what a copy needs: attributes, but for the memory between the layers."""
+    return {name: value for name, value in vars(network).items() if name != "_memory"}
+
+
+def _again(*key):
+    """Return an empty network over the course's layers, for pickles."""
+    made = network(*key)
+    return made.__new__(made)
+
+
+def _constructor(base, convention, order):
+    """Return the constructor of a class over ``base``."""
+    if order == "cs231n":
+
+        def __init__(
+            self,
+            input_dim=3 * 32 * 32,
+            hidden_dim=100,
+            num_classes=10,
+            weight_scale=1e-3,
+            reg=0.0,
+            **options,
+        ):
+            base.__init__(
+                self,
+                input_dim,
+                options.pop("hidden_dims", hidden_dim),
+                num_classes,
+                weight_scale=weight_scale,
+                reg=reg,
+                **{"dropout_convention": convention, **options},
+            )
+
+    else:
+
+        def __init__(self, *args, **options):
+            if "dropout_keep_ratio" in options:  # which says itself what it is
+                options.setdefault("dropout_convention", "keep")
+            base.__init__(self, *args, **{"dropout_convention": convention, **options})
+
+        __init__.__wrapped__ = base.__init__  # for its signature
+
+    return __init__
