@@ -6,7 +6,7 @@ For annotations alone: modules import them where ``TYPE_CHECKING`` says that not
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 import numpy as np
@@ -111,6 +111,9 @@ class UpdateRule(Protocol):
         """Return the next w and its config."""
 
 
+Schedule = Callable[[int, "Solver"], float]  # of the step, from 0
+
+
 class Examples(Protocol):
     """Examples that need not be in memory: their first axis counts them, rows come by number."""
 
@@ -168,3 +171,28 @@ class OnStop(Protocol):
 
 
 AnyCallback = OnStep | OnEpoch | OnCheckpoint | OnStop
+
+
+class SolverSettings(TypedDict, total=False):
+    """The Solver's keyword arguments; see `fastfc.solver.Solver` for what they do."""
+
+    update_rule: str | UpdateRule
+    optim_config: Mapping[str, object] | None
+    lr_decay: float
+    lr_schedule: str | Mapping[str, object] | Schedule | None
+    clip_norm: float | None
+    batch_size: int
+    num_epochs: int
+    normalize: Normalization | None
+    print_every: int
+    verbose: bool
+    num_train_samples: int | None
+    num_val_samples: int | None
+    checkpoint_name: StrPath | None
+    checkpoint_every: int | str | None
+    keep_last: int | None
+    max_seconds: float | None
+    max_steps: int | None
+    early_stopping: Mapping[str, float] | None
+    callbacks: AnyCallback | Sequence[AnyCallback] | None
+    progress: bool

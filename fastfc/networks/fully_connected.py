@@ -37,10 +37,6 @@ class FullyConnectedNet(Model):
     _kind = "FullyConnectedNet"  # in files
     _loads: tuple[str, ...] = ("FullyConnectedNet", "TwoLayerNet")
 
-    params: Params
-    dtype: type[np.float32] | type[np.float64]
-    dropout_param: dict[str, Any]
-    bn_params: list[dict[str, Any]]
     _layers: NetworkLayers
 
     def __init__(

@@ -9,11 +9,12 @@ import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from numpy.typing import NDArray
     from typing_extensions import Self
 
-    from .._types import Array, ArrayLike, Examples, StrPath
+    from .._types import Array, ArrayLike, Examples, Params, StrPath
 
 
 class Model:
@@ -21,6 +22,15 @@ class Model:
 
     The networks of :mod:`fastfc.fc_net` and :mod:`fastfc.reference.fc_net` inherit these methods.
     """
+
+    num_layers: int
+    params: Params
+    normalization: str | None
+    use_dropout: bool
+    dropout_param: dict[str, Any]
+    bn_params: list[dict[str, Any]]
+    dtype: type[np.float32] | type[np.float64]
+    _arguments: dict[str, Any]
 
     def predict(self, X: ArrayLike | Examples, batch_size: int = 1000) -> NDArray[np.intp]:
         """Return the class with the greatest score for every example.
@@ -198,6 +208,25 @@ class Model:
         a, b, c, d = (max(map(len, column)) for column in zip(*rows, strict=True))
         return "\n".join(f"{r[0]:{a}}  {r[1]:{b}}  {r[2]:{c}}  {r[3]:>{d}}" for r in rows)
 
+    def __repr__(self) -> str:
+        """Say which network it is: its sizes and what its hidden layers have.
+
+        Examples
+        --------
+        >>> from fastfc.fc_net import FullyConnectedNet
+        >>> FullyConnectedNet([100, 50], use_batchnorm=True, dropout=0.9)
+        <FullyConnectedNet: 3072-100-50-10, batchnorm, dropout 0.9, float32>
+        """
+        if "bn_params" not in vars(self):  # the constructor is not done
+            return object.__repr__(self)
+        given = self._arguments
+        sizes = [given["input_dim"], *given["hidden_dims"], given["num_classes"]]
+        parts = ["-".join(map(str, sizes)), self.normalization]
+        if self.use_dropout:
+            parts.append(f"dropout {self.dropout_param['p']:g}")
+        parts.append(np.dtype(self.dtype).name)
+        return f"<{type(self).__name__}: {', '.join(filter(None, parts))}>"
+
     def _summary_row(self, layer: str, width: int, *names: str) -> tuple[str, str, str, str]:
         """Return a layer's row of the table."""
         shapes = ", ".join(f"{name} {np.shape(self.params[name])}" for name in names)
@@ -208,4 +237,5 @@ class Model:
 def _softmax(scores: Array) -> Array:
     """Return exp(x) / sum(exp(x)) for every row; shifted, so that nothing overflows."""
     exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
+    probabilities: Array = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return probabilities
