@@ -58,57 +58,53 @@ JoinedGradients = tuple[Array, Array, Array, Array, Array]  # dx, dw, db, dgamma
 class Layers(Protocol):
     """A module of layers, fast or in plain NumPy."""
 
-    def affine_forward(self, x: ArrayLike, w: ArrayLike, b: ArrayLike) -> tuple[Array, AffineCache]:
-        """See `fastfc.layers.affine_forward`."""
+    def affine_forward(
+        self, x: ArrayLike, w: ArrayLike, b: ArrayLike
+    ) -> tuple[Array, AffineCache]: ...
 
-    def affine_backward(self, dout: ArrayLike, cache: AffineCache) -> AffineGradients:
-        """See `fastfc.layers.affine_backward`."""
+    def affine_backward(self, dout: ArrayLike, cache: AffineCache) -> AffineGradients: ...
 
-    def relu_forward(self, x: ArrayLike) -> tuple[Array, ArrayLike]:
-        """See `fastfc.layers.relu_forward`."""
+    def relu_forward(self, x: ArrayLike) -> tuple[Array, ArrayLike]: ...
 
-    def relu_backward(self, dout: ArrayLike, cache: ArrayLike) -> Array:
-        """See `fastfc.layers.relu_backward`."""
+    def relu_backward(self, dout: ArrayLike, cache: ArrayLike) -> Array: ...
 
     def batchnorm_forward(
         self, x: ArrayLike, gamma: ArrayLike, beta: ArrayLike, bn_param: LayerParam
-    ) -> tuple[Array, BatchnormCache]:
-        """See `fastfc.layers.batchnorm_forward`."""
+    ) -> tuple[Array, BatchnormCache]: ...
 
-    def batchnorm_backward(self, dout: ArrayLike, cache: BatchnormCache) -> NormalizationGradients:
-        """See `fastfc.layers.batchnorm_backward`."""
+    def batchnorm_backward(
+        self, dout: ArrayLike, cache: BatchnormCache
+    ) -> NormalizationGradients: ...
 
     def layernorm_forward(
         self, x: ArrayLike, gamma: ArrayLike, beta: ArrayLike, ln_param: ReadParam
-    ) -> tuple[Array, NormalizationCache]:
-        """See `fastfc.layers.layernorm_forward`."""
+    ) -> tuple[Array, NormalizationCache]: ...
 
     def layernorm_backward(
         self, dout: ArrayLike, cache: NormalizationCache
-    ) -> NormalizationGradients:
-        """See `fastfc.layers.layernorm_backward`."""
+    ) -> NormalizationGradients: ...
 
 
 class NetworkLayers(Layers, Protocol):
     """A module of layers, single and joined, and of the loss that a network has."""
 
-    def dropout_forward(self, x: ArrayLike, dropout_param: ReadParam) -> tuple[Array, DropoutCache]:
-        """See `fastfc.layers.dropout_forward`."""
+    def dropout_forward(
+        self, x: ArrayLike, dropout_param: ReadParam
+    ) -> tuple[Array, DropoutCache]: ...
 
-    def dropout_backward(self, dout: ArrayLike, cache: DropoutCache) -> Array:
-        """See `fastfc.layers.dropout_backward`."""
+    def dropout_backward(self, dout: ArrayLike, cache: DropoutCache) -> Array: ...
 
     def softmax_loss(
         self, x: ArrayLike, y: ArrayLike, label_smoothing: float = 0.0
-    ) -> tuple[Scalar, Array]:
-        """See `fastfc.layers.softmax_loss`."""
+    ) -> tuple[Scalar, Array]: ...
 
 
 class UpdateRule(Protocol):
     """An update rule as the Solver calls it: fastfc's, or a function of one's own."""
 
-    def __call__(self, w: Array, dw: Array, config: OptimConfig, /) -> tuple[AnyArray, OptimConfig]:
-        """Return the next w and its config."""
+    def __call__(
+        self, w: Array, dw: Array, config: OptimConfig, /
+    ) -> tuple[AnyArray, OptimConfig]: ...
 
 
 Schedule = Callable[[int, "Solver"], float]  # of the step, from 0
@@ -118,15 +114,12 @@ class Examples(Protocol):
     """Examples that need not be in memory: their first axis counts them, rows come by number."""
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """(N, d_1, ..., d_k)."""
+    def shape(self) -> tuple[int, ...]: ...
 
     @property
-    def dtype(self) -> Any:
-        """Of h5py and zarr too; NumPy's where it matters."""
+    def dtype(self) -> Any: ...
 
-    def __getitem__(self, rows: Any, /) -> Any:
-        """Return rows, found by a slice or by ascending numbers."""
+    def __getitem__(self, rows: Any, /) -> Any: ...
 
 
 class Model(Protocol):
@@ -138,36 +131,31 @@ class Model(Protocol):
 
     params: dict[str, Any]
 
-    def loss(self, X: Any, y: Any = None, /) -> Any:
-        """Return the scores of X, or the loss and its gradients."""
+    def loss(self, X: Any, y: Any = None, /) -> Any: ...
 
 
 class OnStep(Protocol):
     """A callback for every step."""
 
-    def on_step(self, solver: Solver, /) -> object:
-        """See `fastfc.training.Callback.on_step`."""
+    def on_step(self, solver: Solver, /) -> object: ...
 
 
 class OnEpoch(Protocol):
     """A callback for every epoch."""
 
-    def on_epoch(self, solver: Solver, /) -> object:
-        """See `fastfc.training.Callback.on_epoch`."""
+    def on_epoch(self, solver: Solver, /) -> object: ...
 
 
 class OnCheckpoint(Protocol):
     """A callback for every checkpoint."""
 
-    def on_checkpoint(self, solver: Solver, /) -> object:
-        """See `fastfc.training.Callback.on_checkpoint`."""
+    def on_checkpoint(self, solver: Solver, /) -> object: ...
 
 
 class OnStop(Protocol):
     """A callback for the end."""
 
-    def on_stop(self, solver: Solver, /) -> object:
-        """See `fastfc.training.Callback.on_stop`."""
+    def on_stop(self, solver: Solver, /) -> object: ...
 
 
 AnyCallback = OnStep | OnEpoch | OnCheckpoint | OnStop

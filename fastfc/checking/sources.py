@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import dropin, layer_utils, layers, optim
+from ..dropin.finder import own_module, without_fastfc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +97,7 @@ def _served_in_place_of(name: str) -> Found | None:
     module = next(m.__name__ for m in (layers, layer_utils, optim) if hasattr(m, name))
     for served, ours in dropin.installed().items():
         if ours == module:
-            own = dropin.own_module(served)
+            own = own_module(served)
             functions = {} if own is None else _layers_in(own)
             if own is not None and name in functions:
                 note = f"{name} is fastfc's, served by install_as; checked is yours, {_name(own)}"
@@ -107,7 +108,7 @@ def _served_in_place_of(name: str) -> Found | None:
 def _own(module: types.ModuleType) -> tuple[types.ModuleType, list[str]]:
     """Return the student's own module in whose place one is served, and what to say of it."""
     if module.__name__ in dropin.installed() and sys.modules.get(module.__name__) is module:
-        own = dropin.own_module(module.__name__)
+        own = own_module(module.__name__)
         if own is not None:
             return own, [f"{module.__name__} is served by fastfc; checked is yours, {_name(own)}"]
     if _is_fastfcs(module) or (
@@ -172,7 +173,7 @@ def _imported(name: str, path: Path, folders: list[Path]) -> types.ModuleType:
     written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     sys.path[:0] = [*map(str, folders), os.getcwd()]
     try:
-        with dropin.without_fastfc(name.partition(".")[0]):
+        with without_fastfc(name.partition(".")[0]):
             importlib.invalidate_caches()
             if "." in name:
                 return importlib.import_module(name)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def read_rows(
-    X: Examples, rows: Rows, dtype: DTypeLike = None, normalize: Normalization | None = None
+    X: Examples, rows: Rows, dtype: DTypeLike | None = None, normalize: Normalization | None = None
 ) -> AnyArray:
     """Return rows of X, in the order asked for.
 
@@ -68,12 +68,13 @@ def read_rows(
     if dtype is None:
         return X[rows]
     if isinstance(rows, slice):
-        rows = np.arange(*rows.indices(len(X)))
+        rows = np.arange(*rows.indices(X.shape[0]))
     return _core.gather(np.asarray(X), rows, dtype, *(normalize or ()))
 
 
 def _read(X: Examples, rows: Rows) -> tuple[Any, Rows]:
     """Return an array that has the rows, each once, and where in it they are."""
+    places: Rows
     if isinstance(rows, slice):
         count, found, places = len(range(X.shape[0])[rows]), X[rows], slice(None)
     else:

@@ -15,9 +15,6 @@ from typing import TYPE_CHECKING
 
 from .course import MODULES, Course, holders
 from .finder import Before, finder, under
-from .finder import own_module as own_module
-from .finder import rule as rule
-from .finder import without_fastfc as without_fastfc
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

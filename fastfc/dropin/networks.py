@@ -9,7 +9,7 @@ import copy
 import functools
 import importlib
 import importlib.util
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -23,7 +23,16 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from .._types import Array, ArrayLike, DropoutCache, Params, ReadParam, Scalar
+    from .._types import (
+        Array,
+        ArrayLike,
+        DropoutCache,
+        Layers,
+        NetworkLayers,
+        Params,
+        ReadParam,
+        Scalar,
+    )
     from .course import Course
 
 
@@ -89,7 +98,7 @@ class _OwnLayers:
     def __init__(self, layers: str | None, layer_utils: str | None) -> None:
         self._homes = [name for name in (layer_utils, layers) if name is not None]
         self._whole = layers is not None
-        self._joined = JoinedLayers(self)
+        self._joined = JoinedLayers(cast("Layers", self))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -152,7 +161,7 @@ def network(
         _key = (kind, convention, order, own_layers, own_layer_utils)
         __init__ = _constructor(base, convention, order)
         if over:
-            _layers = _OwnLayers(own_layers, own_layer_utils)
+            _layers = cast("NetworkLayers", _OwnLayers(own_layers, own_layer_utils))
 
             def _sum_of_squares(self, W: Array) -> Scalar:
                 squares: Scalar = np.sum(W * W)
@@ -204,36 +213,40 @@ def _again(*key: Any) -> fully_connected.FullyConnectedNet:
     return made.__new__(made)
 
 
-def _constructor(base: type[Any], convention: str, order: str) -> Callable[..., None]:
+def _constructor(base: Any, convention: str, order: str) -> Callable[..., None]:
     """Return the constructor of a class over ``base``."""
-    if order == "cs231n":
+    make = _in_cs231ns_order if order == "cs231n" else _in_own_order
+    return make(base, convention)
 
-        def __init__(
-            self: Any,
-            input_dim: int = 3 * 32 * 32,
-            hidden_dim: int = 100,
-            num_classes: int = 10,
-            weight_scale: float = 1e-3,
-            reg: float = 0.0,
-            **options: Any,
-        ) -> None:
-            base.__init__(
-                self,
-                input_dim,
-                options.pop("hidden_dims", hidden_dim),
-                num_classes,
-                weight_scale=weight_scale,
-                reg=reg,
-                **{"dropout_convention": convention, **options},
-            )
 
-    else:
+def _in_cs231ns_order(base: Any, convention: str) -> Callable[..., None]:
+    def __init__(
+        self: Any,
+        input_dim: int = 3 * 32 * 32,
+        hidden_dim: int = 100,
+        num_classes: int = 10,
+        weight_scale: float = 1e-3,
+        reg: float = 0.0,
+        **options: Any,
+    ) -> None:
+        base.__init__(
+            self,
+            input_dim,
+            options.pop("hidden_dims", hidden_dim),
+            num_classes,
+            weight_scale=weight_scale,
+            reg=reg,
+            **{"dropout_convention": convention, **options},
+        )
 
-        def __init__(self: Any, *args: Any, **options: Any) -> None:  # type: ignore[misc]  # another
-            if "dropout_keep_ratio" in options:  # which says itself what it is
-                options.setdefault("dropout_convention", "keep")
-            base.__init__(self, *args, **{"dropout_convention": convention, **options})
+    return __init__
 
-        __init__.__wrapped__ = base.__init__  # type: ignore[attr-defined]  # for its signature
 
+def _in_own_order(base: Any, convention: str) -> Callable[..., None]:
+    def __init__(self: Any, *args: Any, **options: Any) -> None:
+        if "dropout_keep_ratio" in options:  # which says itself what it is
+            options.setdefault("dropout_convention", "keep")
+        base.__init__(self, *args, **{"dropout_convention": convention, **options})
+
+    vars(__init__)["__wrapped__"] = base.__init__  # for its signature
     return __init__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .._types import Array, NetworkLayers
+    from .._types import Array, Layers, NetworkLayers
 
 
 class WatchedLayers(JoinedLayers):
     """Layers that note where the first output arises that is not finite."""
 
     def __init__(self, layers: NetworkLayers) -> None:
-        super().__init__(self)  # the joined layers' parts are watched too
+        super().__init__(cast("Layers", self))  # the joined layers' parts are watched too
         self._watched = layers
         self._number = 0
         self.first: str | None = None

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from .. import dropin, optim
+from .. import optim
 from ..clipping import check_clip_norm
+from ..dropin.finder import rule
 from .callbacks import as_list
 from .checkpoint import CheckpointError
 from .packing import pack, same
@@ -71,7 +72,7 @@ def _config(name, value):
 def _update_rule(name, value):
     if callable(value):
         return value
-    if isinstance(value, str) and (own := dropin.rule(value)) is not None:
+    if isinstance(value, str) and (own := rule(value)) is not None:
         return own
     if value not in optim.__all__:
         raise ValueError(f'Invalid update_rule "{value}"')
