@@ -1,6 +1,9 @@
 """The Solver: trains any model by minibatch descent."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,9 +17,18 @@ from .training.progress import Progress
 from .training.rates import Rates
 from .training.resuming import Resumable
 from .training.saving import Saver
+from .training.signatures import show_settings
 from .training.splits import check_split
 from .training.state import copy_arrays, running_statistics, set_running_statistics
 from .training.stopping import Interrupts, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from typing_extensions import Unpack
+
+    from ._types import AnyArray, Array, Examples, Model, Schedule, SolverSettings, UpdateRule
 
 __all__ = ["Solver"]
 
@@ -146,7 +158,36 @@ class Solver(Resumable):
     np.float64(1.0)
     """
 
-    def __init__(self, model, data, **kwargs):
+    model: Model
+    X_train: Examples
+    X_val: Examples
+    y_train: AnyArray
+    y_val: AnyArray
+    update_rule: UpdateRule
+    optim_config: Mapping[str, Any]
+    lr_decay: float
+    lr_schedule: dict[str, Any] | Schedule | None
+    clip_norm: float | None
+    batch_size: int
+    num_epochs: int
+    normalize: tuple[Array, Array] | None
+    print_every: float
+    verbose: bool
+    num_train_samples: int | None
+    num_val_samples: int | None
+    checkpoint_name: str | None
+    checkpoint_every: int | str | None
+    keep_last: int | None
+    max_seconds: float | None
+    max_steps: int | None
+    early_stopping: dict[str, float] | None
+    callbacks: list[Any]
+    progress: bool
+
+    @show_settings
+    def __init__(
+        self, model: Model, data: Mapping[str, object], **kwargs: Unpack[SolverSettings]
+    ) -> None:
         self.model = model
         for split in ("train", "val"):
             check_split(data, split)
@@ -161,15 +202,15 @@ class Solver(Resumable):
             self._saver = Saver(self.checkpoint_name, self.checkpoint_every, self.keep_last)
         self._reset()
 
-    def _reset(self):
+    def _reset(self) -> None:
         """Forget all training: histories, best parameters and the state of the update rule."""
         self.epoch = 0
-        self.best_val_acc = 0
-        self.best_params = {}
-        self.best_bn_params = []
-        self.loss_history = []
-        self.train_acc_history = []
-        self.val_acc_history = []
+        self.best_val_acc: float = 0
+        self.best_params: dict[str, AnyArray] = {}
+        self.best_bn_params: list[dict[str, AnyArray]] = []
+        self.loss_history: list[float] = []
+        self.train_acc_history: list[float] = []
+        self.val_acc_history: list[float] = []
         steps = self.num_epochs * max(len(self.y_train) // self.batch_size, 1)
         self._rates = Rates(self.lr_schedule, steps, self.update_rule, self.optim_config)
         self.lr_schedule = self._rates.config() or self.lr_schedule
@@ -178,8 +219,8 @@ class Solver(Resumable):
             for name, w in self.model.params.items():
                 if np.ndim(w) < 2:
                     self.optim_configs[name]["weight_decay"] = 0.0
-        self.stop_reason = None
-        self.checkpoint_path = None
+        self.stop_reason: str | None = None
+        self.checkpoint_path: str | None = None
         self._log = Log()
         self._asked = None  # the reason that `stop` was given
         self._say = print
@@ -261,7 +302,13 @@ class Solver(Resumable):
             rate = learning_rate({"w": self.update_rule(np.zeros(1), np.zeros(1))[1]})
         return NonFiniteLossError(len(self.loss_history) + 1, float(loss), rate, where)
 
-    def check_accuracy(self, X, y, num_samples=None, batch_size=100):
+    def check_accuracy(
+        self,
+        X: Examples,
+        y: AnyArray,
+        num_samples: int | None = None,
+        batch_size: int = 100,
+    ) -> float:
         """Return the fraction of examples that the model classifies as labelled.
 
         Parameters
@@ -300,7 +347,7 @@ class Solver(Resumable):
             predictions.append(np.argmax(self.model.loss(batch), axis=1))
         return np.mean(np.hstack(predictions) == y)
 
-    def train(self):
+    def train(self) -> None:
         """Train for ``num_epochs``, then put the best parameters into the model.
 
         A second call trains on from there.  After a stop, and after `resume`, it finishes the call
@@ -365,7 +412,7 @@ class Solver(Resumable):
             self._say = print
             notify(on_stop, self)
 
-    def stop(self, reason="stopped"):
+    def stop(self, reason: str = "stopped") -> None:
         """Have ``train`` return after the running step; for callbacks, signals and other threads.
 
         Parameters
@@ -380,9 +427,35 @@ class Solver(Resumable):
         self._asked = reason or "stopped"
 
     @property
-    def history(self):
+    def history(self) -> History:
         """The run so far as a `fastfc.training.History`, arrays with an entry for each step."""
         return History.of(self)
+
+    def __repr__(self) -> str:
+        """Say what is trained, how, and how far it is.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastfc.fc_net import FullyConnectedNet
+        >>> X, y = np.eye(4).repeat(50, axis=0), np.arange(4).repeat(50)
+        >>> data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
+        >>> model = FullyConnectedNet([8], input_dim=4, num_classes=4)
+        >>> solver = Solver(model, data, update_rule="adam", num_epochs=2, verbose=False)
+        >>> solver
+        <Solver: FullyConnectedNet, adam, 200 examples, epoch 0 of 2>
+        >>> solver.train()
+        >>> solver
+        <Solver: FullyConnectedNet, adam, 200 examples, epoch 2 of 2, best val_acc ...>
+        """
+        if "_left" not in vars(self):  # the constructor is not done
+            return object.__repr__(self)
+        rule = getattr(self.update_rule, "__name__", type(self.update_rule).__name__)
+        best = f", best val_acc {self.best_val_acc:.3f}" if self.val_acc_history else ""
+        return (
+            f"<{type(self).__name__}: {type(self.model).__name__}, {rule}, "
+            f"{len(self.y_train)} examples, epoch {self.epoch} of {self.num_epochs}{best}>"
+        )
 
     def _end_epoch(self):
         """Count the epoch and let the learning rates decay."""

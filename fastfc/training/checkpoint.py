@@ -1,6 +1,7 @@
 """Checkpoint files: one .npz of plain arrays and a head in JSON."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def read_checkpoint(path):
         raise _damage_error(path, error) from error
 
 
-def latest_checkpoint(name):
+def latest_checkpoint(name: str | os.PathLike[str]) -> Path | None:
     """Return the checkpoint of a run that is furthest on.
 
     Parameters

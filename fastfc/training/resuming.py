@@ -1,8 +1,13 @@
 """What lets a run go on: in another process from a checkpoint, in this one after a stop."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from . import settings
 from .callbacks import notify
 from .checkpoint import read_checkpoint, write_checkpoint
+from .signatures import show_kept_settings
 from .state import (
     check_fits,
     check_parts,
@@ -12,6 +17,13 @@ from .state import (
     running_statistics,
     set_running_statistics,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from typing_extensions import Self, Unpack
+
+    from .._types import Model, SolverSettings, StrPath
 
 
 class Resumable:
@@ -23,7 +35,14 @@ class Resumable:
     """
 
     @classmethod
-    def resume(cls, path, model, data, **kwargs):
+    @show_kept_settings
+    def resume(
+        cls,
+        path: StrPath | None,
+        model: Model,
+        data: Mapping[str, object],
+        **kwargs: Unpack[SolverSettings],
+    ) -> Self:
         """Return a Solver that goes on where a checkpoint was written.
 
         Its ``train`` continues the call that wrote the checkpoint, bit for bit as if nothing had
@@ -82,7 +101,7 @@ class Resumable:
         restore(solver, state)
         return solver
 
-    def save(self, path):
+    def save(self, path: StrPath) -> None:
         """Write a checkpoint to a file, which appears whole or not at all.
 
         Parameters

@@ -37,7 +37,9 @@ class NonFiniteLossError(FloatingPointError):
     0.1, expected a finite one; the first that is not finite: layer 2: affine
     """
 
-    def __init__(self, iteration, loss, learning_rate, where=None):
+    def __init__(
+        self, iteration: int, loss: float, learning_rate: float, where: str | None = None
+    ) -> None:
         super().__init__(iteration, loss, learning_rate, where)
         self.iteration = iteration
         self.loss = loss
