@@ -131,7 +131,7 @@ def _make_network(options, backend, dtype, data):
         return _find_networks(backend).FullyConnectedNet(
             options.hidden,
             input_dim=math.prod(data["X_train"].shape[1:]),
-            num_classes=1 + int(max(y.max() for name, y in data.items() if name[0] == "y")),
+            num_classes=_count_classes(data),
             dropout=options.dropout,
             use_batchnorm=options.batchnorm,
             reg=options.reg,
@@ -141,6 +141,25 @@ def _make_network(options, backend, dtype, data):
         )
     except ValueError as error:  # NumPy cannot even address such an array
         raise UsageError(f"--hidden is too large: {error}") from error
+
+
+def _count_classes(data):
+    """Return how many classes the labels have: the greatest of them and 0 to it.
+
+    Raises
+    ------
+    UsageError
+        It is far more than there are labels: a network as wide as a damaged label would be huge.
+    """
+    labels = {name: y for name, y in data.items() if name[0] == "y"}
+    most = max(10_000, sum(map(len, labels.values())))
+    for name, y in labels.items():
+        if y.max() >= most:
+            raise UsageError(
+                f"--data: {name} has the label {y.max()}, expected labels of classes 0 to C - 1, C "
+                f"at most {most} by the number of labels"
+            )
+    return 1 + int(max(y.max() for y in labels.values()))
 
 
 def _solve(model, data, **kwargs):

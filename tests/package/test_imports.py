@@ -21,13 +21,14 @@ ARROWS = {
     "version": set(),
     "arrays": set(),
     "files": set(),
+    "archives": set(),
     "gradient_check": set(),
     "clipping": {"arrays"},
     "update_rules": {"arrays"},
-    "networks": {"files"},
+    "networks": {"archives", "files"},
     "reference": {"arrays", "clipping", "networks", "update_rules"},
     "runtime": {"_core", "version"},
-    "data": {"_core", "files"},
+    "data": {"_core", "archives"},
     "data_utils": {"data"},
     "losses": {"_core"},
     "layers": {"_core", "losses"},
@@ -36,7 +37,9 @@ ARROWS = {
     "fc_net": {"_core", "clipping", "data", "layer_utils", "networks", "optim"},
     "layer_tests": {"fc_net", "gradient_check", "layer_utils", "layers"},
     "dropin": {"fc_net", "layer_tests", "layers", "networks", "optim"},
-    "training": {"_core", "clipping", "dropin", "files", "optim", "update_rules", "version"},
+    "training": {
+        *("_core", "archives", "clipping", "dropin", "files", "optim", "update_rules", "version")
+    },
     "solver": {"_core", "data", "training"},
     "checking": {
         *("dropin", "gradient_check", "layer_utils", "layers", "optim", "reference", "update_rules")
