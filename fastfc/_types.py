@@ -38,12 +38,16 @@ DropoutCache = tuple[ReadParam, Array | None]  # dropout_param, mask
 AffineReluCache = tuple[AffineCache, ArrayLike]
 
 
-class NormalizationCache(TypedDict):
-    """What batch and layer normalisation keep."""
-
+class _NormalizationArrays(TypedDict):
     x_normalized: ArrayLike
     rstd: ArrayLike
     gamma: ArrayLike
+
+
+class NormalizationCache(_NormalizationArrays, total=False):
+    """What batch and layer normalisation keep."""
+
+    beta_shape: tuple[int, ...]  # where beta was broadcast
 
 
 BatchnormCache = NormalizationCache | None  # None in test mode, which has no backward pass
@@ -179,6 +183,7 @@ class SolverSettings(TypedDict, total=False):
     checkpoint_name: StrPath | None
     checkpoint_every: int | str | None
     keep_last: int | None
+    overwrite: bool
     max_seconds: float | None
     max_steps: int | None
     early_stopping: Mapping[str, float] | None

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from ._types import AnyArray, Array, ArrayLike
 
 
@@ -38,7 +40,7 @@ def expect_shape(
         )
 
 
-def as_number(operation, name, value):
+def as_number(operation: str, name: str, value: Any) -> float:
     """Return a number as a float; a string is none, and neither is an array of one element."""
     try:
         if isinstance(value, str | bytes) or np.ndim(value):

@@ -57,7 +57,7 @@ class Clipping:
         root, scale = self._scaled_norm(grads)
         return root / scale
 
-    def _scaled_norm(self, grads):
+    def _scaled_norm(self, grads: Mapping[str, ArrayLike]) -> tuple[float, float]:
         """Return the norm of the gradients times a power of two, and that.
 
         It is 1 unless squares overflow float64, or so many vanish that it matters.
@@ -72,7 +72,7 @@ class Clipping:
                 return math.sqrt(self._total([a.astype(float) * scale for a in arrays])), scale
         return math.sqrt(total), 1.0
 
-    def _total(self, arrays):
+    def _total(self, arrays: list[Array]) -> float:
         total = 0.0  # one after the other, as in C: since 3.12 sum() compensates
         for array in arrays:
             total += self._sum_of_squares(array)

@@ -174,13 +174,13 @@ class Model:
 
         return network_file.read(path, cls, which)
 
-    def _describe_network(self):
+    def _describe_network(self) -> dict[str, Any]:
         """Return what builds the network, as JSON has it, for checkpoints."""
         from . import network_file
 
         return network_file.describe(self)
 
-    def _running_shapes(self):
+    def _running_shapes(self) -> list[dict[str, tuple[int, ...]]]:
         """Return for every normalisation its running statistics' names and shapes."""
         shapes = [np.shape(self.params[f"b{i + 1}"]) for i in range(len(self.bn_params))]
         return [dict.fromkeys(("running_mean", "running_var"), shape) for shape in shapes]

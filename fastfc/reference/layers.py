@@ -63,7 +63,7 @@ def _expect_row(operation: str, name: str, array: Array, length: int, partner: s
         expect_shape(operation, name, array, (length,), partner)
 
 
-def _expect_broadcast(operation, name, array, x):
+def _expect_broadcast(operation: str, name: str, array: Array, x: Array) -> None:
     """Raise ValueError unless ``array`` broadcasts against x (N, D) without changing its shape."""
     N, D = x.shape
     if array.shape not in [(), (1,), (D,), (1, 1), (1, D), (N, 1), (N, D)]:
@@ -73,12 +73,13 @@ def _expect_broadcast(operation, name, array, x):
         )
 
 
-def _sum_rows(x):
+def _sum_rows(x: Array) -> Array:
     """Return x.sum(axis=0), added pairwise: NumPy does so along contiguous elements only."""
-    return np.ascontiguousarray(x.T).sum(axis=1)
+    sums: Array = np.ascontiguousarray(x.T).sum(axis=1)
+    return sums
 
 
-def _sum_to_shape(gradient, shape):
+def _sum_to_shape(gradient: Array, shape: tuple[int, ...]) -> Array:
     """Return the gradient (N, D) of what was broadcast from ``shape``, in that shape."""
     if len(shape) == 2 and shape[0] != 1:
         return gradient if shape[1] == gradient.shape[1] else gradient.sum(axis=1, keepdims=True)
@@ -86,7 +87,7 @@ def _sum_to_shape(gradient, shape):
     return np.reshape(row if shape and shape[-1] == row.size else row.sum(), shape)
 
 
-def _eps(operation, name, mapping):
+def _eps(operation: str, name: str, mapping: ReadParam) -> float:
     eps = as_number(operation, f"{name}['eps']", mapping.get("eps", 1e-5))
     if not 0 <= eps < math.inf:
         raise ValueError(
@@ -96,7 +97,7 @@ def _eps(operation, name, mapping):
     return eps
 
 
-def _momentum(bn_param):
+def _momentum(bn_param: ReadParam) -> float:
     momentum = as_number("batchnorm_forward", "bn_param['momentum']", bn_param.get("momentum", 0.9))
     if not 0 <= momentum <= 1:
         raise ValueError(
@@ -106,7 +107,7 @@ def _momentum(bn_param):
     return momentum
 
 
-def _normalize(x, eps):
+def _normalize(x: Array, eps: float) -> tuple[Array, Array, Array, Array]:
     """Return (x - mean) * rstd, mean, var and rstd of each row of x.
 
     All is computed from numbers near 1, x divided by powers of two, which rounds nothing: squares
@@ -174,9 +175,9 @@ def relu_backward(dout: ArrayLike, cache: ArrayLike) -> Array:
     return dout * (x >= 0)
 
 
-def _cache(x_normalized, rstd, gamma, beta):
+def _cache(x_normalized: Array, rstd: Array, gamma: Array, beta: Array) -> NormalizationCache:
     """Return what the backward pass needs: beside these the shape of beta, unless it is (D,)."""
-    cache = {"x_normalized": x_normalized, "rstd": rstd, "gamma": gamma}
+    cache: NormalizationCache = {"x_normalized": x_normalized, "rstd": rstd, "gamma": gamma}
     if beta.shape != x_normalized.shape[1:]:
         cache["beta_shape"] = beta.shape
     return cache
