@@ -29,7 +29,15 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from ._types import AnyArray, Array, Examples, Model, Schedule, SolverSettings, UpdateRule
+    from ._types import (
+        AnyArray,
+        Array,
+        Examples,
+        Labels,
+        Model,
+        Normalization,
+        SolverSettings,
+    )
 
 __all__ = ["Solver"]
 
@@ -164,32 +172,6 @@ class Solver(Resumable):
     np.float64(1.0)
     """
 
-    model: Model
-    X_train: Examples
-    X_val: Examples
-    y_train: AnyArray
-    y_val: AnyArray
-    update_rule: UpdateRule
-    optim_config: Mapping[str, Any]
-    lr_decay: float
-    lr_schedule: dict[str, Any] | Schedule | None
-    clip_norm: float | None
-    batch_size: int
-    num_epochs: int
-    normalize: tuple[Array, Array] | None
-    print_every: float
-    verbose: bool
-    num_train_samples: int | None
-    num_val_samples: int | None
-    checkpoint_name: str | None
-    checkpoint_every: int | str | None
-    keep_last: int | None
-    max_seconds: float | None
-    max_steps: int | None
-    early_stopping: dict[str, float] | None
-    callbacks: list[Any]
-    progress: bool
-
     @show_settings
     def __init__(
         self, model: Model, data: Mapping[str, object], **kwargs: Unpack[SolverSettings]
@@ -214,12 +196,12 @@ class Solver(Resumable):
     def _reset(self) -> None:
         """Forget all training: histories, best parameters and the state of the update rule."""
         self.epoch = 0
-        self.best_val_acc: float = 0
-        self.best_params: dict[str, AnyArray] = {}
-        self.best_bn_params: list[dict[str, AnyArray]] = []
-        self.loss_history: list[float] = []
-        self.train_acc_history: list[float] = []
-        self.val_acc_history: list[float] = []
+        self.best_val_acc = 0
+        self.best_params = {}
+        self.best_bn_params = []
+        self.loss_history = []
+        self.train_acc_history = []
+        self.val_acc_history = []
         steps = self.num_epochs * max(len(self.y_train) // self.batch_size, 1)
         self._rates = Rates(self.lr_schedule, steps, self.update_rule, self.optim_config)
         self.lr_schedule = self._rates.config() or self.lr_schedule
@@ -228,14 +210,14 @@ class Solver(Resumable):
             for name, w in self.model.params.items():
                 if np.ndim(w) < 2:
                     self.optim_configs[name]["weight_decay"] = 0.0
-        self.stop_reason: str | None = None
-        self.checkpoint_path: str | None = None
+        self.stop_reason = None
+        self.checkpoint_path = None
         self._log = Log()
         self._asked = None  # the reason that `stop` was given
         self._say = print
         self._reset_call()
 
-    def _step(self):
+    def _step(self) -> None:
         """Draw a minibatch and update every parameter once; may be called and overridden."""
         self._rates.before_step(self)
         batch_mask = _core.random_rows(len(self.y_train), self.batch_size)
@@ -246,7 +228,7 @@ class Solver(Resumable):
             raise self._make_nonfinite_error(loss, batch_mask)
         self.loss_history.append(loss)
 
-    def _fused_step(self, batch_mask):
+    def _fused_step(self, batch_mask: Labels) -> Any:
         """Let the model do it all in one call if it offers to; return the loss or None."""
         offered = getattr(self.model, "train_step", None)
         rule = settings.BUILT_IN.get(self.update_rule)
@@ -258,7 +240,7 @@ class Solver(Resumable):
             self.X_train, self.y_train, rule, self.optim_configs, rows=batch_mask, **given
         )
 
-    def _composed_step(self, batch_mask):
+    def _composed_step(self, batch_mask: Labels) -> Any:
         """Compute the gradients and update every parameter by the rule; return the loss.
 
         A loss that is not finite changes nothing.
@@ -279,13 +261,13 @@ class Solver(Resumable):
             self.optim_configs[name] = next_config
         return loss
 
-    def _examples(self, X, rows):
+    def _examples(self, X: Examples, rows: Labels | slice) -> AnyArray:
         """Return rows of X as the model gets them."""
         if self.normalize is None:
             return read_rows(X, rows)
         return read_rows(X, rows, self.normalize[0].dtype, self.normalize)
 
-    def _normalization(self, normalize):
+    def _normalization(self, normalize: Normalization) -> tuple[Array, Array]:
         """Return mean and standard deviation of every feature, in the model's dtype."""
         example, other = self.X_train.shape[1:], self.X_val.shape[1:]
         if math.prod(other) != math.prod(example):
@@ -297,7 +279,7 @@ class Solver(Resumable):
         dtype = dtype if dtype in (np.float32, np.float64) else np.float64
         return check_normalization(normalize, example, dtype)
 
-    def _make_nonfinite_error(self, loss, batch_mask):
+    def _make_nonfinite_error(self, loss: Any, batch_mask: Labels) -> NonFiniteLossError:
         """Return the error that reports such a loss; the model may know where it comes from."""
         where, find = None, getattr(self.model, "first_nonfinite", None)
         if find is not None:
@@ -312,11 +294,7 @@ class Solver(Resumable):
         return NonFiniteLossError(len(self.loss_history) + 1, float(loss), rate, where)
 
     def check_accuracy(
-        self,
-        X: Examples,
-        y: AnyArray,
-        num_samples: int | None = None,
-        batch_size: int = 100,
+        self, X: Examples, y: AnyArray, num_samples: int | None = None, batch_size: int = 100
     ) -> float:
         """Return the fraction of examples that the model classifies as labelled.
 
@@ -466,7 +444,7 @@ class Solver(Resumable):
             f"{len(self.y_train)} examples, epoch {self.epoch} of {self.num_epochs}{best}>"
         )
 
-    def _end_epoch(self):
+    def _end_epoch(self) -> None:
         """Count the epoch and let the learning rates decay."""
         self.epoch += 1
         self._log.epochs.append(len(self.loss_history))
@@ -474,7 +452,7 @@ class Solver(Resumable):
             if "learning_rate" in config:  # a rule of the user's own may have none
                 config["learning_rate"] *= self.lr_decay
 
-    def _score(self):
+    def _score(self) -> None:
         """Note and print both accuracies; keep the parameters if they are the best so far."""
         train_acc = self.check_accuracy(self.X_train, self.y_train, self.num_train_samples)
         val_acc = self.check_accuracy(self.X_val, self.y_val, self.num_val_samples)

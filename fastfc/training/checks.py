@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._types import Model
-    from ..solver import Solver
+    from .resuming import Resumable
 
 MT19937_WORDS, PHILOX_WORDS = 624, 4  # what a generator's position counts
 
@@ -89,7 +89,7 @@ def _check_statistic(
         raise ValueError(f"{where} has shape {found.shape}, expected {shapes.get(name)}")
 
 
-def check_optimiser(solver: Solver, state: dict[str, Any]) -> None:
+def check_optimiser(solver: Resumable, state: dict[str, Any]) -> None:
     """Raise ValueError unless configs are such as the update rule makes of the parameters.
 
     What a rule of the user's own keeps in its config is its own matter.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from . import settings
+from .attributes import Attributes
 from .callbacks import notify
 from .checkpoint import CheckpointError, read_with_run
 from .signatures import show_kept_settings
@@ -25,14 +26,16 @@ REFITTED = (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
     from typing_extensions import Self, Unpack
 
-    from .._types import Model, SolverSettings, StrPath
+    from .._types import AnyArray, Model, SolverSettings, StrPath
+    from ..solver import Solver
 
 
-class Resumable:
+class Resumable(Attributes):
     """The part of a Solver that knows where its run stands.
 
     ``_call`` is the call of ``train`` that goes on, or was stopped: the ``step`` it has reached, 0
@@ -40,6 +43,12 @@ class Resumable:
     parameters and running statistics while a stopped run has left the best in the model.  ``_run``
     is the run's identity, drawn from the system's own randomness: ``np.random`` is the run's.
     """
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, model: Model, data: Mapping[str, object], **kwargs: Unpack[SolverSettings]
+        ) -> None: ...
 
     @classmethod
     @show_kept_settings
@@ -134,7 +143,7 @@ class Resumable:
             solver._saver.resume(run, turn, solver.overwrite, "keep_last" in kwargs)
         return solver
 
-    def _resume_rates(self, path, state, changed):
+    def _resume_rates(self, path: StrPath, state: dict[str, Any], changed: bool) -> None:
         """Take the learning rates' state; a schedule's length follows the run's."""
         before = state["iteration"] - state["call"]["step"]
         steps = max(len(self.y_train) // self.batch_size, 1)
@@ -148,7 +157,7 @@ class Resumable:
         if was != now or changed:
             self._fit_schedule(now, silent=changed, stacklevel=4)
 
-    def _fit_schedule(self, steps, silent=False, stacklevel=2):
+    def _fit_schedule(self, steps: int, silent: bool = False, stacklevel: int = 2) -> None:
         """Let the lengths of the schedule that were the run's be those of so many steps."""
         if self._rates.fit(steps):
             self.lr_schedule = self._rates.config()
@@ -176,13 +185,13 @@ class Resumable:
         """
         write_state(path, self)
 
-    def _reset_call(self):
+    def _reset_call(self) -> None:
         self._call = {"step": 0, "scorings": 0}
         self._left = None
         if self._saver is not None:
             self._saver.turn = None  # another one, of the same run
 
-    def _begin(self):
+    def _begin(self) -> int:
         """Prepare for a call of ``train``; return how many of its steps an earlier one has done."""
         self._put_latest()
         self._asked = self.stop_reason = None
@@ -196,7 +205,7 @@ class Resumable:
         self._log.begin(len(self.loss_history))
         return self._call["step"]
 
-    def _put_latest(self):
+    def _put_latest(self) -> None:
         """Give the model parameters to train on where an earlier call has left it the best."""
         if self.model.params is self.best_params:
             if self._left is None:
@@ -206,13 +215,13 @@ class Resumable:
                 set_running_statistics(self._bn_params(), statistics)
         self._left = None
 
-    def _latest(self):
+    def _latest(self) -> tuple[dict[str, Any], list[dict[str, AnyArray]]]:
         """Return the parameters and running statistics to train on."""
         if self._left is not None and self.model.params is self.best_params:
             return self._left
         return self.model.params, running_statistics(self._bn_params())
 
-    def _leave_best(self, ended):
+    def _leave_best(self, ended: bool) -> None:
         """Put the best parameters into the model; the latest are kept unless the call has ended."""
         if ended:
             self._call["step"] = 0
@@ -222,11 +231,14 @@ class Resumable:
             for bn_param, best in zip(self._bn_params(), self.best_bn_params, strict=True):
                 bn_param.update(copy_arrays(best))
 
-    def _save_checkpoint(self, epoch_ends, on_checkpoint):
+    def _save_checkpoint(
+        self, epoch_ends: bool, on_checkpoint: list[Callable[[Solver], object]]
+    ) -> None:
         """Write a checkpoint of the run and tell the callbacks."""
+        assert self._saver is not None
         self.checkpoint_path = self._saver.save(self, epoch_ends)
-        notify(on_checkpoint, self)
+        notify(on_checkpoint, cast("Solver", self))
 
-    def _bn_params(self):
+    def _bn_params(self) -> list[dict[str, Any]]:
         """Return the batch normalisations of the model, none for a model without."""
         return getattr(self.model, "bn_params", None) or []

@@ -17,7 +17,7 @@ from .state import write_state
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from ..solver import Solver
+    from .resuming import Resumable
 
 TAKES_OVER = (
     "checkpoint_name has checkpoints of another run, which this one takes over: it overwrites "
@@ -103,7 +103,7 @@ class Saver:
             return iteration % self._steps == 0
         return self._seconds is not None and time.perf_counter() - self._time >= self._seconds
 
-    def save(self, solver: Solver, epoch_ends: bool) -> str:
+    def save(self, solver: Resumable, epoch_ends: bool) -> str:
         """Write a checkpoint, then delete those that are too many; return its path."""
         part = f"epoch_{solver.epoch}" if epoch_ends else f"step_{len(solver.loss_history)}"
         path = self._name.with_name(f"{self._name.name}_{part}.npz")

@@ -4,13 +4,15 @@
 `merge_settings` with which of them a run goes on.
 """
 
+from __future__ import annotations
+
 import math
 import numbers
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import optim
 from ..clipping import check_clip_norm
@@ -20,9 +22,18 @@ from .checkpoint import CheckpointError
 from .folder import parse_name
 from .packing import pack, same
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .._types import StrPath, UpdateRule
+    from .resuming import Resumable
+
 BUILT_IN = {getattr(optim, name): name for name in optim.__all__}
 
 _UNITS = {"s": 1, "min": 60, "h": 3600}
+
+
+Check = Callable[[str, Any], Any]  # (name, value) -> the value to keep, or raises
 
 
 class Setting(NamedTuple):
@@ -33,44 +44,44 @@ class Setting(NamedTuple):
     """
 
     default: object
-    check: Callable = lambda name, value: value
+    check: Check = lambda name, value: value
     fixed: bool = False
     stored: bool = True
 
 
-def count(name, value, least=1):
+def count(name: str, value: Any, least: int = 1) -> Any:
     """Return value if it is a whole number of at least ``least``."""
     if not isinstance(value, numbers.Integral) or value < least:
         raise ValueError(f"{name} is {value!r}, expected an integer of at least {least}")
     return value
 
 
-def _optional(check):
+def _optional(check: Check) -> Check:
     """Return a check that also accepts None."""
     return lambda name, value: None if value is None else check(name, value)
 
 
-def _from_zero(name, value):
+def _from_zero(name: str, value: Any) -> Any:
     return count(name, value, least=0)
 
 
-def _above_zero(name, value):
+def _above_zero(name: str, value: Any) -> Any:
     if not value > 0:
         raise ValueError(f"{name} is {value}, expected a number above 0")
     return value
 
 
-def _seconds(name, value):
+def _seconds(name: str, value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not value > 0:
         raise ValueError(f"{name} is {value!r}, expected seconds, a number above 0")
     return value
 
 
-def _config(name, value):
+def _config(name: str, value: Any) -> Any:
     return {} if value is None else value
 
 
-def _update_rule(name, value):
+def _update_rule(name: str, value: Any) -> UpdateRule:
     if callable(value):
         return value
     if isinstance(value, str) and (own := rule(value)) is not None:
@@ -80,7 +91,7 @@ def _update_rule(name, value):
     return getattr(optim, value)
 
 
-def _early_stopping(name, value):
+def _early_stopping(name: str, value: Any) -> dict[str, float]:
     expected = "expected a dict of patience and, if wanted, min_delta"
     if not isinstance(value, dict) or not {"patience"} <= value.keys() <= {"patience", "min_delta"}:
         raise ValueError(f"{name} is {value!r}, {expected}")
@@ -91,7 +102,7 @@ def _early_stopping(name, value):
     return dict(value)
 
 
-def _name_of_files(name, value):
+def _name_of_files(name: str, value: Any) -> str:
     try:
         path = Path(os.fsdecode(value))
     except TypeError:
@@ -107,12 +118,12 @@ def _name_of_files(name, value):
     return value
 
 
-def _every(name, value):
+def _every(name: str, value: Any) -> int | str:
     interval(name, value)
     return value
 
 
-def interval(name, value):
+def interval(name: str, value: Any) -> tuple[int | None, float | None]:
     """Return (steps, seconds), one of which is None, of a number of steps or a time."""
     if isinstance(value, str):
         found = re.fullmatch(r"(\d+(?:\.\d*)?) ?(s|min|h)", value)
@@ -126,7 +137,7 @@ def interval(name, value):
     )
 
 
-def _progress(name, value):
+def _progress(name: str, value: Any) -> bool:
     if value:
         import tqdm.auto  # noqa: F401  (before `train`, whose steps are timed)
     return bool(value)
@@ -157,7 +168,7 @@ SETTINGS = {
 }
 
 
-def check_settings(given):
+def check_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return every setting's value: what is given, checked, or its default.
 
     Raises
@@ -177,7 +188,7 @@ def check_settings(given):
     return values
 
 
-def split_settings(solver):
+def split_settings(solver: Resumable) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the settings as a checkpoint has them, and the names of those that it cannot have."""
     values = {name: getattr(solver, name) for name, setting in SETTINGS.items() if setting.stored}
     values["update_rule"] = BUILT_IN.get(solver.update_rule, solver.update_rule)
@@ -185,7 +196,7 @@ def split_settings(solver):
     return {name: values[name] for name in values if name not in outside}, outside
 
 
-def _fits(value):
+def _fits(value: Any) -> bool:
     try:
         pack(value, {})
     except TypeError:
@@ -193,7 +204,9 @@ def _fits(value):
     return True
 
 
-def merge_settings(path, values, outside, given):
+def merge_settings(
+    path: StrPath, values: dict[str, Any], outside: dict[str, str], given: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the keyword arguments for going on: those of the checkpoint, then those given.
 
     Of the checkpoint's ``checkpoint_name`` only counts that there was one: see `parse_name`.
@@ -217,7 +230,7 @@ def merge_settings(path, values, outside, given):
     return {**found, **given}
 
 
-def _check_stored(path, values):
+def _check_stored(path: StrPath, values: dict[str, Any]) -> dict[str, Any]:
     """Return a checkpoint's settings, those that can be checked by themselves checked."""
     found = dict(values)
     if type(found.get("num_epochs")) is not int:
@@ -240,7 +253,9 @@ def _check_stored(path, values):
     return found
 
 
-def check_fixed(path, solver, values, outside):
+def check_fixed(
+    path: StrPath, solver: Resumable, values: dict[str, Any], outside: dict[str, str]
+) -> None:
     """Raise an error if what cannot change is not as in the checkpoint."""
     now, now_outside = split_settings(solver)
     for name, setting in SETTINGS.items():

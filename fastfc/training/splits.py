@@ -1,9 +1,17 @@
 """What the Solver expects of the data that it is given."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
-def check_split(data, split):
+
+def check_split(data: Mapping[str, Any], split: str) -> None:
     """Raise an error unless data has examples and as many labels for this split."""
     for key in (f"X_{split}", f"y_{split}"):
         if key not in data:

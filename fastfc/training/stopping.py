@@ -1,8 +1,18 @@
 """What ends a run before its last epoch."""
 
+from __future__ import annotations
+
 import signal
 import threading
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from typing_extensions import Self
+
+    from .resuming import Resumable
 
 __all__ = ["NonFiniteLossError"]
 
@@ -46,7 +56,7 @@ class NonFiniteLossError(FloatingPointError):
         self.learning_rate = learning_rate
         self.where = where
 
-    def __str__(self):
+    def __str__(self) -> str:
         found = f"; the first that is not finite: {self.where}" if self.where else ""
         return (
             f"the loss is {self.loss} at iteration {self.iteration} with learning rate "
@@ -61,10 +71,10 @@ class Interrupts:
     else's stays.  The end of the context restores what was.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.came = False
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._ours = (
             threading.current_thread() is threading.main_thread()
             and signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -73,11 +83,11 @@ class Interrupts:
             signal.signal(signal.SIGINT, self._note)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         if self._ours and signal.getsignal(signal.SIGINT) == self._note:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def _note(self, number, frame):
+    def _note(self, number: int, frame: FrameType | None) -> None:
         if self.came:
             signal.default_int_handler(number, frame)
         self.came = True
@@ -98,15 +108,17 @@ class Patience:
         A gain is more than this above the best so far.
     """
 
-    def __init__(self, accuracies, first, patience, min_delta=0.0):
+    def __init__(
+        self, accuracies: list[float], first: int, patience: int, min_delta: float = 0.0
+    ) -> None:
         self._accuracies = accuracies
         self._next = first
         self._patience = patience
         self._min_delta = min_delta
-        self._best = None
+        self._best: float | None = None
         self._waited = 0
 
-    def exhausted(self):
+    def exhausted(self) -> bool:
         """Look at the scorings that are new, and say whether it is enough."""
         for accuracy in self._accuracies[self._next :]:
             if self._best is None or accuracy > self._best + self._min_delta:
@@ -131,7 +143,7 @@ class Limits:
         How many accuracies earlier calls have left.
     """
 
-    def __init__(self, solver, first, last, scorings):
+    def __init__(self, solver: Resumable, first: int, last: int, scorings: int) -> None:
         self._last = last
         self._end = None if solver.max_steps is None else first + solver.max_steps
         self._patience = None
@@ -141,7 +153,7 @@ class Limits:
         if solver.max_seconds is not None:
             self._deadline = time.perf_counter() + solver.max_seconds
 
-    def reached(self, step):
+    def reached(self, step: int) -> str | None:
         """Return why to stop after so many steps of the call, or None."""
         if step >= self._last:
             return "finished"
