@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+# Decorates what computes with NumPy and calls nobody else's code: infinities and NaN are results
+# like any other, as in the core, whatever the caller has told np.seterr or the warnings module.
+quiet = np.errstate(all="ignore")
+
 if TYPE_CHECKING:
     from typing import Any
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .arrays import as_real
+from .arrays import as_real, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,6 +29,7 @@ class Clipping:
     def __init__(self, sum_of_squares: Callable[[Array], float]) -> None:
         self._sum_of_squares = sum_of_squares
 
+    @quiet
     def global_norm(self, grads: Mapping[str, ArrayLike]) -> float:
         """Return the norm of all gradients together, as if they were one vector.
 
@@ -78,6 +79,7 @@ class Clipping:
             total += self._sum_of_squares(array)
         return total
 
+    @quiet
     def clip_gradients(
         self, grads: dict[str, Array], clip_norm: float
     ) -> tuple[dict[str, Array], float]:

@@ -17,6 +17,8 @@ from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all
 from .networks import fully_connected
 
 if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
     from ._types import (
         AnyArray,
         Array,
@@ -70,16 +72,19 @@ class _Fused(fully_connected.FullyConnectedNet):
         X: ArrayLike | Examples,
         y: AnyArray,
         update_rule: str,
-        optim_configs: dict[str, OptimConfig],
+        optim_configs: MutableMapping[str, OptimConfig],
         rows: Labels | None = None,
         normalize: Normalization | None = None,
         clip_norm: float | None = None,
+        takes_nonfinite: bool = False,
     ) -> Scalar | None:
         """Do a training pass and update every parameter in one call.
 
-        What the Solver calls instead of ``loss`` and the update rule, where both are fastfc's own.
-        Nothing that somebody else holds is written to: an array that is not the network's alone is
-        replaced by a new one, as the update rules do.
+        What the Solver does instead of calling ``loss`` and the update rule, where both are
+        fastfc's own; it asks for it by the name ``__fastfc_train_step__``, which other models may
+        offer too.  As when the update rule is called, sgd writes into the parameters themselves,
+        whoever else holds them; the others replace an array that anybody else holds, a parameter
+        or state, by a new one.
 
         Parameters
         ----------
@@ -96,6 +101,9 @@ class _Fused(fully_connected.FullyConnectedNet):
         clip_norm : float, optional
             Gradients whose norm together is greater are scaled to it, see
             `fastfc.training.clipping`.
+        takes_nonfinite : bool
+            Whether parameters are updated too where the loss is not finite; by default nothing
+            changes then.
 
         Returns
         -------
@@ -121,7 +129,7 @@ class _Fused(fully_connected.FullyConnectedNet):
         """
         own_loss = fully_connected.FullyConnectedNet.loss
         plain = "loss" not in self.__dict__ and type(self).loss is own_loss
-        reg = self.dtype(self.reg)
+        reg = self._own_reg() if self.reg != 0 else self.dtype(0)
         if not plain or not isinstance(reg, self.dtype):
             return None
         y = y if rows is None else y[rows]
@@ -135,8 +143,20 @@ class _Fused(fully_connected.FullyConnectedNet):
         self._set_mode("train")
         mean, std = normalize or (None, None)
         return self._network().step(
-            X, y, self, update_rule, optim_configs, reg, clip_norm, rows, mean, std
+            X,
+            y,
+            self,
+            update_rule,
+            optim_configs,
+            reg,
+            clip_norm,
+            rows,
+            mean,
+            std,
+            takes_nonfinite,
         )
+
+    __fastfc_train_step__ = train_step  # a subclass may well have a train_step of its own
 
 
 class FullyConnectedNet(_Fused, fully_connected.FullyConnectedNet):

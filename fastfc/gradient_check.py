@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .arrays import quiet
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, Protocol, SupportsFloat, TypeVar
@@ -76,7 +78,7 @@ def eval_numerical_gradient(
     gradient = np.zeros_like(_check_floating(x))
     for index in np.ndindex(x.shape):
         above, below = _on_both_sides(lambda: f(x), x, index, h)
-        gradient[index] = (above - below) / (2 * h)
+        gradient[index] = _slope(above, below, h)
         if verbose:
             print(index, gradient[index])
     return gradient
@@ -117,7 +119,7 @@ def eval_numerical_gradient_array(
     gradient = np.zeros_like(_check_floating(x))
     for index in np.ndindex(x.shape):
         above, below = _on_both_sides(lambda: np.array(f(x)), x, index, h)
-        gradient[index] = np.sum((above - below) * df) / (2 * h)
+        gradient[index] = _slope(above, below, h, df)
     return gradient
 
 
@@ -171,7 +173,7 @@ def eval_numerical_gradient_blobs(
         gradient = np.zeros_like(x)
         for index in np.ndindex(x.shape):
             above, below = _on_both_sides(values, x, index, h)
-            gradient[index] = np.sum((above - below) * output.diffs) / (2 * h)
+            gradient[index] = _slope(above, below, h, output.diffs)
         gradients.append(gradient)
     return gradients
 
@@ -256,10 +258,9 @@ def grad_check_sparse(
     for _ in range(num_checks):
         index = tuple(random.randrange(size) for size in x.shape)
         above, below = _on_both_sides(lambda: f(x), x, index, h)
-        numerical = (above - below) / (2 * h)
+        numerical = _slope(above, below, h)
         analytic = analytic_grad[index]
-        magnitude = abs(numerical) + abs(analytic)
-        error = abs(numerical - analytic) / magnitude if magnitude else 0.0
+        error = _relative_error(numerical, analytic)
         print(f"numerical: {numerical:f} analytic: {analytic:f}, relative error: {error:e}")
 
 
@@ -269,6 +270,20 @@ def _check_floating(x: Values) -> Values:
         kind = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
         raise TypeError(f"x is of type {kind}, expected a NumPy array of floats to edit in place")
     return x
+
+
+@quiet
+def _slope(above, below, h, weights=None):
+    """Return the slope between f(x + h) and f(x - h), of an array's the weighted sum."""
+    if weights is None:
+        return (above - below) / (2 * h)
+    return np.sum((above - below) * weights) / (2 * h)
+
+
+@quiet
+def _relative_error(numerical, analytic):
+    magnitude = abs(numerical) + abs(analytic)
+    return abs(numerical - analytic) / magnitude if magnitude else 0.0
 
 
 def _on_both_sides(

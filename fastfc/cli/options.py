@@ -3,6 +3,7 @@
 import argparse
 import ast
 import math
+import sys
 
 from fastfc.cli import check
 from fastfc.training.schedules import SCHEDULES, make
@@ -47,6 +48,10 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def _print_message(self, message, file=None):
+        if message:  # argparse would not mind that it cannot be written
+            (file or sys.stderr).write(message)
 
     def error(self, message):
         raise UsageError(f"{message}; see {self.prog} --help")

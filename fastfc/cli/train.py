@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+import warnings
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from fastfc.cli.options import UsageError, rule_config
 from fastfc.data import load_digits, load_mnist, load_npz
 from fastfc.data_utils import get_CIFAR10_data
 from fastfc.solver import Solver
-from fastfc.training import NonFiniteLossError
+from fastfc.training import NonFiniteWarning
 
 BACKENDS = ("fast", "reference")
 
@@ -82,6 +83,12 @@ def run(options, backend, dtype, config, data):
     loss_history : list of float
     seconds : float
         Spent in training.
+
+    Raises
+    ------
+    UsageError
+        The network is too large; or training has ended at a loss that is NaN or infinite, in which
+        case the accuracies of the best parameters have been printed.
     """
     np.random.seed(options.seed)
     solver, seconds = _solve(
@@ -97,10 +104,12 @@ def run(options, backend, dtype, config, data):
         print_every=options.print_every,
         num_train_samples=options.num_train_samples,
         num_val_samples=options.num_val_samples,
-        progress=sys.stdout.isatty() and sys.stderr.isatty(),
+        progress=sys.stdout.isatty() and sys.stderr is not None and sys.stderr.isatty(),
     )
     _print_accuracy(solver, data, "val", "validation")
     _print_accuracy(solver, data, "test", "test")
+    if solver.nonfinite is not None:
+        raise UsageError(f"{solver.nonfinite}; choose a smaller --learning-rate")
     examples = len(solver.loss_history) * options.batch_size
     print(f"seconds: {seconds:.2f}")
     print(f"examples per second: {examples / seconds:.0f}")
@@ -166,10 +175,9 @@ def _solve(model, data, **kwargs):
     """Train; return the solver and the seconds it took."""
     solver = Solver(model, data, **kwargs)
     start = time.perf_counter()
-    try:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NonFiniteWarning)  # `run` says it in its own words
         solver.train()
-    except NonFiniteLossError as error:
-        raise UsageError(f"{error}; choose a smaller --learning-rate") from error
     return solver, time.perf_counter() - start
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..arrays import quiet
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
@@ -250,6 +252,7 @@ class Model:
         return layer, f"(N, {width})", shapes, f"{count:,}"
 
 
+@quiet
 def _softmax(scores: Array) -> Array:
     """Return exp(x) / sum(exp(x)) for every row; shifted, so that nothing overflows."""
     exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))

@@ -23,6 +23,7 @@ import itertools
 import json
 import math
 import numbers
+from collections import abc
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -107,7 +108,7 @@ def read(path: StrPath, cls: type[Net], which: str = "best") -> Net:
 
 def _to_json(name: str, value: Any) -> Any:
     """Return a value as JSON has it."""
-    if isinstance(value, dict):
+    if isinstance(value, abc.Mapping):
         return {key: _to_json(f"{name}[{key!r}]", item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_to_json(f"{name}[{i}]", item) for i, item in enumerate(value)]

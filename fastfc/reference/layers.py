@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import abc
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..arrays import as_number, as_real, expect_shape
+from ..arrays import as_number, as_real, expect_shape, quiet
 from . import philox
 from .losses import softmax_loss, svm_loss
 
@@ -140,6 +141,7 @@ def _affine_sizes(operation: str, x: Array, w: Array) -> tuple[int, int, int]:
     return N, D, w.shape[1]
 
 
+@quiet
 def affine_forward(x: ArrayLike, w: ArrayLike, b: ArrayLike) -> tuple[Array, AffineCache]:
     """Return out = x w + b and the cache (x, w, b); each x[i] is read as one row of D numbers."""
     cache = (x, w, b)
@@ -149,6 +151,7 @@ def affine_forward(x: ArrayLike, w: ArrayLike, b: ArrayLike) -> tuple[Array, Aff
     return x.reshape(N, D) @ w + b, cache
 
 
+@quiet
 def affine_backward(dout: ArrayLike, cache: AffineCache) -> AffineGradients:
     """Return dx = dout w^T, dw = x^T dout and db, the sum of dout over the batch."""
     x, w, _ = cache
@@ -161,6 +164,7 @@ def affine_backward(dout: ArrayLike, cache: AffineCache) -> AffineGradients:
     return dx, dw, db
 
 
+@quiet
 def relu_forward(x: ArrayLike) -> tuple[Array, ArrayLike]:
     """Return x with its negative elements set to 0, and the cache x; NaN stays NaN."""
     cache = x
@@ -168,6 +172,7 @@ def relu_forward(x: ArrayLike) -> tuple[Array, ArrayLike]:
     return np.where(x < 0, x.dtype.type(0), x), cache
 
 
+@quiet
 def relu_backward(dout: ArrayLike, cache: ArrayLike) -> Array:
     """Return dout * (x >= 0): the gradient passes where x is 0."""
     dout, x = as_real("relu_backward", dout=dout, x=cache)
@@ -183,6 +188,7 @@ def _cache(x_normalized: Array, rstd: Array, gamma: Array, beta: Array) -> Norma
     return cache
 
 
+@quiet
 def batchnorm_forward(
     x: ArrayLike, gamma: ArrayLike, beta: ArrayLike, bn_param: LayerParam
 ) -> tuple[Array, BatchnormCache]:
@@ -243,6 +249,7 @@ def batchnorm_forward(
     return out, cache
 
 
+@quiet
 def batchnorm_backward(dout: ArrayLike, cache: BatchnormCache) -> NormalizationGradients:
     """Return dx, dgamma and dbeta of batch normalisation in training mode.
 
@@ -276,6 +283,7 @@ def batchnorm_backward(dout: ArrayLike, cache: BatchnormCache) -> NormalizationG
 batchnorm_backward_alt = batchnorm_backward
 
 
+@quiet
 def layernorm_forward(
     x: ArrayLike, gamma: ArrayLike, beta: ArrayLike, ln_param: ReadParam
 ) -> tuple[Array, NormalizationCache]:
@@ -283,7 +291,7 @@ def layernorm_forward(
 
     Every row is normalised by its own mean and biased variance, in training and testing alike.
     """
-    if not isinstance(ln_param, dict):
+    if not isinstance(ln_param, abc.Mapping):
         raise TypeError(f"layernorm_forward: ln_param is {ln_param!r}, expected a dict")
     eps = _eps("layernorm_forward", "ln_param", ln_param)
     x, gamma, beta = as_real("layernorm_forward", x=x, gamma=gamma, beta=beta)
@@ -298,6 +306,7 @@ def layernorm_forward(
     return gamma * x_normalized + beta, _cache(x_normalized, rstd, gamma, beta)
 
 
+@quiet
 def layernorm_backward(dout: ArrayLike, cache: NormalizationCache) -> NormalizationGradients:
     """Return dx, dgamma and dbeta of layer normalisation.
 
@@ -330,6 +339,7 @@ def layernorm_backward(dout: ArrayLike, cache: NormalizationCache) -> Normalizat
     return dx, dgamma, _sum_to_shape(dout, cache.get("beta_shape", (D,)))
 
 
+@quiet
 def dropout_forward(x: ArrayLike, dropout_param: ReadParam) -> tuple[Array, DropoutCache]:
     """Keep each element with probability p, scaled by 1/p (inverted dropout; Srivastava 2014).
 
@@ -370,6 +380,7 @@ def dropout_forward(x: ArrayLike, dropout_param: ReadParam) -> tuple[Array, Drop
     return x * mask, (dropout_param, mask)
 
 
+@quiet
 def dropout_backward(dout: ArrayLike, cache: DropoutCache) -> Array:
     """Return dout * mask, the mask of the forward pass; in test mode dout."""
     dropout_param, mask = cache

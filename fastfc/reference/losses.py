@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..arrays import as_real, expect_shape
+from ..arrays import as_real, expect_shape, quiet
 
 if TYPE_CHECKING:
     from .._types import Array, ArrayLike, Labels, Scalar
@@ -33,6 +33,7 @@ def _check_scores(operation: str, x: ArrayLike, y: ArrayLike) -> tuple[Array, La
     return x, y
 
 
+@quiet
 def svm_loss(x: ArrayLike, y: ArrayLike) -> tuple[Scalar, Array]:
     """Return the multiclass hinge loss, margin 1, and its gradient (Weston & Watkins 1999)."""
     x, y = _check_scores("svm_loss", x, y)
@@ -46,6 +47,7 @@ def svm_loss(x: ArrayLike, y: ArrayLike) -> tuple[Scalar, Array]:
     return loss, dx / N
 
 
+@quiet
 def softmax_loss(x: ArrayLike, y: ArrayLike, label_smoothing: float = 0.0) -> tuple[Scalar, Array]:
     """Return the cross-entropy of softmax(x) and its gradient, by log-sum-exp.
 

@@ -13,6 +13,7 @@ What JSON has no word for is an object with one key:
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,7 +58,7 @@ def pack(value: Any, arrays: dict[str, Any], where: str = "") -> Any:
         return [pack(item, arrays, f"{where}/{i}") for i, item in enumerate(value)]
     if type(value) is tuple:
         return {"$tuple": [pack(item, arrays, f"{where}/{i}") for i, item in enumerate(value)]}
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         items = {key: pack(item, arrays, f"{where}/{key}") for key, item in value.items()}
         if all(type(key) is str and not key.startswith("$") for key in items):
             return items

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, cast
+from collections.abc import MutableMapping
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from . import settings
 from .attributes import Attributes
-from .callbacks import notify
+from .callbacks import find_methods, notify
 from .checkpoint import CheckpointError, read_with_run
+from .rules import is_sgd
 from .signatures import show_kept_settings
 from .state import (
     check_fits,
@@ -26,13 +30,12 @@ REFITTED = (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
     from typing_extensions import Self, Unpack
 
     from .._types import AnyArray, Model, SolverSettings, StrPath
-    from ..solver import Solver
 
 
 class Resumable(Attributes):
@@ -194,7 +197,9 @@ class Resumable(Attributes):
     def _begin(self) -> int:
         """Prepare for a call of ``train``; return how many of its steps an earlier one has done."""
         self._put_latest()
-        self._asked = self.stop_reason = None
+        if is_sgd(self.update_rule):
+            self._make_writeable()
+        self._asked = self.stop_reason = self.nonfinite = None
         if self._saver is not None:
             self._saver.begin(self._run)
         if self._call["step"] == 0:
@@ -215,6 +220,12 @@ class Resumable(Attributes):
                 set_running_statistics(self._bn_params(), statistics)
         self._left = None
 
+    def _make_writeable(self):
+        """Replace parameters that are read-only, as joblib maps them, by copies: sgd writes."""
+        for name, w in list(self.model.params.items()):
+            if isinstance(w, np.ndarray) and not w.flags.writeable:
+                self.model.params[name] = np.array(w)
+
     def _latest(self) -> tuple[dict[str, Any], list[dict[str, AnyArray]]]:
         """Return the parameters and running statistics to train on."""
         if self._left is not None and self.model.params is self.best_params:
@@ -228,17 +239,34 @@ class Resumable(Attributes):
         if self.best_params:
             self._left = None if ended else self._latest()
             self.model.params = self.best_params
-            for bn_param, best in zip(self._bn_params(), self.best_bn_params, strict=True):
-                bn_param.update(copy_arrays(best))
+            bn_params = self._bn_params()
+            if len(bn_params) == len(self.best_bn_params):  # else a loop of the user's own scored
+                for bn_param, best in zip(bn_params, self.best_bn_params, strict=True):
+                    bn_param.update(copy_arrays(best))
 
-    def _save_checkpoint(
-        self, epoch_ends: bool, on_checkpoint: list[Callable[[Solver], object]]
-    ) -> None:
-        """Write a checkpoint of the run and tell the callbacks."""
-        assert self._saver is not None
+    def _save_checkpoint(self):
+        """Write a checkpoint, where the run writes any, and tell the callbacks.
+
+        It may be overridden: ``train`` calls it at the end of every epoch.  A training loop of the
+        user's own may call it between two steps, with the epochs done in ``epoch``.
+        """
+        if self._saver is None:
+            return
+        steps = len(self.loss_history)
+        epoch_ends = self._log.epochs[-1:] == [steps]
+        if not self._training:
+            epoch_ends = steps % max(len(self.y_train) // self.batch_size, 1) == 0
+            self._call["step"] = steps
         self.checkpoint_path = self._saver.save(self, epoch_ends)
-        notify(on_checkpoint, cast("Solver", self))
+        notify(find_methods(self.callbacks, "on_checkpoint"), self)
 
     def _bn_params(self) -> list[dict[str, Any]]:
-        """Return the batch normalisations of the model, none for a model without."""
-        return getattr(self.model, "bn_params", None) or []
+        """Return the batch normalisations of the model, none for a model without.
+
+        What a model calls so and is no list of mappings is its own business.
+        """
+        found = getattr(self.model, "bn_params", None)
+        ours = isinstance(found, (list, tuple)) and all(
+            isinstance(bn_param, MutableMapping) for bn_param in found
+        )
+        return found if ours else []

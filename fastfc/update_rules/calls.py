@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..arrays import as_real
+from ..arrays import as_real, quiet
 from .table import RULES
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class UpdateRules:
     def __init__(self, regular: RegularRule) -> None:
         self._regular = regular
 
+    @quiet
     def _update(
         self, rule: str, w: ArrayLike, dw: ArrayLike, config: OptimConfig | None
     ) -> tuple[Array, OptimConfig]:
