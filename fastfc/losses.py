@@ -9,11 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import _core
+from .arguments import check_dense
 
 if TYPE_CHECKING:
     from ._types import Array, ArrayLike, Scalar
 
 __all__ = ["softmax_loss", "svm_loss"]
+
+_core.set_array_check(check_dense)
 
 
 def svm_loss(x: ArrayLike, y: ArrayLike) -> tuple[Scalar, Array]:

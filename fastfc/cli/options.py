@@ -6,6 +6,7 @@ import math
 import sys
 
 from fastfc.cli import check
+from fastfc.networks.initial_weights import SCALES
 from fastfc.training.schedules import SCHEDULES, make
 from fastfc.update_rules import RULES
 from fastfc.version import __version__
@@ -112,10 +113,11 @@ def _add_network(parser):
     )
     group.add_argument(
         "--weight-scale",
-        type=_not_negative,
+        type=_weight_scale,
         default=0.01,
-        metavar="STD",
-        help="standard deviation of the first weights (default: %(default)s)",
+        metavar="{STD,he,glorot}",
+        help="standard deviation of the first weights, or a rule that fits it to each layer "
+        "(default: %(default)s)",
     )
     group.add_argument(
         "--dtype",
@@ -305,6 +307,16 @@ def _number(expected, accepts):
 
 _positive = _number("above 0", lambda value: 0 < value < math.inf)
 _not_negative = _number("of at least 0", lambda value: 0 <= value < math.inf)
+
+
+def _weight_scale(text):
+    """Return a number of at least 0 or the name of a rule."""
+    if text in SCALES:
+        return text
+    try:
+        return _not_negative(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, he or glorot") from None
 
 
 def _schedule(text):

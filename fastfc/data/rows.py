@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import _core
+from ..arguments import check_dense
 
 if TYPE_CHECKING:
     from typing import Any
@@ -80,6 +81,7 @@ def _read(X: Examples, rows: Rows) -> tuple[Any, Rows]:
     else:
         unique, places = np.unique(rows, return_inverse=True)
         count, found = len(unique), X[unique]
+    check_dense("X", found)  # netCDF gives masked rows of what is no masked array itself
     expected = (count, *X.shape[1:])
     if np.shape(found) != expected:
         raise ValueError(

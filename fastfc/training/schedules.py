@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import numbers
 from typing import TYPE_CHECKING, ClassVar, cast
+
+from ..arguments import check_number, check_word, count, did_you_mean, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -264,10 +265,7 @@ class Plateau(Schedule):
     min_factor: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.monitor not in ("val_acc", "loss"):
-            raise ValueError(
-                f"lr_schedule: monitor is {self.monitor!r}, expected 'val_acc' or 'loss'"
-            )
+        check_word("lr_schedule: monitor", self.monitor, ("val_acc", "loss"))
         _factor("factor", self.factor)
         _steps("patience", self.patience, 1)
         _real("min_delta", self.min_delta, "of at least 0", lambda value: 0 <= value < math.inf)
@@ -359,11 +357,14 @@ def make(schedule: object, total_steps: int) -> Any:
         return schedule
     options: Any = {"name": schedule} if isinstance(schedule, str) else schedule
     if not isinstance(options, dict):
-        raise TypeError(f"lr_schedule is {schedule!r}, expected a name, a dict or a function")
+        raise TypeError(f"lr_schedule is {shown(schedule)}, expected a name, a dict or a function")
     options = dict(options)
     name = options.pop("name", None)
-    if name not in SCHEDULES:
-        raise ValueError(f"lr_schedule: name is {name!r}, expected one of {', '.join(SCHEDULES)}")
+    if not isinstance(name, str) or name not in SCHEDULES:
+        raise ValueError(
+            f"lr_schedule: name is {shown(name)}, expected one of {', '.join(SCHEDULES)}"
+            f"{did_you_mean(name, SCHEDULES)}"
+        )
     known = [field.name for field in dataclasses.fields(SCHEDULES[name])]
     for key in options:
         if key not in known:
@@ -378,8 +379,7 @@ def make(schedule: object, total_steps: int) -> Any:
 
 
 def _real(name: str, value: object, expected: str, accepts: Callable[[Any], bool]) -> None:
-    if not isinstance(value, numbers.Real) or not accepts(value):
-        raise ValueError(f"lr_schedule: {name} is {value!r}, expected a number {expected}")
+    check_number(f"lr_schedule: {name}", value, f"a number {expected}", accepts)
 
 
 def _fraction(name: str, value: object) -> None:
@@ -391,8 +391,5 @@ def _factor(name: str, value: object) -> None:
 
 
 def _steps(name: str, value: object, least: int = 0) -> None:
-    whole = isinstance(value, numbers.Integral) and value >= least
-    if not whole and not (value is None and name in ("every", "decay_steps", "total_steps")):
-        raise ValueError(
-            f"lr_schedule: {name} is {value!r}, expected an integer of at least {least}"
-        )
+    if value is not None or name not in ("every", "decay_steps", "total_steps"):
+        count(f"lr_schedule: {name}", value, least)

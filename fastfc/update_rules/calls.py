@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..arguments import check_number, shown
 from ..arrays import as_real, quiet
 from .table import RULES
 
@@ -48,6 +49,8 @@ class UpdateRules:
         self, rule: str, w: ArrayLike, dw: ArrayLike, config: OptimConfig | None
     ) -> tuple[Array, OptimConfig]:
         config = {} if config is None else config
+        if not hasattr(config, "setdefault"):
+            raise TypeError(f"{rule}: config is {shown(config)}, expected a dict")
         for key, value in RULES[rule].constants.items():
             config.setdefault(key, value)
         keys = RULES[rule].keys(config)
@@ -58,6 +61,11 @@ class UpdateRules:
             _expect_writeable(rule, w)
         elif rule == "sgd":
             ours = ours.copy()
+        complete = {key: _read_state(rule, config, key, ours) for key in keys}
+        for key in RULES[rule].constants:
+            complete[key] = check_number(
+                f"{rule}: {key}", config[key], "a number", lambda number: True
+            )
         complete: OptimConfig = {key: _read_state(rule, config, key, ours) for key in keys}
         complete |= {key: float(config[key]) for key in RULES[rule].constants}
         if "t" in complete:
@@ -94,9 +102,9 @@ class UpdateRules:
         Raises
         ------
         TypeError
-            w or dw is not real, or w is an array of integers.
+            w or dw is not real, w is an array of integers, or config is no dict.
         ValueError
-            dw does not have the shape of w, or w is read-only.
+            dw does not have the shape of w, w is read-only, or a hyper-parameter is no number.
 
         Examples
         --------
