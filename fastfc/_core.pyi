@@ -1,6 +1,6 @@
 """The compiled core: what `fastfc/bindings` gives to Python."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -13,6 +13,7 @@ from ._types import (
     ArrayLike,
     BatchnormCache,
     DropoutCache,
+    Examples,
     LayerParam,
     Model,
     NormalizationCache,
@@ -67,16 +68,17 @@ class Network:
     def scores(self, X: ArrayLike, model: Model) -> Array | None: ...
     def step(
         self,
-        X: ArrayLike,
+        X: ArrayLike | Examples,
         y: ArrayLike,
         model: Model,
         rule: str,
-        configs: dict[str, OptimConfig],
-        reg: float,
+        configs: MutableMapping[str, OptimConfig],
+        reg: float | Scalar,
         clip_norm: float,
         rows: ArrayLike | None = None,
         mean: ArrayLike | None = None,
         std: ArrayLike | None = None,
+        takes_nonfinite: bool = False,
     ) -> Scalar | None: ...
 
 # what serves the process
@@ -94,3 +96,6 @@ def compiler() -> str: ...
 def product(a: ArrayLike, b: ArrayLike) -> Array: ...
 def peak(dtype: DTypeLike, tasks: int, rounds: int) -> float: ...
 def _poison(on: bool) -> None: ...
+
+# what is asked of every operand that is no plain array
+def set_array_check(check: Callable[[str, object], None]) -> None: ...

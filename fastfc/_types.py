@@ -187,5 +187,6 @@ class SolverSettings(TypedDict, total=False):
     max_seconds: float | None
     max_steps: int | None
     early_stopping: Mapping[str, float] | None
+    on_nonfinite: str
     callbacks: AnyCallback | Sequence[AnyCallback] | None
     progress: bool

@@ -6,7 +6,7 @@ Everything but the layers they call, and what the core does in one call, stands 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -141,7 +141,7 @@ class _Fused(fully_connected.FullyConnectedNet):
         if rows is None and normalize is not None:
             rows = np.arange(len(y))
         if rows is not None and not isinstance(X, np.ndarray):
-            X, rows = read_rows(X, rows, self.dtype, normalize), None
+            X, rows = read_rows(cast("Examples", X), rows, self.dtype, normalize), None
         if rows is None:
             X, normalize = self._cast("X", X), None
         clip_norm = 0 if clip_norm is None else check_clip_norm(clip_norm)

@@ -273,7 +273,7 @@ def _check_floating(x: Values) -> Values:
 
 
 @quiet
-def _slope(above, below, h, weights=None):
+def _slope(above: Any, below: Any, h: float, weights: Any = None) -> Any:
     """Return the slope between f(x + h) and f(x - h), of an array's the weighted sum."""
     if weights is None:
         return (above - below) / (2 * h)
@@ -281,7 +281,7 @@ def _slope(above, below, h, weights=None):
 
 
 @quiet
-def _relative_error(numerical, analytic):
+def _relative_error(numerical: Any, analytic: Any) -> Any:
     magnitude = abs(numerical) + abs(analytic)
     return abs(numerical - analytic) / magnitude if magnitude else 0.0
 

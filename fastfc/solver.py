@@ -246,7 +246,7 @@ class Solver(Resumable, Guarded):
                 if np.ndim(w) < 2:
                     self.optim_configs[name]["weight_decay"] = 0.0
 
-    def _reset_run(self):
+    def _reset_run(self) -> None:
         """Forget how the run stands and how it went, beside its histories."""
         steps = self.num_epochs * max(len(self.y_train) // self.batch_size, 1)
         self._rates = Rates(self.lr_schedule, steps, self.update_rule, self.optim_config)
@@ -372,13 +372,14 @@ class Solver(Resumable, Guarded):
             mask = np.random.choice(X.shape[0], num_samples)
             y = y[mask]
         predictions = []
-        for start in range(0, X.shape[0] if mask is None else num_samples, batch_size):
+        for start in range(0, X.shape[0] if mask is None else len(mask), batch_size):
             rows = slice(start, start + batch_size)
             batch = self._examples(X, rows if mask is None else mask[rows])
             scores = self.model.loss(batch)
             warn_of_nan(self, X, batch, scores)
             predictions.append(np.argmax(scores, axis=1))
-        return np.mean(np.hstack(predictions) == y)
+        accuracy: float = np.mean(np.hstack(predictions) == y)
+        return accuracy
 
     def train(self) -> None:
         """Train for ``num_epochs``, then put the best parameters into the model.

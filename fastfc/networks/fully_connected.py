@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, cast, overload
 
 import numpy as np
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike
 
-    from .._types import Array, ArrayLike, NetworkLayers, Params, Scalar
+    from .._types import AnyArray, Array, ArrayLike, NetworkLayers, Params, Scalar
 
 
 class FullyConnectedNet(Model):
@@ -72,6 +72,7 @@ class FullyConnectedNet(Model):
             *(check_size("hidden_dims", size) for size in hidden_dims),
             check_size("num_classes", num_classes),
         ]
+        probability: Any  # a number, once it is checked
         name, probability = choose_name(
             "dropout", dropout, "dropout_keep_ratio", dropout_keep_ratio, 0
         )
@@ -82,14 +83,14 @@ class FullyConnectedNet(Model):
         check_word("rng", rng, ("numpy", "philox"))
         check_number("reg", reg, "a number", lambda number: number == number)
         scale = check_weight_scale(weight_scale)
-        dtype = check_dtype(dtype)
+        kind = check_dtype(dtype)
 
         self._arguments = {**arguments, "hidden_dims": dims[1:-1]}  # for files
         self.use_dropout = 0 < probability < 1
         self.reg = reg
         self.label_smoothing = check_fraction("label_smoothing", label_smoothing)
         self.num_layers = len(dims) - 1
-        self.dtype = dtype
+        self.dtype = kind
 
         self.params = {}
         for i in range(1, self.num_layers + 1):
@@ -201,7 +202,8 @@ class FullyConnectedNet(Model):
         twin.dropout_param = dict(self.dropout_param)
         twin.bn_params = [dict(bn_param) for bn_param in self.bn_params]
         twin._set_mode("train")
-        twin._layers = watched = WatchedLayers(self._layers)
+        watched = WatchedLayers(self._layers)
+        twin._layers = cast("NetworkLayers", watched)
         X, params = self._examples(X), self._own_params()
         for name, value in {"X": X, **params}.items():
             if not np.isfinite(value).all():
@@ -232,8 +234,12 @@ class FullyConnectedNet(Model):
         loss, dscores = self._layers.softmax_loss(scores, y, self.label_smoothing)
         return loss, self._backward(dscores, caches)
 
+    def _sum_of_squares(self, W: Array) -> Scalar:
+        """Return the sum of the squares of W, in its dtype."""
+        raise NotImplementedError
+
     @quiet
-    def _regularise(self, loss, grads):
+    def _regularise(self, loss: Any, grads: Params) -> Any:
         """Return the regularised loss; add the regularisation's gradients to grads."""
         reg = self._regularization()
         if reg != 0:
@@ -244,14 +250,14 @@ class FullyConnectedNet(Model):
         return loss
 
     @quiet
-    def _regularization(self):
+    def _regularization(self) -> Any:
         """Return the strength of the regularisation in the network's dtype; users may set it."""
         reg = self.reg
         if not isinstance(reg, (float, np.floating, np.ndarray)):
             check_number("reg", reg, "a number", lambda number: True)
         return self.dtype(reg)
 
-    def _has_own_loss(self):
+    def _has_own_loss(self) -> bool:
         """Return whether ``loss`` is the one above, not a subclass's or one that was put here."""
         return "loss" not in self.__dict__ and type(self).loss is FullyConnectedNet.loss
 
@@ -262,11 +268,15 @@ class FullyConnectedNet(Model):
             return None
         return first[0], last[1]
 
-    def _shape_of(self, name):
+    def _shape_of(self, name: str) -> tuple[int, ...]:
         """Return a parameter's shape, () where there is none: others say so."""
-        return np.shape(self.params.get(name)) if isinstance(self.params, Mapping) else ()
+        return (
+            np.shape(cast("AnyArray", self.params.get(name)))
+            if isinstance(self.params, Mapping)
+            else ()
+        )
 
-    def _examples(self, X):
+    def _examples(self, X: ArrayLike) -> Array:
         """Return X in the network's dtype, if it holds examples of the network's size."""
         x = self._cast("X", X)
         W = self._shape_of("W1")
@@ -280,7 +290,7 @@ class FullyConnectedNet(Model):
             raise TypeError(f"params is {shown(self.params)}, expected a dict of arrays")
         return {name: self._cast(name, value) for name, value in self.params.items()}
 
-    def _cast(self, name: str, value: ArrayLike) -> Array:
+    def _cast(self, name: str, value: Any) -> Array:
         """Return an array in the network's dtype: the value itself where it is one."""
         check_dense(name, value)
         array = np.asarray(value)
@@ -295,7 +305,7 @@ class FullyConnectedNet(Model):
         hidden_forward = getattr(layers, f"{HIDDEN_LAYERS[self.normalization]}_forward")
         caches = []
         for i in range(1, self.num_layers):
-            arguments = [params[f"W{i}"], params[f"b{i}"]]
+            arguments: list[Any] = [params[f"W{i}"], params[f"b{i}"]]
             if self.normalization:
                 arguments += [params[f"gamma{i}"], params[f"beta{i}"], self.bn_params[i - 1]]
             x, cache = hidden_forward(x, *arguments)
@@ -360,12 +370,12 @@ class TwoLayerNet(FullyConnectedNet):
 
 
 @quiet
-def _scale(weight_scale, draws, dtype):
+def _scale(weight_scale: Any, draws: bool, dtype: type[np.floating[Any]]) -> Any:
     """Return initial weights."""
     return (weight_scale * draws).astype(dtype)
 
 
 @quiet
-def _convert(array, dtype):
+def _convert(array: AnyArray, dtype: type[np.floating[Any]]) -> Array:
     """Return an array in another dtype."""
     return array.astype(dtype)

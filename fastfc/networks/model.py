@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -10,13 +10,14 @@ from ..arguments import check_dense, count
 from ..arrays import quiet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from numpy.typing import NDArray
     from typing_extensions import Self
 
-    from .._types import Array, ArrayLike, Examples, Params, StrPath
+    from .._types import AnyArray, Array, ArrayLike, Examples, Params, StrPath
+    from .fully_connected import FullyConnectedNet
 
 
 class Model:
@@ -31,8 +32,9 @@ class Model:
     use_dropout: bool
     dropout_param: dict[str, Any]
     bn_params: list[dict[str, Any]]
-    dtype: type[np.float32] | type[np.float64]
+    dtype: type[np.floating[Any]]
     _arguments: dict[str, Any]
+    loss: Callable[..., Any]
 
     def predict(self, X: ArrayLike | Examples, batch_size: int = 1000) -> NDArray[np.intp]:
         """Return the class with the greatest score for every example.
@@ -94,18 +96,19 @@ class Model:
         """Generate the scores of X, batch by batch; of an empty X one empty batch."""
         count("batch_size", batch_size)
         check_dense("X", X)
+        rows: Any = X
         if not hasattr(X, "shape") or hasattr(X, "iloc"):  # pandas finds rows by their labels
-            X = np.asarray(X)
-        if not X.shape:
-            yield self.loss(X)  # says what it expects
+            rows = np.asarray(X)
+        if not rows.shape:
+            yield self.loss(rows)  # says what it expects
             return
-        for start in range(0, max(X.shape[0], 1), batch_size):
-            batch = X[start : start + batch_size]
+        for start in range(0, max(rows.shape[0], 1), batch_size):
+            batch = rows[start : start + batch_size]
             scores = self.loss(batch)
             self._check_scores(scores, batch, start)
             yield scores
 
-    def _check_scores(self, scores, batch, start):
+    def _check_scores(self, scores: Array, batch: AnyArray, start: int) -> None:
         """Raise ValueError if one is NaN: then no class is the greatest, and none is probable."""
         if not np.isnan(scores).any():
             return
@@ -150,7 +153,7 @@ class Model:
         """
         from . import network_file
 
-        network_file.write(path, self)
+        network_file.write(path, cast("FullyConnectedNet", self))
 
     @classmethod
     def load(cls, path: StrPath, which: str = "best") -> Self:
@@ -190,13 +193,13 @@ class Model:
         """
         from . import network_file
 
-        return network_file.read(path, cls, which)
+        return cast("Self", network_file.read(path, cast("type[FullyConnectedNet]", cls), which))
 
     def _describe_network(self) -> dict[str, Any]:
         """Return what builds the network, as JSON has it, for checkpoints."""
         from . import network_file
 
-        return network_file.describe(self)
+        return network_file.describe(cast("FullyConnectedNet", self))
 
     def _running_shapes(self) -> list[dict[str, tuple[int, ...]]]:
         """Return for every normalisation its running statistics' names and shapes."""

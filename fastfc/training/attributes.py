@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .history import Log
     from .rates import Rates
     from .saving import Saver
+    from .stopping import NonFiniteLossError
 
 
 class Attributes:
@@ -46,6 +47,7 @@ class Attributes:
     max_steps: int | None
     early_stopping: dict[str, Any] | None
     callbacks: list[Any]
+    on_nonfinite: str
     progress: bool
 
     epoch: int
@@ -57,6 +59,7 @@ class Attributes:
     val_acc_history: list[float]
     optim_configs: dict[str, OptimConfig]
     stop_reason: str | None
+    nonfinite: NonFiniteLossError | None
     checkpoint_path: str | None
 
     _rates: Rates
@@ -64,6 +67,7 @@ class Attributes:
     _saver: Saver | None
     _run: str
     _asked: str | None
+    _training: bool
     _say: Callable[[str], None]
     _call: dict[str, int]
     _left: tuple[dict[str, Any], list[dict[str, AnyArray]]] | None

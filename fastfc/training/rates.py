@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import numbers
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..arguments import is_real
 from .rules import shares_defaults
 from .schedules import Schedule, make
 
@@ -85,7 +85,7 @@ class Rates:
                 for name, config in configs.items()
             }
         factor: Any = self.schedule(step, solver)
-        if not isinstance(factor, numbers.Real) or not 0 <= factor < math.inf:
+        if not is_real(factor) or not 0 <= factor < math.inf:
             raise ValueError(
                 f"lr_schedule gave {factor!r} at step {step}, expected a number of at least 0"
             )
@@ -114,7 +114,7 @@ class Rates:
         schedule = make({**before, **dict.fromkeys(fitted)}, total_steps)
         schedule.restore(self.schedule.state())
         self.schedule = schedule
-        return self.config() != before
+        return bool(self.config() != before)
 
     def state(self) -> dict[str, Any]:
         """Return the base learning rates and the schedule's state, plain values.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import MutableMapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from .._types import AnyArray, Model, SolverSettings, StrPath
+    from ..solver import Solver
 
 
 class Resumable(Attributes):
@@ -220,7 +221,7 @@ class Resumable(Attributes):
                 set_running_statistics(self._bn_params(), statistics)
         self._left = None
 
-    def _make_writeable(self):
+    def _make_writeable(self) -> None:
         """Replace parameters that are read-only, as joblib maps them, by copies: sgd writes."""
         for name, w in list(self.model.params.items()):
             if isinstance(w, np.ndarray) and not w.flags.writeable:
@@ -244,7 +245,7 @@ class Resumable(Attributes):
                 for bn_param, best in zip(bn_params, self.best_bn_params, strict=True):
                     bn_param.update(copy_arrays(best))
 
-    def _save_checkpoint(self):
+    def _save_checkpoint(self) -> None:
         """Write a checkpoint, where the run writes any, and tell the callbacks.
 
         It may be overridden: ``train`` calls it at the end of every epoch.  A training loop of the
@@ -258,14 +259,14 @@ class Resumable(Attributes):
             epoch_ends = steps % max(len(self.y_train) // self.batch_size, 1) == 0
             self._call["step"] = steps
         self.checkpoint_path = self._saver.save(self, epoch_ends)
-        notify(find_methods(self.callbacks, "on_checkpoint"), self)
+        notify(find_methods(self.callbacks, "on_checkpoint"), cast("Solver", self))
 
     def _bn_params(self) -> list[dict[str, Any]]:
         """Return the batch normalisations of the model, none for a model without.
 
         What a model calls so and is no list of mappings is its own business.
         """
-        found = getattr(self.model, "bn_params", None)
+        found: Any = getattr(self.model, "bn_params", None)
         ours = isinstance(found, (list, tuple)) and all(
             isinstance(bn_param, MutableMapping) for bn_param in found
         )

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import optim
-from ..arguments import check_number, count, did_you_mean, shown
+from ..arguments import check_number, count, did_you_mean, is_whole, shown
 from ..clipping import check_clip_norm
 from ..dropin.finder import rule
 from .callbacks import as_list
@@ -29,7 +28,7 @@ from .rules import built_in
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .._types import StrPath, UpdateRule
+    from .._types import StrPath
     from .resuming import Resumable
 
 BUILT_IN = {getattr(optim, name): name for name in optim.__all__}
@@ -67,12 +66,12 @@ def _above_zero(name: str, value: Any) -> Any:
     return value
 
 
-def _from_zero_on(name, value):
+def _from_zero_on(name: str, value: Any) -> Any:
     check_number(name, value, "a number of at least 0", lambda number: 0 <= number < math.inf)
     return value
 
 
-def _policy(name, value):
+def _policy(name: str, value: Any) -> str:
     if not isinstance(value, str) or value not in POLICIES:
         raise ValueError(f"{name} is {value!r}, expected one of {', '.join(map(repr, POLICIES))}")
     return value
@@ -84,7 +83,7 @@ def _seconds(name: str, value: Any) -> Any:
     return value
 
 
-def _flag(name, value):
+def _flag(name: str, value: Any) -> Any:
     try:
         bool(value)
     except Exception:  # such as an array's
@@ -100,7 +99,7 @@ def _config(name: str, value: Any) -> Any:
     return value if isinstance(value, dict) else dict(value)
 
 
-def _update_rule(name: str, value: Any) -> UpdateRule:
+def _update_rule(name: str, value: Any) -> Any:
     if callable(value):
         return value
     if isinstance(value, str) and (own := rule(value)) is not None:
@@ -123,7 +122,7 @@ def _early_stopping(name: str, value: Any) -> dict[str, float]:
     return dict(value)
 
 
-def _name_of_files(name: str, value: Any) -> str:
+def _name_of_files(name: str, value: Any) -> Any:
     try:
         path = Path(os.fsdecode(value))
     except TypeError:
@@ -139,7 +138,7 @@ def _name_of_files(name: str, value: Any) -> str:
     return value
 
 
-def _every(name: str, value: Any) -> int | str:
+def _every(name: str, value: Any) -> Any:
     interval(name, value)
     return value
 
@@ -150,7 +149,7 @@ def interval(name: str, value: Any) -> tuple[int | None, float | None]:
         found = re.fullmatch(r"(\d+(?:\.\d*)?) ?(s|min|h)", value)
         if found and float(found[1]) > 0:
             return None, float(found[1]) * _UNITS[found[2]]
-    elif isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0:
+    elif is_whole(value) and not isinstance(value, bool) and value > 0:
         return value, None
     raise ValueError(
         f"{name} is {shown(value)}, expected a number of steps, as 500, or a time, as '30s', "

@@ -55,7 +55,7 @@ def running_statistics(bn_params: Iterable[dict[str, Any]]) -> list[dict[str, An
     ]
 
 
-def _is_statistic(key, value):
+def _is_statistic(key: object, value: object) -> bool:
     """Return whether an entry of a bn_param is one; a model of the user's own may have others."""
     named = isinstance(key, str) and key.startswith("running_")
     return named and isinstance(value, (np.ndarray, numbers.Real))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import FrameType
+    from typing import Any
 
     from typing_extensions import Self
 
@@ -81,8 +82,8 @@ class Interrupts:
     """
 
     def __init__(self) -> None:
-        self.came = None
-        self._usual = {}
+        self.came: signal.Signals | None = None
+        self._usual: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is not threading.main_thread():
@@ -119,7 +120,7 @@ class Interrupts:
             signal.default_int_handler(number, frame)
 
 
-def _terminate():
+def _terminate() -> None:
     """Raise SIGTERM, after what was printed has been written: the signal leaves no time for it."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError, ValueError):  # none, full, closed

@@ -61,13 +61,11 @@ class UpdateRules:
             _expect_writeable(rule, w)
         elif rule == "sgd":
             ours = ours.copy()
-        complete = {key: _read_state(rule, config, key, ours) for key in keys}
+        complete: OptimConfig = {key: _read_state(rule, config, key, ours) for key in keys}
         for key in RULES[rule].constants:
             complete[key] = check_number(
                 f"{rule}: {key}", config[key], "a number", lambda number: True
             )
-        complete: OptimConfig = {key: _read_state(rule, config, key, ours) for key in keys}
-        complete |= {key: float(config[key]) for key in RULES[rule].constants}
         if "t" in complete:
             complete["t"] = _count_steps(rule, config)
         next_w = self._regular(rule, ours, dw, complete)
