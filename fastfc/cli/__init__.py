@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from fastfc.cli.options import UsageError, make_parser
 
@@ -76,7 +76,7 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         options = make_parser().parse_args(argv)
     except SystemExit as done:  # --help and --version
-        return done.code
+        return cast("int", done.code)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)  # a pipe's reader sees lines as they come
     if options.command == "config":
@@ -109,7 +109,7 @@ def _print_warning(message: object, *_: object, **__: object) -> None:
     _print_error(f"fastfc: warning: {message}")
 
 
-def _print_error(message: object) -> None:
+def _print_error(message: str) -> None:
     """Print one line on stderr, where there is one: the status tells the rest."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError):

@@ -55,7 +55,7 @@ class _Parser(argparse.ArgumentParser):
     """Takes options by their full names, and raises a UsageError where argparse would exit."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **kwargs)
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if message:  # argparse would not mind that it cannot be written

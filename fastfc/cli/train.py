@@ -143,7 +143,8 @@ def _find_rule(backend: str, name: str) -> str | UpdateRule:
         return name
     from fastfc import reference
 
-    return getattr(reference.optim, name)
+    rule: UpdateRule = getattr(reference.optim, name)
+    return rule
 
 
 def _make_network(
@@ -151,7 +152,7 @@ def _make_network(
 ) -> FullyConnectedNet:
     """Return the network that the options describe, for inputs and classes as in data."""
     try:
-        return _find_networks(backend).FullyConnectedNet(
+        network: FullyConnectedNet = _find_networks(backend).FullyConnectedNet(
             options.hidden,
             input_dim=math.prod(data["X_train"].shape[1:]),
             num_classes=_count_classes(data),
@@ -162,6 +163,7 @@ def _make_network(
             dtype=np.dtype(dtype),
             label_smoothing=options.label_smoothing,
         )
+        return network
     except ValueError as error:  # NumPy cannot even address such an array
         raise UsageError(f"--hidden is too large: {error}") from error
 

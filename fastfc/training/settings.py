@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from .._types import StrPath
     from .resuming import Resumable
 
-BUILT_IN = {getattr(optim, name): name for name in optim.__all__}
-
 _UNITS = {"s": 1, "min": 60, "h": 3600}
 
 
