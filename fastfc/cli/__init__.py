@@ -12,6 +12,7 @@ from fastfc.cli.options import UsageError, make_parser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
 __all__ = ["main"]
 
@@ -77,8 +78,9 @@ def _run(argv: Sequence[str] | None) -> int:
         options = make_parser().parse_args(argv)
     except SystemExit as done:  # --help and --version
         return cast("int", done.code)
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(line_buffering=True)  # a pipe's reader sees lines as they come
+    stdout: Any = sys.stdout
+    if hasattr(stdout, "reconfigure"):
+        stdout.reconfigure(line_buffering=True)  # a pipe's reader sees lines as they come
     if options.command == "config":
         from fastfc import show_config
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -95,7 +95,7 @@ def as_number(loss: Any) -> Any:
             return loss
     except (TypeError, ValueError):
         pass
-    shape = f" of shape {loss.shape}" if hasattr(loss, "shape") else f", {loss!r},"
+    shape = f" of shape {cast('Any', loss).shape}" if hasattr(loss, "shape") else f", {loss!r},"
     raise TypeError(
         f"model.loss returned a {type(loss).__name__}{shape} as loss, expected a real number"
     )

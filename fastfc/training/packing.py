@@ -129,7 +129,7 @@ def _is_plain(dtype: np.dtype[Any]) -> bool:
     return dtype.itemsize > 0 and not dtype.hasobject
 
 
-def _entry(array: AnyArray, arrays: dict[str, Any], where: str) -> str:
+def _entry(array: Any, arrays: dict[str, Any], where: str) -> str:
     """Return the name under which the array is, or now is, in ``arrays``."""
     for name, other in arrays.items():
         if other is array:

@@ -135,7 +135,8 @@ class Resumable(Attributes):
         check_parts(path, state)
         given = settings.merge_settings(path, state["settings"], state["outside"], kwargs)
         try:
-            solver = cls(model, data, **{**given, "overwrite": True})
+            options: dict[str, Any] = {**given, "overwrite": True}
+            solver = cls(model, data, **options)
         except (TypeError, ValueError, OverflowError) as error:
             raise CheckpointError(f"{path}: {error}") from error
         check_fits(path, solver, state)
@@ -270,4 +271,4 @@ class Resumable(Attributes):
         ours = isinstance(found, (list, tuple)) and all(
             isinstance(bn_param, MutableMapping) for bn_param in found
         )
-        return found if ours else []
+        return cast("list[dict[str, Any]]", found) if ours else []

@@ -26,8 +26,6 @@ from .packing import pack, same
 from .rules import built_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from .._types import StrPath
     from .resuming import Resumable
 

@@ -331,10 +331,11 @@ def _match_arrays(rule: str, w: ArrayLike, dw: ArrayLike) -> tuple[Array, Array]
     if w.ndim == 0 and dw.ndim > 0:
         w = np.full(dw.shape, w)
     dw = dw.astype(w.dtype, copy=False)
-    if dw.shape != w.shape:
+    shape: tuple[int, ...] = w.shape
+    if dw.shape != shape:
         # A bias of shape (1, M) has a gradient of shape (M,).
-        if dw.shape != w.shape[1:] or w.shape[0] != 1:
-            raise ValueError(f"{rule}: dw has shape {dw.shape}, expected {w.shape} to match w")
+        if dw.shape != shape[1:] or shape[:1] != (1,):
+            raise ValueError(f"{rule}: dw has shape {dw.shape}, expected {shape} to match w")
         dw = dw[np.newaxis]
     return w, dw
 
