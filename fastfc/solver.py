@@ -23,6 +23,7 @@ from .training.rates import Rates
 from .training.resuming import Resumable
 from .training.rules import built_in, is_adamw
 from .training.saving import Saver
+from .training.signatures import show_settings
 from .training.splits import (
     check_gradients,
     check_model,
@@ -208,6 +209,7 @@ class Solver(Resumable, Guarded):
     np.float64(1.0)
     """
 
+    @show_settings
     def __init__(
         self, model: Model, data: Mapping[str, object], **kwargs: Unpack[SolverSettings]
     ) -> None:

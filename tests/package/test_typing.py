@@ -61,6 +61,8 @@ def core_functions():
     for name, value in vars(_core).items():
         if name.startswith("__") or name in INTERNAL or inspect.ismodule(value):
             continue
+        if inspect.isclass(value) and value.__module__ != _core.__name__:  # imported there
+            continue
         if not inspect.isclass(value):
             if callable(value):
                 functions[name] = described(inspect.signature(value).parameters.values())
