@@ -61,6 +61,9 @@ def gather(
     mean: ArrayLike | None = None,
     std: ArrayLike | None = None,
 ) -> Array: ...
+def feature_row(
+    function: str, name: str, value: ArrayLike, example: tuple[int, ...], dtype: DTypeLike
+) -> Array: ...
 
 # whole passes of a network
 class Network:

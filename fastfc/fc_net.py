@@ -129,7 +129,7 @@ class _Fused(fully_connected.FullyConnectedNet):
         >>> bool(net.params["b2"][0] > before[0])
         True
         """
-        reg = self._regularization()
+        reg = self._own_reg()
         if not self._has_own_loss() or not isinstance(reg, self.dtype):
             return None
         if type(update_rule) is not str or update_rule not in RULES:

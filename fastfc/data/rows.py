@@ -11,7 +11,6 @@ reading runs of adjacent rows as slices (h5py: as fast; zarr: half as fast).
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -141,14 +140,6 @@ def _each_feature(name: str, value: ArrayLike, shape: tuple[int, ...], dtype: DT
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"normalize: {name} has dtype {array.dtype}, expected real numbers")
-    features = math.prod(shape)
-    if array.shape != (features,):
-        try:
-            array = np.broadcast_to(array, shape)
-        except ValueError:
-            raise ValueError(
-                f"normalize: {name} has shape {array.shape}, expected ({features},), or what "
-                f"broadcasts to an example of shape {shape}"
-            ) from None
     with np.errstate(all="ignore"):  # an infinity is refused
-        return array.reshape(features).astype(dtype)
+        array = array.astype(dtype)
+    return _core.feature_row("normalize", name, array, shape, dtype)

@@ -54,7 +54,7 @@ class FullyConnectedNet(Model):
         dropout: float | None = None,
         use_batchnorm: bool | str | None = None,
         reg: float = 0.0,
-        weight_scale: float = 1e-2,
+        weight_scale: float | str = 1e-2,
         dtype: DTypeLike = np.float32,
         seed: int | None = None,
         *,
@@ -164,7 +164,8 @@ class FullyConnectedNet(Model):
             return self._test_scores(X)
 
         loss, grads = self._data_loss(X, y)
-        return self._regularise(loss, grads), grads
+        if self.reg != 0:
+            loss = self._regularise(loss, grads)
         return loss, grads
 
     def first_nonfinite(self, X: ArrayLike) -> str | None:
@@ -241,7 +242,7 @@ class FullyConnectedNet(Model):
     @quiet
     def _regularise(self, loss: Any, grads: Params) -> Any:
         """Return the regularised loss; add the regularisation's gradients to grads."""
-        reg = self._regularization()
+        reg = self._own_reg()
         if reg != 0:
             for i in range(1, self.num_layers + 1):
                 W = self._cast(f"W{i}", self.params[f"W{i}"])
@@ -249,13 +250,15 @@ class FullyConnectedNet(Model):
                 grads[f"W{i}"] += reg * W
         return loss
 
-    @quiet
-    def _regularization(self) -> Any:
-        """Return the strength of the regularisation in the network's dtype; users may set it."""
+    def _own_reg(self) -> Any:
+        """Return reg in the network's dtype; users may set it."""
         reg = self.reg
+        if type(reg) is float and reg == 0:  # at no cost
+            return self.dtype(0)
         if not isinstance(reg, (float, np.floating, np.ndarray)):
             check_number("reg", reg, "a number", lambda number: True)
-        return self.dtype(reg)
+        with np.errstate(all="ignore"):
+            return self.dtype(reg)
 
     def _has_own_loss(self) -> bool:
         """Return whether ``loss`` is the one above, not a subclass's or one that was put here."""
@@ -349,7 +352,7 @@ class TwoLayerNet(FullyConnectedNet):
         hidden_dims: int = 100,
         num_classes: int = 10,
         dropout: float = 0,
-        weight_scale: float = 1e-3,
+        weight_scale: float | str = 1e-3,
         reg: float = 0.0,
         *,
         hidden_dim: int | None = None,
@@ -367,12 +370,6 @@ class TwoLayerNet(FullyConnectedNet):
             dropout_convention=dropout_convention,
             rng=rng,
         )
-
-
-@quiet
-def _scale(weight_scale: Any, draws: bool, dtype: type[np.floating[Any]]) -> Any:
-    """Return initial weights."""
-    return (weight_scale * draws).astype(dtype)
 
 
 @quiet
