@@ -57,8 +57,8 @@ def check_arrays(model: Model, bn_params: list[dict[str, Any]], state: dict[str,
     most = max([np.size(value) for value in model.params.values()], default=0)
     for part in ("bn_running", "best_bn_params"):
         found = state[part]
-        if part == "best_bn_params" and not found and not state["best_params"]:
-            continue  # not scored yet
+        if part == "best_bn_params" and not found:
+            continue  # not scored yet, or by a loop of the user's own, which does not keep them
         if len(found) != len(bn_params):
             raise ValueError(f"{part} has {len(found)} parts, expected {len(bn_params)}")
         for i, statistics in enumerate(found):
