@@ -1,25 +1,28 @@
 """What is asked of every array that people pass, whoever computes with it."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+from .arguments import check_dense, shown
 
 # Decorates what computes with NumPy and calls nobody else's code: infinities and NaN are results
 # like any other, as in the core, whatever the caller has told np.seterr or the warnings module.
 quiet = np.errstate(all="ignore")
 
+if TYPE_CHECKING:
+    from typing import Any
 
-def shown(value):
-    """Return value as a message shows it: short, and whatever its own __repr__ does."""
-    try:
-        text = repr(value)
-    except Exception:  # 10**5000 has too many digits, and classes are anybody's
-        return f"an object of type {type(value).__name__}"
-    return text if len(text) <= 200 else f"{text[:100]}...{text[-20:]}"
+    from ._types import AnyArray, Array, ArrayLike
 
 
-def as_arrays(operation, **values):
+def as_arrays(operation: str, **values: ArrayLike) -> list[AnyArray]:
     """Return the values, as a list, as arrays of whatever they hold."""
     arrays = []
     for name, value in values.items():
+        check_dense(f"{operation}: {name}", value)
         try:
             arrays.append(np.asarray(value))
         except ValueError as error:  # ragged nesting
@@ -27,7 +30,7 @@ def as_arrays(operation, **values):
     return arrays
 
 
-def as_real(operation, **arrays):
+def as_real(operation: str, **arrays: ArrayLike) -> list[Array]:
     """Return the arrays, as a list, in the dtype in which ``operation`` computes."""
     converted = dict(zip(arrays, as_arrays(operation, **arrays), strict=True))
     for name, array in converted.items():
@@ -45,7 +48,9 @@ def as_real(operation, **arrays):
     return [array.astype(dtype, copy=False) for array in converted.values()]
 
 
-def expect_shape(operation, name, array, expected, partner):
+def expect_shape(
+    operation: str, name: str, array: AnyArray, expected: tuple[int, ...], partner: str
+) -> None:
     """Raise ValueError unless ``array`` has the expected shape, which matches ``partner``'s."""
     if array.shape != expected:
         raise ValueError(
@@ -53,11 +58,11 @@ def expect_shape(operation, name, array, expected, partner):
         )
 
 
-def as_number(operation, name, value):
+def as_number(operation: str, name: str, value: Any) -> float:
     """Return a number as a float; a string is none, and neither is an array of one element."""
     try:
         if isinstance(value, str | bytes) or np.ndim(value):
             raise TypeError
         return float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"{operation}: {name} is {value!r}, expected a number") from None
+        raise TypeError(f"{operation}: {name} is {shown(value)}, expected a number") from None

@@ -4,22 +4,40 @@ Everything but the layers they call, and what the core does in one call, stands 
 :mod:`fastfc.networks`.
 """
 
-from collections.abc import MutableMapping
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from . import _core, layer_utils, optim  # noqa: F401  (optim tells the core its rules)
+from .arguments import check_dense, check_word, shown
 from .clipping import check_clip_norm
 from .data.rows import read_rows
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
 from .networks import fully_connected
+from .update_rules import RULES
 
-__all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from ._types import (
+        AnyArray,
+        Array,
+        ArrayLike,
+        Examples,
+        Labels,
+        Normalization,
+        OptimConfig,
+        Params,
+        Scalar,
+    )
+
+if not TYPE_CHECKING:  # checkers, which read lists of plain names only, take what the star brings
+    __all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
 
 
-class _Fused:
+class _Fused(fully_connected.FullyConnectedNet):
     """What the fast networks do in one call of the core, bit for bit as their layers would.
 
     The core serves networks in their usual state, and says None to anything else: then the
@@ -28,40 +46,41 @@ class _Fused:
 
     _layers = layer_utils
 
-    def _data_loss(self, X, y):
+    def _data_loss(self, X: ArrayLike, y: ArrayLike) -> tuple[Scalar, Params]:
         X = self._cast("X", X)
         fused = self._network().loss(X, y, self)
         return super()._data_loss(X, y) if fused is None else fused
 
-    def _test_scores(self, X):
+    def _test_scores(self, X: ArrayLike) -> Array:
         X = self._cast("X", X)
         fused = self._network().scores(X, self)
         return super()._test_scores(X) if fused is None else fused
 
-    def _sum_of_squares(self, W):
-        return self.dtype(_core.sum_of_squares(W))
+    def _sum_of_squares(self, W: Array) -> Scalar:
+        total: Scalar = self.dtype(_core.sum_of_squares(W))
+        return total
 
-    def _network(self):
+    def _network(self) -> _core.Network:
         """Return the memory between the layers, which is not part of the network's state."""
         network = self.__dict__.get("_memory")
         if network is None:
             network = self._memory = _core.Network()
         return network
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in self.__dict__.items() if name != "_memory"}
 
     def train_step(
         self,
-        X: Any,
-        y: npt.ArrayLike,
+        X: ArrayLike | Examples,
+        y: AnyArray,
         update_rule: str,
-        optim_configs: MutableMapping[str, MutableMapping[str, Any]],
-        rows: npt.NDArray[np.integer] | None = None,
-        normalize: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+        optim_configs: MutableMapping[str, OptimConfig],
+        rows: Labels | None = None,
+        normalize: Normalization | None = None,
         clip_norm: float | None = None,
         takes_nonfinite: bool = False,
-    ) -> np.floating | None:
+    ) -> Scalar | None:
         """Do a training pass and update every parameter in one call.
 
         What the Solver does instead of calling ``loss`` and the update rule, where both are
@@ -111,16 +130,19 @@ class _Fused:
         >>> bool(net.params["b2"][0] > before[0])
         True
         """
-        own_loss = fully_connected.FullyConnectedNet.loss
-        plain = "loss" not in self.__dict__ and type(self).loss is own_loss
-        reg = self._own_reg() if self.reg != 0 else self.dtype(0)
-        if not plain or not isinstance(reg, self.dtype):
+        reg = self._own_reg()
+        if not self._has_own_loss() or not isinstance(reg, self.dtype):
             return None
+        if type(update_rule) is not str or update_rule not in RULES:
+            check_word("update_rule", update_rule, list(RULES))
+        if not hasattr(optim_configs, "get"):
+            raise TypeError(f"optim_configs is {shown(optim_configs)}, expected a dict of configs")
+        check_dense("X", X)
         y = y if rows is None else y[rows]
         if rows is None and normalize is not None:
             rows = np.arange(len(y))
         if rows is not None and not isinstance(X, np.ndarray):
-            X, rows = read_rows(X, rows, self.dtype, normalize), None
+            X, rows = read_rows(cast("Examples", X), rows, self.dtype, normalize), None
         if rows is None:
             X, normalize = self._cast("X", X), None
         clip_norm = 0 if clip_norm is None else check_clip_norm(clip_norm)
@@ -161,9 +183,12 @@ class FullyConnectedNet(_Fused, fully_connected.FullyConnectedNet):
         Whether hidden layers are batch-normalised; or, as in CS231n, a value of ``normalization``.
     reg : float
         Strength of the L2 regularisation, 0.5 * reg * (sum of the squared weights).
-    weight_scale : float
+    weight_scale : float or {'he', 'glorot'}
         Standard deviation of the initial weights, drawn from ``np.random`` in order; biases and
-        betas start at 0, gammas at 1.
+        betas start at 0, gammas at 1.  ``'he'`` is sqrt(2 / inputs) of each layer, which keeps the
+        scale of activations through ReLUs (He et al. 2015), ``'glorot'`` sqrt(2 / (inputs +
+        outputs)) (Glorot & Bengio 2010).  The default is the courses', 1e-2: without normalisation
+        a network of several layers hardly trains from there.
     dtype : float32 or float64
         In which the network keeps its parameters, computes, and returns gradients.
     seed : int, optional
@@ -205,11 +230,12 @@ class FullyConnectedNet(_Fused, fully_connected.FullyConnectedNet):
     Raises
     ------
     TypeError
-        A size is not an integer, dtype is another one, or an argument is given under both names.
+        A size or seed is not an integer, dtype is another one, or an argument is given under both
+        names.
     ValueError
-        A size is below 1, dropout or label_smoothing is outside [0, 1], or dropout 1 in the
-        convention ``'drop'``, the convention, the normalisation or rng is another one, or
-        ``dropout_keep_ratio`` is given in the convention ``'drop'``.
+        A size is below 1, reg or weight_scale is no finite number, dropout or label_smoothing is
+        outside [0, 1], or dropout 1 in the convention ``'drop'``, the convention, the normalisation
+        or rng is another one, or ``dropout_keep_ratio`` is given in the convention ``'drop'``.
 
     Examples
     --------
@@ -238,7 +264,7 @@ class TwoLayerNet(_Fused, fully_connected.TwoLayerNet):
         Size of the hidden layer; also accepted under the name ``hidden_dim``.
     num_classes : int
         Classes.
-    dropout, weight_scale, reg : float
+    dropout, weight_scale, reg
         As for ``FullyConnectedNet``, of which this is the case L = 2; so are its attributes.
     hidden_dim : int, optional
         Goes before ``hidden_dims``.

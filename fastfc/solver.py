@@ -1,8 +1,11 @@
 """The Solver: trains any model by minibatch descent."""
 
+from __future__ import annotations
+
 import math
 import signal
 import uuid
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,14 +16,39 @@ from .training.callbacks import EVENTS, find_methods, notify
 from .training.clipping import clip_gradients
 from .training.guard import Guarded, StateChecks, as_number, warn_of
 from .training.history import Log
+from .training.notices import warn_of_nan, warn_of_settings, warn_of_standstill
+from .training.option_checks import Resumed
 from .training.progress import Progress
 from .training.rates import Rates
 from .training.resuming import Resumable
 from .training.rules import built_in, is_adamw
 from .training.saving import Saver
-from .training.splits import check_split
+from .training.signatures import show_settings
+from .training.splits import (
+    check_gradients,
+    check_model,
+    check_pair,
+    check_scoring,
+    check_splits,
+)
 from .training.state import copy_arrays, running_statistics, set_running_statistics
 from .training.stopping import Interrupts, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from typing_extensions import Unpack
+
+    from ._types import (
+        AnyArray,
+        Array,
+        Examples,
+        Labels,
+        Model,
+        Normalization,
+        SolverSettings,
+    )
 
 __all__ = ["Solver"]
 
@@ -46,13 +74,17 @@ class Solver(Resumable, Guarded):
         ``first_nonfinite(X)``, which returns a string or None.
     data : dict
         ``X_train`` and ``X_val``, arrays whose first axis counts examples, and ``y_train`` and
-        ``y_val``, their labels; other keys are ignored.  Examples need not be in memory: with
+        ``y_val``, their labels, array_like; other keys are ignored.  For a network of fastfc's all
+        labels must be from 0 to C - 1, which is checked here, once; other models may have labels of
+        any kind.  Examples need not be in memory: with
         ``shape``, ``dtype`` and rows found by number, as ``np.memmap``, HDF5 datasets and zarr
         arrays have them, they are read batch by batch.
     update_rule : str or callable
         A name in :mod:`fastfc.optim`, default ``'sgd'``, or a function of that signature.
     optim_config : dict
-        Hyper-parameters of the rule; every parameter of the model gets its own copy.  adamw's
+        Hyper-parameters of the rule; every parameter of the model gets its own copy.  Of fastfc's
+        rules a key that no rule of a course knows is an error, one of another rule's is warned of:
+        one dictionary often serves several rules.  Rules of your own may have any key.  adamw's
         ``weight_decay`` is 0 in those of parameters of fewer than two dimensions: biases, gammas
         and betas do not decay, as a network's ``reg`` leaves them out too.
     lr_decay : float
@@ -146,10 +178,21 @@ class Solver(Resumable, Guarded):
     Raises
     ------
     TypeError
-        ``X_train`` or ``X_val`` is no array, ``normalize`` no pair of real ones, or a callback has
-        none of the methods.
+        ``model`` is none, ``data`` or ``optim_config`` no dict, ``X_train`` or ``X_val`` no array
+        or a sparse one, labels have another type, ``normalize`` is no pair of real arrays, or a
+        callback has none of the methods.
     ValueError
-        An argument is unknown or out of range, or the data do not fit together.
+        An argument is unknown or out of range, an array is masked, a label is out of range, or the
+        data do not fit together or not to the model.
+
+    Warns
+    -----
+    UserWarning
+        Once, of what works but hardly as meant: a ``batch_size`` above the number of training
+        examples; a key that the rule has no use for; dropout with a ``seed``, which reseeds
+        ``np.random`` so that minibatches repeat, where ``rng='philox'`` does not; examples whose
+        scores are NaN; and, at the end of the first epoch that completes fifty steps, a network
+        whose loss has not moved from that of equal scores.
 
     Examples
     --------
@@ -166,12 +209,14 @@ class Solver(Resumable, Guarded):
     np.float64(1.0)
     """
 
-    def __init__(self, model, data, **kwargs):
+    @show_settings
+    def __init__(
+        self, model: Model, data: Mapping[str, object], **kwargs: Unpack[SolverSettings]
+    ) -> None:
+        check_model(model)
         self.model = model
-        for split in ("train", "val"):
-            check_split(data, split)
-        self.X_train, self.y_train = data["X_train"], np.asarray(data["y_train"])
-        self.X_val, self.y_val = data["X_val"], np.asarray(data["y_val"])
+        for name, value in check_splits(model, data).items():
+            setattr(self, name, value)
         for name, value in settings.check_settings(kwargs).items():
             setattr(self, name, value)
         if self.normalize is not None:
@@ -185,8 +230,10 @@ class Solver(Resumable, Guarded):
         self._reset()
         if not hasattr(self, "_log"):  # a subclass has a _reset of its own, as in the courses
             self._reset_run()
+        if not isinstance(self.optim_config, Resumed):
+            warn_of_settings(self)
 
-    def _reset(self):
+    def _reset(self) -> None:
         """Forget all training: histories, best parameters and the state of the update rule."""
         self._reset_run()
         self.epoch = 0
@@ -201,7 +248,7 @@ class Solver(Resumable, Guarded):
                 if np.ndim(w) < 2:
                     self.optim_configs[name]["weight_decay"] = 0.0
 
-    def _reset_run(self):
+    def _reset_run(self) -> None:
         """Forget how the run stands and how it went, beside its histories."""
         steps = self.num_epochs * max(len(self.y_train) // self.batch_size, 1)
         self._rates = Rates(self.lr_schedule, steps, self.update_rule, self.optim_config)
@@ -216,7 +263,7 @@ class Solver(Resumable, Guarded):
         self._say = print
         self._reset_call()
 
-    def _step(self):
+    def _step(self) -> None:
         """Draw a minibatch and update every parameter once; may be called and overridden."""
         self._rates.before_step(self)
         batch_mask = _core.random_rows(len(self.y_train), self.batch_size)
@@ -227,7 +274,7 @@ class Solver(Resumable, Guarded):
             loss = self._refuse_step(loss, batch_mask)
         self.loss_history.append(loss)
 
-    def _fused_step(self, batch_mask):
+    def _fused_step(self, batch_mask: Labels) -> Any:
         """Let the model do it all in one call if it offers to; return the loss or None."""
         offered = getattr(self.model, "__fastfc_train_step__", None)
         rule = built_in(self.update_rule)
@@ -243,19 +290,20 @@ class Solver(Resumable, Guarded):
             self.X_train, self.y_train, rule, self.optim_configs, rows=batch_mask, **given
         )
 
-    def _composed_step(self, batch_mask):
+    def _composed_step(self, batch_mask: Labels) -> Any:
         """Compute the gradients and update every parameter by the rule; return the loss.
 
         A loss that is not finite changes nothing, but under ``on_nonfinite='continue'``.
         """
         statistics = [copy_arrays(found) for found in running_statistics(self._bn_params())]
-        loss, grads = self.model.loss(
-            self._examples(self.X_train, batch_mask), self.y_train[batch_mask]
+        loss, grads = check_pair(
+            self.model.loss(self._examples(self.X_train, batch_mask), self.y_train[batch_mask])
         )
         loss = as_number(loss)
         if self.on_nonfinite != "continue" and not math.isfinite(loss):
             set_running_statistics(self._bn_params(), statistics)
             return loss
+        check_gradients(grads, self.model.params)
         if self.clip_norm is not None:
             grads = {name: grads[name] for name in self.model.params}
             grads, _ = clip_gradients(grads, self.clip_norm)
@@ -265,13 +313,13 @@ class Solver(Resumable, Guarded):
             self.optim_configs[name] = next_config
         return loss
 
-    def _examples(self, X, rows):
+    def _examples(self, X: Examples, rows: Labels | slice) -> AnyArray:
         """Return rows of X as the model gets them."""
         if self.normalize is None:
             return read_rows(X, rows)
         return read_rows(X, rows, self.normalize[0].dtype, self.normalize)
 
-    def _normalization(self, normalize):
+    def _normalization(self, normalize: Normalization) -> tuple[Array, Array]:
         """Return mean and standard deviation of every feature, in the model's dtype."""
         example, other = self.X_train.shape[1:], self.X_val.shape[1:]
         if math.prod(other) != math.prod(example):
@@ -283,14 +331,16 @@ class Solver(Resumable, Guarded):
         dtype = dtype if dtype in (np.float32, np.float64) else np.float64
         return check_normalization(normalize, example, dtype)
 
-    def check_accuracy(self, X, y, num_samples=None, batch_size=100):
+    def check_accuracy(
+        self, X: Examples, y: AnyArray, num_samples: int | None = None, batch_size: int = 100
+    ) -> float:
         """Return the fraction of examples that the model classifies as labelled.
 
         Parameters
         ----------
         X : array, shape (N, d_1, ..., d_k)
             Examples as in ``data``: not normalized yet, and not necessarily in memory.
-        y : array, shape (N,)
+        y : array_like, shape (N,)
             Labels.
         num_samples : int, optional
             If there are more examples, so many are drawn with replacement.
@@ -300,6 +350,13 @@ class Solver(Resumable, Guarded):
         Returns
         -------
         float
+
+        Raises
+        ------
+        TypeError
+            X or y is no array of examples or labels.
+        ValueError
+            y is not of shape (N,), or num_samples or batch_size is no integer of at least 1.
 
         Examples
         --------
@@ -311,18 +368,22 @@ class Solver(Resumable, Guarded):
         >>> Solver(model, data).check_accuracy(X, y)
         np.float64(0.5)
         """
+        y = check_scoring(self.model, X, y, num_samples, batch_size)
         mask = None
         if num_samples is not None and X.shape[0] > num_samples:
             mask = np.random.choice(X.shape[0], num_samples)
             y = y[mask]
         predictions = []
-        for start in range(0, X.shape[0] if mask is None else num_samples, batch_size):
+        for start in range(0, X.shape[0] if mask is None else len(mask), batch_size):
             rows = slice(start, start + batch_size)
             batch = self._examples(X, rows if mask is None else mask[rows])
-            predictions.append(np.argmax(self.model.loss(batch), axis=1))
-        return np.mean(np.hstack(predictions) == y)
+            scores = self.model.loss(batch)
+            warn_of_nan(self, X, batch, scores)
+            predictions.append(np.argmax(scores, axis=1))
+        accuracy: float = np.mean(np.hstack(predictions) == y)
+        return accuracy
 
-    def train(self):
+    def train(self) -> None:
         """Train for ``num_epochs``, then put the best parameters into the model.
 
         A second call trains on from there.  After a stop, and after `resume`, it finishes the call
@@ -406,7 +467,7 @@ class Solver(Resumable, Guarded):
             done = "training has stopped, and the model has the best parameters so far"
             warn_of(self.nonfinite, done, stacklevel=2)
 
-    def stop(self, reason="stopped"):
+    def stop(self, reason: str = "stopped") -> None:
         """Have ``train`` return after the running step; for callbacks, signals and other threads.
 
         Parameters
@@ -421,11 +482,37 @@ class Solver(Resumable, Guarded):
         self._asked = reason or "stopped"
 
     @property
-    def history(self):
+    def history(self) -> History:
         """The run so far as a `fastfc.training.History`, arrays with an entry for each step."""
         return History.of(self)
 
-    def _end_epoch(self):
+    def __repr__(self) -> str:
+        """Say what is trained, how, and how far it is.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastfc.fc_net import FullyConnectedNet
+        >>> X, y = np.eye(4).repeat(50, axis=0), np.arange(4).repeat(50)
+        >>> data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
+        >>> model = FullyConnectedNet([8], input_dim=4, num_classes=4)
+        >>> solver = Solver(model, data, update_rule="adam", num_epochs=2, verbose=False)
+        >>> solver
+        <Solver: FullyConnectedNet, adam, 200 examples, epoch 0 of 2>
+        >>> solver.train()
+        >>> solver
+        <Solver: FullyConnectedNet, adam, 200 examples, epoch 2 of 2, best val_acc ...>
+        """
+        if "_left" not in vars(self):  # the constructor is not done
+            return object.__repr__(self)
+        rule = getattr(self.update_rule, "__name__", type(self.update_rule).__name__)
+        best = f", best val_acc {self.best_val_acc:.3f}" if self.val_acc_history else ""
+        return (
+            f"<{type(self).__name__}: {type(self.model).__name__}, {rule}, "
+            f"{len(self.y_train)} examples, epoch {self.epoch} of {self.num_epochs}{best}>"
+        )
+
+    def _end_epoch(self) -> None:
         """Count the epoch and let the learning rates decay."""
         self.epoch += 1
         self._log.epochs.append(len(self.loss_history))
@@ -434,8 +521,9 @@ class Solver(Resumable, Guarded):
                 if "learning_rate" in config:  # a rule of the user's own may have none
                     # not in place: all parameters may share one array
                     config["learning_rate"] = config["learning_rate"] * self.lr_decay
+        warn_of_standstill(self)
 
-    def _score(self):
+    def _score(self) -> None:
         """Note and print both accuracies; keep the parameters if they are the best so far."""
         train_acc = self.check_accuracy(self.X_train, self.y_train, self.num_train_samples)
         val_acc = self.check_accuracy(self.X_val, self.y_val, self.num_val_samples)

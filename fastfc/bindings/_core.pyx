@@ -23,6 +23,7 @@ from libc.string cimport memcpy, memset
 
 from csrc cimport *
 
+import math
 import operator
 import os
 import threading
@@ -44,5 +45,6 @@ include "norm.pxi"
 include "update_rules.pxi"
 include "gather.pxi"
 include "arena.pxi"
+include "spans.pxi"
 include "network.pxi"
 include "runtime.pxi"

@@ -8,12 +8,29 @@ cdef enum:
     F64 = cnp.NPY_FLOAT64
 
 cdef bint poison = False
+cdef object check_array = None, show = None  # what set_argument_checks was given
 
 
 def _poison(bint on):
     """Fill every output with NaN before its kernel runs, so that tests see an unwritten element."""
     global poison
     poison = on
+
+
+def set_argument_checks(check, shown):
+    """Tell the core how arguments are checked and shown, which is said in Python.
+
+    check(name, value) is called for every operand that is no plain array, before NumPy makes one of
+    it: it raises for what NumPy would take for something else.  shown(value) is the value as a
+    message has it.
+    """
+    global check_array, show
+    check_array, show = check, shown
+
+
+# value in a message: short, and whatever its own __repr__ does.
+cdef str shown(object value):
+    return f"a {type(value).__name__}" if show is None else show(value)
 
 
 cdef object shape_error(str function, str name, ndarray array, str expected):
@@ -39,18 +56,13 @@ cdef object shape_error(str function, str name, ndarray array, str expected):
 #
 # What raises may do as it likes: nothing comes after it.
 
-# value in a message: short, and whatever its own __repr__ does.
-cdef str shown(object value):
-    try:
-        text = repr(value)
-    except Exception:  # 10**5000 has too many digits, and classes are anybody's
-        return f"an object of type {type(value).__name__}"
-    return text if len(text) <= 200 else f"{text[:100]}...{text[len(text) - 20:]}"
-
-
 # value as an array, itself if it is one.
 cdef ndarray as_array(str function, str name, object value):
     cdef ndarray array
+    if cnp.PyArray_CheckExact(value):
+        return value
+    if check_array is not None and type(value) is not int and type(value) is not float:
+        check_array(f"{function}: {name}", value)
     if cnp.PyArray_Check(value):
         return value
     try:
@@ -118,7 +130,7 @@ cdef int read_operands(str function, tuple names, list values, Py_ssize_t leadin
     cdef unsigned int numbers = 0
     for i in range(count):
         value = values[i]
-        if cnp.PyArray_Check(value) or value is None and i >= leading:
+        if cnp.PyArray_CheckExact(value) or value is None and i >= leading:
             continue
         if type(value) is int or type(value) is float:
             numbers |= 1u << i
@@ -278,8 +290,8 @@ cdef double as_number(str function, str name, object value) except? -1:
     except TypeError:
         raise TypeError(f"{function}: {name} is {shown(value)}, expected a number") from None
     except OverflowError:
-        raise ValueError(f"{function}: {name} is {shown(value)}, expected a number that a float64 "
-                         "can hold") from None
+        raise ValueError(f"{function}: {name} is {shown(value)}, expected a number that fits a "
+                         "float") from None
 
 
 cdef bint is_eps(double eps) noexcept:

@@ -15,15 +15,15 @@ cdef object philox_key(dict dropout_param, bint drawn):
         key = operator.index(seed)
     except TypeError:
         raise TypeError(f"dropout_forward: dropout_param['seed'] is {shown(seed)}, "
-                        f"of type {type(seed).__name__}, expected an integer in [0, 2**64)"
-                        ) from None
+                        "expected an integer in [0, 2**64)") from None
     if not 0 <= key < 2**64:
         raise ValueError(f"dropout_forward: dropout_param['seed'] is {shown(key)}, "
                          "expected an integer in [0, 2**64)")
     return key
 
 
-# Seeds np.random where dropout_param asks for it.
+# Seeds np.random where dropout_param asks for it, as dropout in its convention does before every
+# mask.
 cdef int seed_stream(dict dropout_param) except -1:
     if "seed" not in dropout_param:
         return 0
@@ -32,7 +32,8 @@ cdef int seed_stream(dict dropout_param) except -1:
         np.random.seed(seed)
     except (TypeError, ValueError) as error:
         raise (TypeError if isinstance(error, TypeError) else ValueError)(
-            f"dropout_forward: dropout_param['seed'] is {shown(seed)}: {error}") from None
+            f"dropout_forward: dropout_param['seed'] is {shown(seed)}, "
+            "expected an integer in [0, 2**32)") from None
     return 0
 
 

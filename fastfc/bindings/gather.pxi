@@ -30,20 +30,25 @@ cdef bint has_dense_rows(ndarray x):
 
 # mean or std as a (D,) row of its own: a number for each feature, or for what broadcasts to an
 # example.
-cdef ndarray as_feature_row(str name, object value, ndarray x, cnp.npy_intp D, int dtype):
-    cdef ndarray array = as_array("gather", name, value)
-    require_real("gather", name, array)
+cdef ndarray as_feature_row(str function, str name, object value, tuple example,
+                            cnp.npy_intp D, int dtype):
+    cdef ndarray array = as_array(function, name, value)
+    require_real(function, name, array)
     if array.ndim != 1 or array.shape[0] != D:
-        example = (<object> x).shape[1:]
         try:
             array = np.broadcast_to(array, example)
         except ValueError:
-            raise shape_error("gather", name, array, f"({D},), or what broadcasts to an example "
+            raise shape_error(function, name, array, f"({D},), or what broadcasts to an example "
                               f"of shape {example}") from None
     array = cnp.PyArray_FROMANY(
         array, dtype, 0, 0, cnp.NPY_ARRAY_CARRAY | cnp.NPY_ARRAY_FORCECAST
         | cnp.NPY_ARRAY_ENSURECOPY | cnp.NPY_ARRAY_ENSUREARRAY)
     return array.reshape(array.size)
+
+
+def feature_row(str function, str name, value, tuple example, dtype):
+    """A number for each feature of an example, from as many or from what broadcasts to one."""
+    return as_feature_row(function, name, value, example, math.prod(example), np.dtype(dtype).num)
 
 
 # Describes X[index], normalised or not, for the core; `read` has index, mean and std as
@@ -79,9 +84,10 @@ cdef list read_rows(ndarray x, object index, object mean, object std, int dtype)
     if (mean is None) != (std is None):
         raise ValueError("gather: mean and std must be given both or neither")
     if mean is not None:
+        example = (<object> x).shape[1:]
         D = count_features("gather", x)
-        read[1] = as_feature_row("mean", mean, x, D, dtype)
-        read[2] = as_feature_row("std", std, x, D, dtype)
+        read[1] = as_feature_row("gather", "mean", mean, example, D, dtype)
+        read[2] = as_feature_row("gather", "std", std, example, D, dtype)
     return read
 
 

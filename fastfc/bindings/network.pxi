@@ -22,18 +22,6 @@ cdef void *bind_vector(dict mapping, object key, size_t length, int dtype, list 
     return cnp.PyArray_DATA(<ndarray> value)
 
 
-# Memory from `first` up to `last`.
-cdef struct Span:
-    const char *first
-    const char *last
-
-
-cdef int compare_spans(const void *a, const void *b) noexcept nogil:
-    cdef const char *first = (<const Span *> a).first
-    cdef const char *second = (<const Span *> b).first
-    return (first > second) - (first < second)
-
-
 cdef class Network:
     """A network's training steps and scores, and what they keep between calls."""
 
@@ -42,8 +30,7 @@ cdef class Network:
     cdef fc_layer *layers
     cdef const fc_param **params  # in the order of the model's dictionary
     cdef size_t params_count
-    cdef Span *spans  # what must not meet
-    cdef size_t spans_bound
+    cdef Spans spans  # what must not meet
     cdef list names  # of each layer's four parameters
     cdef dict places  # of each name: four times the layer, and which of its parameters
     cdef Arena arena
@@ -55,45 +42,31 @@ cdef class Network:
 
     def __cinit__(self):
         self.arena = Arena()
+        self.spans = Spans()
         self.grads = {}
 
     def __dealloc__(self):
         free(self.layers)
         free(self.params)
-        free(self.spans)
 
     cdef int reserve_layers(self, int count) except -1:
         if self.count == count:
             return 0
         free(self.layers)
         free(self.params)
-        free(self.spans)
-        self.layers, self.params, self.spans = NULL, NULL, NULL
+        self.layers, self.params = NULL, NULL
         self.count = 0
         self.layers = <fc_layer *> calloc(count, sizeof(fc_layer))
         self.params = <const fc_param **> calloc(4 * <size_t> count, sizeof(fc_param *))
-        # a parameter and its config each, a layer's normalisation, and X
-        self.spans = <Span *> calloc(9 * <size_t> count + 1, sizeof(Span))
-        if self.layers == NULL or self.params == NULL or self.spans == NULL:
+        if self.layers == NULL or self.params == NULL:
             raise MemoryError
+        # a parameter and its config each, a layer's normalisation, and X
+        self.spans.reserve(9 * <size_t> count + 1)
         self.count = count
         self.names = [(f"W{i}", f"b{i}", f"gamma{i}", f"beta{i}") for i in range(1, count + 1)]
         self.places = {name: 4 * i + j for i, names in enumerate(self.names)
                        for j, name in enumerate(names)}
         return 0
-
-    cdef void bind_span(self, const void *first, size_t bytes) noexcept:
-        self.spans[self.spans_bound] = Span(<const char *> first, <const char *> first + bytes)
-        self.spans_bound += 1
-
-    # Whether two of the spans meet.
-    cdef bint spans_meet(self) noexcept:
-        cdef size_t i
-        qsort(self.spans, self.spans_bound, sizeof(Span), compare_spans)
-        for i in range(1, self.spans_bound):
-            if self.spans[i].first < self.spans[i - 1].last:
-                return True
-        return False
 
     # Binds a parameter, its gradient if there is a dictionary for it, and its update if there is a
     # rule.  Returns its array, or None if that or the config is not eligible.
@@ -110,9 +83,9 @@ cdef class Network:
             if not self.call.bind_update(param, rule, params, name, w, config):
                 return None
             if rule.number == FC_SGD:
-                self.bind_span(cnp.PyArray_DATA(<ndarray> w), cnp.PyArray_NBYTES(<ndarray> w))
+                self.spans.add(cnp.PyArray_DATA(<ndarray> w), cnp.PyArray_NBYTES(<ndarray> w))
             else:
-                self.bind_span(<const void *> <PyObject *> config, 1)
+                self.spans.add(<const void *> <PyObject *> config, 1)
         if grads is not None:
             old = grads.get(name)
             if old is None or not same_shape_and_dtype(old, <ndarray> w):
@@ -201,7 +174,7 @@ cdef class Network:
             layer.next_var = cnp.PyArray_DATA(var)
             self.call.write(bn_param, "running_mean", mean)
             self.call.write(bn_param, "running_var", var)
-            self.bind_span(<const void *> <PyObject *> bn_param, 1)
+            self.spans.add(<const void *> <PyObject *> bn_param, 1)
         return True
 
     # Reads the model: all of it, before anything is looked at.  False where it is not eligible.
@@ -257,7 +230,7 @@ cdef class Network:
     # of Python runs here.
     cdef bint bind_model(self, dict grads, Rule rule, dict configs, bint test) except -1:
         cdef dict params = self.model_params
-        self.spans_bound = 0
+        self.spans.clear()
         self.call.held.clear()
         self.call.written.clear()
         if not is_plain_dict(params) or rule is not None and not is_plain_dict(configs):
@@ -291,10 +264,10 @@ cdef class Network:
             return False
         if rule is not None:
             if X is None and rule.number == FC_SGD:
-                self.bind_span(cnp.PyArray_DATA(x), cnp.PyArray_NBYTES(x))
-            if self.spans_meet():
+                self.spans.add(cnp.PyArray_DATA(x), cnp.PyArray_NBYTES(x))
+            if self.spans.meet():
                 return False
-        elif self.normalization is not None and self.spans_meet():
+        elif self.normalization is not None and self.spans.meet():
             return False
         require_labels("softmax_loss", labels, y, N, self.layers[self.count - 1].M)
         self.net.N, self.net.count, self.net.layers = N, self.count, self.layers

@@ -71,6 +71,22 @@ cdef ndarray as_running_average(str name, object array, ndarray x, int dtype):
     return as_vector("batchnorm_forward", name, array, D, dtype, "x", x)
 
 
+# Both running averages into bn_param, or neither where it is somebody's own mapping and fails.
+cdef int store_averages(object bn_param, object mean, object var) except -1:
+    cdef bint there = "running_mean" in bn_param
+    old = bn_param["running_mean"] if there else None
+    bn_param["running_mean"] = mean
+    try:
+        bn_param["running_var"] = var
+    except BaseException:
+        if there:
+            bn_param["running_mean"] = old
+        else:
+            del bn_param["running_mean"]
+        raise
+    return 0
+
+
 def batchnorm_forward(x, gamma, beta, bn_param):
     cdef dict read = as_dict("batchnorm_forward", "bn_param", bn_param)
     mode = require_entry("batchnorm_forward", "bn_param", read, "mode")
@@ -111,8 +127,7 @@ def batchnorm_forward(x, gamma, beta, bn_param):
         if composed:
             scale_and_shift(out, ga, ba)
         mean, var = as_stored(mean, D), as_stored(var, D)
-        bn_param["running_mean"] = mean
-        bn_param["running_var"] = var
+        store_averages(bn_param, mean, var)
         return out, None
     normalized = fresh_like(out, dtype)
     rstd = fresh(1, &D, dtype)
@@ -128,8 +143,7 @@ def batchnorm_forward(x, gamma, beta, bn_param):
     if composed:
         scale_and_shift(out, ga, ba)
     warn_of_variances(dtype, prstd, D)
-    bn_param["running_mean"] = next_mean
-    bn_param["running_var"] = next_var
+    store_averages(bn_param, next_mean, next_var)
     return out, make_cache(normalized, rstd, ga, ba)
 
 

@@ -1,14 +1,22 @@
 """The options of the command line, and the values they accept."""
 
+from __future__ import annotations
+
 import argparse
 import ast
 import math
 import sys
+from typing import TYPE_CHECKING
 
 from fastfc.cli import check
+from fastfc.networks.initial_weights import SCALES
 from fastfc.training.schedules import SCHEDULES, make
 from fastfc.update_rules import RULES
 from fastfc.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn
 
 # What each update rule can be told besides its learning rate, as keys of its config.
 RULE_OPTIONS = {
@@ -27,7 +35,7 @@ class UsageError(Exception):
     """Something that the user can put right; the message says how."""
 
 
-def make_parser():
+def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command ``fastfc``."""
     parser = _Parser("fastfc", description="Train fully connected networks on a CPU.")
     parser.add_argument("--version", action="version", version=f"fastfc {__version__}")
@@ -46,18 +54,18 @@ def make_parser():
 class _Parser(argparse.ArgumentParser):
     """Takes options by their full names, and raises a UsageError where argparse would exit."""
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, allow_abbrev=False, **kwargs)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
-    def _print_message(self, message, file=None):
+    def _print_message(self, message: str, file: Any = None) -> None:
         if message:  # argparse would not mind that it cannot be written
             (file or sys.stderr).write(message)
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; see {self.prog} --help")
 
 
-def _add_data(parser):
+def _add_data(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("data")
     group.add_argument(
         "--data",
@@ -74,7 +82,7 @@ def _add_data(parser):
     )
 
 
-def _add_network(parser):
+def _add_network(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("network")
     group.add_argument(
         "--hidden",
@@ -112,10 +120,11 @@ def _add_network(parser):
     )
     group.add_argument(
         "--weight-scale",
-        type=_not_negative,
+        type=_weight_scale,
         default=0.01,
-        metavar="STD",
-        help="standard deviation of the first weights (default: %(default)s)",
+        metavar="{STD,he,glorot}",
+        help="standard deviation of the first weights, or a rule that fits it to each layer "
+        "(default: %(default)s)",
     )
     group.add_argument(
         "--dtype",
@@ -124,7 +133,7 @@ def _add_network(parser):
     )
 
 
-def _add_solver(parser):
+def _add_solver(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("solver")
     group.add_argument(
         "--update-rule",
@@ -215,7 +224,7 @@ def _add_solver(parser):
     )
 
 
-def _add_run(parser):
+def _add_run(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("run")
     group.add_argument(
         "--seed",
@@ -241,12 +250,12 @@ def _add_run(parser):
     )
 
 
-def _flag(key):
+def _flag(key: str) -> str:
     """Return the option that sets a key of a rule's config."""
     return "--" + key.replace("_", "-")
 
 
-def rule_config(options):
+def rule_config(options: argparse.Namespace) -> dict[str, float]:
     """Return the optim_config that the options ask for.
 
     Raises
@@ -277,21 +286,21 @@ def rule_config(options):
     return config
 
 
-def _rules_with(key):
+def _rules_with(key: str) -> str:
     *others, last = (rule for rule, keys in RULE_OPTIONS.items() if key in keys)
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def _default_of(key):
+def _default_of(key: str) -> float:
     """Return the default of a hyper-parameter, which is the same for all rules that have it."""
     (default,) = {rule.constants[key] for rule in RULES.values() if key in rule.constants}
     return default
 
 
-def _number(expected, accepts):
+def _number(expected: str, accepts: Callable[[float], bool]) -> Callable[[str], float]:
     """Return a type for argparse: a number that `accepts` accepts."""
 
-    def parse(text):
+    def parse(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
@@ -307,7 +316,17 @@ _positive = _number("above 0", lambda value: 0 < value < math.inf)
 _not_negative = _number("of at least 0", lambda value: 0 <= value < math.inf)
 
 
-def _schedule(text):
+def _weight_scale(text: str) -> float | str:
+    """Return a number of at least 0 or the name of a rule."""
+    if text in SCALES:
+        return text
+    try:
+        return _not_negative(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, he or glorot") from None
+
+
+def _schedule(text: str) -> dict[str, Any]:
     """Return NAME,KEY=VALUE,... as the dictionary that the Solver takes."""
     name, *pairs = text.split(",")
     schedule = {"name": name}
@@ -324,7 +343,7 @@ def _schedule(text):
     return schedule
 
 
-def _whole(text, low, high, expected):
+def _whole(text: str, low: int, high: int, expected: str) -> int:
     try:
         value = int(text)
     except ValueError:
@@ -334,9 +353,9 @@ def _whole(text, low, high, expected):
     return value
 
 
-def _count(text):
+def _count(text: str) -> int:
     return _whole(text, 1, 2**31 - 1, "from 1 to 2147483647")
 
 
-def _seed(text):
+def _seed(text: str) -> int:
     return _whole(text, 0, 2**32 - 1, "from 0 to 4294967295")

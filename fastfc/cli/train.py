@@ -1,9 +1,12 @@
 """``fastfc train``: train a network under the Solver and print what came of it."""
 
+from __future__ import annotations
+
 import math
 import sys
 import time
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,10 +17,17 @@ from fastfc.data_utils import get_CIFAR10_data
 from fastfc.solver import Solver
 from fastfc.training import NonFiniteWarning
 
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+    from fastfc._types import DataSet, Model, UpdateRule
+    from fastfc.networks.fully_connected import FullyConnectedNet
+
 BACKENDS = ("fast", "reference")
 
 
-def train(options):
+def train(options: argparse.Namespace) -> None:
     """Train as the options say, with one backend or both, and print the figures.
 
     Parameters
@@ -46,7 +56,7 @@ def train(options):
     print(f"speed ratio: {seconds['reference'] / seconds['fast']:.2f}")
 
 
-def load(source, root):
+def load(source: str, root: str | None) -> DataSet:
     """Return the data set that ``--data`` and ``--root`` name, as the dict that Solver takes.
 
     Raises
@@ -75,7 +85,9 @@ def load(source, root):
     raise UsageError(f"--data {source}: choose digits, cifar10, mnist or a .npz file")
 
 
-def run(options, backend, dtype, config, data):
+def run(
+    options: argparse.Namespace, backend: str, dtype: str, config: dict[str, float], data: DataSet
+) -> tuple[list[float], float]:
     """Train with one backend and print its lines and figures.
 
     Returns
@@ -116,7 +128,7 @@ def run(options, backend, dtype, config, data):
     return solver.loss_history, seconds
 
 
-def _find_networks(backend):
+def _find_networks(backend: str) -> Any:
     """Return the module of a backend's networks."""
     if backend == "fast":
         return fc_net
@@ -125,19 +137,22 @@ def _find_networks(backend):
     return reference.fc_net
 
 
-def _find_rule(backend, name):
+def _find_rule(backend: str, name: str) -> str | UpdateRule:
     """Return a backend's update rule as the Solver takes it."""
     if backend == "fast":
         return name
     from fastfc import reference
 
-    return getattr(reference.optim, name)
+    rule: UpdateRule = getattr(reference.optim, name)
+    return rule
 
 
-def _make_network(options, backend, dtype, data):
+def _make_network(
+    options: argparse.Namespace, backend: str, dtype: str, data: DataSet
+) -> FullyConnectedNet:
     """Return the network that the options describe, for inputs and classes as in data."""
     try:
-        return _find_networks(backend).FullyConnectedNet(
+        network: FullyConnectedNet = _find_networks(backend).FullyConnectedNet(
             options.hidden,
             input_dim=math.prod(data["X_train"].shape[1:]),
             num_classes=_count_classes(data),
@@ -148,11 +163,12 @@ def _make_network(options, backend, dtype, data):
             dtype=np.dtype(dtype),
             label_smoothing=options.label_smoothing,
         )
+        return network
     except ValueError as error:  # NumPy cannot even address such an array
         raise UsageError(f"--hidden is too large: {error}") from error
 
 
-def _count_classes(data):
+def _count_classes(data: DataSet) -> int:
     """Return how many classes the labels have: the greatest of them and 0 to it.
 
     Raises
@@ -171,7 +187,7 @@ def _count_classes(data):
     return 1 + int(max(y.max() for y in labels.values()))
 
 
-def _solve(model, data, **kwargs):
+def _solve(model: Model, data: DataSet, **kwargs: Any) -> tuple[Solver, float]:
     """Train; return the solver and the seconds it took."""
     solver = Solver(model, data, **kwargs)
     start = time.perf_counter()
@@ -181,7 +197,7 @@ def _solve(model, data, **kwargs):
     return solver, time.perf_counter() - start
 
 
-def _print_accuracy(solver, data, split, name):
+def _print_accuracy(solver: Solver, data: DataSet, split: str, name: str) -> None:
     """Print the accuracy of the best parameters on a split, if the data have it."""
     if f"X_{split}" in data:
         accuracy = solver.check_accuracy(data[f"X_{split}"], data[f"y_{split}"])

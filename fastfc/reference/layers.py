@@ -4,15 +4,35 @@ Letters: N batch, D inputs, M outputs, C classes.  Every function computes in fl
 arrays are float32 and in float64 otherwise; Python's own numbers fit themselves to either.
 """
 
+from __future__ import annotations
+
 import math
 import warnings
 from collections import abc
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..arguments import shown
 from ..arrays import as_number, as_real, expect_shape, quiet
 from . import philox
 from .losses import softmax_loss, svm_loss
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .._types import (
+        AffineCache,
+        AffineGradients,
+        Array,
+        ArrayLike,
+        BatchnormCache,
+        DropoutCache,
+        LayerParam,
+        NormalizationCache,
+        NormalizationGradients,
+        ReadParam,
+    )
 
 __all__ = [
     "affine_backward",
@@ -32,20 +52,20 @@ __all__ = [
 ]
 
 
-def _value(operation, mapping_name, mapping, key):
+def _value(operation: str, mapping_name: str, mapping: ReadParam, key: str) -> Any:
     """Return a value that the mapping must have."""
     if key not in mapping:
         raise ValueError(f"{operation}: {mapping_name} has no key {key!r}")
     return mapping[key]
 
 
-def _expect_row(operation, name, array, length, partner):
+def _expect_row(operation: str, name: str, array: Array, length: int, partner: str) -> None:
     """Raise ValueError unless ``array`` broadcasts to one row of ``length`` numbers."""
     if array.shape not in [(length,), (1, length), ()]:
         expect_shape(operation, name, array, (length,), partner)
 
 
-def _expect_broadcast(operation, name, array, x):
+def _expect_broadcast(operation: str, name: str, array: Array, x: Array) -> None:
     """Raise ValueError unless ``array`` broadcasts against x (N, D) without changing its shape."""
     N, D = x.shape
     if array.shape not in [(), (1,), (D,), (1, 1), (1, D), (N, 1), (N, D)]:
@@ -55,12 +75,13 @@ def _expect_broadcast(operation, name, array, x):
         )
 
 
-def _sum_rows(x):
+def _sum_rows(x: Array) -> Array:
     """Return x.sum(axis=0), added pairwise: NumPy does so along contiguous elements only."""
-    return np.ascontiguousarray(x.T).sum(axis=1)
+    sums: Array = np.ascontiguousarray(x.T).sum(axis=1)
+    return sums
 
 
-def _sum_to_shape(gradient, shape):
+def _sum_to_shape(gradient: Array, shape: tuple[int, ...]) -> Array:
     """Return the gradient (N, D) of what was broadcast from ``shape``, in that shape."""
     if len(shape) == 2 and shape[0] != 1:
         return gradient if shape[1] == gradient.shape[1] else gradient.sum(axis=1, keepdims=True)
@@ -68,27 +89,27 @@ def _sum_to_shape(gradient, shape):
     return np.reshape(row if shape and shape[-1] == row.size else row.sum(), shape)
 
 
-def _eps(operation, name, mapping):
+def _eps(operation: str, name: str, mapping: ReadParam) -> float:
     eps = as_number(operation, f"{name}['eps']", mapping.get("eps", 1e-5))
     if not 0 <= eps < math.inf:
         raise ValueError(
-            f"{operation}: {name}['eps'] is {mapping['eps']!r}, expected a finite number of at "
-            "least 0"
+            f"{operation}: {name}['eps'] is {shown(mapping['eps'])}, expected a finite number of "
+            "at least 0"
         )
     return eps
 
 
-def _momentum(bn_param):
+def _momentum(bn_param: ReadParam) -> float:
     momentum = as_number("batchnorm_forward", "bn_param['momentum']", bn_param.get("momentum", 0.9))
     if not 0 <= momentum <= 1:
         raise ValueError(
-            f"batchnorm_forward: bn_param['momentum'] is {bn_param['momentum']!r}, expected a "
-            "number from 0 to 1"
+            f"batchnorm_forward: bn_param['momentum'] is {shown(bn_param['momentum'])}, expected "
+            "a number from 0 to 1"
         )
     return momentum
 
 
-def _normalize(x, eps):
+def _normalize(x: Array, eps: float) -> tuple[Array, Array, Array, Array]:
     """Return (x - mean) * rstd, mean, var and rstd of each row of x.
 
     All is computed from numbers near 1, x divided by powers of two, which rounds nothing: squares
@@ -109,7 +130,7 @@ def _normalize(x, eps):
         return normalized, np.ldexp(mean, shift), np.ldexp(var, 2 * both), np.ldexp(rstd, -both)
 
 
-def _affine_sizes(operation, x, w):
+def _affine_sizes(operation: str, x: Array, w: Array) -> tuple[int, int, int]:
     """Return N, D and M of an affine layer."""
     if x.ndim == 0:
         raise ValueError(f"{operation}: x has shape (), expected (N, d_1, ..., d_k)")
@@ -122,7 +143,7 @@ def _affine_sizes(operation, x, w):
 
 
 @quiet
-def affine_forward(x, w, b):
+def affine_forward(x: ArrayLike, w: ArrayLike, b: ArrayLike) -> tuple[Array, AffineCache]:
     """Return out = x w + b and the cache (x, w, b); each x[i] is read as one row of D numbers."""
     cache = (x, w, b)
     x, w, b = as_real("affine_forward", x=x, w=w, b=b)
@@ -132,7 +153,7 @@ def affine_forward(x, w, b):
 
 
 @quiet
-def affine_backward(dout, cache):
+def affine_backward(dout: ArrayLike, cache: AffineCache) -> AffineGradients:
     """Return dx = dout w^T, dw = x^T dout and db, the sum of dout over the batch."""
     x, w, _ = cache
     dout, x, w = as_real("affine_backward", dout=dout, x=x, w=w)
@@ -145,7 +166,7 @@ def affine_backward(dout, cache):
 
 
 @quiet
-def relu_forward(x):
+def relu_forward(x: ArrayLike) -> tuple[Array, ArrayLike]:
     """Return x with its negative elements set to 0, and the cache x; NaN stays NaN."""
     cache = x
     (x,) = as_real("relu_forward", x=x)
@@ -153,30 +174,32 @@ def relu_forward(x):
 
 
 @quiet
-def relu_backward(dout, cache):
+def relu_backward(dout: ArrayLike, cache: ArrayLike) -> Array:
     """Return dout * (x >= 0): the gradient passes where x is 0."""
     dout, x = as_real("relu_backward", dout=dout, x=cache)
     expect_shape("relu_backward", "dout", dout, x.shape, f"x of shape {x.shape}")
     return dout * (x >= 0)
 
 
-def _cache(x_normalized, rstd, gamma, beta):
+def _cache(x_normalized: Array, rstd: Array, gamma: Array, beta: Array) -> NormalizationCache:
     """Return what the backward pass needs: beside these the shape of beta, unless it is (D,)."""
-    cache = {"x_normalized": x_normalized, "rstd": rstd, "gamma": gamma}
+    cache: NormalizationCache = {"x_normalized": x_normalized, "rstd": rstd, "gamma": gamma}
     if beta.shape != x_normalized.shape[1:]:
         cache["beta_shape"] = beta.shape
     return cache
 
 
 @quiet
-def batchnorm_forward(x, gamma, beta, bn_param):
+def batchnorm_forward(
+    x: ArrayLike, gamma: ArrayLike, beta: ArrayLike, bn_param: LayerParam
+) -> tuple[Array, BatchnormCache]:
     """Return gamma * x_normalized + beta and the cache (Ioffe & Szegedy 2015, algorithm 1).
 
     Training normalises by the batch's mean and biased variance and updates the running ones in
     ``bn_param``; testing normalises by the running ones and keeps no cache.
     """
     mode = _value("batchnorm_forward", "bn_param", bn_param, "mode")
-    if mode not in ("train", "test"):
+    if not isinstance(mode, str) or mode not in ("train", "test"):
         raise ValueError(f'Invalid forward batchnorm mode "{mode}"')
     eps, momentum = _eps("batchnorm_forward", "bn_param", bn_param), _momentum(bn_param)
 
@@ -228,7 +251,7 @@ def batchnorm_forward(x, gamma, beta, bn_param):
 
 
 @quiet
-def batchnorm_backward(dout, cache):
+def batchnorm_backward(dout: ArrayLike, cache: BatchnormCache) -> NormalizationGradients:
     """Return dx, dgamma and dbeta of batch normalisation in training mode.
 
     The mean and the variance depend on x too; gathered, the three paths give
@@ -262,13 +285,15 @@ batchnorm_backward_alt = batchnorm_backward
 
 
 @quiet
-def layernorm_forward(x, gamma, beta, ln_param):
+def layernorm_forward(
+    x: ArrayLike, gamma: ArrayLike, beta: ArrayLike, ln_param: ReadParam
+) -> tuple[Array, NormalizationCache]:
     """Return gamma * x_normalized + beta and the cache (Ba, Kiros & Hinton 2016).
 
     Every row is normalised by its own mean and biased variance, in training and testing alike.
     """
     if not isinstance(ln_param, abc.Mapping):
-        raise TypeError(f"layernorm_forward: ln_param is {ln_param!r}, expected a dict")
+        raise TypeError(f"layernorm_forward: ln_param is {shown(ln_param)}, expected a dict")
     eps = _eps("layernorm_forward", "ln_param", ln_param)
     x, gamma, beta = as_real("layernorm_forward", x=x, gamma=gamma, beta=beta)
     if x.ndim != 2 or x.shape[1] == 0:
@@ -283,7 +308,7 @@ def layernorm_forward(x, gamma, beta, ln_param):
 
 
 @quiet
-def layernorm_backward(dout, cache):
+def layernorm_backward(dout: ArrayLike, cache: NormalizationCache) -> NormalizationGradients:
     """Return dx, dgamma and dbeta of layer normalisation.
 
     A row's mean and variance depend on its x too; gathered, the three paths give, with
@@ -291,7 +316,7 @@ def layernorm_backward(dout, cache):
     dx = rstd * (g - mean(g) - x_normalized * mean(g * x_normalized)).
     """
     if not isinstance(cache, dict):
-        raise TypeError(f"layernorm_backward: cache is {cache!r}, expected a dict")
+        raise TypeError(f"layernorm_backward: cache is {shown(cache)}, expected a dict")
     dout, x_normalized, rstd, gamma = as_real(
         "layernorm_backward",
         dout=dout,
@@ -316,19 +341,19 @@ def layernorm_backward(dout, cache):
 
 
 @quiet
-def dropout_forward(x, dropout_param):
+def dropout_forward(x: ArrayLike, dropout_param: ReadParam) -> tuple[Array, DropoutCache]:
     """Keep each element with probability p, scaled by 1/p (inverted dropout; Srivastava 2014).
 
     In the convention 'drop' it is dropped with probability p, and scaled by 1/(1 - p).
     """
     p = float(_value("dropout_forward", "dropout_param", dropout_param, "p"))
     mode = _value("dropout_forward", "dropout_param", dropout_param, "mode")
-    if mode not in ("train", "test"):
+    if not isinstance(mode, str) or mode not in ("train", "test"):
         raise ValueError(f'Invalid forward dropout mode "{mode}"')
     convention = dropout_param.get("convention", "keep")
-    if convention not in ("keep", "drop"):
+    if not isinstance(convention, str) or convention not in ("keep", "drop"):
         raise ValueError(
-            f"dropout_forward: convention is {convention!r}, expected 'keep' or 'drop'"
+            f"dropout_forward: convention is {shown(convention)}, expected 'keep' or 'drop'"
         )
     drop = convention == "drop"
     if drop and not 0 <= p < 1:
@@ -339,12 +364,18 @@ def dropout_forward(x, dropout_param):
         raise ValueError(f"dropout_forward: p is {p}, expected a probability of keeping, in (0, 1]")
     (x,) = as_real("dropout_forward", x=x)
     rng = dropout_param.get("rng", "numpy")
-    if rng not in ("numpy", "philox"):
-        raise ValueError(f"dropout_forward: rng is {rng!r}, expected 'numpy' or 'philox'")
+    if not isinstance(rng, str) or rng not in ("numpy", "philox"):
+        raise ValueError(f"dropout_forward: rng is {shown(rng)}, expected 'numpy' or 'philox'")
     if rng == "philox":
         key = philox.key_of(dropout_param, drawn=mode == "train")
     elif "seed" in dropout_param:
-        np.random.seed(dropout_param["seed"])
+        try:
+            np.random.seed(dropout_param["seed"])
+        except (TypeError, ValueError) as error:
+            raise type(error)(
+                f"dropout_forward: dropout_param['seed'] is {shown(dropout_param['seed'])}, "
+                "expected an integer in [0, 2**32)"
+            ) from None
     if mode == "test":
         return x, (dropout_param, None)
     if rng == "philox":
@@ -357,11 +388,11 @@ def dropout_forward(x, dropout_param):
 
 
 @quiet
-def dropout_backward(dout, cache):
+def dropout_backward(dout: ArrayLike, cache: DropoutCache) -> Array:
     """Return dout * mask, the mask of the forward pass; in test mode dout."""
     dropout_param, mask = cache
     mode = _value("dropout_backward", "dropout_param", dropout_param, "mode")
-    if mode not in ("train", "test"):
+    if not isinstance(mode, str) or mode not in ("train", "test"):
         raise ValueError(f'Invalid backward dropout mode "{mode}"')
     if mode == "test":
         (dout,) = as_real("dropout_backward", dout=dout)

@@ -1,17 +1,25 @@
 """The losses in plain NumPy, each with its gradient.  Letters: N batch, C classes."""
 
+from __future__ import annotations
+
 import numbers
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..arguments import check_dense, shown
 from ..arrays import as_real, expect_shape, quiet
+
+if TYPE_CHECKING:
+    from .._types import Array, ArrayLike, Labels, Scalar
 
 __all__ = ["softmax_loss", "svm_loss"]
 
 
-def _check_scores(operation, x, y):
+def _check_scores(operation: str, x: ArrayLike, y: ArrayLike) -> tuple[Array, Labels]:
     """Return the scores x in the dtype computed in, and the labels y, if they match."""
     (x,) = as_real(operation, x=x)
+    check_dense(f"{operation}: y", y)
     y = np.asarray(y)
     if x.ndim != 2 or x.size == 0:
         raise ValueError(
@@ -19,16 +27,16 @@ def _check_scores(operation, x, y):
         )
     N, C = x.shape
     if y.dtype.kind not in "iu":
-        raise TypeError(f"{operation}: y has dtype {y.dtype}, expected integers")
+        raise TypeError(f"{operation}: y has dtype {y.dtype}, expected integer labels")
     expect_shape(operation, "y", y, (N,), f"x of shape {x.shape}")
     if y.min() < 0 or y.max() >= C:
-        wrong = y[(y < 0) | (y >= C)][0]
-        raise ValueError(f"{operation}: y has the label {wrong}, expected labels in [0, {C})")
+        i = int(np.argmax((y < 0) | (y >= C)))
+        raise ValueError(f"{operation}: y[{i}] is {y[i]}, expected a label from 0 to {C - 1}")
     return x, y
 
 
 @quiet
-def svm_loss(x, y):
+def svm_loss(x: ArrayLike, y: ArrayLike) -> tuple[Scalar, Array]:
     """Return the multiclass hinge loss, margin 1, and its gradient (Weston & Watkins 1999)."""
     x, y = _check_scores("svm_loss", x, y)
     N = x.shape[0]
@@ -42,7 +50,7 @@ def svm_loss(x, y):
 
 
 @quiet
-def softmax_loss(x, y, label_smoothing=0.0):
+def softmax_loss(x: ArrayLike, y: ArrayLike, label_smoothing: float = 0.0) -> tuple[Scalar, Array]:
     """Return the cross-entropy of softmax(x) and its gradient, by log-sum-exp.
 
     log softmax(x)_j = x_j - max - log sum_k exp(x_k - max): no probability is rounded to 0 before
@@ -51,7 +59,9 @@ def softmax_loss(x, y, label_smoothing=0.0):
     """
     x, y = _check_scores("softmax_loss", x, y)
     if not isinstance(label_smoothing, numbers.Real):
-        raise TypeError(f"softmax_loss: label_smoothing is {label_smoothing!r}, expected a number")
+        raise TypeError(
+            f"softmax_loss: label_smoothing is {shown(label_smoothing)}, expected a number"
+        )
     label_smoothing = float(label_smoothing)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(

@@ -1,11 +1,22 @@
 """The update rules as people call them: documentation, defaults, checks and state."""
 
-from collections.abc import MutableMapping
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..arrays import as_arrays, as_real, quiet, shown
+from ..arguments import check_number, shown
+from ..arrays import as_arrays, as_real, quiet
 from .table import RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._types import AnyArray, Array, ArrayLike, OptimConfig
+
+    RegularRule = Callable[[str, Array, Array, OptimConfig], Array]
 
 
 class UpdateRules:
@@ -31,25 +42,30 @@ class UpdateRules:
     (array([0.9]), {'learning_rate': 0.01})
     """
 
-    def __init__(self, regular):
+    def __init__(self, regular: RegularRule) -> None:
         self._regular = regular
 
     @quiet
-    def _update(self, rule, w, dw, config):
+    def _update(
+        self, rule: str, w: ArrayLike, dw: ArrayLike, config: OptimConfig | None
+    ) -> tuple[Array, OptimConfig]:
         config = {} if config is None else config
-        if not isinstance(config, MutableMapping):
+        if not hasattr(config, "setdefault"):
             raise TypeError(f"{rule}: config is {shown(config)}, expected a dict")
         for key, value in RULES[rule].constants.items():
             config.setdefault(key, value)
         # All that may run the caller's code comes first: numbers, then arrays.
         keys = RULES[rule].keys(config)
-        complete = {key: _read_number(rule, config, key) for key in RULES[rule].constants}
+        complete: OptimConfig = {
+            key: _read_number(rule, config, key) for key in RULES[rule].constants
+        }
         state = {key: config.get(key) for key in keys}
         given = {key: value for key, value in state.items() if value is not None}
         given = dict(zip(given, as_arrays(rule, **given), strict=True))
         ours, dw = _match_arrays(rule, w, dw)
-        in_place = rule == "sgd" and isinstance(w, np.ndarray) and w.shape == ours.shape
-        if in_place:
+        in_place = None  # the array that sgd changes
+        if rule == "sgd" and isinstance(w, np.ndarray) and w.shape == ours.shape:
+            in_place = w
             _expect_writeable(rule, w)
         elif rule == "sgd":
             ours = ours.copy()
@@ -58,11 +74,15 @@ class UpdateRules:
         if next_w is None:
             raise ValueError(f"{rule}: w, dw or the state has changed during the call")
         config.update({key: complete[key] for key in (*keys, "t") if key in complete})
-        if in_place and not np.may_share_memory(next_w, w):
-            w[...] = next_w
-        return w if in_place else next_w, config
+        if in_place is None:
+            return next_w, config
+        if not np.may_share_memory(next_w, in_place):
+            in_place[...] = next_w
+        return in_place, config
 
-    def sgd(self, w, dw, config=None):
+    def sgd(
+        self, w: ArrayLike, dw: ArrayLike, config: OptimConfig | None = None
+    ) -> tuple[Array, OptimConfig]:
         """Gradient descent, w <- w - lr dw (Robbins & Monro 1951), in w itself.
 
         Parameters
@@ -84,9 +104,9 @@ class UpdateRules:
         Raises
         ------
         TypeError
-            w or dw is not real, or w is an array of integers.
+            w or dw is not real, w is an array of integers, or config is no dict.
         ValueError
-            dw does not have the shape of w, or w is read-only.
+            dw does not have the shape of w, w is read-only, or a hyper-parameter is no number.
 
         Examples
         --------
@@ -99,7 +119,9 @@ class UpdateRules:
         """
         return self._update("sgd", w, dw, config)
 
-    def sgd_momentum(self, w, dw, config=None):
+    def sgd_momentum(
+        self, w: ArrayLike, dw: ArrayLike, config: OptimConfig | None = None
+    ) -> tuple[Array, OptimConfig]:
         """Gradient descent with momentum, v <- mu v - lr dw, w <- w + v (Polyak 1964).
 
         Parameters
@@ -136,7 +158,9 @@ class UpdateRules:
         """
         return self._update("sgd_momentum", w, dw, config)
 
-    def sgd_nesterov_momentum(self, w, dw, config=None):
+    def sgd_nesterov_momentum(
+        self, w: ArrayLike, dw: ArrayLike, config: OptimConfig | None = None
+    ) -> tuple[Array, OptimConfig]:
         """Nesterov momentum, w <- w + v + mu (v - v_old) (Sutskever et al. 2013).
 
         v is the velocity of ``sgd_momentum``; parameters, results and errors are those of
@@ -175,7 +199,9 @@ class UpdateRules:
         """
         return self._update("sgd_nesterov_momentum", w, dw, config)
 
-    def rmsprop(self, w, dw, config=None):
+    def rmsprop(
+        self, w: ArrayLike, dw: ArrayLike, config: OptimConfig | None = None
+    ) -> tuple[Array, OptimConfig]:
         """RMSProp (Tieleman & Hinton 2012): steps scaled by a running mean of squared gradients.
 
         a <- rho a + (1 - rho) dw^2, w <- w - lr dw / (sqrt(a) + eps).
@@ -214,7 +240,9 @@ class UpdateRules:
         """
         return self._update("rmsprop", w, dw, config)
 
-    def adam(self, w, dw, config=None):
+    def adam(
+        self, w: ArrayLike, dw: ArrayLike, config: OptimConfig | None = None
+    ) -> tuple[Array, OptimConfig]:
         """Adam (Kingma & Ba 2015), bias-corrected, epsilon outside the root.
 
         t <- t + 1, v <- b1 v + (1 - b1) dw, a <- b2 a + (1 - b2) dw^2,
@@ -255,7 +283,9 @@ class UpdateRules:
         """
         return self._update("adam", w, dw, config)
 
-    def adamw(self, w, dw, config=None):
+    def adamw(
+        self, w: ArrayLike, dw: ArrayLike, config: OptimConfig | None = None
+    ) -> tuple[Array, OptimConfig]:
         """Adam with decoupled weight decay (Loshchilov & Hutter 2019).
 
         w <- w - adam's step - lr weight_decay w.  The decay follows the learning rate and its
@@ -296,7 +326,7 @@ class UpdateRules:
         return self._update("adamw", w, dw, config)
 
 
-def _match_arrays(rule, w, dw):
+def _match_arrays(rule: str, w: ArrayLike, dw: ArrayLike) -> tuple[Array, Array]:
     """Return w and dw as arrays of one shape and one dtype, float32 or float64."""
     (dw,) = as_real(rule, dw=dw)
     if type(w) in (int, float):
@@ -310,15 +340,16 @@ def _match_arrays(rule, w, dw):
     if w.ndim == 0 and dw.ndim > 0:
         w = np.full(dw.shape, w)
     dw = dw.astype(w.dtype, copy=False)
-    if dw.shape != w.shape:
+    shape: tuple[int, ...] = w.shape
+    if dw.shape != shape:
         # A bias of shape (1, M) has a gradient of shape (M,).
-        if dw.shape != w.shape[1:] or w.shape[0] != 1:
-            raise ValueError(f"{rule}: dw has shape {dw.shape}, expected {w.shape} to match w")
+        if dw.shape != shape[1:] or shape[:1] != (1,):
+            raise ValueError(f"{rule}: dw has shape {dw.shape}, expected {shape} to match w")
         dw = dw[np.newaxis]
     return w, dw
 
 
-def _read_state(rule, key, given, w):
+def _read_state(rule: str, key: str, given: AnyArray | None, w: Array) -> Array:
     """Return the state that was given under key, zeros at the first call, with the dtype of w."""
     if given is None:
         return np.zeros_like(w)
@@ -330,7 +361,7 @@ def _read_state(rule, key, given, w):
     return state.astype(w.dtype, copy=False)
 
 
-def _expect_writeable(rule, w):
+def _expect_writeable(rule: str, w: AnyArray) -> None:
     """Raise unless w can be changed in place."""
     if w.dtype.kind != "f":
         raise TypeError(
@@ -340,14 +371,14 @@ def _expect_writeable(rule, w):
         raise ValueError(f"{rule}: w is read-only, expected an array to update in place")
 
 
-def _read_number(rule, config, key):
+def _read_number(rule: str, config: OptimConfig, key: str) -> float:
     """Return a hyper-parameter as a float; t, the steps so far, as an int."""
     value = config.get(key)
-    try:
-        number = int(value) if key == "t" else float(value)
-    except (TypeError, ValueError, OverflowError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{rule}: {key} is {shown(value)}, expected a number") from None
-    if key == "t" and number < 0:
-        raise ValueError(f"{rule}: t is {number}, expected the number of steps so far, at least 0")
-    return number
+    number = check_number(f"{rule}: {key}", value, "a number", lambda number: True)
+    if key != "t":
+        return number
+    if not math.isfinite(number) or int(number) < 0:
+        raise ValueError(
+            f"{rule}: t is {shown(value)}, expected the number of steps so far, at least 0"
+        )
+    return int(number)

@@ -12,6 +12,7 @@ import pytest
 
 import fastfc
 from fastfc import fc_net, optim
+from fastfc.arguments import shown
 from fastfc.solver import Solver
 from fastfc.training import NonFiniteLossError
 from tests.support import cases
@@ -176,7 +177,7 @@ def test_what_normalization_may_not_be_called_with(key, network):
     for value, error, what in cases.NOT_EPS if key == "eps" else cases.NOT_MOMENTUM:
         model.bn_params[0][key] = value
         before = copy.deepcopy(model.bn_params)
-        message = re.escape(f"batchnorm_forward: bn_param[{key!r}] is {value!r}, {what}")
+        message = re.escape(f"batchnorm_forward: bn_param[{key!r}] is {shown(value)}, {what}")
         with pytest.raises(error, match=message):
             model.loss(X, y)
         with pytest.raises(error, match=message):
@@ -417,7 +418,7 @@ def test_bad_labels_change_nothing():
     assert_same([model.params, [{"mode": "train"}]], before)
     with pytest.raises(TypeError, match="softmax_loss: y has dtype float64"):
         model.train_step(X[:2], np.array([0.0, 1.0]), "sgd", configs)
-    with pytest.raises(ValueError, match="w has shape"):
+    with pytest.raises(ValueError, match=r"X has shape \(2, 1, 20\)"):
         model.loss(X[:2, :1], y[:2])
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 
 from fastfc import layers
+from fastfc.arguments import shown
 from fastfc.layers import batchnorm_backward, batchnorm_forward
 from fastfc.reference import layers as reference
 from tests.support import cases, operations, tolerance
@@ -185,7 +186,7 @@ ones = np.ones
         ({"gamma": ones(4, object)}, TypeError, "gamma has dtype object"),
         ({"running_mean": ones(4, complex)}, TypeError, r"running_mean.* has dtype complex128"),
         *[
-            ({name: value}, error, re.escape(f"bn_param[{name!r}] is {value!r}, {what}"))
+            ({name: value}, error, re.escape(f"bn_param[{name!r}] is {shown(value)}, {what}"))
             for name, wrong in (("eps", cases.NOT_EPS), ("momentum", cases.NOT_MOMENTUM))
             for value, error, what in wrong
         ],

@@ -250,6 +250,11 @@ def test_npz_decides_inputs_and_classes(capsys, tmp_path, spies):
     assert spies[1].kwargs["num_classes"] == 12
 
 
+def test_weights_that_fit_the_layers(capsys, spies):
+    output(capsys, "train", *QUICK, "--weight-scale", "he")
+    assert spies[1].kwargs["weight_scale"] == "he"
+
+
 def test_no_validation_image_is_ever_right(capsys, tmp_path):
     path = small_npz(tmp_path / "mine.npz", y_train=np.zeros(200, int), y_val=np.ones(200, int))
     out = output(capsys, "train", *QUICK, "--weight-scale", "0", "--data", path)
@@ -277,7 +282,8 @@ def test_cifar10(capsys, tmp_path, monkeypatch):
     )
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        assert main(["train", *QUICK, "--data", "cifar10", "--root", str(tmp_path / "root")]) == 0
+        argv = ["--batch-size", "30", "--data", "cifar10", "--root", str(tmp_path / "root")]
+        assert main(["train", *QUICK, *argv]) == 0
     out, err = capsys.readouterr()
     assert "test accuracy: " in out
     assert re.fullmatch(r"fastfc: warning: MD5 sums differ .*data_batch_5\n", err)
@@ -301,6 +307,7 @@ BAD_OPTIONS = {
     "train --dropout nan": "argument --dropout: 'nan' is not a number from 0 to 1",
     "train --reg -0.1": "argument --reg: '-0.1' is not a number of at least 0",
     "train --reg inf": "argument --reg: 'inf' is not a number of at least 0",
+    "train --weight-scale hi": "'hi' is not a number of at least 0, he or glorot",
     "train --weight-scale big": "argument --weight-scale: 'big' is not a number",
     "train --learning-rate 0": "argument --learning-rate: '0' is not a number above 0",
     "train --beta1 1": "argument --beta1: '1' is not a number from 0 to less than 1",
