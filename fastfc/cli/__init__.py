@@ -4,7 +4,8 @@ import os
 import sys
 import warnings
 
-from fastfc.cli.options import UsageError, make_parser
+from fastfc.cli.options import make_parser
+from fastfc.cli.parser import UsageError, given_options
 
 __all__ = ["main"]
 
@@ -27,6 +28,8 @@ def main(argv=None):
     Examples
     --------
     >>> main(["train", "--epochs", "1", "--print-every", "100"])  # doctest: +ELLIPSIS
+    data: digits, 1197 train, 300 val and 300 test examples of 1x8x8, 10 classes
+    network: 64-100-100-100-10, batchnorm, dropout 0.9, float32, 28310 parameters; adam, ...
     (Iteration 1 / 11) loss: 2.29...
     (Epoch 0 / 1) train acc: ...; val_acc: ...
     (Epoch 1 / 1) train acc: ...; val_acc: ...
@@ -73,8 +76,7 @@ def _run(argv):
         return run(options)
     from fastfc.cli.train import train
 
-    train(options)
-    return 0
+    return train(options, given_options(make_parser(), argv))
 
 
 def _fail(message):

@@ -1,0 +1,102 @@
+"""From options to the API's arguments: an option is stored under its argument's name."""
+
+import inspect
+import math
+
+from fastfc import fc_net
+from fastfc.cli.names import ADAM_LEARNING_RATE, RULE_OPTIONS, flag_of, rules_with
+from fastfc.cli.parser import UsageError
+from fastfc.training.settings import SETTINGS
+
+NETWORK_ARGUMENTS = tuple(inspect.signature(fc_net.FullyConnectedNet).parameters)
+
+
+def network_arguments(options, data):
+    """Return the arguments of FullyConnectedNet, for inputs and classes as in data."""
+    found = {name: value for name, value in vars(options).items() if name in NETWORK_ARGUMENTS}
+    found["seed"] = options.dropout_seed  # --seed is NumPy's
+    found["normalization"] = None if options.normalization == "none" else options.normalization
+    found["dtype"] = options.dtype or ("float64" if options.compare else "float32")
+    found["input_dim"] = math.prod(data["X_train"].shape[1:])
+    found["num_classes"] = count_classes(data)
+    return found
+
+
+def count_classes(data):
+    """Return how many classes the labels of all splits need.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> count_classes({"X_train": np.eye(3), "y_train": np.array([0, 4, 1])})
+    5
+    """
+    return 1 + max(int(y.max()) for name, y in data.items() if name.startswith("y"))
+
+
+def solver_arguments(options, names):
+    """Return the Solver's settings that the options with these names hold, checkpoints' too."""
+    found = {name: getattr(options, name) for name in SETTINGS if name in names}
+    if found.get("normalize") is not None:
+        found["normalize"] = tuple(found["normalize"])
+    if names & {"learning_rate", *(key for keys in RULE_OPTIONS.values() for key in keys)}:
+        found["optim_config"] = rule_config(options)
+    return found
+
+
+def rule_config(options):
+    """Return the optim_config that the options ask for.
+
+    Raises
+    ------
+    UsageError
+        An option is given that the update rule does not have.
+
+    Examples
+    --------
+    >>> from fastfc.cli.options import make_parser
+    >>> rule_config(make_parser().parse_args(["train", "--beta1", "0.5"]))
+    {'learning_rate': 0.0005, 'beta1': 0.5}
+    """
+    rule = options.update_rule
+    config = {}
+    if options.learning_rate is not None:
+        config["learning_rate"] = options.learning_rate
+    elif rule in ("adam", "adamw"):
+        config["learning_rate"] = ADAM_LEARNING_RATE
+    for key in dict.fromkeys(key for keys in RULE_OPTIONS.values() for key in keys):
+        value = getattr(options, key)
+        if value is not None and key not in RULE_OPTIONS[rule]:
+            raise UsageError(
+                f"{flag_of(key)} is an option of {rules_with(key)}, not of {rule}: "
+                "leave it out or choose another --update-rule"
+            )
+        if value is not None:
+            config[key] = value
+    return config
+
+
+def usage_error(error, otherwise=None):
+    """Return the UsageError that tells of an error of the API, with the option's name.
+
+    Parameters
+    ----------
+    error : Exception
+        Its message begins with the argument's name.
+    otherwise : str, optional
+        What it begins with where the API's does not.
+
+    Returns
+    -------
+    UsageError
+
+    Examples
+    --------
+    >>> usage_error(ValueError("num_epochs is -1, expected an integer of at least 0"))
+    UsageError('--epochs: num_epochs is -1, expected an integer of at least 0')
+    """
+    text = str(error)
+    name = text.partition(" ")[0].rstrip(":")
+    if name in NETWORK_ARGUMENTS or name in SETTINGS:
+        return UsageError(f"{flag_of(name)}: {text}")
+    return UsageError(text if otherwise is None else f"{otherwise}: {text}")

@@ -1,0 +1,55 @@
+"""The parser of the command line: errors in one line, with what was probably meant."""
+
+import argparse
+import re
+
+from fastfc.arguments import did_you_mean
+
+
+class UsageError(Exception):
+    """Something that the user can put right; the message says how."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Takes options by their full names, and raises a UsageError where argparse would exit."""
+
+    def __init__(self, *args, **kwargs):
+        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(*args, allow_abbrev=False, **kwargs)
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Parse, and refuse what is unknown here, where the command and its options are known."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            options = [option for action in self._actions for option in action.option_strings]
+            hint = did_you_mean(unknown[0].partition("=")[0], options)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return found, unknown
+
+    def error(self, message):
+        """Raise a UsageError; of a misspelt command it says which one was meant."""
+        wrong = re.match(r"argument \S+: invalid choice: '(.*)' \(choose from (.*)\)$", message)
+        if wrong:
+            message += did_you_mean(wrong[1], re.findall(r"[\w.-]+", wrong[2]))
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def given_options(parser, argv):
+    """Return the names of the options that stand in the arguments, whatever their values.
+
+    Examples
+    --------
+    >>> from fastfc.cli.options import make_parser
+    >>> sorted(given_options(make_parser(), ["train", "--epochs", "10"]))
+    ['command', 'num_epochs']
+    """
+    _suppress_defaults(parser)
+    return set(vars(parser.parse_args(argv)))
+
+
+def _suppress_defaults(parser):
+    for action in parser._actions:
+        action.default = argparse.SUPPRESS
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                _suppress_defaults(command)
