@@ -72,6 +72,12 @@ static inline size_t fc_activation_mask_bytes(size_t N, size_t M) {
     return fc_activation_mask_rows(N) * (M / 2 + 1) * sizeof(uint16_t);
 }
 
+/* In batch normalisation, where rstd is below this, the batch's variance is beyond the greatest
+ * number of its dtype (less a margin for rounding), and the running averages are left as they were.
+ */
+#define FC_LEAST_RSTD_F32 0x1.00001p-64f
+#define FC_LEAST_RSTD_F64 0x1.0000000001p-512
+
 /* One affine layer of a network with what follows it.  Arrays are of the table's dtype. */
 typedef struct {
     size_t D, M;
@@ -111,8 +117,8 @@ typedef struct {
                  * gradients of all are left in their dw */
 } fc_network;
 
-/* network_scores reads N, count, layers and workspace of a network; of a layer its sizes,
- * the parameters' w, running averages, eps and stride, and of all layers but the last one out.  out
+/* network_scores reads N, count, layers and workspace of a network; of a layer its sizes, its
+ * parameters' w, running averages, eps and stride, and of all layers but the last one out.  out
  * needs rows for min(N, FC_SCORES_ROWS) examples, and successive layers may share two such arrays
  * in turn.  Nothing past their columns is read. */
 #define FC_SCORES_ROWS 1024

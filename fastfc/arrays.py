@@ -27,3 +27,13 @@ def expect_shape(operation, name, array, expected, partner):
         raise ValueError(
             f"{operation}: {name} has shape {array.shape}, expected {expected} to match {partner}"
         )
+
+
+def as_number(operation, name, value):
+    """Return a number as a float; a string is none, and neither is an array of one element."""
+    try:
+        if isinstance(value, str | bytes) or np.ndim(value):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{operation}: {name} is {value!r}, expected a number") from None

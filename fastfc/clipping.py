@@ -1,10 +1,13 @@
 """Gradient clipping by global norm, whoever sums the squares."""
 
 import math
+import sys
 
 import numpy as np
 
 from .arrays import as_real
+
+_LEAST = 2.0**-960  # of a sum of squares: below, those that vanished may matter
 
 
 class Clipping:
@@ -30,7 +33,8 @@ class Clipping:
         Returns
         -------
         float
-            In float64; the arrays are added in the dictionary's order.
+            In float64; the arrays are added in the dictionary's order.  Squares may overflow or
+            vanish: the norm is infinite only where it is itself beyond float64.
 
         Raises
         ------
@@ -43,10 +47,29 @@ class Clipping:
         >>> global_norm({"w": [[1.0, 2.0]], "b": [2.0]})
         3.0
         """
+        root, scale = self._scaled_norm(grads)
+        return root / scale
+
+    def _scaled_norm(self, grads):
+        """Return the norm of the gradients times a power of two, and that.
+
+        It is 1 unless squares overflow float64, or so many vanish that it matters.
+        """
+        arrays = [_as_array(name, gradient) for name, gradient in grads.items()]
+        total = self._total(arrays)
+        if not _LEAST <= total <= sys.float_info.max:
+            greatest = max((float(np.abs(a).max()) for a in arrays if a.size), default=0.0)
+            if 0 < greatest < math.inf:
+                exponent = min(max(math.frexp(greatest)[1], -960), 960)
+                scale = math.ldexp(1, -exponent)
+                return math.sqrt(self._total([a.astype(float) * scale for a in arrays])), scale
+        return math.sqrt(total), 1.0
+
+    def _total(self, arrays):
         total = 0.0  # one after the other, as in C: since 3.12 sum() compensates
-        for name, gradient in grads.items():
-            total += self._sum_of_squares(_as_array(name, gradient))
-        return math.sqrt(total)
+        for array in arrays:
+            total += self._sum_of_squares(array)
+        return total
 
     def clip_gradients(self, grads, clip_norm):
         """Scale all gradients by one factor so that their norm is at most ``clip_norm``.
@@ -84,12 +107,15 @@ class Clipping:
         ({'w': array([0.6, 0.8])}, 5.0)
         """
         clip_norm = check_clip_norm(clip_norm)
-        norm = self.global_norm(grads)
-        if norm <= clip_norm:
+        root, scale = self._scaled_norm(grads)
+        norm = root / scale
+        factor = clip_norm * scale / root if norm == math.inf != root else None
+        if norm <= clip_norm or (factor is not None and factor >= 1):
             return grads, norm
-        scale = clip_norm / norm
+        if factor is None:
+            factor = clip_norm / norm
         return {
-            name: np.multiply(_as_array(name, gradient), scale) for name, gradient in grads.items()
+            name: np.multiply(_as_array(name, gradient), factor) for name, gradient in grads.items()
         }, norm
 
 

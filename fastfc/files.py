@@ -1,28 +1,30 @@
-"""Files: written whole or not at all; ``.npz`` archives, read with a word on what is wrong."""
+"""Files: written whole or not at all."""
 
 import contextlib
 import errno
 import os
-import zipfile
-import zlib
+import re
 
-import numpy as np
+try:
+    import fcntl
+except ImportError:  # Windows, where nobody can delete a file that is open
+    fcntl = None
 
 
 @contextlib.contextmanager
-def atomic_write(path, temporary=None):
+def atomic_write(path):
     """Open a new binary file that takes the place of ``path`` when the block ends.
 
     It is written beside ``path``, flushed to the disk and renamed: whatever happens, ``path`` holds
     either what it held before or all of the new.  An exception, Ctrl-C among them, leaves nothing.
+    Of many writers at once, in threads and processes, each writes a file of its own, and the one
+    who ends last has written ``path``.  What a process that was killed has left of its file goes
+    with the next writer of ``path``, where the folder may be listed.
 
     Parameters
     ----------
     path : path
-        May exist, may be a link.
-    temporary : path, optional
-        Where to write, in the same folder: a name that stays the same does not pile up where
-        processes are killed.  By default one of its own.
+        May exist, may be a link, which stays one.
 
     Yields
     ------
@@ -31,7 +33,9 @@ def atomic_write(path, temporary=None):
     Raises
     ------
     OSError
-        It cannot be written there.
+        It cannot be written there; the error names ``path``.
+    TypeError
+        ``path`` is no path.
 
     Examples
     --------
@@ -42,128 +46,92 @@ def atomic_write(path, temporary=None):
     ...     os.listdir(folder)
     ['greeting']
     """
-    target = os.path.realpath(path)
-    mode = "xb" if temporary is None else "wb"
-    temporary = temporary or f"{target}.{os.urandom(4).hex()}.tmp"
+    target = os.path.realpath(os.fsdecode(path))
+    folder, name = os.path.split(target)
+    if len(os.fsencode(name)) > 230:  # of 255; what is added needs 21, a character up to 4
+        name = name[:50]
+    delete_abandoned(folder, re.escape(name))
+    temporary = target
     try:
-        file = open(temporary, mode)  # noqa: SIM115  (closed below, before the rename)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
-    try:
+        file = None
+        while file is None:
+            temporary = os.path.join(folder, f"{name}.{os.urandom(8).hex()}.tmp")
+            file = _create_locked(temporary)
         with file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+            if fcntl is not None:  # still locked: nobody takes it for one that was left
+                os.replace(temporary, target)
+        if fcntl is None:
+            os.replace(temporary, target)
+    except BaseException as error:  # also Ctrl-C between any two lines above
+        if temporary != target:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        if isinstance(error, OSError) and error.errno and error.filename in (None, temporary):
+            raise type(error)(error.errno, error.strerror, os.fspath(path)) from error
         raise
-    folder = os.open(os.path.dirname(target), os.O_RDONLY)
+    _sync_folder(folder)
+
+
+def _create_locked(path):
+    """Open a new file and lock it; return None if it has been swept before it was locked.
+
+    Where the file system has no locks, nothing is ever swept.
+    """
+    file = open(path, "xb")  # noqa: SIM115  (closed by the caller)
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if not os.path.exists(path):
+            file.close()
+            return None
+    return file
+
+
+def _sync_folder(folder):
+    """Have the disk keep the names in a folder, where the system lets us ask for it.
+
+    The file is in its place by now, and its bytes are on the disk: a folder that may not be read,
+    or that cannot be opened at all, as under Windows, is no reason to say that it failed.
+    """
     try:
-        os.fsync(folder)  # else a crash may lose the new name
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
             raise
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
-def load_arrays(path, choose=list):
-    """Return the arrays of an ``.npz`` file; what is wrong with it is said with its name.
+def delete_abandoned(folder, names):
+    """Delete what killed processes have left of the files that they were writing.
 
-    Parameters
-    ----------
-    path : path
-    choose : callable
-        Called with the names that the file has, returns those to read, by default all; may raise
-        ValueError.
-
-    Returns
-    -------
-    dict of ndarray
-        Pickled objects are never loaded.
-
-    Raises
-    ------
-    FileNotFoundError
-        There is no such file.
-    ValueError
-        It is no ``.npz`` file, or damaged, or holds other things than arrays.
-
-    Examples
-    --------
-    >>> load_arrays("digits.npz")
-    Traceback (most recent call last):
-        ...
-    FileNotFoundError: digits.npz: no such file
-    """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"{path}: no such file")
-    with open(path, "rb") as file:
-        try:
-            arrays = read_npz(file, choose)
-        except NotNpzError:
-            raise ValueError(f"{path}: truncated, or not a .npz file") from None
-        except (
-            ValueError,
-            KeyError,
-            OSError,  # an offset before the file's beginning
-            EOFError,
-            MemoryError,  # a size that no array has
-            RuntimeError,  # encrypted, or compressed in another way
-            zipfile.BadZipFile,
-            zlib.error,
-        ) as error:
-            raise ValueError(f"{path}: {error}") from error
-    for name, array in arrays.items():
-        if not isinstance(array, np.ndarray):
-            raise ValueError(f"{path}: {name} is no array")
-    return arrays
-
-
-class NotNpzError(ValueError):
-    """A file is no archive, or its end, where the directory stands, is missing."""
-
-
-def read_npz(file, choose=list, check_sums=False):
-    """Return the arrays of an open ``.npz`` file.
-
-    Whoever reads such a file does it here; `load_arrays` and the checkpoints have their own words
-    for what goes wrong.
+    Who writes holds a lock on the file, which ends with the process: process numbers would say
+    nothing of another machine's, or another container's.
 
     Parameters
     ----------
-    file : binary file object
-    choose : callable
-        As for `load_arrays`.
-    check_sums : bool
-        Whether to check every byte of the file first by its sum, also of what is not chosen.
-
-    Returns
-    -------
-    dict of ndarray
-        Pickled objects are never loaded.
-
-    Raises
-    ------
-    NotNpzError
-        It is no archive.
-    Exception
-        It is damaged: zipfile, zlib, struct and NumPy have many words for it.
-
-    Examples
-    --------
-    >>> import io
-    >>> file = io.BytesIO()
-    >>> np.savez(file, a=np.arange(3), b=np.eye(2))
-    >>> read_npz(file, lambda names: ["a"])
-    {'a': array([0, 1, 2])}
+    folder : path
+        Nothing happens if it may not be listed.
+    names : str
+        A regular expression of the names that the files were to have.
     """
-    if not zipfile.is_zipfile(file):
-        raise NotNpzError("not a .npz file")
-    if check_sums and (wrong := zipfile.ZipFile(file).testzip()) is not None:
-        raise ValueError(f"the sum of {wrong} is wrong")
-    file.seek(0)
-    with np.load(file, allow_pickle=False) as archive:
-        return {name: archive[name] for name in choose(archive.files)}
+    if fcntl is None:
+        return
+    pattern = re.compile(names + r"\.[0-9a-f]{16}\.tmp")
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            if pattern.fullmatch(name):
+                _delete_unless_locked(os.path.join(folder, name))
+
+
+def _delete_unless_locked(path):
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)

@@ -173,9 +173,11 @@ def batchnorm_forward(x, gamma, beta, bn_param):
     x : array_like, shape (N, D)
         Input.
     gamma, beta : array_like, shape (D,)
-        Scale and shift.
+        Scale and shift; any other shape that broadcasts to (N, D) will do: (), (1, D), (N, 1) and
+        (N, D), say.
     bn_param : dict
-        ``mode``, ``'train'`` or ``'test'``; ``eps``, default 1e-5; ``momentum``, default 0.9;
+        ``mode``, ``'train'`` or ``'test'``; ``eps``, finite and at least 0, default 1e-5;
+        ``momentum``, from 0 to 1, default 0.9;
         ``running_mean`` and ``running_var``, shape (D,), default zeros, stored back; training makes
         new arrays.
 
@@ -184,13 +186,22 @@ def batchnorm_forward(x, gamma, beta, bn_param):
     out : ndarray, shape (N, D)
     cache : dict or None
         ``x_normalized``, ``rstd`` = 1 / sqrt(var + eps) and ``gamma``; None in mode ``'test'``.
+        ``beta_shape`` too where that is not (D,).
 
     Raises
     ------
     TypeError
-        An array is not real.
+        An array is not real, or eps or momentum is not a number.
     ValueError
-        The mode is unknown, a shape does not fit, or a training batch is empty.
+        The mode is unknown, eps or momentum is out of range, a shape does not fit, or a training
+        batch is empty.
+
+    Warns
+    -----
+    RuntimeWarning
+        A feature's variance is beyond the largest number of its dtype (float32: deviations of
+        1.8e19 and more).  ``out`` is right, but the running averages could not hold it: they stay
+        as they were for that feature, so that one such batch does not spoil them.
 
     Examples
     --------
@@ -220,7 +231,7 @@ def batchnorm_backward(dout, cache):
     dx : ndarray, shape (N, D)
         ``gamma * rstd * (dout - mean(dout) - x_normalized * mean(dout * x_normalized))``, the
         means over the batch.
-    dgamma, dbeta : ndarray, shape (D,)
+    dgamma, dbeta : ndarray, shapes of gamma and beta
 
     Raises
     ------
@@ -253,22 +264,25 @@ def layernorm_forward(x, gamma, beta, ln_param):
     x : array_like, shape (N, D)
         Input, D >= 1.
     gamma, beta : array_like, shape (D,)
-        Scale and shift.
+        Scale and shift; any other shape that broadcasts to (N, D) will do: (), (1, D), (N, 1) and
+        (N, D), say.  Group normalisation is that of rows (N * groups, D) with such a gamma and
+        beta.
     ln_param : dict
-        ``eps``, default 1e-5.
+        ``eps``, finite and at least 0, default 1e-5.
 
     Returns
     -------
     out : ndarray, shape (N, D)
     cache : dict
-        ``x_normalized``, ``rstd`` = 1 / sqrt(var + eps), shape (N,), and ``gamma``.
+        ``x_normalized``, ``rstd`` = 1 / sqrt(var + eps), shape (N,), and ``gamma``; ``beta_shape``
+        too where that is not (D,).
 
     Raises
     ------
     TypeError
-        An array is not real, or ln_param is no dict.
+        An array is not real, ln_param is no dict, or eps is not a number.
     ValueError
-        A shape does not fit, or there is no feature.
+        eps is out of range, a shape does not fit, or there is no feature.
 
     Examples
     --------
@@ -294,7 +308,7 @@ def layernorm_backward(dout, cache):
     dx : ndarray, shape (N, D)
         ``rstd * (g - mean(g) - x_normalized * mean(g * x_normalized))`` with g = gamma * dout, the
         means over each row.
-    dgamma, dbeta : ndarray, shape (D,)
+    dgamma, dbeta : ndarray, shapes of gamma and beta
 
     Raises
     ------

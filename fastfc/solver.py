@@ -1,6 +1,7 @@
 """The Solver: trains any model by minibatch descent."""
 
 import math
+import uuid
 
 import numpy as np
 
@@ -79,12 +80,17 @@ class Solver(Resumable):
         (3, 1, 1) for images (3, 32, 32), or one number for each of its features.
     checkpoint_name : path, optional
         Writes ``NAME_epoch_K.npz`` after every epoch K, and ``NAME_step_N.npz`` after N steps
-        where training stops within an epoch; `resume` reads them.  They hold no pickles.
+        where training stops within an epoch; `resume` reads them, and so does a network's
+        ``load``.  They hold no pickles.  The name is this run's, however often ``train`` is called;
+        where another run has left checkpoints of it, this one takes over, with a warning, and
+        `fastfc.training.latest_checkpoint` returns its files and no longer the other's.
     checkpoint_every : int or str, optional
         Writes ``NAME_step_N.npz`` within epochs too: every so many steps, or after so much time,
         as ``'30s'``, ``'5min'`` or ``'1h'``.
     keep_last : int, optional
         Deletes this run's older checkpoints, all but so many.
+    overwrite : bool
+        Whether ``checkpoint_name`` may have checkpoints of another run, default True.
     max_steps : int, optional
         Steps after which a call of ``train`` stops.
     max_seconds : float, optional
@@ -156,9 +162,12 @@ class Solver(Resumable):
             setattr(self, name, value)
         if self.normalize is not None:
             self.normalize = self._normalization(self.normalize)
+        self._run = uuid.uuid4().hex
         self._saver = None
         if self.checkpoint_name is not None:
-            self._saver = Saver(self.checkpoint_name, self.checkpoint_every, self.keep_last)
+            self._saver = Saver(
+                self.checkpoint_name, self.checkpoint_every, self.keep_last, self.overwrite
+            )
         self._reset()
 
     def _reset(self):

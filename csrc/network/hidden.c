@@ -21,6 +21,7 @@
 #include "ops/layernorm.c"
 #include "ops/reduce.c"
 #include "ops/relu.c"
+#include "ops/statistics.c"
 #include "simd/vec.h"
 #include "split.h"
 
@@ -82,39 +83,59 @@ ALWAYS_INLINE vec apply_activation_mask(const fc_network *net, const fc_layer *l
     return d * (vec)(vec_mask_of_bits(bits) & (ivec)scale);
 }
 
+/* What follows the statistics of a vector of columns, which stand in next_mean and rstd. */
+ALWAYS_INLINE void normalize_columns(const fc_network *net, const fc_layer *l, size_t column,
+                                     size_t lanes, const int beyond) {
+    const real *out = (const real *)l->out + column;
+    real *normalized = (real *)l->x_normalized + column;
+    const vec scale = vec_set(mask_scale(net, l));
+    const vec mean = vec_load((const real *)l->next_mean + column, lanes);
+    const vec rstd = vec_load((const real *)l->rstd + column, lanes);
+    const vec gamma = vec_load((const real *)l->gamma.w + column, lanes);
+    const vec beta = vec_load((const real *)l->beta.w + column, lanes);
+    for (size_t i = 0; i < net->N; i++) {
+        const vec hat = normalize(vec_load(out + i * l->stride, lanes), mean, rstd, beyond);
+        vec_store(normalized + i * l->stride, hat, lanes);
+        rectify_and_drop(net, l, i, column, scale_and_shift(hat, gamma, beta), scale, lanes);
+    }
+}
+
 ALWAYS_INLINE void forward_columns(const fc_network *net, const fc_layer *l, size_t column,
                                    size_t lanes) {
     const size_t N = net->N, stride = l->stride;
     const real *out = (const real *)l->out + column;
-    real *normalized = (real *)l->x_normalized + column;
-    const vec scale = vec_set(mask_scale(net, l));
     if (!l->gamma.w) {
+        const vec scale = vec_set(mask_scale(net, l));
         for (size_t i = 0; i < N; i++)
             rectify_and_drop(net, l, i, column, vec_load(out + i * stride, lanes), scale, lanes);
         return;
     }
     real *mean = (real *)l->next_mean + column, *var = (real *)l->next_var + column;
-    const vec n = vec_set((real)N);
-    vec sum = {0}, squares = {0};
-    for (size_t i = 0; i < N; i++) sum += vec_load(out + i * stride, lanes);
-    const vec m = sum / n;
-    for (size_t i = 0; i < N; i++) {
-        const vec d = vec_load(out + i * stride, lanes) - m;
-        squares = vec_fma(d, d, squares);
-    }
-    const vec v = squares / n, rstd = reciprocal_deviation(v, vec_set((real)l->eps));
-    const vec gamma = vec_load((const real *)l->gamma.w + column, lanes);
-    const vec beta = vec_load((const real *)l->beta.w + column, lanes);
-    for (size_t i = 0; i < N; i++) {
-        const vec hat = normalize(vec_load(out + i * stride, lanes), m, rstd);
-        vec_store(normalized + i * stride, hat, lanes);
-        rectify_and_drop(net, l, i, column, scale_and_shift(hat, gamma, beta), scale, lanes);
-    }
-    vec_store((real *)l->rstd + column, rstd, lanes);
+    real *rstd = (real *)l->rstd + column;
+    const vec n = vec_set((real)N), eps = vec_set((real)l->eps);
+    vec sum[1] = {{0}}, squares[1] = {{0}};
+    SUM_IN_BLOCKS(sum, 1, first, last, N, SUM_BLOCK, {
+        for (size_t i = first; i < last; i++) sum[0] += vec_load(out + i * stride, lanes);
+    });
+    const vec m = sum[0] / n;
+    SUM_IN_BLOCKS(squares, 1, first, last, N, SUM_BLOCK, {
+        for (size_t i = first; i < last; i++) {
+            const vec d = vec_load(out + i * stride, lanes) - m;
+            squares[0] = vec_fma(d, d, squares[0]);
+        }
+    });
+    const vec v = squares[0] / n;
+    vec_store(rstd, reciprocal_deviation(v, eps), lanes);
     vec_store(mean, m, lanes);
     vec_store(var, v, lanes);
-    running_average(mean, (const real *)l->running_mean + column, l->momentum, lanes);
-    running_average(var, (const real *)l->running_var + column, l->momentum, lanes);
+    const unsigned lost = lost_variances(v, eps, lanes);
+    if (lost) recover_columns(mean, var, rstd, out, l->eps, N, stride, lost);
+    if (any_beyond(rstd, lanes))
+        normalize_columns(net, l, column, lanes, 1);
+    else
+        normalize_columns(net, l, column, lanes, 0);
+    running_average(mean, (const real *)l->running_mean + column, rstd, l->momentum, lanes);
+    running_average(var, (const real *)l->running_var + column, rstd, l->momentum, lanes);
 }
 
 /* Computes a slice's columns of the product, if that is left to the task. */
@@ -135,28 +156,36 @@ static void forward_slice_task(void *context, size_t slice, void *scratch) {
     EACH_VECTOR(j, D, { forward_columns(c->net, l, first + j, lanes); });
 }
 
+/* What follows a row's statistics. */
+ALWAYS_INLINE void normalize_hidden_row(const fc_network *net, const fc_layer *l, size_t i,
+                                        real mean, real rstd, vec scale, const int beyond) {
+    const real *gamma = l->gamma.w, *beta = l->beta.w, *out = (const real *)l->out + i * l->stride;
+    real *normalized = (real *)l->x_normalized + i * l->stride;
+    EACH_VECTOR(j, l->M, {
+        vec hat = normalize(vec_load(out + j, lanes), vec_set(mean), vec_set(rstd), beyond);
+        vec_store(normalized + j, hat, lanes);
+        vec v = scale_and_shift(hat, vec_load(gamma + j, lanes), vec_load(beta + j, lanes));
+        rectify_and_drop(net, l, i, j, v, scale, lanes);
+    });
+}
+
 static void forward_rows_task(void *context, size_t range, void *scratch) {
     (void)scratch;
     const hidden_job *c = context;
     const fc_layer *l = c->layer;
     const size_t N = c->net->N, M = l->M, ranges = ranges_of(N, M);
     const size_t first = share_start(N, ranges, range), end = share_start(N, ranges, range + 1);
-    const real *gamma = l->gamma.w, *beta = l->beta.w;
     const vec scale = vec_set(mask_scale(c->net, l));
     EACH_ROW_BLOCK(i, end - first, {
         real mean[ROWS_AT_ONCE], *rstd = (real *)l->rstd + first + i;
         const real *block = (const real *)l->out + (first + i) * l->stride;
         statistics_rows(mean, rstd, block, l->eps, rows, M, l->stride);
-        for (size_t r = 0; r < rows; r++) {
-            real *normalized = (real *)l->x_normalized + (first + i + r) * l->stride;
-            EACH_VECTOR(j, M, {
-                vec hat = normalize(vec_load(block + r * l->stride + j, lanes), vec_set(mean[r]),
-                                    vec_set(rstd[r]));
-                vec_store(normalized + j, hat, lanes);
-                vec v = scale_and_shift(hat, vec_load(gamma + j, lanes), vec_load(beta + j, lanes));
-                rectify_and_drop(c->net, l, first + i + r, j, v, scale, lanes);
-            });
-        }
+        const int beyond = any_beyond(rstd, rows);
+        for (size_t r = 0; r < rows; r++)
+            if (beyond)
+                normalize_hidden_row(c->net, l, first + i + r, mean[r], rstd[r], scale, 1);
+            else
+                normalize_hidden_row(c->net, l, first + i + r, mean[r], rstd[r], scale, 0);
     });
 }
 
@@ -176,30 +205,34 @@ ALWAYS_INLINE void backward_columns(const fc_network *net, const fc_layer *l, re
     const size_t N = net->N, stride = l->stride;
     const real *normalized = (const real *)l->x_normalized + column;
     const vec scale = vec_set(mask_scale(net, l));
-    vec sum = {0}, products = {0};
-    for (size_t i = 0; i < N; i++) {
-        const vec d =
-            apply_activation_mask(net, l, i, column, vec_load(dout + i * stride, lanes), scale);
-        vec_store(dout + i * stride, d, lanes);
-        sum += d;
-        if (l->gamma.w) products = vec_fma(d, vec_load(normalized + i * stride, lanes), products);
-    }
+    vec sum[2] = {{0}}; /* of dout, and of its products with x_normalized */
+    SUM_IN_BLOCKS(sum, 2, first, last, N, SUM_BLOCK, {
+        for (size_t i = first; i < last; i++) {
+            const vec d =
+                apply_activation_mask(net, l, i, column, vec_load(dout + i * stride, lanes), scale);
+            vec_store(dout + i * stride, d, lanes);
+            sum[0] += d;
+            if (l->gamma.w) sum[1] = vec_fma(d, vec_load(normalized + i * stride, lanes), sum[1]);
+        }
+    });
     if (l->gamma.w) {
-        vec_store((real *)l->beta.dw + column, sum, lanes);
-        vec_store((real *)l->gamma.dw + column, products, lanes);
-        const vec n = vec_set((real)N), shift = sum / n, slope = products / n;
+        vec_store((real *)l->beta.dw + column, sum[0], lanes);
+        vec_store((real *)l->gamma.dw + column, sum[1], lanes);
+        const vec n = vec_set((real)N), shift = sum[0] / n, slope = sum[1] / n;
         const vec gamma = vec_load((const real *)l->gamma.w + column, lanes);
         const vec factor = gamma * vec_load((const real *)l->rstd + column, lanes);
-        sum = (vec){0};
-        for (size_t i = 0; i < N; i++) {
-            const vec d =
-                batchnorm_dx(vec_load(dout + i * stride, lanes),
-                             vec_load(normalized + i * stride, lanes), shift, slope, factor);
-            vec_store(dout + i * stride, d, lanes);
-            sum += d;
-        }
+        sum[0] = (vec){0};
+        SUM_IN_BLOCKS(sum, 1, first, last, N, SUM_BLOCK, {
+            for (size_t i = first; i < last; i++) {
+                const vec d =
+                    batchnorm_dx(vec_load(dout + i * stride, lanes),
+                                 vec_load(normalized + i * stride, lanes), shift, slope, factor);
+                vec_store(dout + i * stride, d, lanes);
+                sum[0] += d;
+            }
+        });
     }
-    vec_store((real *)l->b.dw + column, sum, lanes);
+    vec_store((real *)l->b.dw + column, sum[0], lanes);
 }
 
 static void backward_slice_task(void *context, size_t slice, void *scratch) {

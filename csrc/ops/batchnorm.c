@@ -6,6 +6,10 @@
  * out, x_normalized, x: (N, D).  All others: (D,).  var is the biased variance.  x_normalized and
  * rstd are kept for the backward pass.  N >= 1.
  * Mean first, then variance: the one-pass sum of squares loses half the digits when |mean| >> std.
+ * Sums over the batch go in blocks, in the order of reduce.c.  Where squares overflow the
+ * statistics are taken again, by statistics.c: out is right for all finite x.  The running averages
+ * are left as they were where the batch's variance is beyond the dtype: rstd is then below
+ * LEAST_RSTD.
  *
  * Features are independent of each other, so tasks are slices of columns, or, where nothing is
  * summed, ranges of rows.  Functions named `_columns` work on one slice, whose rows are `stride`
@@ -19,6 +23,7 @@
 #include "fastfc.h"
 #include "ops/reduce.c"
 #include "ops/relu.c"
+#include "ops/statistics.c"
 #include "simd/vec.h"
 #include "split.h"
 
@@ -28,7 +33,7 @@
 /* Elements of a slice, several microseconds of work.  Where possible a slice is not narrower than
  * NARROWEST columns: rows a multiple of 4 KB apart fall into the same cache sets, and a narrow
  * slice then uses few of the sets. */
-enum { SLICE_WORK = 1 << 14, NARROWEST = 128, WIDEST = 256 };
+enum { SLICE_WORK = 1 << 14, NARROWEST = 128, WIDEST = SUM_COLUMNS };
 
 /* How many slices, of whole vectors of columns, (N, D) is cut into. */
 static size_t slices_of(size_t N, size_t D) {
@@ -61,31 +66,45 @@ ALWAYS_INLINE vec reciprocal_deviation(vec var, vec eps) {
     return vec_set(1) / vec_sqrt(var + eps);
 }
 
+/* The sums of squares of x - mean, which is x->other (D,). */
+static void sum_block_of_squares(const summed_rows *x, real *sum, real *more, size_t first,
+                                 size_t rows_) {
+    (void)more;
+    const size_t D = x->D, stride = x->stride;
+    const real *block = x->x + first * stride, *mean = x->other;
+    memset(sum, 0, D * sizeof(real));
+    EACH_ROW_BLOCK_AT(i, rows_, stride,
+                      { add_squares(sum, block + i * stride, mean, rows, D, stride); });
+}
+
 /* mean and var of x over the batch, and rstd. */
 static void statistics_columns(real *mean, real *var, real *rstd, const real *x, double eps,
                                size_t N, size_t D, size_t stride) {
     const vec n = vec_set((real)N), e = vec_set((real)eps);
     sum_rows(mean, x, N, D, stride);
     EACH_VECTOR(j, D, { vec_store(mean + j, vec_load(mean + j, lanes) / n, lanes); });
-    memset(var, 0, D * sizeof(real));
-    EACH_ROW_BLOCK_AT(i, N, stride, { add_squares(var, x + i * stride, mean, rows, D, stride); });
+    sum_blocks(sum_block_of_squares, &(summed_rows){x, mean, D, stride}, var, NULL, 0, N);
     EACH_VECTOR(j, D, {
         vec v = vec_load(var + j, lanes) / n;
         vec_store(var + j, v, lanes);
         vec_store(rstd + j, reciprocal_deviation(v, e), lanes);
+        const unsigned lost = lost_variances(v, e, lanes);
+        if (lost) recover_columns(mean + j, var + j, rstd + j, x + j, eps, N, stride, lost);
     });
 }
 
-/* next = momentum * running + (1 - momentum) * next, in place. */
-static void running_average(real *next, const real *running, double momentum, size_t D) {
+/* next = momentum * running + (1 - momentum) * next, in place; running where rstd says that the
+ * batch's variance is beyond the dtype. */
+static void running_average(real *next, const real *running, const real *rstd, double momentum,
+                            size_t D) {
     const vec kept = vec_set((real)momentum), added = vec_set((real)(1 - momentum));
     EACH_VECTOR(j, D, {
-        vec old = kept * vec_load(running + j, lanes);
-        vec_store(next + j, vec_fma(added, vec_load(next + j, lanes), old), lanes);
+        const vec old = vec_load(running + j, lanes);
+        const vec average = vec_fma(added, vec_load(next + j, lanes), kept * old);
+        const ivec beyond = vec_load(rstd + j, lanes) < vec_set(LEAST_RSTD);
+        vec_store(next + j, vec_select(beyond, old, average), lanes);
     });
 }
-
-ALWAYS_INLINE vec normalize(vec x, vec mean, vec rstd) { return (x - mean) * rstd; }
 
 ALWAYS_INLINE vec scale_and_shift(vec normalized, vec gamma, vec beta) {
     return vec_fma(gamma, normalized, beta);
@@ -107,12 +126,10 @@ static void statistics_task(void *context, size_t slice, void *scratch) {
                        c->eps, c->N, slice_start(c->D, c->slices, slice + 1) - first, c->D);
 }
 
-/* Task: x_normalized and out of a range of rows.  Cut by slices of columns it suffered from 4 KB
+/* x_normalized and out of a range of rows.  Cut by slices of columns it suffered from 4 KB
  * aliasing: a load whose address differs from that of a store just before it by a multiple of 4 KB
  * is taken to depend on it and waits (256x1024: 118 us against 66). */
-static void normalize_task(void *context, size_t range, void *scratch) {
-    (void)scratch;
-    const batchnorm_job *c = context;
+ALWAYS_INLINE void normalize_range(const batchnorm_job *c, size_t range, const int beyond) {
     const size_t start = share_start(c->N, c->slices, range), D = c->D;
     EACH_ROW_BLOCK_AT(i, share_start(c->N, c->slices, range + 1) - start, D, {
         EACH_VECTOR(j, D, {
@@ -121,12 +138,21 @@ static void normalize_task(void *context, size_t range, void *scratch) {
             const vec gamma = vec_load(c->gamma + j, lanes), beta = vec_load(c->beta + j, lanes);
             for (size_t r = 0; r < rows; r++) {
                 const size_t at = (start + i + r) * D + j;
-                const vec n = normalize(vec_load(c->x + at, lanes), mean, rstd);
+                const vec n = normalize(vec_load(c->x + at, lanes), mean, rstd, beyond);
                 vec_store(c->x_normalized + at, n, lanes);
                 vec_store(c->out + at, scale_and_shift(n, gamma, beta), lanes);
             }
         });
     });
+}
+
+static void normalize_task(void *context, size_t range, void *scratch) {
+    (void)scratch;
+    const batchnorm_job *c = context;
+    if (any_beyond(c->rstd, c->D))
+        normalize_range(c, range, 1);
+    else
+        normalize_range(c, range, 0);
 }
 
 /* Training mode.  next_mean and next_var are the running averages after this batch:
@@ -141,8 +167,8 @@ static void batchnorm_forward(real *out, real *x_normalized, real *rstd, real *n
     fc_run(statistics_task, &c, c.slices, NULL);
     c.slices = min_size(N, ceil_div(N * D, SLICE_WORK));
     fc_run(normalize_task, &c, c.slices, NULL);
-    running_average(next_mean, running_mean, momentum, D);
-    running_average(next_var, running_var, momentum, D);
+    running_average(next_mean, running_mean, rstd, momentum, D);
+    running_average(next_var, running_var, rstd, momentum, D);
 }
 
 /* Test mode for some rows, `stride` elements apart, followed by ReLU if `rectified`. */
@@ -201,6 +227,17 @@ ALWAYS_INLINE void add_rows_and_products(real *sum, real *product, const real *a
     });
 }
 
+static void sum_block_of_products(const summed_rows *x, real *sum, real *product, size_t first,
+                                  size_t rows_) {
+    const size_t D = x->D, stride = x->stride;
+    const real *a = x->x + first * stride, *b = x->other + first * stride;
+    memset(sum, 0, D * sizeof(real));
+    memset(product, 0, D * sizeof(real));
+    EACH_ROW_BLOCK_AT(i, rows_, stride, {
+        add_rows_and_products(sum, product, a + i * stride, b + i * stride, rows, D, stride);
+    });
+}
+
 ALWAYS_INLINE vec batchnorm_dx(vec dout, vec normalized, vec shift, vec slope, vec scale) {
     return (dout - shift - normalized * slope) * scale;
 }
@@ -216,12 +253,8 @@ static void batchnorm_backward_columns(real *dx, real *dgamma, real *dbeta, cons
                                        const real *gamma, size_t N, size_t D, size_t stride) {
     const vec n = vec_set((real)N);
     real shift[WIDEST], slope[WIDEST], scale[WIDEST];
-    memset(dbeta, 0, D * sizeof(real));
-    memset(dgamma, 0, D * sizeof(real));
-    EACH_ROW_BLOCK_AT(i, N, stride, {
-        add_rows_and_products(dbeta, dgamma, dout + i * stride, x_normalized + i * stride, rows, D,
-                              stride);
-    });
+    sum_blocks(sum_block_of_products, &(summed_rows){dout, x_normalized, D, stride}, dbeta, dgamma,
+               0, N);
     EACH_VECTOR(j, D, {
         vec_store(shift + j, vec_load(dbeta + j, lanes) / n, lanes);
         vec_store(slope + j, vec_load(dgamma + j, lanes) / n, lanes);

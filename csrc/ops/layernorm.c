@@ -9,12 +9,15 @@
  *
  * Rows are independent of each other, so tasks are ranges of rows.  Up to eight rows are computed
  * at a time, so that the processor overlaps their sums; a row's bits do not depend on its
- * neighbours.
+ * neighbours.  A row's sums go in blocks of vectors, in the order of reduce.c; where its squares
+ * overflow the statistics are computed again, by statistics.c.
  *
  * dgamma and dbeta are sums over the batch.  Each range of rows of the backward pass has its own
- * partial sums, which are added in order at the end; shape alone decides the ranges.  Computing the
- * sums by slices of columns, as batchnorm.c does, in tasks beside those of the rows, made the pass
- * take 350 instead of 155 us for (256, 1024) floats. */
+ * partial sums, which are added at the end; shape alone decides the ranges.  Sums of a range and of
+ * all ranges go in blocks, as in reduce.c.  Blocks of a range need scratch memory, which there is
+ * for D up to 32768 doubles or 65536 floats: wider rows are added one after the other.  Computing
+ * the sums by slices of columns, as batchnorm.c does, in tasks beside those of the rows, made the
+ * pass take 350 instead of 155 us for (256, 1024) floats. */
 #ifndef FASTFC_OPS_LAYERNORM_C
 #define FASTFC_OPS_LAYERNORM_C
 
@@ -23,6 +26,7 @@
 #include "ops/batchnorm.c"
 #include "ops/reduce.c"
 #include "ops/relu.c"
+#include "ops/statistics.c"
 #include "simd/vec.h"
 #include "split.h"
 
@@ -32,24 +36,43 @@
 /* How many ranges N rows are cut into. */
 static size_t ranges_of(size_t N, size_t D) { return min_size(N, ceil_div(N * D, SLICE_WORK)); }
 
+/* Sums over a row: a block is one of vectors. */
+enum { FEATURES_BLOCK = SUM_BLOCK * LANES };
+
+/* Those rows whose bits are set in `lost`. */
+static void recover_rows(real *mean, real *rstd, const real *x, double eps, size_t D, size_t stride,
+                         unsigned lost) {
+    real var;
+    for (size_t r = 0; lost >> r; r++)
+        if (lost >> r & 1) scaled_statistics(mean + r, &var, rstd + r, x + r * stride, eps, D, 1);
+}
+
 /* mean and rstd (rows,) of the rows of x. */
 ALWAYS_INLINE void statistics_rows(real *mean, real *rstd, const real *x, double eps, size_t rows,
                                    size_t D, size_t stride) {
     const vec e = vec_set((real)eps);
     vec sum[ROWS_AT_ONCE] = {{0}}, square[ROWS_AT_ONCE] = {{0}};
-    EACH_VECTOR(j, D, {
-        for (size_t r = 0; r < rows; r++) sum[r] += vec_load(x + r * stride + j, lanes);
+    SUM_IN_BLOCKS(sum, ROWS_AT_ONCE, first, last, D, FEATURES_BLOCK, {
+        EACH_VECTOR(j, last - first, {
+            for (size_t r = 0; r < rows; r++) sum[r] += vec_load(x + r * stride + first + j, lanes);
+        });
     });
     for (size_t r = 0; r < rows; r++) mean[r] = vec_reduce_add(sum[r]) / (real)D;
-    EACH_VECTOR(j, D, {
-        for (size_t r = 0; r < rows; r++) {
-            vec d = vec_fill_rest(vec_load(x + r * stride + j, lanes) - vec_set(mean[r]), lanes, 0);
-            square[r] = vec_fma(d, d, square[r]);
-        }
+    SUM_IN_BLOCKS(square, ROWS_AT_ONCE, first, last, D, FEATURES_BLOCK, {
+        EACH_VECTOR(j, last - first, {
+            for (size_t r = 0; r < rows; r++) {
+                vec d = vec_load(x + r * stride + first + j, lanes) - vec_set(mean[r]);
+                d = vec_fill_rest(d, lanes, 0);
+                square[r] = vec_fma(d, d, square[r]);
+            }
+        });
     });
     for (size_t r = 0; r < rows; r++) rstd[r] = vec_reduce_add(square[r]) / (real)D;
     EACH_VECTOR(r, rows, {
-        vec_store(rstd + r, vec_set(1) / vec_sqrt(vec_load(rstd + r, lanes) + e), lanes);
+        const vec var = vec_load(rstd + r, lanes);
+        const unsigned lost = lost_variances(var, e, lanes);
+        vec_store(rstd + r, vec_set(1) / vec_sqrt(var + e), lanes);
+        if (lost) recover_rows(mean + r, rstd + r, x + r * stride, eps, D, stride, lost);
     });
 }
 
@@ -60,6 +83,17 @@ typedef struct {
     size_t N, D, ranges;
 } layernorm_job;
 
+/* The row that begins at `row`. */
+ALWAYS_INLINE void normalize_row(const layernorm_job *c, size_t row, real mean, real rstd,
+                                 const int beyond) {
+    EACH_VECTOR(j, c->D, {
+        vec n = normalize(vec_load(c->x + row + j, lanes), vec_set(mean), vec_set(rstd), beyond);
+        vec_store(c->x_normalized + row + j, n, lanes);
+        vec s = scale_and_shift(n, vec_load(c->gamma + j, lanes), vec_load(c->beta + j, lanes));
+        vec_store(c->out + row + j, s, lanes);
+    });
+}
+
 static void layernorm_forward_task(void *context, size_t range, void *scratch) {
     (void)scratch;
     const layernorm_job *c = context;
@@ -69,17 +103,12 @@ static void layernorm_forward_task(void *context, size_t range, void *scratch) {
         real mean[ROWS_AT_ONCE], *rstd = c->rstd + first + i;
         const size_t block = (first + i) * D;
         statistics_rows(mean, rstd, c->x + block, c->eps, rows, D, D);
-        for (size_t r = 0; r < rows; r++) {
-            const size_t row = block + r * D;
-            EACH_VECTOR(j, D, {
-                vec n =
-                    normalize(vec_load(c->x + row + j, lanes), vec_set(mean[r]), vec_set(rstd[r]));
-                vec_store(c->x_normalized + row + j, n, lanes);
-                vec s =
-                    scale_and_shift(n, vec_load(c->gamma + j, lanes), vec_load(c->beta + j, lanes));
-                vec_store(c->out + row + j, s, lanes);
-            });
-        }
+        const int beyond = any_beyond(rstd, rows);
+        for (size_t r = 0; r < rows; r++)
+            if (beyond)
+                normalize_row(c, block + r * D, mean[r], rstd[r], 1);
+            else
+                normalize_row(c, block + r * D, mean[r], rstd[r], 0);
     });
 }
 
@@ -90,19 +119,29 @@ static void layernorm_forward(real *out, real *x_normalized, real *rstd, const r
     fc_run(layernorm_forward_task, &c, c.ranges, NULL);
 }
 
+ALWAYS_INLINE void normalize_and_rectify(real *x, const real *mean, const real *rstd,
+                                         const real *gamma, const real *beta, size_t rows, size_t D,
+                                         size_t stride, const int beyond) {
+    EACH_VECTOR(j, D, {
+        const vec scale = vec_load(gamma + j, lanes), shift = vec_load(beta + j, lanes);
+        for (size_t r = 0; r < rows; r++) {
+            real *at = x + r * stride + j;
+            const vec n =
+                normalize(vec_load(at, lanes), vec_set(mean[r]), vec_set(rstd[r]), beyond);
+            vec_store(at, rectify(scale_and_shift(n, scale, shift)), lanes);
+        }
+    });
+}
+
 /* Forward and then ReLU, for up to eight rows, in place; nothing is kept for a backward pass. */
 ALWAYS_INLINE void layernorm_rectified(real *x, const real *gamma, const real *beta, double eps,
                                        size_t rows, size_t D, size_t stride) {
     real mean[ROWS_AT_ONCE], rstd[ROWS_AT_ONCE];
     statistics_rows(mean, rstd, x, eps, rows, D, stride);
-    EACH_VECTOR(j, D, {
-        const vec scale = vec_load(gamma + j, lanes), shift = vec_load(beta + j, lanes);
-        for (size_t r = 0; r < rows; r++) {
-            real *at = x + r * stride + j;
-            const vec n = normalize(vec_load(at, lanes), vec_set(mean[r]), vec_set(rstd[r]));
-            vec_store(at, rectify(scale_and_shift(n, scale, shift)), lanes);
-        }
-    });
+    if (any_beyond(rstd, rows))
+        normalize_and_rectify(x, mean, rstd, gamma, beta, rows, D, stride, 1);
+    else
+        normalize_and_rectify(x, mean, rstd, gamma, beta, rows, D, stride, 0);
 }
 
 /* How many ranges the backward pass cuts the rows into.  The partial sums of the first are in
@@ -122,32 +161,38 @@ static size_t backward_ranges_of(size_t N, size_t D) {
  *   dx = rstd * (g - shift - x_normalized * slope)
  *
  * dx, dout, x_normalized: (N, D), rows `stride` apart.  rstd: (N,).  gamma, dgamma, dbeta: (D,).
- * dx may be dout. */
-static void layernorm_backward_rows(real *dx, real *dgamma, real *dbeta, const real *dout,
-                                    const real *x_normalized, const real *rstd, const real *gamma,
-                                    size_t N, size_t D, size_t stride) {
+ * dx may be dout.  Not part of the function below, whose calls of itself would each need its stack.
+ */
+static __attribute__((noinline)) void layernorm_backward_block(real *dx, real *dgamma, real *dbeta,
+                                                               const real *dout,
+                                                               const real *x_normalized,
+                                                               const real *rstd, const real *gamma,
+                                                               size_t N, size_t D, size_t stride) {
     memset(dgamma, 0, D * sizeof(real));
     memset(dbeta, 0, D * sizeof(real));
     EACH_ROW_BLOCK(i, N, {
-        vec sum[ROWS_AT_ONCE] = {{0}}, product[ROWS_AT_ONCE] = {{0}};
-        EACH_VECTOR(j, D, {
-            const vec scale = vec_load(gamma + j, lanes);
-            vec columns = vec_load(dbeta + j, lanes), products = vec_load(dgamma + j, lanes);
-            for (size_t r = 0; r < rows; r++) {
-                const size_t at = (i + r) * stride + j;
-                vec d = vec_load(dout + at, lanes), n = vec_load(x_normalized + at, lanes);
-                vec g = scale * d;
-                columns += d;
-                products = vec_fma(d, n, products);
-                sum[r] += g;
-                product[r] = vec_fma(g, n, product[r]);
-            }
-            vec_store(dbeta + j, columns, lanes);
-            vec_store(dgamma + j, products, lanes);
+        vec sum[2 * ROWS_AT_ONCE] = {{0}}; /* of g, and of its products with x_normalized */
+        SUM_IN_BLOCKS(sum, 2 * ROWS_AT_ONCE, first, last, D, FEATURES_BLOCK, {
+            EACH_VECTOR(k, last - first, {
+                const size_t j = first + k;
+                const vec scale = vec_load(gamma + j, lanes);
+                vec columns = vec_load(dbeta + j, lanes), products = vec_load(dgamma + j, lanes);
+                for (size_t r = 0; r < rows; r++) {
+                    const size_t at = (i + r) * stride + j;
+                    vec d = vec_load(dout + at, lanes), n = vec_load(x_normalized + at, lanes);
+                    vec g = scale * d;
+                    columns += d;
+                    products = vec_fma(d, n, products);
+                    sum[r] += g;
+                    sum[ROWS_AT_ONCE + r] = vec_fma(g, n, sum[ROWS_AT_ONCE + r]);
+                }
+                vec_store(dbeta + j, columns, lanes);
+                vec_store(dgamma + j, products, lanes);
+            });
         });
         for (size_t r = 0; r < rows; r++) {
             const vec shift = vec_set(vec_reduce_add(sum[r]) / (real)D);
-            const vec slope = vec_set(vec_reduce_add(product[r]) / (real)D);
+            const vec slope = vec_set(vec_reduce_add(sum[ROWS_AT_ONCE + r]) / (real)D);
             const size_t row = (i + r) * stride;
             EACH_VECTOR(j, D, {
                 vec g = vec_load(gamma + j, lanes) * vec_load(dout + row + j, lanes) - shift;
@@ -156,6 +201,23 @@ static void layernorm_backward_rows(real *dx, real *dgamma, real *dbeta, const r
             });
         }
     });
+}
+
+/* The same, block by block.  room: space for sums of blocks, as far as it reaches. */
+static void layernorm_backward_rows(real *dx, real *dgamma, real *dbeta, const real *dout,
+                                    const real *x_normalized, const real *rstd, const real *gamma,
+                                    size_t N, size_t D, size_t stride, real *room, size_t reals) {
+    if (N <= SUM_BLOCK || reals < 2 * D) {
+        layernorm_backward_block(dx, dgamma, dbeta, dout, x_normalized, rstd, gamma, N, D, stride);
+        return;
+    }
+    const size_t half = first_half(N, SUM_BLOCK), at = half * stride;
+    layernorm_backward_rows(dx, dgamma, dbeta, dout, x_normalized, rstd, gamma, half, D, stride,
+                            room, reals);
+    layernorm_backward_rows(dx + at, room, room + D, dout + at, x_normalized + at, rstd + half,
+                            gamma, N - half, D, stride, room + 2 * D, reals - 2 * D);
+    add_rows(dgamma, room, 1, D, 0);
+    add_rows(dbeta, room + D, 1, D, 0);
 }
 
 typedef struct {
@@ -170,25 +232,31 @@ static real *partial_sums(real *partial, size_t range, size_t D) {
 }
 
 static void layernorm_backward_task(void *context, size_t range, void *scratch) {
-    (void)scratch;
     const layernorm_backward_job *c = context;
     const size_t first = share_start(c->N, c->ranges, range), D = c->D, at = first * c->stride;
     real *dgamma = range ? partial_sums(c->partial, range, D) : c->dgamma;
     real *dbeta = range ? dgamma + D : c->dbeta;
     layernorm_backward_rows(c->dx + at, dgamma, dbeta, c->dout + at, c->x_normalized + at,
                             c->rstd + first, c->gamma,
-                            share_start(c->N, c->ranges, range + 1) - first, D, c->stride);
+                            share_start(c->N, c->ranges, range + 1) - first, D, c->stride, scratch,
+                            FC_SCRATCH_BYTES / sizeof(real));
+}
+
+/* Some columns of dgamma or dbeta += the other ranges' sums, which stand in rows of 2 D. */
+static void add_ranges(real *sum, const real *partial, size_t ranges, size_t columns, size_t D) {
+    real others[SUM_COLUMNS];
+    for (size_t j = 0; ranges > 1 && j < columns; j += SUM_COLUMNS) {
+        const size_t width = min_size(columns - j, SUM_COLUMNS);
+        sum_rows(others, partial + j, ranges - 1, width, 2 * D);
+        add_rows(sum + j, others, 1, width, 0);
+    }
 }
 
 /* Adds the partial sums of all ranges but the first to columns first to first + D - 1 of dgamma and
  * dbeta, which hold the first's. */
 static void add_partial_sums(const layernorm_backward_job *c, size_t first, size_t D) {
-    const real *partial = c->partial + first;
-    const size_t stride = 2 * c->D;
-    EACH_ROW_BLOCK(i, c->ranges - 1, {
-        add_rows(c->dgamma + first, partial + i * stride, rows, D, stride);
-        add_rows(c->dbeta + first, partial + i * stride + c->D, rows, D, stride);
-    });
+    add_ranges(c->dgamma + first, c->partial + first, c->ranges, D, c->D);
+    add_ranges(c->dbeta + first, c->partial + c->D + first, c->ranges, D, c->D);
 }
 
 /* Nothing may alias, except dx and dout.  workspace: FC_WORKSPACE_BYTES. */
@@ -197,7 +265,7 @@ static void layernorm_backward(real *dx, real *dgamma, real *dbeta, const real *
                                size_t N, size_t D, void *workspace) {
     layernorm_backward_job c = {dx,   dgamma, dbeta, workspace, dout, x_normalized,
                                 rstd, gamma,  N,     D,         D,    backward_ranges_of(N, D)};
-    fc_run(layernorm_backward_task, &c, c.ranges, NULL);
+    fc_run(layernorm_backward_task, &c, c.ranges, (char *)workspace + FC_SHARED_BYTES);
     add_partial_sums(&c, 0, D);
 }
 

@@ -180,19 +180,14 @@ static void update_task(void *context, size_t task, void *scratch) {
         update_scaled(*p, c->rule, c->scale, first, last);
 }
 
-/* All updates of a training step, in parallel.  If clip_norm is above 0 and the gradients' norm is
- * above clip_norm, they are scaled to that norm.  Their squares are summed in the
- * parameters' order. */
+/* Updates all parameters of a training step, in parallel.  If clip_norm is above 0 and the
+ * gradients' norm is above clip_norm, they are scaled to that norm.  Their squares are summed in
+ * the parameters' order. */
 static void update(const fc_param *const *params, int rule, double clip_norm, size_t count) {
     update_job job = {params, rule, 1};
     size_t tasks = 0;
     for (size_t i = 0; i < count; i++) tasks += ceil_div(params[i]->n, UPDATE_WORK);
-    if (clip_norm > 0) {
-        double squares = 0;
-        for (size_t i = 0; i < count; i++) squares += sum_of_squares(params[i]->dw, params[i]->n);
-        const double norm = sqrt(squares);
-        if (!(norm <= clip_norm)) job.scale = (real)(clip_norm / norm);
-    }
+    if (clip_norm > 0) job.scale = (real)clip_factor(params, clip_norm, count);
     fc_run(update_task, &job, tasks, NULL);
 }
 

@@ -90,6 +90,32 @@ cdef ndarray as_vector(str function, str name, ndarray array, cnp.npy_intp D, in
     return as_dense(array, dtype)
 
 
+# Whether an array that require_broadcast has passed is the same for all rows.
+cdef bint is_row(ndarray array):
+    return array.ndim < 2 or array.shape[0] == 1
+
+
+# That array broadcasts against x (N, D) and leaves its shape as it is.
+cdef int require_broadcast(str function, str name, ndarray array, cnp.npy_intp N, cnp.npy_intp D,
+                           str other_name, ndarray other) except -1:
+    cdef int ndim = array.ndim
+    if ndim > 2 or ndim > 0 and array.shape[ndim - 1] not in (1, D) \
+            or ndim == 2 and array.shape[0] not in (1, N):
+        raise shape_error(function, name, array,
+                          f"({D},), or one that broadcasts to ({N}, {D}), to match {other_name} "
+                          f"of shape {(<object>other).shape}")
+    return 0
+
+
+# A dense (D,) array from one that is_row.
+cdef ndarray as_row(ndarray array, cnp.npy_intp D, int dtype):
+    if array.ndim == 2:
+        array = array[0]
+    if array.ndim == 0 or array.shape[0] != D:
+        array = np.broadcast_to(array, (D,))
+    return as_dense(array, dtype)
+
+
 cdef int require_matrix(str function, str name, ndarray array, str expected) except -1:
     if array.ndim != 2:
         raise shape_error(function, name, array, expected)
@@ -118,10 +144,27 @@ cdef cnp.npy_intp count_features(str function, ndarray x) except -1:
 
 
 cdef double as_number(str function, str name, object value) except? -1:
+    if isinstance(value, np.ndarray) and value.ndim:  # of one element it would pass for a number
+        raise TypeError(f"{function}: {name} is {value!r}, expected a number")
     try:
         return value
     except TypeError:
         raise TypeError(f"{function}: {name} is {value!r}, expected a number") from None
+
+
+cdef double as_eps(str function, str name, object value) except? -1:
+    cdef double eps = as_number(function, name, value)
+    if not (eps >= 0 and isfinite(eps)):
+        raise ValueError(
+            f"{function}: {name} is {value!r}, expected a finite number of at least 0")
+    return eps
+
+
+cdef double as_momentum(str function, str name, object value) except? -1:
+    cdef double momentum = as_number(function, name, value)
+    if not 0 <= momentum <= 1:
+        raise ValueError(f"{function}: {name} is {value!r}, expected a number from 0 to 1")
+    return momentum
 
 
 cdef object require_entry(str function, str name, object mapping, str key):

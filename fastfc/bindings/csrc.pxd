@@ -62,6 +62,8 @@ cdef extern from "fastfc.h":
         bint philox
         int rule
     const size_t FC_WORKSPACE_BYTES, FC_SCORES_ROWS
+    const float FC_LEAST_RSTD_F32
+    const double FC_LEAST_RSTD_F64
     int fc_isa_count() nogil
     const char *fc_isa_name(int isa) nogil
     bint fc_isa_available(int isa) nogil

@@ -145,12 +145,13 @@ cdef class Network:
             eps = (<dict> bn_param).get("eps", 1e-5)
             if type(eps) is not float and type(eps) is not int:
                 return False
-            layer.eps = eps
+            layer.eps = as_eps("layernorm_forward" if layernorm else "batchnorm_forward",
+                               "ln_param['eps']" if layernorm else "bn_param['eps']", eps)
             layer.layernorm = layernorm
             if layernorm:
                 continue
-            layer.momentum = as_number("batchnorm_forward", "bn_param['momentum']",
-                                       (<dict> bn_param).get("momentum", 0.9))
+            layer.momentum = as_momentum("batchnorm_forward", "bn_param['momentum']",
+                                         (<dict> bn_param).get("momentum", 0.9))
             if "running_mean" in <dict> bn_param and "running_var" in <dict> bn_param:
                 layer.running_mean = bind_vector(bn_param, "running_mean", M, self.dtype,
                                                  self.call.held)
@@ -279,6 +280,8 @@ cdef class Network:
                 with nogil:
                     call_update(self.dtype, self.params, i, clip_norm, self.params_count)
             self.call.commit()
+            for i in range(self.count - 1 if normalization == "batchnorm" else 0):
+                warn_of_variances(self.dtype, self.layers[i].rstd, self.layers[i].M)
         return as_loss(loss, self.dtype)
 
     # Scores in test mode, in a new array.  None where the layers must be composed.

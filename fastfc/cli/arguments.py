@@ -23,7 +23,12 @@ def network_arguments(options, data):
 
 
 def count_classes(data):
-    """Return how many classes the labels of all splits need.
+    """Return how many classes the labels have: the greatest of all splits' and 0 to it.
+
+    Raises
+    ------
+    UsageError
+        It is far more than there are labels: a network as wide as a damaged label would be huge.
 
     Examples
     --------
@@ -31,7 +36,15 @@ def count_classes(data):
     >>> count_classes({"X_train": np.eye(3), "y_train": np.array([0, 4, 1])})
     5
     """
-    return 1 + max(int(y.max()) for name, y in data.items() if name.startswith("y"))
+    labels = {name: y for name, y in data.items() if name.startswith("y")}
+    most = max(10_000, sum(map(len, labels.values())))
+    for name, y in labels.items():
+        if y.max() >= most:
+            raise UsageError(
+                f"--data: {name} has the label {y.max()}, expected labels of classes 0 to C - 1, C "
+                f"at most {most} by the number of labels"
+            )
+    return 1 + int(max(y.max() for y in labels.values()))
 
 
 def solver_arguments(options, names):

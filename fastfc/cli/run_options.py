@@ -61,6 +61,14 @@ def add_output(parser):
         "30s, 5min or 1h",
     )
     add_counts(group, ("keep_last", None, "delete this run's checkpoints but the last N"))
+    add_option(
+        group,
+        "overwrite",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether NAME may have checkpoints of another run, which this one takes over "
+        "(default: yes)",
+    )
     add_counts(group, ("print_every", 100, "steps from one printed loss to the next"))
     add_option(
         group, "verbose", action="store_false", help="print no losses and accuracies on the way"

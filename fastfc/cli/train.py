@@ -138,12 +138,14 @@ def _begin(options, given, backend, data):
 
 def _resume(options, given, backend, data):
     """Return the Solver that goes on from a checkpoint, with the network that it holds."""
-    settings = {**solver_arguments(options, given), "progress": _wants_progress(options)}
+    shown = {"progress": _wants_progress(options), "verbose": options.verbose}
+    settings = {**solver_arguments(options, given), **shown}
     try:
         model = _find_networks(backend).FullyConnectedNet.load(options.resume, which="latest")
         return Solver.resume(options.resume, model, data, **settings)
     except OSError as error:
-        raise UsageError(f"--resume {options.resume}: {error.strerror or error}") from error
+        said = f"{options.resume}: {error.strerror}" if error.strerror else str(error)
+        raise UsageError(f"--resume {said}") from error
     except (TypeError, ValueError) as error:
         raise usage_error(error) from error
 

@@ -1,13 +1,15 @@
 """The files of CIFAR-10 (Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images").
 
 They are Python 2 pickles.  A pickle is a program, so they are read by an unpickler that knows
-nothing but lists, dicts, numbers, strings and arrays of integers.
+nothing but lists, dicts, numbers, strings and arrays of integers, and stops at programs that are
+longer than such files need: each step makes an object, of which a file of bytes can ask for many.
 """
 
 import hashlib
 import io
 import pickle
 import re
+import sys
 import warnings
 
 import numpy as np
@@ -55,7 +57,10 @@ def read_batches(folder, names, num_rows=None):
     for name in names:
         if num_rows is not None and images and found >= num_rows:
             break
-        raw = (folder / name).read_bytes()
+        try:
+            raw = (folder / name).read_bytes()
+        except MemoryError:
+            raise ValueError(f"{folder / name}: larger than memory") from None
         X, y = _parse_batch(raw, folder / name)
         images.append(X)
         labels.append(y)
@@ -84,11 +89,11 @@ def _warn_foreign(folder, names):
 def _parse_batch(raw, path):
     """Return the images (N, 3, 32, 32) uint8 and labels (N,) int64 of one pickled batch."""
     try:
-        batch = _BatchUnpickler(io.BytesIO(raw), encoding="bytes").load()
+        batch = _BatchUnpickler(raw).load()
         batch = {k.decode("latin1") if isinstance(k, bytes) else k: v for k, v in batch.items()}
         X = batch["data"].array()
         labels = batch["labels"]
-        y = labels.array() if isinstance(labels, _PickledArray) else np.array(labels)
+        y = labels.array() if isinstance(labels, _PickledArray) else _as_integers(labels)
     except _RefusedError as error:
         raise ValueError(f"{path}: refused: {error}") from None
     except Exception as error:  # a damaged pickle can fail in any way
@@ -109,22 +114,104 @@ def _parse_batch(raw, path):
     return X.reshape(-1, 3, 32, 32), y.astype(np.int64)
 
 
+def _as_integers(labels):
+    """Return a list of integers as an array; of anything else no array is made."""
+    for i, label in enumerate(labels):
+        if type(label) is not int:
+            plain = isinstance(label, (bool, float, str))
+            kind = np.asarray(label).dtype if plain else type(label).__name__
+            raise _RefusedError(f"labels are {kind}, expected integers: the {i + 1}th")
+    return np.array(labels)
+
+
 class _RefusedError(Exception):
     """A pickle asked for something that no batch file needs."""
 
 
-class _BatchUnpickler(pickle.Unpickler):
+class _Steps(dict):
+    """The steps that pickles of arrays, lists and dicts are made of, so many of them.
+
+    What calls by other means than `find_class`, or takes memory by a number that the file names, is
+    not among them.
+    """
+
+    KNOWN = (  # noqa: SIM905  (a list would have a line for each)
+        "MARK STOP POP DUP FLOAT INT BININT BININT1 BININT2 LONG LONG1 LONG4 NONE REDUCE STRING "
+        "BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES "
+        "SHORT_BINBYTES BINBYTES8 APPEND APPENDS BUILD GLOBAL STACK_GLOBAL DICT EMPTY_DICT LIST "
+        "EMPTY_LIST TUPLE EMPTY_TUPLE TUPLE1 TUPLE2 TUPLE3 SETITEM SETITEMS BINFLOAT PUT BINPUT "
+        "LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET PROTO FRAME NEWTRUE NEWFALSE"
+    ).split()
+
+    def __init__(self, most):
+        codes = [getattr(pickle, name)[0] for name in self.KNOWN]
+        super().__init__((code, pickle._Unpickler.dispatch[code]) for code in codes)
+        self[pickle.BYTEARRAY8[0]] = _load_bytearray
+        self._left = most
+
+    def __missing__(self, code):
+        raise pickle.UnpicklingError(f"step {bytes([code])!r} is none that batch files have")
+
+    def __getitem__(self, code):
+        self._left -= 1
+        if self._left < 0:
+            raise _RefusedError("the pickle has more steps than a batch of its size needs")
+        return super().__getitem__(code)
+
+
+class _Bytes(io.BytesIO):
+    """Bytes that end with an error, as the unpickler in Python expects of nobody but itself."""
+
+    def read(self, size=-1):
+        found = super().read(size)
+        if len(found) < size:
+            raise EOFError("truncated")
+        return found
+
+    def readline(self):
+        found = super().readline()
+        if not found.endswith(b"\n"):
+            raise EOFError("truncated")
+        return found
+
+
+def _load_bytearray(unpickler):
+    """Push a bytearray; pickle's own is made before it is known whether the file has so much."""
+    length = int.from_bytes(unpickler.read(8), "little")
+    unpickler.append(bytearray(unpickler.read(min(length, sys.maxsize))))
+
+
+class _BatchUnpickler(pickle._Unpickler):
     """Read the pickles of integer arrays, and run nothing.
 
     The few names that such pickles call are served by inert stand-ins of our own, so that not
-    even NumPy's constructors see what a file says; every other name is refused.
+    even NumPy's constructors see what a file says; every other name is refused.  It derives from
+    pickle's own in Python: that in C reserves memory for whatever index a file names.
     """
 
+    def __init__(self, raw):
+        super().__init__(_Bytes(raw), encoding="bytes")
+        # An image has 3,072 bytes, a label and a file's name, at most a dozen steps each.
+        self.dispatch = _Steps(2000 + len(raw) // 64)
+        self._left = len(raw)
+
     def find_class(self, module, name):
+        module = module.replace("numpy._core", "numpy.core")
+        if (module, name) == ("_codecs", "encode"):  # bytes in protocol 2, written by Python 3
+            return self._encode
         try:
-            return _STAND_INS[module.replace("numpy._core", "numpy.core"), name]
+            return _STAND_INS[module, name]
         except KeyError:
             raise _RefusedError(f"the pickle asks for {module}.{name}") from None
+
+    def _encode(self, text, encoding):
+        """Encode text of the file, in all not more than the file has."""
+        if encoding not in ("latin1", "latin-1"):
+            raise _RefusedError(f"the pickle encodes as {encoding!r:.80}")
+        self._left -= len(text)
+        if self._left < 0:
+            raise _RefusedError("the pickle encodes more text than it has")
+        return text.encode("latin1")
 
 
 class _PickledDtype:
@@ -165,16 +252,9 @@ def _from_buffer(raw, kind, shape, order):
     return array
 
 
-def _encode(text, encoding):
-    if encoding not in ("latin1", "latin-1"):
-        raise _RefusedError(f"the pickle encodes as {encoding!r}")
-    return text.encode("latin1")
-
-
 _STAND_INS = {
     ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
     ("numpy.core.numeric", "_frombuffer"): _from_buffer,  # pickle protocol 5
     ("numpy", "ndarray"): _PickledArray,
     ("numpy", "dtype"): _PickledDtype,
-    ("_codecs", "encode"): _encode,  # bytes in protocol 2, written by Python 3
 }

@@ -9,12 +9,12 @@ import gzip
 import math
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 
 from fastfc.data.splits import float_splits, search_places
 
+CHUNK = 1 << 20  # bytes read at a time
 PARTS = {"train": "train", "test": "t10k"}  # split: how its files' names begin
 
 
@@ -81,34 +81,58 @@ def read_idx(path):
     Raises
     ------
     ValueError
-        The file is not idx, not of unsigned bytes, damaged, or not of the size it states.
+        The file is not idx, not of unsigned bytes, damaged, or not of the size it states; no more
+        of it is read than that, however far it unpacks.
 
     Examples
     --------
     >>> read_idx("/data/mnist/t10k-labels-idx1-ubyte.gz").shape  # doctest: +SKIP
     (10000,)
     """
-    raw = Path(path).read_bytes()
-    if raw[:2] == b"\x1f\x8b":
+    with open(path, "rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
         try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error) as error:
+            return _read_idx(gzip.GzipFile(fileobj=file) if zipped else file)
+        except _NotIdxError as error:
+            raise ValueError(f"{path}: {error}") from None
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise ValueError(f"{path}: damaged gzip file: {error}") from error
-    if len(raw) < 4 or raw[:2] != b"\0\0":
-        raise ValueError(f"{path}: not an idx file")
-    if raw[2] != 8:
-        raise ValueError(f"{path}: idx type 0x{raw[2]:02x}, expected 0x08 (unsigned bytes)")
-    start = 4 + 4 * raw[3]
-    if len(raw) < start:
-        raise ValueError(f"{path}: truncated within its header")
-    shape = struct.unpack(f">{raw[3]}I", raw[4:start])
-    size = start + math.prod(shape)
-    if len(raw) != size:
-        state = "truncated" if len(raw) < size else "too long"
-        raise ValueError(
-            f"{path}: {state}: {len(raw):,} bytes, expected {size:,} for shape {shape}"
+        except (MemoryError, OverflowError, ValueError) as error:
+            raise ValueError(f"{path}: its array cannot be made: {error}") from error
+
+
+class _NotIdxError(ValueError):
+    """A file is not as the format has it."""
+
+
+def _read_idx(file):
+    """Return the array of an open file, of which no more is read than the header asks for."""
+    start = file.read(4)
+    if len(start) < 4 or start[:2] != b"\0\0":
+        raise _NotIdxError("not an idx file")
+    if start[2] != 8:
+        raise _NotIdxError(f"idx type 0x{start[2]:02x}, expected 0x08 (unsigned bytes)")
+    sizes = file.read(4 * start[3])
+    if len(sizes) < 4 * start[3]:
+        raise _NotIdxError("truncated within its header")
+    shape = struct.unpack(f">{start[3]}I", sizes)
+    header, length = 4 + len(sizes), math.prod(shape)
+    content = bytearray()
+    while len(content) <= length:  # in parts: what is not there takes no memory
+        part = file.read(min(length + 1 - len(content), CHUNK))
+        if not part:
+            break
+        content += part
+    if len(content) != length:
+        state = "truncated" if len(content) < length else "too long"
+        found = f"{'more than ' * bool(file.read(1))}{header + len(content):,} bytes"
+        raise _NotIdxError(
+            f"{state}: {found}, expected {header + length:,} for shape {shape!s:.200}"
         )
-    return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
+    array = np.frombuffer(content, np.uint8).reshape(shape)
+    array.flags.writeable = False
+    return array
 
 
 def _read_part(root, split):

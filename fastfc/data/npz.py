@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastfc.files import load_arrays
+from fastfc import archives
 
 REQUIRED = ("X_train", "y_train", "X_val", "y_val")
 OPTIONAL = ("X_test", "y_test")
@@ -43,14 +43,19 @@ def load_npz(path):
     >>> data["X_val"].shape
     (3, 3)
     """
-    data = load_arrays(path, _choose_arrays)
-    for name in data:
-        if name.startswith("X"):
-            _check_inputs(path, name, data[name], data["X_train"].shape)
-        else:
-            _check_labels(path, name, data[name], len(data["X" + name[1:]]))
-            data[name] = data[name].astype(np.int64)
-    return data
+    with archives.open_archive(path) as archive:
+        headers = {name: archive.header(name) for name in _choose_arrays(archive.names)}
+        for name, header in headers.items():
+            if name.startswith("X"):
+                _check_inputs(name, header, headers["X_train"].shape)
+            else:
+                _check_labels(name, header, headers["X" + name[1:]].shape[0])
+        data = {}
+        for name in headers:
+            data[name] = archive.read(name)
+            if name.startswith("y"):
+                data[name] = _check_label_values(name, data[name])
+        return data
 
 
 def _choose_arrays(found):
@@ -62,24 +67,28 @@ def _choose_arrays(found):
     return wanted
 
 
-def _check_inputs(path, name, X, train_shape):
+def _check_inputs(name, X, train_shape):
     if X.dtype.kind not in "fiub" or X.dtype.itemsize > 8:
-        raise ValueError(f"{path}: {name} has dtype {X.dtype}, expected real numbers")
-    if X.ndim < 2 or X.size == 0:
-        raise ValueError(f"{path}: {name} has shape {X.shape}, expected (N, d_1, ...), none 0")
+        raise ValueError(f"{name} has dtype {X.dtype}, expected real numbers")
+    if len(X.shape) < 2 or 0 in X.shape:
+        raise ValueError(f"{name} has shape {X.shape}, expected (N, d_1, ...), none 0")
     if X.shape[1:] != train_shape[1:]:
         raise ValueError(
-            f"{path}: {name} has shape {X.shape}, expected {('N', *train_shape[1:])} to match "
+            f"{name} has shape {X.shape}, expected {('N', *train_shape[1:])} to match "
             f"X_train of shape {train_shape}".replace("'", "")
         )
 
 
-def _check_labels(path, name, y, num_rows):
+def _check_labels(name, y, num_rows):
     if y.dtype.kind not in "iu":
-        raise ValueError(f"{path}: {name} has dtype {y.dtype}, expected integers")
+        raise ValueError(f"{name} has dtype {y.dtype}, expected integers")
     if y.shape != (num_rows,):
-        raise ValueError(f"{path}: {name} has shape {y.shape}, expected ({num_rows},)")
+        raise ValueError(f"{name} has shape {y.shape}, expected ({num_rows},)")
+
+
+def _check_label_values(name, y):
     if y.min() < 0 or y.max() >= 2**31:
         raise ValueError(
-            f"{path}: {name} has labels from {y.min()} to {y.max()}, expected 0 to {2**31 - 1}"
+            f"{name} has labels from {y.min()} to {y.max()}, expected 0 to {2**31 - 1}"
         )
+    return y.astype(np.int64)

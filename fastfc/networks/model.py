@@ -114,16 +114,20 @@ class Model:
         network_file.write(path, self)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path, which="best"):
         """Return the network that ``save`` wrote, with the same scores bit for bit.
 
         The file is checked before a network is made of it; nothing is drawn from ``np.random``.  A
         file of either package loads in both, and one of a ``TwoLayerNet`` as
-        ``FullyConnectedNet`` too.
+        ``FullyConnectedNet`` too.  A Solver's checkpoint loads as well: it has what builds the
+        network, and two states of it.
 
         Parameters
         ----------
         path : path
+        which : {'best', 'latest'}
+            Of a checkpoint the parameters and running statistics that had the best validation
+            accuracy, or those to train on.  A run that has not been scored yet has no best.
 
         Returns
         -------
@@ -134,7 +138,8 @@ class Model:
         FileNotFoundError
             There is no such file.
         ValueError
-            It is damaged, no network's, another class's, or of a newer fastfc.
+            It is damaged, no network's, another class's, or of a newer fastfc; or ``which`` is
+            something else.
 
         Examples
         --------
@@ -146,7 +151,18 @@ class Model:
         """
         from . import network_file
 
-        return network_file.read(path, cls)
+        return network_file.read(path, cls, which)
+
+    def _describe_network(self):
+        """Return what builds the network, as JSON has it, for checkpoints."""
+        from . import network_file
+
+        return network_file.describe(self)
+
+    def _running_shapes(self):
+        """Return for every normalisation its running statistics' names and shapes."""
+        shapes = [np.shape(self.params[f"b{i + 1}"]) for i in range(len(self.bn_params))]
+        return [dict.fromkeys(("running_mean", "running_var"), shape) for shape in shapes]
 
     def summary(self):
         """Return a table of the layers, what they return, their parameters and how many these are.

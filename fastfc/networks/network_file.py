@@ -10,61 +10,87 @@
 The object has ``format`` and ``version``; ``class``, the network's; ``arguments``, what its
 constructor was given, as it holds now; ``dropout_param`` and ``bn_params`` without their arrays;
 and ``arrays``, the names of these: a damaged directory of the archive may hide one.
+
+Other archives may hold a network too, such as a Solver's checkpoint, in several states: by an entry
+``fastfc_network``, the bytes of such an object, which has instead of ``arrays`` the ``states``:
+their names, and for each the arrays' names above with the names of their entries.
 """
 
 import inspect
+import itertools
 import json
+import math
 import numbers
 
 import numpy as np
 
-from ..files import atomic_write, load_arrays
+from .. import archives
+from ..files import atomic_write
 
 FORMAT, VERSION = "fastfc network", 1
+STATES = "fastfc_network"
 
 
 def write(path, network):
     """Write the network to a file; see `fastfc.networks.model.Model.save`."""
-    now = {name: value for name, value in network._arguments.items() if value is not None}
-    now |= {name: vars(network)[name] for name in now.keys() & vars(network).keys()}
-    arguments = {name: _to_json(name, now.get(name)) for name in network._arguments}
     arrays = {f"params/{name}": value for name, value in network._own_params().items()}
-    bn_params = []
     for i, bn_param in enumerate(network.bn_params):
         running = {name: value for name, value in bn_param.items() if name.startswith("running_")}
         arrays |= {f"bn_params/{i}/{name}": np.asarray(running[name]) for name in running}
-        bn_params.append({name: bn_param[name] for name in bn_param if name not in running})
-    metadata = {
+    metadata = {**describe(network), "arrays": sorted(arrays)}
+    # what could not be read is not written
+    _build_network(type(network), metadata, arrays, arrays.get)
+    with atomic_write(path) as file:
+        archives.write(file, {"metadata": np.array(json.dumps(metadata)), **arrays})
+
+
+def describe(network):
+    """Return all that a file says of a network but its arrays, as JSON has it.
+
+    Raises
+    ------
+    TypeError
+        Something was set to what no file can hold.
+    """
+    now = {name: value for name, value in network._arguments.items() if value is not None}
+    now |= {name: vars(network)[name] for name in now.keys() & vars(network).keys()}
+    bn_params = [
+        {name: value for name, value in bn_param.items() if not name.startswith("running_")}
+        for bn_param in network.bn_params
+    ]
+    return {
         "format": FORMAT,
         "version": VERSION,
         "class": network._kind,
-        "arguments": arguments,
+        "arguments": {name: _to_json(name, now.get(name)) for name in network._arguments},
         "dropout_param": _to_json("dropout_param", network.dropout_param),
         "bn_params": _to_json("bn_params", bn_params),
-        "arrays": sorted(arrays),
     }
-    _build_network(type(network), metadata, arrays)  # what could not be read is not written
-    with atomic_write(path) as file:
-        np.savez(file, allow_pickle=False, metadata=np.array(json.dumps(metadata)), **arrays)
 
 
-def read(path, cls):
+def read(path, cls, which="best"):
     """Return the network of a file; see `fastfc.networks.model.Model.load`."""
-    arrays = load_arrays(path, _expect_metadata)
-    try:
-        metadata = _parse_object(arrays.pop("metadata"))
-        _check_format(metadata, cls)
-        _check_names(arrays, metadata["arrays"], metadata["arrays"])
-        return _build_network(cls, metadata, arrays)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-
-
-def _expect_metadata(found):
-    """Return the names of a file's arrays if it can be a network's."""
-    if "metadata" not in found:
-        raise ValueError(f"no {FORMAT}: it has no metadata")
-    return found
+    if which not in ("best", "latest"):
+        raise ValueError(f"which is {which!r}, expected 'best' or 'latest'")
+    with archives.open_archive(path, compressed=False) as archive:
+        if "metadata" in archive.names:
+            metadata = _parse_object(_read_text(archive.read("metadata")))
+            _check_format(metadata, cls)
+            entries = {name: name for name in archive.names if name != "metadata"}
+            _check_names(entries, metadata["arrays"], metadata["arrays"])
+        elif STATES in archive.names:
+            metadata = _parse_object(archive.read(STATES).tobytes())
+            _check_format(metadata, cls)
+            entries = metadata["states"].get(which) or metadata["states"]["latest"]
+        elif "fastfc_checkpoint" in archive.names:
+            raise ValueError("a checkpoint that has no network's configuration: resume it")
+        else:
+            raise ValueError(f"no {FORMAT}: it has no metadata")
+        headers = {name: archive.header(entry) for name, entry in entries.items()}
+        total = sum(math.prod(header.shape) * header.dtype.itemsize for header in headers.values())
+        if total > 4 * archive.size:  # tied parameters share an entry, but not without end
+            raise ValueError(f"its arrays would have {total} bytes, the file has {archive.size}")
+        return _build_network(cls, metadata, headers, lambda name: archive.read(entries[name]))
 
 
 def _to_json(name, value):
@@ -82,12 +108,17 @@ def _to_json(name, value):
     return value
 
 
+def _read_text(array):
+    """Return the text in an array."""
+    if array.dtype.kind != "U" or array.ndim != 0:
+        raise ValueError(f"metadata has dtype {array.dtype} and shape {array.shape}, expected text")
+    return array.item()
+
+
 def _parse_object(text):
-    """Return the JSON object in an array of text."""
-    if text.dtype.kind != "U" or text.ndim != 0:
-        raise ValueError(f"metadata has dtype {text.dtype} and shape {text.shape}, expected text")
+    """Return the JSON object in a text."""
     try:
-        found = json.loads(text.item())
+        found = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"metadata is no JSON: {error}") from None
     if not isinstance(found, dict):
@@ -104,26 +135,34 @@ def _check_format(metadata, cls):
         raise ValueError(f"version is {version!r}, expected {VERSION}")
     if version > VERSION:
         raise ValueError(f"version is {version}, of a newer fastfc; expected at most {VERSION}")
-    missing = {"class", "arguments", "dropout_param", "bn_params", "arrays"} - metadata.keys()
-    names = metadata.get("arrays", [])
+    missing = {"class", "arguments", "dropout_param", "bn_params"} - metadata.keys()
+    missing |= {"arrays"} - metadata.keys() if "states" not in metadata else set()
+    names, states = metadata.get("arrays", []), metadata.get("states", {"latest": {}})
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"arrays is {names!r}, expected a list of names")
+    if not isinstance(states, dict) or not all(
+        isinstance(names, dict) for names in states.values()
+    ):
+        raise ValueError(f"states is {states!r}, expected names of arrays")
     if missing:
         raise ValueError(f"metadata has no {', '.join(sorted(missing))}")
     if metadata["class"] not in cls._loads:
         raise ValueError(f"it holds a {metadata['class']}, expected a {' or '.join(cls._loads)}")
 
 
-def _build_network(cls, metadata, arrays):
-    """Return the network that these describe, after checking that they do."""
-    network = _construct_undrawn(cls, metadata["arguments"])
+def _build_network(cls, metadata, arrays, read):
+    """Return the network that these describe, after checking that they do.
+
+    ``arrays`` have shapes and dtypes; ``read(name)`` returns the array itself.
+    """
+    network = _construct_undrawn(cls, metadata["arguments"], arrays)
     bn_params = _check_bn_params(metadata["bn_params"], len(network.bn_params))
     network.dropout_param = _check_dropout_param(metadata["dropout_param"], network.use_dropout)
     params = {f"params/{name}": np.shape(value) for name, value in network.params.items()}
     running = {
-        f"bn_params/{i}/running_{name}": np.shape(network.params[f"b{i + 1}"])
-        for i in range(len(bn_params))
-        for name in ("mean", "var")
+        f"bn_params/{i}/{name}": shape
+        for i, shapes in enumerate(network._running_shapes())
+        for name, shape in shapes.items()
     }
     _check_names(arrays, params, [*params, *running])
     for name, array in arrays.items():
@@ -137,11 +176,12 @@ def _build_network(cls, metadata, arrays):
             )
         if array.dtype.kind not in "fiub":
             raise ValueError(f"{name} has dtype {array.dtype}, expected real numbers")
+    for name in arrays:
         if name in params:
-            network.params[name.removeprefix("params/")] = array
+            network.params[name.removeprefix("params/")] = read(name)
         else:
             _, i, key = name.split("/")
-            bn_params[int(i)][key] = array
+            bn_params[int(i)][key] = read(name)
     network.bn_params = bn_params
     return network
 
@@ -153,7 +193,7 @@ def _check_names(arrays, needed, known):
         raise ValueError(f"arrays: missing {sorted(missing)}, unknown {sorted(unknown)}")
 
 
-def _construct_undrawn(cls, arguments):
+def _construct_undrawn(cls, arguments, arrays):
     """Return a network that the constructor makes of them, without drawing its weights."""
     if not isinstance(arguments, dict):
         raise ValueError(f"arguments is {arguments!r}, expected an object")
@@ -162,15 +202,40 @@ def _construct_undrawn(cls, arguments):
         if name not in parameters:
             raise ValueError(f"arguments has {name!r}, which the constructor does not know")
         plain = parameters[name].default
-        if isinstance(plain, numbers.Real) and not isinstance(value, numbers.Real):
+        if isinstance(plain, numbers.Real) and not _is_number(value):
             raise ValueError(f"{name} is {value!r}, expected a number")
+    _check_size(arguments, arrays)
     network = cls.__new__(cls)
     try:
         cls._constructor(network, **{**arguments, "weight_scale": None})
-    except (TypeError, ValueError, MemoryError) as error:
+    except (TypeError, ValueError, OverflowError, MemoryError) as error:
         raise ValueError(f"arguments make no network: {error}") from error
     network._arguments["weight_scale"] = arguments.get("weight_scale")
     return network
+
+
+def _check_size(arguments, arrays):
+    """Raise ValueError if the network would be far larger than what the file has of it."""
+    hidden = arguments.get("hidden_dims")
+    dims = [arguments.get("input_dim"), *(hidden if isinstance(hidden, list) else [])]
+    dims.append(arguments.get("num_classes"))
+    if not all(isinstance(size, int) for size in dims):
+        return  # the constructor says so
+    asked = sum(a * b for a, b in itertools.pairwise(dims))
+    there = sum(math.prod(array.shape) for array in arrays.values())
+    if len(dims) > len(arrays) + 1 or asked > 2 * there + 1000:
+        raise ValueError(
+            f"arguments make no network of these arrays: {len(dims) - 1} layers of {asked} weights "
+            f"in all, the arrays are {len(arrays)} of {there} numbers"
+        )
+
+
+def _is_number(value):
+    """Return whether a value is a number that a float can be."""
+    try:
+        return isinstance(value, numbers.Real) and float(value) is not None
+    except OverflowError:
+        return False
 
 
 def _check_dropout_param(found, use_dropout):
@@ -180,7 +245,7 @@ def _check_dropout_param(found, use_dropout):
         raise ValueError(f"dropout_param is {found!r}, expected {expected}")
     if use_dropout:
         p = found.get("p")
-        if not isinstance(p, numbers.Real) or not 0 <= p <= 1:
+        if not _is_number(p) or not 0 <= p <= 1:
             raise ValueError(f"dropout_param has p {p!r}, expected a number in [0, 1]")
         _check_mode("dropout_param", found)
     return dict(found)
@@ -195,7 +260,7 @@ def _check_bn_params(found, count):
             raise ValueError(f"bn_params[{i}] is {bn_param!r}, expected an object")
         _check_mode(f"bn_params[{i}]", bn_param)
         for key in {"eps", "momentum"} & bn_param.keys():
-            if not isinstance(bn_param[key], numbers.Real):
+            if not _is_number(bn_param[key]):
                 raise ValueError(f"bn_params[{i}] has {key} {bn_param[key]!r}, expected a number")
     return [dict(bn_param) for bn_param in found]
 

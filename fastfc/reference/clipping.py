@@ -9,7 +9,8 @@ __all__ = ["clip_gradients", "global_norm"]
 
 def sum_of_squares(x):
     """Return the sum of x^2 in float64."""
-    return float(np.sum(np.square(x, dtype=np.float64)))
+    with np.errstate(over="ignore", under="ignore"):  # the norm is then taken of smaller numbers
+        return float(np.sum(np.square(x, dtype=np.float64)))
 
 
 _clipping = Clipping(sum_of_squares)

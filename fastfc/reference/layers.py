@@ -5,10 +5,11 @@ arrays are float32 and in float64 otherwise; Python's own numbers fit themselves
 """
 
 import math
+import warnings
 
 import numpy as np
 
-from ..arrays import as_real, expect_shape
+from ..arrays import as_number, as_real, expect_shape
 from . import philox
 from .losses import softmax_loss, svm_loss
 
@@ -43,6 +44,70 @@ def _expect_row(operation, name, array, length, partner):
         expect_shape(operation, name, array, (length,), partner)
 
 
+def _expect_broadcast(operation, name, array, x):
+    """Raise ValueError unless ``array`` broadcasts against x (N, D) without changing its shape."""
+    N, D = x.shape
+    if array.shape not in [(), (1,), (D,), (1, 1), (1, D), (N, 1), (N, D)]:
+        raise ValueError(
+            f"{operation}: {name} has shape {array.shape}, expected {(D,)}, or one that broadcasts "
+            f"to {(N, D)}, to match x of shape {(N, D)}"
+        )
+
+
+def _sum_rows(x):
+    """Return x.sum(axis=0), added pairwise: NumPy does so along contiguous elements only."""
+    return np.ascontiguousarray(x.T).sum(axis=1)
+
+
+def _sum_to_shape(gradient, shape):
+    """Return the gradient (N, D) of what was broadcast from ``shape``, in that shape."""
+    if len(shape) == 2 and shape[0] != 1:
+        return gradient if shape[1] == gradient.shape[1] else gradient.sum(axis=1, keepdims=True)
+    row = _sum_rows(gradient)
+    return np.reshape(row if shape and shape[-1] == row.size else row.sum(), shape)
+
+
+def _eps(operation, name, mapping):
+    eps = as_number(operation, f"{name}['eps']", mapping.get("eps", 1e-5))
+    if not 0 <= eps < math.inf:
+        raise ValueError(
+            f"{operation}: {name}['eps'] is {mapping['eps']!r}, expected a finite number of at "
+            "least 0"
+        )
+    return eps
+
+
+def _momentum(bn_param):
+    momentum = as_number("batchnorm_forward", "bn_param['momentum']", bn_param.get("momentum", 0.9))
+    if not 0 <= momentum <= 1:
+        raise ValueError(
+            f"batchnorm_forward: bn_param['momentum'] is {bn_param['momentum']!r}, expected a "
+            "number from 0 to 1"
+        )
+    return momentum
+
+
+def _normalize(x, eps):
+    """Return (x - mean) * rstd, mean, var and rstd of each row of x.
+
+    All is computed from numbers near 1, x divided by powers of two, which rounds nothing: squares
+    neither overflow nor vanish.  var is infinite where it is beyond the dtype; nothing else is.
+    """
+    with np.errstate(all="ignore"):
+        shift = np.frexp(np.abs(x).max(axis=1))[1]
+        scaled = np.ldexp(x, -shift[:, np.newaxis])
+        mean = scaled.mean(axis=1)
+        deviations = scaled - mean[:, np.newaxis]
+        size = np.maximum(np.abs(deviations).max(axis=1), np.ldexp(math.sqrt(eps), -shift))
+        further = np.frexp(size)[1]
+        both = shift + further
+        deviations = np.ldexp(deviations, -further[:, np.newaxis])
+        var = np.square(deviations).mean(axis=1)
+        rstd = 1 / np.sqrt(var + np.ldexp(eps, -2 * both).astype(x.dtype))
+        normalized = deviations * rstd[:, np.newaxis]
+        return normalized, np.ldexp(mean, shift), np.ldexp(var, 2 * both), np.ldexp(rstd, -both)
+
+
 def _affine_sizes(operation, x, w):
     """Return N, D and M of an affine layer."""
     if x.ndim == 0:
@@ -72,7 +137,7 @@ def affine_backward(dout, cache):
     expect_shape("affine_backward", "dout", dout, (N, M), f"x of shape {x.shape}")
     dx = (dout @ w.T).reshape(x.shape)
     dw = x.reshape(N, D).T @ dout
-    db = dout.sum(axis=0)
+    db = _sum_rows(dout)
     return dx, dw, db
 
 
@@ -90,6 +155,14 @@ def relu_backward(dout, cache):
     return dout * (x >= 0)
 
 
+def _cache(x_normalized, rstd, gamma, beta):
+    """Return what the backward pass needs: beside these the shape of beta, unless it is (D,)."""
+    cache = {"x_normalized": x_normalized, "rstd": rstd, "gamma": gamma}
+    if beta.shape != x_normalized.shape[1:]:
+        cache["beta_shape"] = beta.shape
+    return cache
+
+
 def batchnorm_forward(x, gamma, beta, bn_param):
     """Return gamma * x_normalized + beta and the cache (Ioffe & Szegedy 2015, algorithm 1).
 
@@ -99,8 +172,7 @@ def batchnorm_forward(x, gamma, beta, bn_param):
     mode = _value("batchnorm_forward", "bn_param", bn_param, "mode")
     if mode not in ("train", "test"):
         raise ValueError(f'Invalid forward batchnorm mode "{mode}"')
-    eps = float(bn_param.get("eps", 1e-5))
-    momentum = float(bn_param.get("momentum", 0.9))
+    eps, momentum = _eps("batchnorm_forward", "bn_param", bn_param), _momentum(bn_param)
 
     x, gamma, beta = as_real("batchnorm_forward", x=x, gamma=gamma, beta=beta)
     if x.ndim != 2:
@@ -112,12 +184,9 @@ def batchnorm_forward(x, gamma, beta, bn_param):
         running_mean=bn_param.get("running_mean", zeros),
         running_var=bn_param.get("running_var", zeros),
     )
-    for name, array in [
-        ("gamma", gamma),
-        ("beta", beta),
-        ("running_mean", running_mean),
-        ("running_var", running_var),
-    ]:
+    for name, array in [("gamma", gamma), ("beta", beta)]:
+        _expect_broadcast("batchnorm_forward", name, array, x)
+    for name, array in [("running_mean", running_mean), ("running_var", running_var)]:
         _expect_row("batchnorm_forward", name, array, D, f"x of shape {x.shape}")
     running_mean = running_mean.astype(x.dtype, copy=False)
     running_var = running_var.astype(x.dtype, copy=False)
@@ -125,18 +194,27 @@ def batchnorm_forward(x, gamma, beta, bn_param):
     if mode == "train":
         if N == 0:
             raise ValueError("batchnorm_forward: x has no rows, training mode needs at least one")
-        mean, var = x.mean(axis=0), x.var(axis=0)
-        running_mean = momentum * running_mean + (1 - momentum) * mean
-        running_var = momentum * running_var + (1 - momentum) * var
+        x_normalized, mean, var, rstd = _normalize(np.ascontiguousarray(x.T), eps)
+        x_normalized = np.ascontiguousarray(x_normalized.T)
+        beyond = np.isinf(var)
+        if beyond.any():
+            warnings.warn(
+                "batchnorm_forward: the variance of a feature is beyond the largest number of its "
+                "dtype; its running mean and variance stay as they were",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        averages = [
+            momentum * old + (1 - momentum) * new
+            for old, new in ((running_mean, mean), (running_var, var))
+        ]
+        running_mean = np.where(beyond, running_mean, averages[0])
+        running_var = np.where(beyond, running_var, averages[1])
+        cache = _cache(x_normalized, rstd, gamma, beta)
     else:
-        mean, var = running_mean, running_var
-
-    rstd = 1 / np.sqrt(var + eps)
-    x_normalized = (x - mean) * rstd
+        x_normalized = (x - running_mean) * (1 / np.sqrt(running_var + eps))
+        cache = None
     out = gamma * x_normalized + beta
-    cache = None
-    if mode == "train":
-        cache = {"x_normalized": x_normalized, "rstd": rstd, "gamma": gamma}
 
     bn_param["running_mean"] = running_mean
     bn_param["running_var"] = running_var
@@ -147,7 +225,8 @@ def batchnorm_backward(dout, cache):
     """Return dx, dgamma and dbeta of batch normalisation in training mode.
 
     The mean and the variance depend on x too; gathered, the three paths give
-    dx = gamma * rstd * (dout - mean(dout) - x_normalized * mean(dout * x_normalized)).
+    dx = rstd * (g - mean(g) - x_normalized * mean(g * x_normalized)) with g = gamma * dout, where
+    gamma, if there is one for each feature, is a factor of all.
     """
     if cache is None:
         raise ValueError(
@@ -162,10 +241,13 @@ def batchnorm_backward(dout, cache):
     )
     N, D = x_normalized.shape
     expect_shape("batchnorm_backward", "dout", dout, (N, D), f"x of shape {(N, D)}")
-    dbeta = dout.sum(axis=0)
-    dgamma = (dout * x_normalized).sum(axis=0)
-    dx = gamma * rstd * (dout - dbeta / N - x_normalized * (dgamma / N))
-    return dx, dgamma, dbeta
+    _expect_broadcast("batchnorm_backward", "cache['gamma']", gamma, x_normalized)
+    per_feature = gamma.ndim < 2 or gamma.shape[0] == 1
+    g, scale = (dout, gamma * rstd) if per_feature else (gamma * dout, rstd)
+    shift, slope = _sum_rows(g) / N, _sum_rows(g * x_normalized) / N
+    dx = scale * (g - shift - x_normalized * slope)
+    dgamma = _sum_to_shape(dout * x_normalized, gamma.shape)
+    return dx, dgamma, _sum_to_shape(dout, cache.get("beta_shape", (D,)))
 
 
 # CS231n asks for the backward pass twice, step by step and simplified: this is the simplified one.
@@ -179,20 +261,17 @@ def layernorm_forward(x, gamma, beta, ln_param):
     """
     if not isinstance(ln_param, dict):
         raise TypeError(f"layernorm_forward: ln_param is {ln_param!r}, expected a dict")
-    eps = float(ln_param.get("eps", 1e-5))
+    eps = _eps("layernorm_forward", "ln_param", ln_param)
     x, gamma, beta = as_real("layernorm_forward", x=x, gamma=gamma, beta=beta)
     if x.ndim != 2 or x.shape[1] == 0:
         raise ValueError(
             f"layernorm_forward: x has shape {x.shape}, expected (N, D) with D at least 1"
         )
     for name, array in [("gamma", gamma), ("beta", beta)]:
-        _expect_row("layernorm_forward", name, array, x.shape[1], f"x of shape {x.shape}")
+        _expect_broadcast("layernorm_forward", name, array, x)
 
-    mean, var = x.mean(axis=1), x.var(axis=1)
-    rstd = 1 / np.sqrt(var + eps)
-    x_normalized = (x - mean[:, np.newaxis]) * rstd[:, np.newaxis]
-    out = gamma * x_normalized + beta
-    return out, {"x_normalized": x_normalized, "rstd": rstd, "gamma": gamma}
+    x_normalized, _, _, rstd = _normalize(np.ascontiguousarray(x), eps)
+    return gamma * x_normalized + beta, _cache(x_normalized, rstd, gamma, beta)
 
 
 def layernorm_backward(dout, cache):
@@ -218,13 +297,13 @@ def layernorm_backward(dout, cache):
             "expected (N, D) with D at least 1"
         )
     expect_shape("layernorm_backward", "dout", dout, (N, D), f"x of shape {(N, D)}")
-    dbeta = dout.sum(axis=0)
-    dgamma = (dout * x_normalized).sum(axis=0)
-    g = gamma * dout
+    _expect_broadcast("layernorm_backward", "cache['gamma']", gamma, x_normalized)
+    g = np.multiply(gamma, dout, order="C")  # NumPy sums pairwise along contiguous elements only
     shift = g.mean(axis=1, keepdims=True)
-    slope = (g * x_normalized).mean(axis=1, keepdims=True)
+    slope = np.multiply(g, x_normalized, order="C").mean(axis=1, keepdims=True)
     dx = rstd[:, np.newaxis] * (g - shift - x_normalized * slope)
-    return dx, dgamma, dbeta
+    dgamma = _sum_to_shape(dout * x_normalized, gamma.shape)
+    return dx, dgamma, _sum_to_shape(dout, cache.get("beta_shape", (D,)))
 
 
 def dropout_forward(x, dropout_param):

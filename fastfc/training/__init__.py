@@ -1,7 +1,8 @@
 """What a Solver has around its loop: checkpoints, ways to stop, callbacks, history."""
 
 from .callbacks import Callback
-from .checkpoint import CheckpointError, latest_checkpoint, read_checkpoint, write_checkpoint
+from .checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+from .folder import latest_checkpoint
 from .history import History
 from .stopping import NonFiniteLossError
 

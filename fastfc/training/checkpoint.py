@@ -1,20 +1,23 @@
 """Checkpoint files: one .npz of plain arrays and a head in JSON."""
 
+import contextlib
 import json
-import re
-from pathlib import Path
+import zipfile
 
 import numpy as np
 
-from ..files import NotNpzError, atomic_write, read_npz
+from .. import archives
+from ..files import atomic_write
 from ..version import __version__
 from .packing import pack, unpack
 
-__all__ = ["CheckpointError", "latest_checkpoint", "read_checkpoint", "write_checkpoint"]
+__all__ = ["CheckpointError", "read_checkpoint", "write_checkpoint"]
 
 FORMAT = "fastfc checkpoint"
 VERSION = 1
 HEAD = "fastfc_checkpoint"
+NETWORK = "fastfc_network"  # read by the networks' `load`: fastfc.networks.network_file
+STATES = {"latest": ("params", "bn_running"), "best": ("best_params", "best_bn_params")}
 
 
 class CheckpointError(ValueError):
@@ -34,7 +37,7 @@ class CheckpointError(ValueError):
     """
 
 
-def write_checkpoint(path, state, temporary=None):
+def write_checkpoint(path, state, run=None, network=None):
     """Write a state to a file, which appears whole or not at all.
 
     The file is an ``.npz`` without pickles: every array is an entry of its own, and the entry
@@ -47,8 +50,10 @@ def write_checkpoint(path, state, temporary=None):
         The file.
     state : dict
         Numbers, strings, arrays, and lists, tuples and dicts of them.
-    temporary : path, optional
-        Where it is written before it is put in its place, in the same folder.
+    run : dict, optional
+        Whose state it is: the run's ``id``, a string, and its ``turn``, see `latest_checkpoint`.
+    network : dict, optional
+        What builds the network whose state it is, for its ``load``.
 
     Raises
     ------
@@ -66,18 +71,45 @@ def write_checkpoint(path, state, temporary=None):
     ...     read_checkpoint(f"{folder}/a.npz")
     {'w': array([0, 1, 2]), 'rate': 0.1}
     """
-    arrays = {}
+    arrays = dict.fromkeys((HEAD, NETWORK))  # names that the state's arrays cannot have
     packed = pack(state, arrays)
     head = {
         "format": FORMAT,
         "version": VERSION,
         "fastfc": __version__,
         "numpy": np.__version__,
+        "run": run or {},
         "state": packed,
     }
-    arrays[HEAD] = np.frombuffer(json.dumps(head).encode(), np.uint8)
-    with atomic_write(path, temporary or f"{path}.tmp") as file:
-        np.savez(file, **arrays)
+    arrays[HEAD] = _encode_json(head)
+    if network is None:
+        del arrays[NETWORK]
+    else:
+        arrays[NETWORK] = _encode_json({**network, "states": _map_states(packed)})
+    with atomic_write(path) as file:
+        archives.write(file, arrays)
+
+
+def _encode_json(value):
+    return np.frombuffer(json.dumps(value).encode(), np.uint8)
+
+
+def _map_states(packed):
+    """Return the entries of a network's arrays, by state and by the name that its file would use.
+
+    What is no array is left out, and `load` says that it is missing.
+    """
+    states = {}
+    for which, (params, running) in STATES.items():
+        values = {f"params/{name}": value for name, value in packed[params].items()}
+        for i, found in enumerate(packed[running]):
+            values |= {f"bn_params/{i}/{name}": value for name, value in found.items()}
+        states[which] = {
+            name: value["$array"]
+            for name, value in values.items()
+            if isinstance(value, dict) and "$array" in value
+        }
+    return states
 
 
 def read_checkpoint(path):
@@ -108,87 +140,76 @@ def read_checkpoint(path):
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: 'missing.npz'
     """
-    head, arrays = _read(path)
-    try:
-        return dict(unpack(head["state"], arrays))
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damage_error(path, error) from error
+    return read_with_run(path)[0]
 
 
-def latest_checkpoint(name):
-    """Return the checkpoint of a run that is furthest on.
-
-    Parameters
-    ----------
-    name : path
-        The run's ``checkpoint_name``.
-
-    Returns
-    -------
-    Path or None
-        None if there is none.
-
-    Raises
-    ------
-    CheckpointError
-        A file of that name is none.
-
-    Examples
-    --------
-    >>> from fastfc.training import latest_checkpoint
-    >>> latest_checkpoint("never-run") is None
-    True
-    """
-    name = Path(name)
-    pattern = re.compile(re.escape(name.name) + r"_(epoch|step)_\d+\.npz")
-    found = [path for path in name.parent.glob("*.npz") if pattern.fullmatch(path.name)]
-    return max(found, key=_progress_of, default=None)
+def read_with_run(path):
+    """Return the state of a checkpoint, and the ``id`` and ``turn`` of its run, see `_run_of`."""
+    with _open_checkpoint(path) as archive:
+        head = _read_head(path, archive)
+        arrays = {name: archive.read(name) for name in archive.names if name != HEAD}
+        return dict(unpack(head["state"], arrays)), _parse_run(head)
 
 
-def _progress_of(path):
-    head, _ = _read(path, whole=False)
-    return head["state"].get("iteration", 0), path.stat().st_mtime_ns
+def read_run(path):
+    """Return the ``id`` and ``turn`` of a checkpoint's run and how many steps it has done."""
+    with _open_checkpoint(path) as archive:
+        head = _read_head(path, archive)
+        iteration = head["state"]["iteration"]
+        if type(iteration) is not int or iteration < 0:
+            raise ValueError(f"its iteration is {iteration!r}")
+        return *_parse_run(head), iteration
 
 
-def _read(path, whole=True):
-    """Return the JSON and, if asked for, the arrays, every byte of them checked by its sum."""
+def check_whole(path):
+    """Raise CheckpointError unless a checkpoint's every byte is as it was written."""
+    with _open_checkpoint(path) as archive:
+        _read_head(path, archive)
+        archive.check_sums()
+
+
+@contextlib.contextmanager
+def _open_checkpoint(path):
+    """Open a checkpoint's archive; what is wrong with it is a CheckpointError with its path."""
     with open(path, "rb") as file:
         try:
-            head = read_npz(file, lambda names: _expect_head(path, names), check_sums=whole)[HEAD]
-            head = json.loads(head.tobytes())
-            _check_version(path, head)
-            if not whole:
-                return head, None
-            return head, read_npz(file, lambda names: [name for name in names if name != HEAD])
-        except NotNpzError:
-            raise CheckpointError(
-                f"{path}: truncated, or no checkpoint: expected a .npz file"
-            ) from None
-        except (CheckpointError, MemoryError):
+            if not zipfile.is_zipfile(file):
+                raise CheckpointError(f"{path}: truncated, or no checkpoint: expected a .npz file")
+            yield archives.Archive(file, compressed=False)
+        except CheckpointError:
             raise
-        except Exception as error:  # zipfile, zlib, struct and NumPy have many words for it
-            raise _damage_error(path, error) from error
+        except Exception as error:  # zipfile, zlib, struct, json and NumPy have many words for it
+            if archives.is_system_error(error):
+                raise
+            raise CheckpointError(
+                f"{path}: truncated or damaged, expected a checkpoint ({error!r})"
+            ) from error
 
 
-def _expect_head(path, names):
-    """Return the name of the entry that every checkpoint has."""
-    if HEAD not in names:
+def _read_head(path, archive):
+    """Return the JSON of a checkpoint, of a format that this version knows."""
+    if HEAD not in archive.names:
         raise CheckpointError(
             f"{path}: no checkpoint of fastfc, expected an entry {HEAD}; "
-            f"it has {', '.join(names) or 'none'}"
+            f"it has {', '.join(archive.names) or 'none'}"
         )
-    return [HEAD]
-
-
-def _check_version(path, head):
+    head = json.loads(archive.read(HEAD).tobytes())
     if head["format"] != FORMAT:
         raise ValueError(f"its format is {head['format']!r}")
+    if type(head["version"]) is not int or head["version"] < 1:
+        raise ValueError(f"its version is {head['version']!r}")
     if head["version"] > VERSION:
         raise CheckpointError(
             f"{path}: a checkpoint of format {head['version']}, expected at most {VERSION}: it was "
             f"written by fastfc {head['fastfc']}, this is {__version__}"
         )
+    return head
 
 
-def _damage_error(path, error):
-    return CheckpointError(f"{path}: truncated or damaged, expected a checkpoint ({error!r})")
+def _parse_run(head):
+    """Return the ``id`` and ``turn`` of the run; files of the first versions have neither."""
+    run = head.get("run") or {}
+    found = run.get("id", ""), run.get("turn", 0)
+    if tuple(map(type, found)) != (str, int) or found[1] < 0:
+        raise ValueError(f"its run is {run!r}")
+    return found

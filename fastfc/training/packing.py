@@ -36,9 +36,9 @@ def pack(value, arrays, where=""):
     """
     if value is None or type(value) in (bool, int, float, str):
         return value
-    if isinstance(value, np.generic) and not value.dtype.hasobject:
+    if isinstance(value, np.generic) and _is_plain(value.dtype):
         return {"$scalar": [value.dtype.str, value.tobytes().hex()]}
-    if type(value) in (np.ndarray, np.memmap) and not value.dtype.hasobject:
+    if type(value) in (np.ndarray, np.memmap) and _is_plain(value.dtype):
         return {"$array": _entry(value, arrays, where)}
     if type(value) is list:
         kinds = set(map(type, value))
@@ -63,6 +63,8 @@ def pack(value, arrays, where=""):
 def unpack(packed, arrays):
     """Return the value that `pack` was given.
 
+    Lists take their arrays out of ``arrays``: no text makes many of one.
+
     Raises
     ------
     KeyError, TypeError, ValueError
@@ -79,9 +81,9 @@ def unpack(packed, arrays):
     if tag == "$array":
         return arrays[content]
     if tag == "$floats":
-        return arrays[content].tolist()
+        return _check_row(arrays.pop(content), np.float64).tolist()
     if tag == "$scalars":
-        return list(arrays[content])
+        return list(_check_row(arrays.pop(content), np.number))
     if tag == "$scalar":
         return np.frombuffer(bytes.fromhex(content[1]), content[0])[0]
     if tag == "$tuple":
@@ -89,6 +91,13 @@ def unpack(packed, arrays):
     if tag == "$dict":
         return {unpack(key, arrays): unpack(item, arrays) for key, item in content}
     raise ValueError(f"{tag} is unknown")
+
+
+def _check_row(array, kind):
+    """Return an array if it can be a list of numbers of this kind."""
+    if array.ndim != 1 or not issubclass(array.dtype.type, kind):
+        raise ValueError(f"a list has shape {array.shape} and dtype {array.dtype}")
+    return array
 
 
 def same(a, b):
@@ -105,12 +114,17 @@ def same(a, b):
     )
 
 
+def _is_plain(dtype):
+    """Return whether elements are bytes, some, and no pointers."""
+    return dtype.itemsize > 0 and not dtype.hasobject
+
+
 def _entry(array, arrays, where):
     """Return the name under which the array is, or now is, in ``arrays``."""
     for name, other in arrays.items():
         if other is array:
             return name
-    plain = name = re.sub(r"[^\w/-]", "_", where).strip("/") or "array"
+    plain = name = re.sub(r"[^\w/-]", "_", where).strip("/")[:200] or "array"
     copies = 0
     while name in arrays:
         copies += 1

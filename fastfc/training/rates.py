@@ -6,7 +6,7 @@ import numbers
 import numpy as np
 
 from ..update_rules import UpdateRules
-from .schedules import make
+from .schedules import Schedule, make
 
 __all__ = ["Rates"]
 
@@ -85,13 +85,79 @@ class Rates:
         """Return the schedule's configuration, plain values; None for none and for functions."""
         return self.schedule.config() if hasattr(self.schedule, "config") else None
 
+    def fit(self, total_steps):
+        """Let the schedule's lengths that were the run's be this one; return whether they change.
+
+        The schedule keeps its state.
+        """
+        fitted = getattr(self.schedule, "fitted", ())
+        if not fitted:
+            return False
+        before = self.config()
+        schedule = make({**before, **dict.fromkeys(fitted)}, total_steps)
+        schedule.restore(self.schedule.state())
+        self.schedule = schedule
+        return self.config() != before
+
     def state(self):
-        """Return the base learning rates and the schedule's state, plain values."""
-        state = self.schedule.state() if hasattr(self.schedule, "state") else None
-        return {"base": None if self.base is None else dict(self.base), "schedule": state}
+        """Return the base learning rates and the schedule's state, plain values.
+
+        For schedules of fastfc also ``fitted``, the names of their lengths that are the run's.
+        """
+        state = {"base": None if self.base is None else dict(self.base), "schedule": None}
+        if hasattr(self.schedule, "state"):
+            state["schedule"] = self.schedule.state()
+        if isinstance(self.schedule, Schedule):
+            state["fitted"] = list(self.schedule.fitted)
+        return state
 
     def restore(self, state):
         """Take back what `state` returned."""
         self.base = None if state["base"] is None else dict(state["base"])
+        if "fitted" in state:
+            lengths = self.schedule.length_names()
+            self.schedule.fitted = [name for name in lengths if name in state["fitted"]]
         if hasattr(self.schedule, "restore"):
             self.schedule.restore(state["schedule"])
+
+    def resume(self, solver, state, changed, total_steps):
+        """Go on from a checkpoint's state, which has been checked, maybe under another schedule.
+
+        Parameters
+        ----------
+        solver : Solver
+            New, with the settings to go on with.
+        state : dict
+            The checkpoint's.
+        changed : bool
+            Whether the schedule has been given anew.
+        total_steps : int
+            Of the run as the checkpoint has it.
+
+        Raises
+        ------
+        Exception
+            The schedule's state is none.
+        """
+        rates, configs = state["rates"], state["optim_configs"]
+        if not changed or self._is_such(state):
+            if isinstance(self.schedule, Schedule):
+                known = self.schedule.lengths(total_steps)  # of files that do not say
+                fitted = self.schedule.fitted if changed else rates.get("fitted", known)
+                rates = {**rates, "fitted": fitted}
+            self.restore(rates)
+            return
+        self.base = None if rates["base"] is None else dict(rates["base"])
+        if self.schedule is None and self.base is not None:  # the rates that it had factors on
+            for name, config in configs.items():
+                config["learning_rate"] = self.base[name] * solver.lr_decay ** state["epoch"]
+            self.base = None
+        elif self.schedule is not None and self.base is None and state["iteration"]:
+            self.base = dict.fromkeys(configs, float(self._default))
+
+    def _is_such(self, state):
+        """Return whether the run's schedule was of the same name, or a function as this one is."""
+        before = state["settings"].get("lr_schedule")
+        if isinstance(self.schedule, Schedule):
+            return isinstance(before, dict) and before.get("name") == self.schedule.name
+        return self.schedule is not None and "lr_schedule" in state["outside"]

@@ -1,16 +1,23 @@
 """What lets a run go on: in another process from a checkpoint, in this one after a stop."""
 
+import warnings
+
 from . import settings
 from .callbacks import notify
-from .checkpoint import read_checkpoint, write_checkpoint
+from .checkpoint import CheckpointError, read_with_run
 from .state import (
     check_fits,
     check_parts,
-    collect_state,
     copy_arrays,
     restore,
     running_statistics,
     set_running_statistics,
+    write_state,
+)
+
+REFITTED = (
+    "lr_schedule was made for the length of the run so far and has been rebuilt for the new one: "
+    "steps to come have the rates of a run that was to be as long from the start"
 )
 
 
@@ -19,7 +26,8 @@ class Resumable:
 
     ``_call`` is the call of ``train`` that goes on, or was stopped: the ``step`` it has reached, 0
     where a new one will begin, and the ``scorings`` before it.  ``_left`` has the latest
-    parameters and running statistics while a stopped run has left the best in the model.
+    parameters and running statistics while a stopped run has left the best in the model.  ``_run``
+    is the run's identity, drawn from the system's own randomness: ``np.random`` is the run's.
     """
 
     @classmethod
@@ -28,7 +36,14 @@ class Resumable:
 
         Its ``train`` continues the call that wrote the checkpoint, bit for bit as if nothing had
         happened: the model has the parameters and running statistics of that moment, ``np.random``
-        its state, the Solver its histories and optimiser state.
+        its state, the Solver its histories and optimiser state.  It is the same run, as far as
+        checkpoints are concerned.
+
+        The file may come from a stranger.  No path is taken from inside it: a run that wrote
+        checkpoints goes on to write them beside this file, under its name (that of
+        ``runs/a_epoch_3.npz`` is ``runs/a``), unless ``checkpoint_name`` is given.  The file's
+        ``keep_last`` holds for what the resumed run writes itself; one that is given, for the
+        run's earlier checkpoints of that name too.
 
         Parameters
         ----------
@@ -41,8 +56,9 @@ class Resumable:
         **kwargs
             What is to differ from the checkpoint's settings, such as ``num_epochs``; what a file
             cannot hold and must be given again: a callable ``update_rule`` or ``lr_schedule``, and
-            ``callbacks``.  ``batch_size``, ``update_rule``, ``optim_config`` and ``lr_schedule``
-            cannot differ.
+            ``callbacks``.  ``batch_size``, ``update_rule``, ``optim_config`` and ``normalize``
+            cannot differ.  A length of ``lr_schedule`` that was the run's follows ``num_epochs``; a
+            schedule that is given takes over from the next step on, over the run's learning rate.
 
         Returns
         -------
@@ -54,8 +70,13 @@ class Resumable:
             The file cannot be read.
         CheckpointError
             The file is damaged, no checkpoint, of a newer format, or of another model or other
-            data; or an argument is missing or cannot differ.  Model and ``np.random`` are as they
-            were.
+            data; or an argument is missing, unusable or cannot differ; or ``path`` is None, since
+            there is no checkpoint.  Model and ``np.random`` are as they were.
+
+        Warns
+        -----
+        UserWarning
+            ``lr_schedule`` has been rebuilt for another number of epochs.
 
         Examples
         --------
@@ -74,13 +95,47 @@ class Resumable:
         ...     solver.train()
         (Epoch 3 / 3) train acc: ...; val_acc: ...
         """
-        state = read_checkpoint(path)
+        if path is None:
+            raise CheckpointError(
+                "there is no checkpoint to resume: path is None, which latest_checkpoint returns "
+                "where it finds none"
+            )
+        state, (run, turn) = read_with_run(path)
         check_parts(path, state)
-        kwargs = settings.merge_settings(path, state["settings"], state["outside"], kwargs)
-        solver = cls(model, data, **kwargs)
+        given = settings.merge_settings(path, state["settings"], state["outside"], kwargs)
+        try:
+            solver = cls(model, data, **{**given, "overwrite": True})
+        except (TypeError, ValueError, OverflowError) as error:
+            raise CheckpointError(f"{path}: {error}") from error
         check_fits(path, solver, state)
+        solver._resume_rates(path, state, "lr_schedule" in kwargs)
         restore(solver, state)
+        solver._run = run
+        solver.overwrite = given.get("overwrite", True)
+        if solver._saver is not None:
+            solver._saver.resume(run, turn, solver.overwrite, "keep_last" in kwargs)
         return solver
+
+    def _resume_rates(self, path, state, changed):
+        """Take the learning rates' state; a schedule's length follows the run's."""
+        before = state["iteration"] - state["call"]["step"]
+        steps = max(len(self.y_train) // self.batch_size, 1)
+        was, now = (
+            before + epochs * steps for epochs in (state["settings"]["num_epochs"], self.num_epochs)
+        )
+        try:
+            self._rates.resume(self, state, changed, was)
+        except Exception as error:  # of a schedule of the user's own
+            raise CheckpointError(f"{path}: its rates are damaged: {error}") from error
+        if was != now or changed:
+            self._fit_schedule(now, silent=changed, stacklevel=4)
+
+    def _fit_schedule(self, steps, silent=False, stacklevel=2):
+        """Let the lengths of the schedule that were the run's be those of so many steps."""
+        if self._rates.fit(steps):
+            self.lr_schedule = self._rates.config()
+            if not silent:
+                warnings.warn(REFITTED, stacklevel=stacklevel)
 
     def save(self, path):
         """Write a checkpoint to a file, which appears whole or not at all.
@@ -101,21 +156,26 @@ class Resumable:
         --------
         >>> solver.save("latest.npz")  # doctest: +SKIP
         """
-        write_checkpoint(path, collect_state(self))
+        write_state(path, self)
 
     def _reset_call(self):
         self._call = {"step": 0, "scorings": 0}
         self._left = None
+        if self._saver is not None:
+            self._saver.turn = None  # another one, of the same run
 
     def _begin(self):
         """Prepare for a call of ``train``; return how many of its steps an earlier one has done."""
         self._put_latest()
         self._asked = self.stop_reason = None
+        if self._saver is not None:
+            self._saver.begin(self._run)
         if self._call["step"] == 0:
             self._call["scorings"] = len(self.val_acc_history)
+            if self.loss_history:
+                more = self.num_epochs * max(len(self.y_train) // self.batch_size, 1)
+                self._fit_schedule(len(self.loss_history) + more, stacklevel=4)
         self._log.begin(len(self.loss_history))
-        if self._saver is not None:
-            self._saver.begin()
         return self._call["step"]
 
     def _put_latest(self):

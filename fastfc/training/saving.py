@@ -2,11 +2,20 @@
 
 import contextlib
 import time
+import warnings
 from pathlib import Path
 
-from .checkpoint import write_checkpoint
+from ..files import delete_abandoned
+from .checkpoint import CheckpointError, read_run
+from .folder import file_pattern, find_files, list_paths, order
 from .settings import interval
-from .state import collect_state
+from .state import write_state
+
+TAKES_OVER = (
+    "checkpoint_name has checkpoints of another run, which this one takes over: it overwrites "
+    "those of the same number, and latest_checkpoint no longer returns the others; "
+    "overwrite=False refuses, another name keeps both"
+)
 
 
 class Saver:
@@ -19,19 +28,61 @@ class Saver:
     every : int, str or None
         Steps or a time from one to the next within an epoch; None writes at epochs' ends alone.
     keep_last : int or None
-        How many to keep; None keeps all.
+        How many to keep; None keeps all.  Nothing is deleted but what this object has written and,
+        where it was given to `resume`, what is this run's by name and identity.
+    overwrite : bool
+        Whether the name may be another run's.
+
+    Attributes
+    ----------
+    turn : int or None
+        The run's, see `fastfc.training.folder`; None before it has begun.
     """
 
-    def __init__(self, name, every, keep_last):
+    def __init__(self, name, every, keep_last, overwrite):
         self._steps, self._seconds = (None, None) if every is None else interval("every", every)
         self._keep_last = keep_last
+        self._overwrite = overwrite
         self._name = Path(name)
         self._time = time.perf_counter()
-        self.written = []  # names of files, the oldest first
+        self._written = []  # names of files, the oldest first
+        self._resumed = None
+        self.turn = None
+        if not overwrite and (found := list_paths(name)):
+            self._refuse(found[0])
 
-    def begin(self):
-        """Count the time from now on."""
+    def resume(self, run, turn, overwrite, count_earlier):
+        """Be the saver of a run that goes on, maybe counting its earlier files for keep_last."""
+        self._resumed = turn
+        self._overwrite = overwrite
+        if count_earlier:
+            with contextlib.suppress(OSError):  # it may not be listed: they are not known
+                own = [entry for entry in find_files(self._name) if entry.run == run]
+                self._written = [entry.path.name for entry in sorted(own, key=order)]
+
+    def begin(self, run):
+        """Count the time from now on; the first time, take the run's turn.
+
+        Raises
+        ------
+        ValueError
+            There are checkpoints of other runs, which may not be overwritten.
+        """
         self._time = time.perf_counter()
+        if self.turn is not None:
+            return
+        try:
+            found = find_files(self._name)
+        except OSError:  # a folder that may be written but not listed
+            found = []
+        least = self._resumed or 0
+        others = [entry for entry in found if entry.run != run and entry.turn >= least]
+        if others and not self._overwrite:
+            self._refuse(others[0].path)
+        if others:
+            warnings.warn(TAKES_OVER, stacklevel=4)
+        self.turn = 1 + max([least, *(entry.turn for entry in found)])
+        delete_abandoned(self._name.parent, file_pattern(self._name))
 
     def due(self, iteration):
         """Return whether the interval has passed."""
@@ -43,18 +94,24 @@ class Saver:
         """Write a checkpoint, then delete those that are too many; return its path."""
         part = f"epoch_{solver.epoch}" if epoch_ends else f"step_{len(solver.loss_history)}"
         path = self._name.with_name(f"{self._name.name}_{part}.npz")
-        others = [name for name in self.written if name != path.name]
-        before, self.written = self.written, [*others, path.name]
-        try:
-            temporary = self._name.with_name(f"{self._name.name}.tmp")
-            write_checkpoint(path, collect_state(solver), temporary)
-        except BaseException:
-            self.written = before
-            raise
+        write_state(path, solver)
+        self._written = [name for name in self._written if name != path.name] + [path.name]
         if self._keep_last is not None:
-            for name in self.written[: -self._keep_last]:
-                with contextlib.suppress(FileNotFoundError):
-                    path.with_name(name).unlink()
-            self.written = self.written[-self._keep_last :]
-        self.begin()
+            for name in self._written[: -self._keep_last]:
+                _delete_own(path.with_name(name), solver._run)
+            self._written = self._written[-self._keep_last :]
+        self._time = time.perf_counter()
         return str(path)
+
+    def _refuse(self, path):
+        raise ValueError(
+            f"checkpoint_name is {str(self._name)!r}, expected a name without checkpoints for "
+            f"overwrite=False: there is {path}"
+        )
+
+
+def _delete_own(path, run):
+    """Delete a run's checkpoint, unless it is gone or has become another run's of that name."""
+    with contextlib.suppress(FileNotFoundError, CheckpointError):
+        if read_run(path)[0] == run:
+            path.unlink()

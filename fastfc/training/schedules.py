@@ -13,16 +13,34 @@ __all__ = ["Cosine", "Exponential", "Plateau", "Step", "make"]
 
 
 @dataclasses.dataclass
-class _Schedule:
-    """What the schedules share: their configuration; state, of which most have none."""
+class Schedule:
+    """What the schedules share: their configuration; state, of which most have none.
+
+    ``fitted`` names the lengths that nobody has given, so that they are the run's.
+    """
+
+    fitted = ()
 
     def config(self):
         """Return the dictionary that `make` makes this schedule of."""
-        options = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
-        return {"name": self.name, **options}
+        return {"name": self.name, **self._options()}
 
     def fit(self, total_steps):
         """Set the lengths that are None to those of a run."""
+
+    def lengths(self, total_steps):
+        """Return the names of the lengths that are what `fit` makes them in such a run."""
+        names = self.length_names()
+        bare = type(self)(**{name: v for name, v in self._options().items() if name not in names})
+        bare.fit(total_steps)
+        return [name for name in names if getattr(bare, name) == getattr(self, name)]
+
+    def length_names(self):
+        """Return the names of the lengths that may be the run's."""
+        return [field.name for field in dataclasses.fields(self) if field.default is None]
+
+    def _options(self):
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
 
     def end_epoch(self, solver):
         """Take note of an epoch's scores."""
@@ -36,7 +54,7 @@ class _Schedule:
 
 
 @dataclasses.dataclass
-class _Decay(_Schedule):
+class _Decay(Schedule):
     """A function of the steps after a linear warm-up (Goyal et al. 2017)."""
 
     def __call__(self, step, solver=None):
@@ -191,7 +209,7 @@ class Cosine(_Decay):
 
 
 @dataclasses.dataclass
-class Plateau(_Schedule):
+class Plateau(Schedule):
     """Multiplies by ``factor`` after ``patience`` epochs in a row without a better score.
 
     Parameters
@@ -266,7 +284,19 @@ class Plateau(_Schedule):
         return dict(self._state)
 
     def restore(self, state):
-        """Take back what `state` returned."""
+        """Take back what `state` returned.
+
+        Raises
+        ------
+        ValueError
+            It is something else.
+        """
+        if not isinstance(state, dict) or state.keys() != self._state.keys():
+            raise ValueError(f"a plateau's state has {', '.join(self._state)}, not {state!r:.80}")
+        for name, value in state.items():
+            plain = type(value) is (int if name in ("bad_epochs", "losses_seen") else float)
+            if not plain and not (name == "best" and value is None):
+                raise ValueError(f"a plateau's {name} is {value!r:.80}")
         self._state = dict(state)
 
 
@@ -301,7 +331,7 @@ def make(schedule, total_steps):
     >>> make({"name": "cosine", "warmup_steps": 5}, 100).config()
     {'name': 'cosine', 'warmup_steps': 5, 'total_steps': 100, 'min_factor': 0.0}
     """
-    if isinstance(schedule, _Schedule):
+    if isinstance(schedule, Schedule):
         schedule = schedule.config()
     if callable(schedule):
         return schedule
@@ -319,7 +349,9 @@ def make(schedule, total_steps):
                 f"lr_schedule: {name} has no parameter {key!r}, expected some of {', '.join(known)}"
             )
     made = SCHEDULES[name](**options)
+    given = made.config()
     made.fit(total_steps)
+    made.fitted = [key for key, value in made.config().items() if value != given[key]]
     return made
 
 

@@ -16,6 +16,7 @@ from .. import dropin, optim
 from ..clipping import check_clip_norm
 from .callbacks import as_list
 from .checkpoint import CheckpointError
+from .folder import parse_name
 from .packing import pack, same
 
 BUILT_IN = {getattr(optim, name): name for name in optim.__all__}
@@ -90,8 +91,17 @@ def _early_stopping(name, value):
 
 
 def _name_of_files(name, value):
-    value = os.fspath(value)
-    if not Path(value).name or not Path(value).parent.is_dir():
+    try:
+        path = Path(os.fsdecode(value))
+    except TypeError:
+        raise ValueError(f"{name} is a {type(value).__name__}, expected a path") from None
+    value = os.fsdecode(value)
+    if path.name in ("", "..") or value.endswith((os.sep, os.altsep or os.sep)):
+        raise ValueError(
+            f"{name} is {value!r}, expected a name to begin its files' names with, as "
+            f"{os.path.join(value, 'run')!r}"
+        )
+    if not path.parent.is_dir():
         raise ValueError(f"{name} is {value!r}, expected a name in a folder that exists")
     return value
 
@@ -125,7 +135,7 @@ SETTINGS = {
     "update_rule": Setting("sgd", _update_rule, fixed=True),
     "optim_config": Setting(None, _config, fixed=True),
     "lr_decay": Setting(1.0),
-    "lr_schedule": Setting(None, fixed=True),  # checked by Rates
+    "lr_schedule": Setting(None),  # checked by Rates
     "clip_norm": Setting(None, _optional(lambda _, value: check_clip_norm(value))),
     "batch_size": Setting(100, count, fixed=True),
     "num_epochs": Setting(10, _from_zero),
@@ -137,6 +147,7 @@ SETTINGS = {
     "checkpoint_name": Setting(None, _optional(_name_of_files)),
     "checkpoint_every": Setting(None, _optional(_every)),
     "keep_last": Setting(None, _optional(count)),
+    "overwrite": Setting(True, lambda _, value: bool(value), stored=False),
     "max_seconds": Setting(None, _optional(_seconds)),
     "max_steps": Setting(None, _optional(count)),
     "early_stopping": Setting(None, _optional(_early_stopping)),
@@ -184,10 +195,12 @@ def _fits(value):
 def merge_settings(path, values, outside, given):
     """Return the keyword arguments for going on: those of the checkpoint, then those given.
 
+    Of the checkpoint's ``checkpoint_name`` only counts that there was one: see `parse_name`.
+
     Raises
     ------
     CheckpointError
-        One is missing that the file cannot have.
+        One is missing that the file cannot have, or the file has one that is none.
     """
     for name, what in outside.items():
         if name not in given:
@@ -195,7 +208,35 @@ def merge_settings(path, values, outside, given):
                 f"{path}: {name} was {what}, which a file cannot hold: give it again, "
                 f"resume(..., {name}=...)"
             )
-    return {**values, **given}
+    found = _check_stored(path, values)
+    if found.get("checkpoint_name") is not None:
+        found["checkpoint_name"] = parse_name(path)
+    if given.get("checkpoint_name", found.get("checkpoint_name")) is None:
+        found |= {"checkpoint_every": None, "keep_last": None}
+    return {**found, **given}
+
+
+def _check_stored(path, values):
+    """Return a checkpoint's settings, those that can be checked by themselves checked."""
+    found = dict(values)
+    if type(found.get("num_epochs")) is not int:
+        raise CheckpointError(f"{path}: damaged: its settings: num_epochs is no integer")
+    try:
+        for name, value in values.items():
+            if name == "checkpoint_name":
+                continue
+            if not SETTINGS[name].stored:
+                raise ValueError(f"{name} is in no checkpoint")
+            found[name] = SETTINGS[name].check(name, value)
+        if not isinstance(values.get("optim_config", {}), dict):
+            raise ValueError(f"optim_config is {values['optim_config']!r}, expected a dict")
+        if not math.isfinite(values.get("lr_decay", 1.0)):
+            raise ValueError(f"lr_decay is {values['lr_decay']}, expected a number")
+    except ImportError:  # of tqdm, which the file's machine had
+        raise
+    except Exception as error:
+        raise CheckpointError(f"{path}: damaged: its settings: {error}") from error
+    return found
 
 
 def check_fixed(path, solver, values, outside):

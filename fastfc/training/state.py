@@ -4,8 +4,11 @@ import zlib
 
 import numpy as np
 
-from .checkpoint import CheckpointError
+from ..archives import describe_error
+from . import checks
+from .checkpoint import CheckpointError, write_checkpoint
 from .history import Log
+from .packing import same
 from .settings import check_fixed, split_settings
 
 # Each part and its type; a file without one of them is no checkpoint of a Solver.
@@ -28,7 +31,6 @@ PARTS = {
     "settings": dict,
     "outside": dict,
     "data": dict,
-    "written": list,
 }
 
 ROWS = 8  # of each split that its checksum covers
@@ -78,8 +80,22 @@ def collect_state(solver):
         "settings": settings,
         "outside": outside,
         "data": fingerprints(solver),
-        "written": solver._saver.written if solver._saver else [],
     }
+
+
+def write_state(path, solver):
+    """Write a checkpoint of a Solver, with the identity of its run and what builds its network."""
+    turn = solver._saver.turn if solver._saver is not None else None
+    run = {"id": solver._run, "turn": turn or 0}
+    write_checkpoint(path, collect_state(solver), run, _describe_network(solver.model))
+
+
+def _describe_network(model):
+    """Return what builds a network, None for a model that does not say, or whose no file can."""
+    try:
+        return model._describe_network()
+    except (AttributeError, TypeError):
+        return None
 
 
 def check_parts(path, state):
@@ -95,8 +111,9 @@ def check_parts(path, state):
 def check_fits(path, solver, state):
     """Raise an error unless the state is one of such settings, model, data and generator."""
     check_fixed(path, solver, state["settings"], state["outside"])
-    _expect(path, "model.params has", _shapes(solver.model.params), _shapes(state["params"]))
-    _expect(path, "optim_configs has", sorted(state["optim_configs"]), sorted(state["params"]))
+    params = state["params"]
+    _expect(path, "model.params has", _shapes(solver.model.params), _shapes(params))
+    _expect(path, "optim_configs has", sorted(state["optim_configs"]), sorted(params))
     found = len(solver._bn_params())
     _expect(path, "len(model.bn_params) is", found, len(state["bn_running"]))
     for part, found in fingerprints(solver).items():
@@ -104,16 +121,17 @@ def check_fits(path, solver, state):
     found = np.random.get_state(legacy=False)["bit_generator"]
     _expect(path, "np.random runs", found, state["random"].get("bit_generator"))
     try:
-        trial = np.random.RandomState(type(np.random.get_bit_generator())(0))
-        trial.set_state(state["random"])
-        Log(**state["log"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: its log or its random state is damaged: {error}") from error
+        checks.check_progress(state)
+        checks.check_arrays(solver.model, solver._bn_params(), state)
+        checks.check_optimiser(solver, state)
+        checks.check_rates(state["rates"], params.keys())
+        checks.check_random(state["random"])
+    except Exception as error:  # of the generator: of any type
+        raise CheckpointError(f"{path}: damaged: {describe_error(error)}") from error
 
 
 def restore(solver, state):
-    """Put the state, which has been checked, into a new Solver, its model and ``np.random``."""
-    solver._rates.restore(state["rates"])
+    """Give the state, which has been checked, to a new Solver, its model and ``np.random``."""
     best, params = state["best_params"], state["params"]
     if best.keys() == params.keys() and all(best[name] is params[name] for name in best):
         params = best  # the run had ended: its model has the best parameters themselves
@@ -127,8 +145,6 @@ def restore(solver, state):
     solver.optim_configs = state["optim_configs"]
     solver._log = Log(**state["log"])
     solver._call = state["call"]
-    if solver._saver and solver.checkpoint_name == state["settings"].get("checkpoint_name"):
-        solver._saver.written = state["written"]
     solver.model.params = params
     set_running_statistics(solver._bn_params(), state["bn_running"])
     np.random.set_state(state["random"])
@@ -162,7 +178,7 @@ def _shapes(params):
 
 
 def _expect(path, what, found, expected):
-    if found == expected:
+    if same(found, expected):
         return
     if isinstance(found, dict):  # only what differs
         names = [name for name in {**found, **expected} if found.get(name) != expected.get(name)]

@@ -4,6 +4,7 @@ import collections
 import copy
 import itertools
 import pickle
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import fastfc
 from fastfc import fc_net, optim
 from fastfc.solver import NonFiniteLossError, Solver
+from tests.support import cases
 from tests.support.composed import Composed, irregular
 from tests.support.same import assert_same
 
@@ -161,6 +163,25 @@ def test_what_layer_normalization_is_called_with():
         with pytest.raises(TypeError, match=r"layernorm_forward: ln_param\['eps'\] is 'small'"):
             model.loss(X, y)
     assert_same(results[1], results[0])
+
+
+@pytest.mark.parametrize("key", ["eps", "momentum"])
+@pytest.mark.parametrize("network", [Composed, fc_net.FullyConnectedNet])
+def test_what_normalization_may_not_be_called_with(key, network):
+    """Refused by name, in training and in testing, before anything is changed."""
+    X, y = examples(8)
+    model = network([30], input_dim=60, normalization="batchnorm")
+    model.loss(X, y)
+    for value, error, what in cases.NOT_EPS if key == "eps" else cases.NOT_MOMENTUM:
+        model.bn_params[0][key] = value
+        before = copy.deepcopy(model.bn_params)
+        message = re.escape(f"batchnorm_forward: bn_param[{key!r}] is {value!r}, {what}")
+        with pytest.raises(error, match=message):
+            model.loss(X, y)
+        with pytest.raises(error, match=message):
+            model.loss(X)
+        model.bn_params[0]["mode"] = "train"
+        assert_same([{**b, key: None} for b in model.bn_params], [{**b, key: None} for b in before])
 
 
 # What TwoLayerNet sets.

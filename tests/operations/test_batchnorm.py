@@ -1,4 +1,5 @@
 import copy
+import re
 
 import hypothesis.strategies as st
 import numpy as np
@@ -183,6 +184,11 @@ ones = np.ones
         ({"x": ones((6, 4), complex)}, TypeError, "batchnorm_forward: x has dtype complex128"),
         ({"gamma": ones(4, object)}, TypeError, "gamma has dtype object"),
         ({"running_mean": ones(4, complex)}, TypeError, r"running_mean.* has dtype complex128"),
+        *[
+            ({name: value}, error, re.escape(f"bn_param[{name!r}] is {value!r}, {what}"))
+            for name, wrong in (("eps", cases.NOT_EPS), ("momentum", cases.NOT_MOMENTUM))
+            for value, error, what in wrong
+        ],
     ],
 )
 def test_forward_errors_store_nothing(package, change, error, message):

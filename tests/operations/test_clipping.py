@@ -14,6 +14,7 @@ from fastfc.reference import clipping as reference
 from fastfc.solver import Solver
 from fastfc.training import clipping as fast
 from tests.support import cases, tolerance
+from tests.support.composed import Composed
 
 U = 2.0**-53
 
@@ -125,6 +126,49 @@ def test_nan_and_infinity(clipping):
     assert np.isnan(clip(1.0, np.nan)[1])
     np.testing.assert_array_equal(clip(1.0, -np.inf)[0], [0, np.nan, 0])
     assert clip(1.0, -np.inf)[1] == np.inf
+
+
+@pytest.mark.parametrize("scale", [1e-320, 1e-300, 1e-200, 1e-150, 1e150, 1e200, 1e300, 1e307])
+def test_squares_that_float64_cannot_hold(clipping, scale):
+    """3, 4 and 12 times the scale have a norm of 13, whatever the scale."""
+    grads = {"w": np.array([[3.0, 4.0]]) * scale, "b": np.array([12.0]) * scale}
+    # Denormals are rounded by more than their u.
+    tiny = 8 * float(np.finfo(float).smallest_subnormal)
+    norm = clipping.global_norm(grads)
+    assert norm == pytest.approx(13 * scale, rel=8 * U, abs=tiny)
+    assert clipping.clip_gradients(grads, 2 * norm)[0] is grads
+    assert clipping.clip_gradients(grads, np.inf)[0] is grads
+    for clip_norm in (norm / 3, norm / 1e5) if scale > 1e-310 else (norm / 3,):
+        clipped, before = clipping.clip_gradients(grads, clip_norm)
+        assert before == norm
+        assert clipping.global_norm(clipped) == pytest.approx(clip_norm, rel=20 * U, abs=tiny)
+
+
+def test_a_norm_beyond_float64(clipping):
+    """It is infinite; the gradients, which are not, are clipped all the same."""
+    grads = {"w": np.full((2, 3), 1.7e308), "b": np.full(2, -1.7e308)}
+    clipped, norm = clipping.clip_gradients(grads, 2.0)
+    assert norm == np.inf
+    # The factor is a denormal, of four bits fewer.
+    np.testing.assert_allclose(clipped["w"], 2 / np.sqrt(8), rtol=100 * U)
+    np.testing.assert_allclose(clipped["b"], -2 / np.sqrt(8), rtol=100 * U)
+    assert clipping.clip_gradients(grads, np.inf)[0] is grads
+
+
+def test_the_fused_update_clips_as_the_functions_do(isa):
+    """Gradients whose squares float64 cannot hold, bit for bit."""
+    examples = {**data(), "X_train": data()["X_train"] * 1e200}
+    results = []
+    for network in (Composed, FullyConnectedNet):
+        np.random.seed(0)
+        model = network([5], 6, 3, weight_scale=1.0, dtype=np.float64)
+        before = {name: w.copy() for name, w in model.params.items()}
+        Solver(model, examples, clip_norm=0.25, batch_size=10, verbose=False)._step()
+        results.append(model.params)
+        step = {name: w - before[name] for name, w in model.params.items()}
+        assert reference.global_norm(step) == pytest.approx(0.25e-2, rel=1e-10)  # rate 1e-2
+    for name, w in results[0].items():
+        np.testing.assert_array_equal(results[1][name], w)
 
 
 @pytest.mark.parametrize("dtype", ["f2", "i4", "u1", ">f4"])

@@ -119,3 +119,55 @@ def test_checkpoints(capsys, empty_folder):
     names = sorted(path.name for path in empty_folder.iterdir())
     assert names == ["run_epoch_1.npz", "run_step_8.npz"]
     assert math.isfinite(found["seconds"])
+
+
+# --resume
+
+
+def test_a_resumed_run_is_the_run_that_was_not_interrupted(capsys):
+    whole, _ = json_result(capsys, "--hidden", "8", "--epochs", "4", "--save", "whole.npz")
+    options = ("--hidden", "8", "--epochs", "4", "--max-steps", "17", "--checkpoint", "run")
+    half, _ = json_result(capsys, *options)
+    assert (half["stop_reason"], half["steps"]) == ("max_steps", 17)
+    found, _ = json_result(
+        capsys, "--resume", half["checkpoint"], "--max-steps", "1000", "--save", "resumed.npz"
+    )
+    for name in ("loss_history", "train_acc_history", "val_acc_history", "accuracy", "network"):
+        assert found[name] == whole[name], name
+    assert found["stop_reason"] == "finished"
+    assert found["checkpoint"] == "run_epoch_4.npz"
+    assert found["options"].keys() == {"json", "max_steps", "resume", "save"}
+    networks = [FullyConnectedNet.load(name) for name in ("whole.npz", "resumed.npz")]
+    for name, value in networks[0].params.items():
+        np.testing.assert_array_equal(networks[1].params[name], value)
+
+
+def test_a_resumed_run_may_be_longer(capsys):
+    json_result(capsys, *QUICK, "--checkpoint", "run", "--quiet")
+    found, err = json_result(capsys, "--resume", "run_epoch_1.npz", "--epochs", "3")
+    assert found["epochs"] == 3
+    assert "(Epoch 3 / 3)" in err  # --quiet was the first call's
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("--learning-rate 0.1", "optim_config is "),
+        ("--batch-size 7", "batch_size is 7, expected 100"),
+        ("--data small.npz", "run_epoch_1.npz: "),
+        ("--epochs x", "argument --epochs"),
+    ],
+)
+def test_a_resumed_run_is_of_the_same_kind(capsys, argv, message):
+    output(capsys, "train", *QUICK, "--checkpoint", "run")
+    data = {name: array[:50] for name, array in load_digits().items()}
+    np.savez("small.npz", **data)
+    assert message in complaint(capsys, "train", "--resume", "run_epoch_1.npz", *argv.split())
+
+
+def test_only_checkpoints_are_resumed(capsys):
+    output(capsys, "train", *QUICK, "--save", "net.npz")
+    assert "net.npz: " in complaint(capsys, "train", "--resume", "net.npz")
+    np.savez("other.npz", a=np.eye(2))
+    assert "other.npz: " in complaint(capsys, "train", "--resume", "other.npz")
+    assert "--resume .: " in complaint(capsys, "train", "--resume", ".")

@@ -18,15 +18,17 @@ ARROWS = {
     "_core": set(),
     "bindings": set(),
     "version": set(),
+    "arguments": set(),
     "arrays": set(),
     "files": set(),
+    "archives": set(),
     "gradient_check": set(),
     "clipping": {"arrays"},
     "update_rules": {"arrays"},
-    "networks": {"files"},
+    "networks": {"archives", "files"},
     "reference": {"arrays", "clipping", "networks", "update_rules"},
     "runtime": {"_core", "version"},
-    "data": {"_core", "files"},
+    "data": {"_core", "archives"},
     "data_utils": {"data"},
     "losses": {"_core"},
     "layers": {"_core", "losses"},
@@ -35,14 +37,16 @@ ARROWS = {
     "fc_net": {"_core", "clipping", "data", "layer_utils", "networks", "optim"},
     "layer_tests": {"fc_net", "gradient_check", "layer_utils", "layers"},
     "dropin": {"fc_net", "layer_tests", "layers", "networks", "optim"},
-    "training": {"_core", "clipping", "dropin", "files", "optim", "update_rules", "version"},
+    "training": {
+        *("_core", "archives", "clipping", "dropin", "files", "optim", "update_rules", "version")
+    },
     "solver": {"_core", "data", "training"},
     "checking": {
         *("dropin", "gradient_check", "layer_utils", "layers", "optim", "reference", "update_rules")
     },
     "": {"_core", "checking", "dropin", "runtime", "version"},  # fastfc/__init__.py
     "cli": {
-        "",
+        *("", "arguments"),
         "checking",
         "data",
         "data_utils",

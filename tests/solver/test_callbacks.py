@@ -57,7 +57,7 @@ def test_order_of_events(tmp_path):
     solver(callbacks=one, checkpoint_name=tmp_path / "run").train()
     assert one.events == EVENTS
     one.events.clear()
-    solver(callbacks=[one, other], checkpoint_name=tmp_path / "run").train()
+    solver(callbacks=[one, other], checkpoint_name=tmp_path / "other").train()
     assert one.events == other.events == EVENTS
 
 

@@ -1,17 +1,12 @@
 """A run in several parts, stopped or killed, is the run in one, in every bit."""
 
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import fastfc
 from fastfc import optim
 from fastfc.solver import Solver
 from fastfc.training import read_checkpoint
@@ -141,14 +136,6 @@ def test_tied_parameters_stay_tied(tmp_path):
 # --- a run that is killed ---------------------------------------------------------------------
 
 
-def process(*argv):
-    folders = [Path(fastfc.__file__).parents[1], Path(__file__).parents[2]]
-    path = os.pathsep.join(map(str, folders))
-    environment = {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
-    argv = [sys.executable, "-m", "tests.support.runs", *map(str, argv)]
-    return subprocess.Popen(argv, env=environment, stderr=subprocess.PIPE)
-
-
 def end_of(tmp_path):
     return runs.content(read_checkpoint(tmp_path / "end.npz"))
 
@@ -157,9 +144,9 @@ def end_of(tmp_path):
 def test_killed_after_any_step(tmp_path, whole, kind):
     at = sorted(random.Random(kind).sample(range(3, runs.STEPS), 6))
     for iteration in at:
-        with process(kind, tmp_path, iteration) as killed:
+        with runs.process(kind, tmp_path, iteration) as killed:
             assert killed.wait(60) == -signal.SIGKILL, killed.stderr.read().decode()
-    with process(kind, tmp_path, 0) as last:
+    with runs.process(kind, tmp_path, 0) as last:
         assert last.wait(60) == 0, last.stderr.read().decode()
     assert_same(end_of(tmp_path), whole(kind))
 
@@ -170,7 +157,7 @@ def test_killed_at_any_moment(tmp_path, whole, kind):
     chance = random.Random(f"moments {kind}")
     for _ in range(4):
         before = set(tmp_path.glob("run_*.npz"))
-        with process(kind, tmp_path, 0) as killed:
+        with runs.process(kind, tmp_path, 0) as killed:
             while killed.poll() is None and set(tmp_path.glob("run_*.npz")) == before:
                 time.sleep(0.001)
             time.sleep(chance.uniform(0, 0.02))
@@ -179,6 +166,6 @@ def test_killed_at_any_moment(tmp_path, whole, kind):
             break
         for path in tmp_path.glob("run_*.npz"):
             read_checkpoint(path)
-    with process(kind, tmp_path, 0) as last:
+    with runs.process(kind, tmp_path, 0) as last:
         assert last.wait(60) == 0, last.stderr.read().decode()
     assert_same(end_of(tmp_path), whole(kind))

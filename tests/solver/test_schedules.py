@@ -239,10 +239,14 @@ def test_function_of_step_and_solver():
 
 
 def test_a_second_call_goes_on():
+    """A length that was the run's follows it, and it is said: the rest would be at rate 0."""
     solver = solver_of(num_epochs=2, lr_schedule="cosine")
     solver.train()
-    solver.train()
-    assert solver.rates[4:] == [0] * 4
+    with pytest.warns(UserWarning, match="lr_schedule was made for the length of the run so far"):
+        solver.train()
+    assert solver.rates[:4] == [8 * cosine(0, 1, step, 4) for step in range(4)]
+    assert solver.rates[4:] == [8 * cosine(0, 1, step, 8) for step in range(4, 8)]
+    assert solver.lr_schedule["total_steps"] == 8
     solver = solver_of(num_epochs=2, lr_schedule={"name": "cosine", "total_steps": 8})
     solver.train()
     solver.train()

@@ -200,3 +200,22 @@ LAYOUTS = {
     "unaligned": _unaligned,
     "byte-swapped": _byte_swapped,
 }
+
+# What eps and momentum of a normalisation may not be, the error and what it says.
+_NO_NUMBERS = [
+    (value, TypeError, "expected a number") for value in (None, "0.1", b"1", [0.1], np.ones(1), 1j)
+]
+NOT_EPS = [
+    *_NO_NUMBERS,
+    *(
+        (value, ValueError, "expected a finite number of at least 0")
+        for value in (-5, -1e-300, np.nan, np.inf, -np.inf, np.float32(-1))
+    ),
+]
+NOT_MOMENTUM = [
+    *_NO_NUMBERS,
+    *(
+        (value, ValueError, "expected a number from 0 to 1")
+        for value in (np.nan, np.inf, -np.inf, -0.1, 1.1, 9, np.float32(2))
+    ),
+]

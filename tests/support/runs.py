@@ -1,15 +1,21 @@
 """A run with everything in it, for tests that end it early and go on.
 
 As a process, ``python -m tests.support.runs NETWORK FOLDER KILL``, it goes on from its latest
-checkpoint and kills itself after so many iterations, or writes all that is left at its end.
+checkpoint and kills itself after so many iterations, or writes all that is left at its end; as
+``python -m tests.support.runs write NAME EPOCHS EVERY KEEP`` it writes many checkpoints.
 """
 
+import contextlib
 import os
 import signal
+import subprocess
 import sys
+import warnings
+from pathlib import Path
 
 import numpy as np
 
+import fastfc
 from fastfc import fc_net, reference
 from fastfc.solver import Solver
 from fastfc.training import Callback, latest_checkpoint
@@ -85,6 +91,28 @@ class KillAfter(Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+@contextlib.contextmanager
+def process(*argv):
+    """Start ``python -m tests.support.runs`` with arguments; it is killed when the block ends."""
+    folders = [Path(fastfc.__file__).parents[1], Path(__file__).parents[2]]
+    path = os.pathsep.join(map(str, folders))
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+    argv = [sys.executable, "-m", "tests.support.runs", *map(str, argv)]
+    with subprocess.Popen(argv, env=environment, stderr=subprocess.PIPE) as started:
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
+def write_many(name, epochs, every, keep_last):
+    """Train a new run that writes checkpoints as fast as it can."""
+    keep_last = int(keep_last) or None
+    settings = {"checkpoint_every": int(every), "keep_last": keep_last, "num_epochs": int(epochs)}
+    warnings.simplefilter("ignore")  # who of two takes over is a matter of chance
+    solver(checkpoint_name=name, **settings).train()
+
+
 def main(kind, folder, kill):
     settings = {"callbacks": KillAfter(int(kill))}
     path = latest_checkpoint(f"{folder}/run")
@@ -97,4 +125,4 @@ def main(kind, folder, kill):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    (write_many if sys.argv[1] == "write" else main)(*sys.argv[1 + (sys.argv[1] == "write") :])

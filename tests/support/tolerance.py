@@ -14,6 +14,8 @@ Bounds are computed in float64 from the operation's own arguments. A bound of ze
 bit.
 """
 
+import math
+
 import numpy as np
 
 from fastfc.gradient_check import eval_numerical_gradient_array
@@ -39,6 +41,18 @@ def gamma(n, dtype):
     nu = n * unit(dtype)
     assert nu < 0.5, "too many roundings for a first-order bound"
     return nu / (1 - nu)
+
+
+def summed(n):
+    """The most roundings that a term of a sum of n goes through, in fast and reference results.
+
+    Both add blocks of 128 terms, the last one shorter, and these pairwise (Higham, section 4.2):
+    127 additions in a block, or n - 1 where all is one; and ceil(log2(blocks)) more. The fast ones
+    are in rows, or in vectors of L lanes, 128 L terms a block: ceil(log2(blocks)) + log2(L) is then
+    no more than in rows. NumPy's blocks of a contiguous sum have eight lanes.
+    """
+    blocks = -(-n // 128)
+    return min(n, 128) + math.ceil(math.log2(max(blocks, 1)))
 
 
 def underflow(n, dtype):
@@ -67,12 +81,12 @@ def affine_forward(x, w, b):
 
 
 def affine_backward(dout, cache):
-    """Sums over M for dx, over N for dw and db."""
+    """Sums over M for dx, over N for dw, both products; for db one of rows."""
     x, w, _ = cache
     dtype = computed_dtype(dout, x, w)
     dout, x, w = _exact(dout, x, w)
     flat = x.reshape(x.shape[0], w.shape[0])
-    db = gamma(len(dout), dtype) * np.abs(dout).sum(axis=0) + underflow(1, dtype)
+    db = gamma(summed(len(dout)), dtype) * np.abs(dout).sum(axis=0) + underflow(1, dtype)
     return {
         "dx": 2 * _product(dout, w.T, 0, dtype).reshape(x.shape),
         "dw": 2 * _product(flat.T, dout, 0, dtype),
@@ -87,10 +101,10 @@ def _normalised(x, eps, dtype):
     rstd = 1 / np.sqrt(var + eps)
     normal = (x - mean) * rstd
     # Sum of N, 1 / N and the product with it.
-    mean_error = gamma(n + 2, dtype) * np.abs(x).mean(axis=0) + underflow(n, dtype)
+    mean_error = gamma(summed(n) + 2, dtype) * np.abs(x).mean(axis=0) + underflow(n, dtype)
     # Sum of N squares of differences: difference (twice, squared), square, 1 / N, product. An error
     # d of the mean enters as d * d, for the exact differences sum to zero.
-    var_error = gamma(n + 5, dtype) * var + mean_error**2 + underflow(n, dtype)
+    var_error = gamma(summed(n) + 5, dtype) * var + mean_error**2 + underflow(n, dtype)
     # var + eps and eps cast: 2; half of it all through the root; root and quotient: 2.
     rstd_error = 0.5 * (var_error / (var + eps) + 2 * u) + 2 * u  # relative
     # Difference, product; or quotient.
@@ -149,9 +163,9 @@ def batchnorm_backward(dout, cache):
     terms = np.abs(dout) + dbeta / n + np.abs(normal) * dgamma / n
     tiny = underflow(n + 8, dtype) * (1 + np.abs(scale * rstd)) * (1 + np.abs(normal))
     return {
-        "dx": 2 * (gamma(n + 8, dtype) * np.abs(scale * rstd) * terms + tiny),
-        "dgamma": 2 * (gamma(n, dtype) * dgamma + underflow(n, dtype)),
-        "dbeta": 2 * (gamma(n, dtype) * dbeta + underflow(1, dtype)),
+        "dx": 2 * (gamma(summed(n) + 8, dtype) * np.abs(scale * rstd) * terms + tiny),
+        "dgamma": 2 * (gamma(summed(n), dtype) * dgamma + underflow(n, dtype)),
+        "dbeta": 2 * (gamma(summed(n), dtype) * dbeta + underflow(1, dtype)),
     }
 
 
@@ -169,7 +183,12 @@ def layernorm_forward(x, scale, shift, ln_param):
 
 
 def layernorm_backward(dout, cache):
-    """dbeta: a sum of N. dgamma: the same of products. dx: sums of D, 1 / D and 7 more."""
+    """dbeta: a sum of N. dgamma: the same of products. dx: sums of D, 1 / D and 7 more.
+
+    The sum of N is one of sums of ranges of rows, whose number shape decides, and the first range's
+    is added last: up to 128 roundings in a block of rows, 128 in one of ranges, their logarithms,
+    and 1. (No test has so many rows that are too wide for blocks.)
+    """
     normal, rstd, scale = cache["x_normalized"], cache["rstd"], cache["gamma"]
     dtype = computed_dtype(dout, normal, rstd, scale)
     dout, normal, rstd, scale = _exact(dout, normal, rstd, scale)
@@ -183,11 +202,12 @@ def layernorm_backward(dout, cache):
     # What underflows is magnified by rstd, in the slope by a normal first and last.
     greatest = np.abs(normal).max(axis=1, keepdims=True)
     tiny = underflow(d + 8, dtype) * (1 + np.abs(rstd)) * (1 + greatest) ** 2
+    rows = min(n, summed(n) + 128 + 2)
     dgamma, dbeta = np.abs(dout * normal).sum(axis=0), np.abs(dout).sum(axis=0)
     return {
-        "dx": 2 * (gamma(d + 8, dtype) * np.abs(rstd) * terms + tiny),
-        "dgamma": 2 * (gamma(n, dtype) * dgamma + underflow(n, dtype)),
-        "dbeta": 2 * (gamma(n, dtype) * dbeta + underflow(1, dtype)),
+        "dx": 2 * (gamma(summed(d) + 8, dtype) * np.abs(rstd) * terms + tiny),
+        "dgamma": 2 * (gamma(rows, dtype) * dgamma + underflow(n, dtype)),
+        "dbeta": 2 * (gamma(rows, dtype) * dbeta + underflow(1, dtype)),
     }
 
 
@@ -207,7 +227,9 @@ def softmax_loss(x, y, label_smoothing=0.0):
     p, log = powers / total, np.log(total)
     # A rounded argument s of exp is a relative error |s| u of its value; where exp gives 0, none.
     size = np.abs(np.where(p > 0, shifted, 0))
-    total_error = gamma(classes + FUNCTION, dtype) + u * (p * size).sum(axis=1, keepdims=True)
+    total_error = gamma(summed(classes) + FUNCTION, dtype) + u * (p * size).sum(
+        axis=1, keepdims=True
+    )
     log_error = total_error + FUNCTION * u * log
     loss = (log[:, 0] - shifted[rows, y], size[rows, y])
     if label_smoothing:
@@ -218,10 +240,12 @@ def softmax_loss(x, y, label_smoothing=0.0):
             ours * loss[0] + others * (log - shifted).mean(axis=1),
             ours * loss[1] + others * size_of_all,
         )
-        extra = classes + 6
+        extra = summed(classes) + 6
     else:
         extra = 0
-    loss_error = log_error[:, 0] + u * loss[1] + gamma(n + 2 + extra, dtype) * np.abs(loss[0])
+    loss_error = (
+        log_error[:, 0] + u * loss[1] + gamma(summed(n) + 2 + extra, dtype) * np.abs(loss[0])
+    )
     # Either exp(s) / total or exp(s - log total), then minus 1 at the label, then / N or * (1 / N).
     p_error = p * (total_error + log_error + u * (2 * size + log + FUNCTION + 1))
     targets = np.full(x.shape, label_smoothing / classes)
@@ -233,7 +257,7 @@ def softmax_loss(x, y, label_smoothing=0.0):
 
 
 def svm_loss(x, y):
-    """Margins: 2 roundings. Loss: a sum of N * (C - 1) of them, and 1 / N.
+    """Margins: 2 roundings. Loss: a sum of N * C of them, or of N sums of C, and 1 / N.
 
     The gradient counts positive margins. Where rounding may move a margin across zero the count may
     differ by one; nowhere else.
@@ -255,7 +279,8 @@ def svm_loss(x, y):
     dx[rows, y] = -positive.sum(axis=1)
     doubt = doubtful.astype(np.float64)
     doubt[rows, y] = doubtful.sum(axis=1)
-    loss_error = gamma(n * classes + 2, dtype) * counted.sum() + error.sum()
+    terms = max(summed(n * classes), summed(n) + summed(classes))
+    loss_error = gamma(terms + 2, dtype) * counted.sum() + error.sum()
     # 1 / N and the product with it, or a quotient.
     return {"loss": 2 * loss_error / n, "dx": 2 * gamma(2, dtype) * np.abs(dx) / n + doubt / n}
 

@@ -1,0 +1,166 @@
+"""What a checkpoint's state must be, looked at as a whole before anything is taken from it.
+
+A file may be damaged or come from a stranger; each part is compared with what the model, the update
+rule and the generator at hand would have there.
+"""
+
+import math
+import numbers
+
+import numpy as np
+
+from ..update_rules import RULES
+from .settings import BUILT_IN
+
+MT19937_WORDS, PHILOX_WORDS = 624, 4  # what a generator's position counts
+
+
+def check_progress(state):
+    """Raise ValueError unless numbers of steps and epochs, histories and clocks agree."""
+    steps = len(state["loss_history"])
+    _check_count("iteration", state["iteration"], steps, steps)
+    _check_count("epoch", state["epoch"], 0, steps)
+    for name in ("step", "scorings"):
+        _check_count(f"call: {name}", state["call"].get(name), 0, 2**53)
+    for name in ("loss_history", "train_acc_history", "val_acc_history"):
+        for value in state[name]:
+            _check_number(name, value)
+    _check_number("best_val_acc", state["best_val_acc"])
+    log = state["log"]
+    if log.keys() != {"seconds", "learning_rate", "scored", "epochs"}:
+        raise ValueError(f"log has {', '.join(map(str, log))}")
+    for name, column in log.items():
+        if not isinstance(column, np.ndarray) or column.ndim != 1 or column.dtype.kind not in "fiu":
+            raise ValueError(f"log: {name} is no column of numbers")
+
+
+def check_arrays(model, bn_params, state):
+    """Raise ValueError unless parameters and statistics are such as the model has."""
+    names = model.params.keys()
+    if state["best_params"].keys() not in (set(), names):
+        raise ValueError(f"best_params has {', '.join(map(str, state['best_params']))}")
+    for part in ("params", "best_params"):
+        for name, value in state[part].items():
+            _check_like(f"{part}: {name}", value, model.params[name])
+    shapes = getattr(model, "_running_shapes", lambda: None)()
+    most = max([np.size(value) for value in model.params.values()], default=0)
+    for part in ("bn_running", "best_bn_params"):
+        found = state[part]
+        if part == "best_bn_params" and not found and not state["best_params"]:
+            continue  # not scored yet
+        if len(found) != len(bn_params):
+            raise ValueError(f"{part} has {len(found)} parts, expected {len(bn_params)}")
+        for i, statistics in enumerate(found):
+            if not isinstance(statistics, dict):
+                raise ValueError(f"{part}[{i}] is a {type(statistics).__name__}")
+            for name, value in statistics.items():
+                _check_statistic(f"{part}[{i}]: {name}", name, value, shapes and shapes[i], most)
+
+
+def _check_statistic(where, name, value, shapes, most):
+    """Raise ValueError unless this can be a running statistic.
+
+    ``shapes`` is what the model says of its statistics, or None; then none has more elements than
+    the largest parameter.
+    """
+    if not isinstance(name, str) or not name.startswith("running_"):
+        raise ValueError(f"{where} is no running statistic")
+    dtype = np.asarray(value).dtype if isinstance(value, (np.ndarray, numbers.Real)) else None
+    if dtype is None or dtype.kind not in "fiub" or dtype.itemsize > 8:
+        raise ValueError(f"{where} is a {type(value).__name__} of {dtype}, expected real numbers")
+    if shapes is None:
+        if np.size(value) > most:
+            raise ValueError(f"{where} has shape {np.shape(value)}, more than any parameter")
+    elif name not in shapes or np.shape(value) not in ((), shapes[name], (1, *shapes[name])):
+        raise ValueError(f"{where} has shape {np.shape(value)}, expected {shapes.get(name)}")
+
+
+def check_optimiser(solver, state):
+    """Raise ValueError unless configs are such as the update rule makes of the parameters.
+
+    What a rule of the user's own keeps in its config is its own matter.
+    """
+    for name, config in state["optim_configs"].items():
+        if not isinstance(config, dict):
+            raise ValueError(f"optim_configs: {name} is a {type(config).__name__}, expected a dict")
+        if solver.update_rule not in BUILT_IN:
+            continue
+        rule = RULES[BUILT_IN[solver.update_rule]]
+        states = {key for keys in rule.states for key in keys}
+        w = np.asarray(solver.model.params[name])
+        expected = w.shape, w.dtype if w.dtype in (np.float32, np.float64) else np.dtype(float)
+        for key, value in config.items():
+            where = f"optim_configs: {name}: {key}"
+            found = np.shape(value), np.asarray(value).dtype
+            large = isinstance(value, np.ndarray) and value.size > 1
+            if (large or key in states) and found != expected:
+                raise ValueError(f"{where} has shape and dtype {found}, expected {expected}")
+            if key in rule.constants:
+                _check_number(where, value)
+
+
+def check_random(random):
+    """Raise ValueError unless ``np.random`` can be put into this state, of its own generator.
+
+    A generator believes its position, and reads there.
+    """
+    trial = np.random.RandomState(type(np.random.get_bit_generator())(0))
+    trial.set_state(random)
+    state = random["state"] if isinstance(random["state"], dict) else {}
+    for position, most in (
+        (state.get("pos"), MT19937_WORDS),
+        (random.get("buffer_pos"), PHILOX_WORDS),
+    ):
+        if position is not None:
+            _check_count("random: position", position, 0, most)
+
+
+def _check_count(name, value, least, most):
+    if type(value) is not int or not least <= value <= most:
+        shown = value if type(value) is not int or abs(value) < 2**64 else "a huge number"
+        raise ValueError(f"{name} is {shown!r}, expected an integer from {least} to {most}")
+
+
+def _check_number(name, value):
+    """Raise ValueError unless a value is a real number that a float can be, or an array of one."""
+    real = isinstance(value, (numbers.Real, np.bool_)) or (
+        isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "fiub"
+    )
+    try:
+        if real:
+            float(value if not isinstance(value, np.ndarray) else value.item())
+            return
+    except OverflowError:
+        pass
+    raise ValueError(f"{name} is a {type(value).__name__}, expected a number")
+
+
+def _check_like(name, value, model_value):
+    """Raise ValueError unless a value is an array as the model has, or a number as it has."""
+    if isinstance(model_value, np.ndarray) != isinstance(value, np.ndarray) or (
+        not isinstance(value, (np.ndarray, numbers.Number))
+    ):
+        raise ValueError(
+            f"{name} is a {type(value).__name__}, the model's a {type(model_value).__name__}"
+        )
+    found = np.shape(value), np.asarray(value).dtype
+    expected = np.shape(model_value), np.asarray(model_value).dtype
+    if found != expected:
+        raise ValueError(f"{name} has shape and dtype {found}, expected {expected}")
+
+
+def check_rates(rates, names):
+    """Raise ValueError unless this is what `Rates.state` returns for parameters of these names."""
+    if not {"base", "schedule"} <= rates.keys():
+        raise ValueError(f"rates has {', '.join(map(str, rates))}")
+    fitted = rates.get("fitted", [])
+    if not isinstance(fitted, list) or not all(isinstance(name, str) for name in fitted):
+        raise ValueError(f"rates: fitted is {fitted!r:.80}, expected a list of names")
+    base = rates["base"]
+    if base is None:
+        return
+    if not isinstance(base, dict) or base.keys() != names:
+        raise ValueError("rates: base is not a learning rate for each parameter")
+    for name, value in base.items():
+        if not isinstance(value, float) or not 0 <= value < math.inf:
+            raise ValueError(f"rates: base of {name} is {value!r}")
