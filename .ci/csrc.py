@@ -81,7 +81,9 @@ def definitions(text):
     names = set(re.findall(r"^#define (\w+)", text, re.MULTILINE))
     names -= set(re.findall(r"^#undef (\w+)", text, re.MULTILINE))
     names.update(re.findall(r"^#define fc_kernels (\w+)", text, re.MULTILINE))  # for table.h
-    for declared in re.findall(r"^typedef (?:[^;{]*\{[^}]*\})?([^;{]*);", text, re.MULTILINE):
+    member = r"(?<=[;{])\s*(?:union|struct) \{(?:[^{}]|\{[^{}]*\})*\}\s*;"
+    flat = re.sub(member, "", text)
+    for declared in re.findall(r"^typedef (?:[^;{]*\{[^}]*\})?([^;{]*);", flat, re.MULTILINE):
         plain = re.sub(r"__attribute__\s*\(\(.*\)\)", "", declared, flags=re.DOTALL)
         names.update(re.findall(r"\(\*(\w+)\)|(\w+)\s*$", plain)[0])
     for constants in re.findall(r"^(?:typedef )?enum \{([^}]*)\}", text, re.MULTILINE):

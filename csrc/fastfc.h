@@ -115,6 +115,7 @@ typedef struct {
     int philox; /* 0 or 1: masks are drawn by the layers' keys; then state is NULL */
     int rule;   /* by which each parameter is updated once its gradient is there; FC_NO_UPDATE: the
                  * gradients of all are left in their dw */
+    int takes_nonfinite; /* 0 or 1: parameters are updated too where the loss is not finite */
 } fc_network;
 
 /* network_scores reads N, count, layers and workspace of a network; of a layer its sizes, its

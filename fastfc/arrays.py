@@ -2,6 +2,10 @@
 
 import numpy as np
 
+# Decorates what computes with NumPy and calls nobody else's code: infinities and NaN are results
+# like any other, as in the core, whatever the caller has told np.seterr or the warnings module.
+quiet = np.errstate(all="ignore")
+
 
 def as_real(operation, **arrays):
     """Return the arrays, as a list, in the dtype in which ``operation`` computes."""

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from .arrays import as_real
+from .arrays import as_real, quiet
 
 _LEAST = 2.0**-960  # of a sum of squares: below, those that vanished may matter
 
@@ -22,6 +22,7 @@ class Clipping:
     def __init__(self, sum_of_squares):
         self._sum_of_squares = sum_of_squares
 
+    @quiet
     def global_norm(self, grads):
         """Return the norm of all gradients together, as if they were one vector.
 
@@ -71,6 +72,7 @@ class Clipping:
             total += self._sum_of_squares(array)
         return total
 
+    @quiet
     def clip_gradients(self, grads, clip_norm):
         """Scale all gradients by one factor so that their norm is at most ``clip_norm``.
 

@@ -4,7 +4,11 @@ Everything but the layers they call, and what the core does in one call, stands 
 :mod:`fastfc.networks`.
 """
 
+from collections.abc import MutableMapping
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from . import _core, layer_utils, optim  # noqa: F401  (optim tells the core its rules)
 from .clipping import check_clip_norm
@@ -48,13 +52,23 @@ class _Fused:
         return {name: value for name, value in self.__dict__.items() if name != "_memory"}
 
     def train_step(
-        self, X, y, update_rule, optim_configs, rows=None, normalize=None, clip_norm=None
-    ):
+        self,
+        X: Any,
+        y: npt.ArrayLike,
+        update_rule: str,
+        optim_configs: MutableMapping[str, MutableMapping[str, Any]],
+        rows: npt.NDArray[np.integer] | None = None,
+        normalize: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+        clip_norm: float | None = None,
+        takes_nonfinite: bool = False,
+    ) -> np.floating | None:
         """Do a training pass and update every parameter in one call.
 
-        What the Solver calls instead of ``loss`` and the update rule, where both are fastfc's own.
-        Nothing that somebody else holds is written to: an array that is not the network's alone is
-        replaced by a new one, as the update rules do.
+        What the Solver does instead of calling ``loss`` and the update rule, where both are
+        fastfc's own; it asks for it by the name ``__fastfc_train_step__``, which other models may
+        offer too.  As when the update rule is called, sgd writes into the parameters themselves,
+        whoever else holds them; the others replace an array that anybody else holds, a parameter
+        or state, by a new one.
 
         Parameters
         ----------
@@ -71,6 +85,9 @@ class _Fused:
         clip_norm : float, optional
             Gradients whose norm together is greater are scaled to it, see
             `fastfc.training.clipping`.
+        takes_nonfinite : bool
+            Whether parameters are updated too where the loss is not finite; by default nothing
+            changes then.
 
         Returns
         -------
@@ -96,7 +113,7 @@ class _Fused:
         """
         own_loss = fully_connected.FullyConnectedNet.loss
         plain = "loss" not in self.__dict__ and type(self).loss is own_loss
-        reg = self.dtype(self.reg)
+        reg = self._own_reg() if self.reg != 0 else self.dtype(0)
         if not plain or not isinstance(reg, self.dtype):
             return None
         y = y if rows is None else y[rows]
@@ -110,8 +127,20 @@ class _Fused:
         self._set_mode("train")
         mean, std = normalize or (None, None)
         return self._network().step(
-            X, y, self, update_rule, optim_configs, reg, clip_norm, rows, mean, std
+            X,
+            y,
+            self,
+            update_rule,
+            optim_configs,
+            reg,
+            clip_norm,
+            rows,
+            mean,
+            std,
+            takes_nonfinite,
         )
+
+    __fastfc_train_step__ = train_step  # a subclass may well have a train_step of its own
 
 
 class FullyConnectedNet(_Fused, fully_connected.FullyConnectedNet):

@@ -8,6 +8,8 @@ import random
 
 import numpy as np
 
+from .arrays import quiet
+
 __all__ = [
     "eval_numerical_gradient",
     "eval_numerical_gradient_array",
@@ -50,7 +52,7 @@ def eval_numerical_gradient(f, x, verbose=True, h=1e-5):
     gradient = np.zeros_like(_check_floating(x))
     for index in np.ndindex(x.shape):
         above, below = _on_both_sides(lambda: f(x), x, index, h)
-        gradient[index] = (above - below) / (2 * h)
+        gradient[index] = _slope(above, below, h)
         if verbose:
             print(index, gradient[index])
     return gradient
@@ -89,7 +91,7 @@ def eval_numerical_gradient_array(f, x, df, h=1e-5):
     gradient = np.zeros_like(_check_floating(x))
     for index in np.ndindex(x.shape):
         above, below = _on_both_sides(lambda: np.array(f(x)), x, index, h)
-        gradient[index] = np.sum((above - below) * df) / (2 * h)
+        gradient[index] = _slope(above, below, h, df)
     return gradient
 
 
@@ -141,7 +143,7 @@ def eval_numerical_gradient_blobs(f, inputs, output, h=1e-5):
         gradient = np.zeros_like(x)
         for index in np.ndindex(x.shape):
             above, below = _on_both_sides(values, x, index, h)
-            gradient[index] = np.sum((above - below) * output.diffs) / (2 * h)
+            gradient[index] = _slope(above, below, h, output.diffs)
         gradients.append(gradient)
     return gradients
 
@@ -218,10 +220,9 @@ def grad_check_sparse(f, x, analytic_grad, num_checks=10, h=1e-5):
     for _ in range(num_checks):
         index = tuple(random.randrange(size) for size in x.shape)
         above, below = _on_both_sides(lambda: f(x), x, index, h)
-        numerical = (above - below) / (2 * h)
+        numerical = _slope(above, below, h)
         analytic = analytic_grad[index]
-        magnitude = abs(numerical) + abs(analytic)
-        error = abs(numerical - analytic) / magnitude if magnitude else 0.0
+        error = _relative_error(numerical, analytic)
         print(f"numerical: {numerical:f} analytic: {analytic:f}, relative error: {error:e}")
 
 
@@ -231,6 +232,20 @@ def _check_floating(x):
         kind = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
         raise TypeError(f"x is of type {kind}, expected a NumPy array of floats to edit in place")
     return x
+
+
+@quiet
+def _slope(above, below, h, weights=None):
+    """Return the slope between f(x + h) and f(x - h), of an array's the weighted sum."""
+    if weights is None:
+        return (above - below) / (2 * h)
+    return np.sum((above - below) * weights) / (2 * h)
+
+
+@quiet
+def _relative_error(numerical, analytic):
+    magnitude = abs(numerical) + abs(analytic)
+    return abs(numerical - analytic) / magnitude if magnitude else 0.0
 
 
 def _on_both_sides(f, x, index, h):

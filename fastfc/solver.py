@@ -1,19 +1,22 @@
 """The Solver: trains any model by minibatch descent."""
 
 import math
+import signal
 import uuid
 
 import numpy as np
 
 from . import _core
 from .data.rows import check_normalization, read_rows
-from .training import History, NonFiniteLossError, settings
+from .training import History, settings
 from .training.callbacks import EVENTS, find_methods, notify
 from .training.clipping import clip_gradients
-from .training.history import Log, learning_rate
+from .training.guard import Guarded, StateChecks, as_number, warn_of
+from .training.history import Log
 from .training.progress import Progress
 from .training.rates import Rates
 from .training.resuming import Resumable
+from .training.rules import built_in, is_adamw
 from .training.saving import Saver
 from .training.splits import check_split
 from .training.state import copy_arrays, running_statistics, set_running_statistics
@@ -22,19 +25,19 @@ from .training.stopping import Interrupts, Limits
 __all__ = ["Solver"]
 
 
-class Solver(Resumable):
+class Solver(Resumable, Guarded):
     """Minibatch training of a model, with accuracies on the way and the best parameters kept.
 
     The model is any object with ``params``, a dictionary of arrays, and ``loss(X, y=None)``,
     which returns ``(loss, grads)`` with labels and scores of shape (N, C) without.  If it also
     has ``bn_params``, a list of dictionaries, the best parameters travel with the running
-    statistics found there.
+    statistics found there.  Any mutable mapping will do for a dictionary.
 
     Minibatches are drawn from ``np.random``: one ``choice`` per step, and one per accuracy on
     more images than are asked for.  An exception leaves histories and best parameters on the
     solver and the latest parameters in the model.  So does Ctrl-C, which lets the running step
     finish first, in the main thread and where nobody else handles it; a second one interrupts at
-    once.
+    once.  SIGTERM does too, and ends the process when the checkpoint has been written.
 
     Parameters
     ----------
@@ -68,7 +71,7 @@ class Solver(Resumable):
     num_epochs : int
         Default 10; an epoch has max(examples // batch_size, 1) steps.
     print_every : int
-        Steps from one printed loss to the next, default 10.
+        Steps from one printed loss to the next, default 10; anything without ``verbose``.
     verbose : bool
         Whether to print at all, default True.
     num_train_samples, num_val_samples : int or None
@@ -98,6 +101,15 @@ class Solver(Resumable):
     early_stopping : dict, optional
         ``patience`` and, by default 0, ``min_delta``: training ends after so many scorings in
         which validation accuracy did not get more than ``min_delta`` above its best.
+    on_nonfinite : {'stop', 'continue', 'raise'}
+        What to do when the loss, or what an update rule keeps in a parameter's config, becomes NaN
+        or infinite.  ``'stop'``, the default, does not take that step and ends the run: both
+        accuracies are taken if there are none yet, the model gets the best parameters, one
+        `fastfc.training.NonFiniteWarning` names iteration, learning rate and the layer, parameter
+        or data at fault, and ``loss_history`` ends in NaN for the step that was not taken.
+        ``'continue'`` trains on as the courses' Solvers do, draw for draw.  ``'raise'`` raises a
+        `fastfc.training.NonFiniteLossError`.  Losses are looked at in every step, the rule's state
+        after a call's first and last, and at ends of epochs.
     callbacks : object or list of objects, optional
         With any of ``on_step``, ``on_epoch``, ``on_checkpoint`` and ``on_stop``, called with the
         Solver, see `fastfc.training.Callback`.
@@ -124,8 +136,10 @@ class Solver(Resumable):
         All of it as arrays with an entry for each step, `fastfc.training.History`.
     stop_reason : str or None
         Why the last call of ``train`` ended: ``'finished'``, ``'early_stopping'``,
-        ``'max_steps'``, ``'max_seconds'``, what `stop` was given, ``'interrupt'`` or ``'error'``;
-        the last two with an exception.
+        ``'max_steps'``, ``'max_seconds'``, ``'nonfinite'``, what `stop` was given,
+        ``'terminated'`` by SIGTERM, ``'interrupt'`` or ``'error'``; the last two with an exception.
+    nonfinite : NonFiniteLossError or None
+        What was not finite, where that has ended the last call of ``train``.
     checkpoint_path : str or None
         The last checkpoint that was written.
 
@@ -169,28 +183,36 @@ class Solver(Resumable):
                 self.checkpoint_name, self.checkpoint_every, self.keep_last, self.overwrite
             )
         self._reset()
+        if not hasattr(self, "_log"):  # a subclass has a _reset of its own, as in the courses
+            self._reset_run()
 
     def _reset(self):
         """Forget all training: histories, best parameters and the state of the update rule."""
+        self._reset_run()
         self.epoch = 0
         self.best_val_acc = 0
         self.best_params = {}
-        self.best_bn_params = []
         self.loss_history = []
         self.train_acc_history = []
         self.val_acc_history = []
-        steps = self.num_epochs * max(len(self.y_train) // self.batch_size, 1)
-        self._rates = Rates(self.lr_schedule, steps, self.update_rule, self.optim_config)
-        self.lr_schedule = self._rates.config() or self.lr_schedule
         self.optim_configs = {name: dict(self.optim_config) for name in self.model.params}
-        if getattr(self.update_rule, "__name__", None) == "adamw":
+        if is_adamw(self.update_rule):
             for name, w in self.model.params.items():
                 if np.ndim(w) < 2:
                     self.optim_configs[name]["weight_decay"] = 0.0
+
+    def _reset_run(self):
+        """Forget how the run stands and how it went, beside its histories."""
+        steps = self.num_epochs * max(len(self.y_train) // self.batch_size, 1)
+        self._rates = Rates(self.lr_schedule, steps, self.update_rule, self.optim_config)
+        self.lr_schedule = self._rates.config() or self.lr_schedule
+        self.best_bn_params = []
         self.stop_reason = None
         self.checkpoint_path = None
         self._log = Log()
         self._asked = None  # the reason that `stop` was given
+        self.nonfinite = None
+        self._training = False  # inside `train`, not in a loop of the user's own
         self._say = print
         self._reset_call()
 
@@ -201,17 +223,21 @@ class Solver(Resumable):
         loss = self._fused_step(batch_mask)
         if loss is None:
             loss = self._composed_step(batch_mask)
-        if not -math.inf < loss < math.inf:
-            raise self._make_nonfinite_error(loss, batch_mask)
+        if self.on_nonfinite != "continue" and not math.isfinite(loss):
+            loss = self._refuse_step(loss, batch_mask)
         self.loss_history.append(loss)
 
     def _fused_step(self, batch_mask):
         """Let the model do it all in one call if it offers to; return the loss or None."""
-        offered = getattr(self.model, "train_step", None)
-        rule = settings.BUILT_IN.get(self.update_rule)
+        offered = getattr(self.model, "__fastfc_train_step__", None)
+        rule = built_in(self.update_rule)
         if offered is None or rule is None:
             return None
-        options = {"normalize": self.normalize, "clip_norm": self.clip_norm}
+        options = {
+            "normalize": self.normalize,
+            "clip_norm": self.clip_norm,
+            "takes_nonfinite": True if self.on_nonfinite == "continue" else None,
+        }
         given = {name: value for name, value in options.items() if value is not None}
         return offered(
             self.X_train, self.y_train, rule, self.optim_configs, rows=batch_mask, **given
@@ -220,13 +246,14 @@ class Solver(Resumable):
     def _composed_step(self, batch_mask):
         """Compute the gradients and update every parameter by the rule; return the loss.
 
-        A loss that is not finite changes nothing.
+        A loss that is not finite changes nothing, but under ``on_nonfinite='continue'``.
         """
         statistics = [copy_arrays(found) for found in running_statistics(self._bn_params())]
         loss, grads = self.model.loss(
             self._examples(self.X_train, batch_mask), self.y_train[batch_mask]
         )
-        if not -math.inf < loss < math.inf:
+        loss = as_number(loss)
+        if self.on_nonfinite != "continue" and not math.isfinite(loss):
             set_running_statistics(self._bn_params(), statistics)
             return loss
         if self.clip_norm is not None:
@@ -255,20 +282,6 @@ class Solver(Resumable):
         dtype = getattr(self.model, "dtype", np.float64)
         dtype = dtype if dtype in (np.float32, np.float64) else np.float64
         return check_normalization(normalize, example, dtype)
-
-    def _make_nonfinite_error(self, loss, batch_mask):
-        """Return the error that reports such a loss; the model may know where it comes from."""
-        where, find = None, getattr(self.model, "first_nonfinite", None)
-        if find is not None:
-            try:
-                where = find(self._examples(self.X_train, batch_mask))
-            except Exception as error:  # the loss is to be reported, not this error
-                where = f"unknown, first_nonfinite raised {error!r}"
-        rate = learning_rate(self.optim_configs)
-        if math.isnan(rate) and self.update_rule in settings.BUILT_IN:
-            # before the first step a default is not filled in yet
-            rate = learning_rate({"w": self.update_rule(np.zeros(1), np.zeros(1))[1]})
-        return NonFiniteLossError(len(self.loss_history) + 1, float(loss), rate, where)
 
     def check_accuracy(self, X, y, num_samples=None, batch_size=100):
         """Return the fraction of examples that the model classifies as labelled.
@@ -321,7 +334,8 @@ class Solver(Resumable):
         KeyboardInterrupt
             Ctrl-C, after the step that was running; the model has the latest parameters.
         NonFiniteLossError
-            The loss has become NaN or infinite; the model has the parameters before that step.
+            With ``on_nonfinite='raise'``: the loss has become NaN or infinite; the model has the
+            parameters before that step.  Or the update rule's state has, a `NonFiniteStateError`.
         OSError
             A checkpoint cannot be written; earlier ones are as they were.
         """
@@ -329,25 +343,29 @@ class Solver(Resumable):
         num_steps = self.num_epochs * steps_per_epoch
         step = saved = self._begin()
         call, log, saver, callbacks = self._call, self._log, self._saver, self.callbacks
+        checks, signals = StateChecks(step), Interrupts()
         if self.progress:
             callbacks = [bar := Progress(self, step, num_steps), *callbacks]
             self._say = bar.print
-        on_step, on_epoch, on_checkpoint, on_stop = (
-            find_methods(callbacks, event) for event in EVENTS
-        )
+        on_step, on_epoch, _, on_stop = (find_methods(callbacks, event) for event in EVENTS)
         limits = Limits(self, step, num_steps, call["scorings"])
         try:
-            with Interrupts() as ctrl_c:
-                while (reason := self._asked or limits.reached(step)) is None and not ctrl_c.came:
+            self._training = True
+            with signals:
+                while (reason := self._asked or limits.reached(step)) is None and not signals.came:
                     call["step"] = 0  # an exception in a step ends the call
                     step += 1
                     self._step()
                     log.note(self.optim_configs)
-                    if self.verbose and (step - 1) % self.print_every == 0:
+                    if self.verbose and self.print_every and (step - 1) % self.print_every == 0:
                         self._say(
                             f"(Iteration {step} / {num_steps}) loss: {self.loss_history[-1]:f}"
                         )
+                    if self.nonfinite is not None:  # that step has not been taken
+                        continue
                     epoch_ends = step % steps_per_epoch == 0
+                    if checks.due(step, epoch_ends):
+                        self._check_state()
                     if epoch_ends:
                         self._end_epoch()
                     if epoch_ends or step == 1:
@@ -358,21 +376,35 @@ class Solver(Resumable):
                     notify(on_step, self)
                     if epoch_ends:
                         notify(on_epoch, self)
-                    if saver is not None and (epoch_ends or saver.due(len(self.loss_history))):
-                        self._save_checkpoint(epoch_ends, on_checkpoint)
+                    due = saver is not None and saver.due(len(self.loss_history))
+                    if self.nonfinite is None and (epoch_ends or due):
+                        self._save_checkpoint()
                         saved = step
-                if saver is not None and saved != step:
-                    self._save_checkpoint(False, on_checkpoint)
-                if ctrl_c.came:
+                if checks.left(step) and self.nonfinite is None:
+                    self._check_state()
+                if self.nonfinite is not None:
+                    reason = "nonfinite"
+                    self._end_nonfinite()
+                elif saver is not None and saved != step:
+                    self._save_checkpoint()
+                if signals.came == signal.SIGINT:
                     raise KeyboardInterrupt(f"stopped after iteration {len(self.loss_history)}")
-            self._leave_best(ended=reason in ("finished", "early_stopping"))
+            reason = "terminated" if signals.came else reason
+            self._leave_best(ended=reason in ("finished", "early_stopping", "nonfinite"))
             self.stop_reason = reason
         except BaseException as error:
             self.stop_reason = "interrupt" if isinstance(error, KeyboardInterrupt) else "error"
             raise
         finally:
+            self._training = False
             self._say = print
-            notify(on_stop, self)
+            try:
+                notify(on_stop, self)
+            finally:
+                signals.pass_on()
+        if self.nonfinite is not None:
+            done = "training has stopped, and the model has the best parameters so far"
+            warn_of(self.nonfinite, done, stacklevel=2)
 
     def stop(self, reason="stopped"):
         """Have ``train`` return after the running step; for callbacks, signals and other threads.
@@ -397,9 +429,11 @@ class Solver(Resumable):
         """Count the epoch and let the learning rates decay."""
         self.epoch += 1
         self._log.epochs.append(len(self.loss_history))
-        for config in self.optim_configs.values():
-            if "learning_rate" in config:  # a rule of the user's own may have none
-                config["learning_rate"] *= self.lr_decay
+        with np.errstate(all="ignore"):  # a NumPy scalar may underflow
+            for config in self.optim_configs.values():
+                if "learning_rate" in config:  # a rule of the user's own may have none
+                    # not in place: all parameters may share one array
+                    config["learning_rate"] = config["learning_rate"] * self.lr_decay
 
     def _score(self):
         """Note and print both accuracies; keep the parameters if they are the best so far."""

@@ -75,7 +75,7 @@ ALWAYS_INLINE vec vec_exp(vec x) {
 enum { CLASSES_BLOCK = SUM_BLOCK * LANES };
 
 /* e = exp(x - greatest) for one row of C scores; returns their sum. */
-static real exp_row(real *e, const real *x, real greatest, size_t C) {
+ALWAYS_INLINE real exp_row(real *e, const real *x, real greatest, size_t C) {
     vec sum[1] = {{0}};
     SUM_IN_BLOCKS(sum, 1, first, last, C, CLASSES_BLOCK, {
         EACH_VECTOR(j, last - first, {
@@ -87,7 +87,7 @@ static real exp_row(real *e, const real *x, real greatest, size_t C) {
     return vec_reduce_add(sum[0]);
 }
 
-static real row_max(const real *x, size_t C) {
+ALWAYS_INLINE real row_max(const real *x, size_t C) {
     vec greatest = vec_set(-(real)INFINITY);
     EACH_VECTOR(j, C, {
         vec v = vec_fill_rest(vec_load(x + j, lanes), lanes, -(real)INFINITY);
@@ -128,29 +128,28 @@ static double sum_losses(loss_of_rows run, const loss_job *c, size_t first, size
 
 static double softmax_rows(const loss_job *c, size_t first, size_t rows) {
     const size_t N = c->N, C = c->C;
-    const double share = c->label_smoothing / (double)C;
-    const real target = (real)(1 - c->label_smoothing + share);
+    const int64_t *y = c->y + first;
+    const double smoothing = c->label_smoothing, share = smoothing / (double)C;
+    const real target = (real)(1 - smoothing + share);
     const vec other = vec_set((real)(-share / (double)N));
     const real *x = c->x + first * C;
     real *dx = c->dx + first * C;
     /* log a + log b = log(a b): sums are multiplied, and few logarithms taken, before overflow */
     double total = 0, product = 1;
-    for (size_t i = first; i < first + rows; i++, x += C, dx += C) {
-        const int64_t y = c->y[i];
-        const real greatest = row_max(x, C), score = x[y];
+    for (size_t i = 0; i < rows; i++, x += C, dx += C) {
+        const real greatest = row_max(x, C), score = x[y[i]];
         const real sum = exp_row(dx, x, greatest, C);
         double chosen = (double)(score - greatest);
-        if (c->label_smoothing != 0)
-            chosen =
-                (1 - c->label_smoothing) * chosen + share * (double)sum_shifted_row(x, greatest, C);
+        if (smoothing != 0)
+            chosen = (1 - smoothing) * chosen + share * (double)sum_shifted_row(x, greatest, C);
         total -= chosen;
         product *= (double)sum;
         if (!(product < 1e200)) total += log(product), product = 1;
         const vec scale = vec_set(1 / sum / (real)N);
-        const real probability = dx[y] * (1 / sum);
+        const real probability = dx[y[i]] * (1 / sum);
         EACH_VECTOR(j, C,
                     { vec_store(dx + j, vec_fma(vec_load(dx + j, lanes), scale, other), lanes); });
-        dx[y] = (probability - target) / (real)N;
+        dx[y[i]] = (probability - target) / (real)N;
     }
     return total + log(product);
 }

@@ -21,6 +21,7 @@ from csrc cimport *
 
 import operator
 import os
+from collections.abc import Mapping
 
 import numpy as np
 

@@ -143,6 +143,24 @@ cdef cnp.npy_intp count_features(str function, ndarray x) except -1:
     return D
 
 
+# NumPy's real scalars: these classes exactly, so that reading one runs no code of the caller's.
+cdef frozenset REAL_SCALARS = frozenset(np.dtype(code).type for code in "bhilqBHILQefdg")
+
+
+# Reads a plain real number: Python's, NumPy's, or that of a 0-d array.  False for anything else.
+cdef bint read_number(double *number, object value) except -1:
+    if isinstance(value, float) or type(value) is int:
+        number[0] = value
+        return True
+    if cnp.PyArray_CheckExact(value) and (<ndarray> value).ndim == 0 \
+            and (cnp.PyArray_ISINTEGER(<ndarray> value) or cnp.PyArray_ISFLOAT(<ndarray> value)):
+        value = value[()]
+    if type(value) in REAL_SCALARS:
+        number[0] = value
+        return True
+    return False
+
+
 cdef double as_number(str function, str name, object value) except? -1:
     if isinstance(value, np.ndarray) and value.ndim:  # of one element it would pass for a number
         raise TypeError(f"{function}: {name} is {value!r}, expected a number")
@@ -167,11 +185,18 @@ cdef double as_momentum(str function, str name, object value) except? -1:
     return momentum
 
 
-cdef object require_entry(str function, str name, object mapping, str key):
-    if not isinstance(mapping, dict):
+# A mapping as a dict to read from: itself if it is one, of any subclass, else a copy.
+cdef object as_dict(str function, str name, object mapping):
+    if isinstance(mapping, dict):
+        return mapping
+    if not isinstance(mapping, Mapping):
         raise TypeError(f"{function}: {name} is {mapping!r}, expected a dict")
+    return dict(mapping)
+
+
+cdef object require_entry(str function, str name, object mapping, str key):
     try:
-        return (<dict> mapping)[key]
+        return (<dict> as_dict(function, name, mapping))[key]
     except KeyError:
         raise ValueError(f"{function}: {name} has no key {key!r}") from None
 

@@ -60,6 +60,7 @@ cdef extern from "fastfc.h":
         void *workspace
         double label_smoothing, reg
         bint philox
+        bint takes_nonfinite
         int rule
     const size_t FC_WORKSPACE_BYTES, FC_SCORES_ROWS
     const float FC_LEAST_RSTD_F32

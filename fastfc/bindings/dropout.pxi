@@ -9,7 +9,7 @@ cdef object dropout_mode(str function, object dropout_param):
 
 
 cdef object dropout_rng(object dropout_param):
-    rng = (<dict> dropout_param).get("rng", "numpy")
+    rng = dropout_param.get("rng", "numpy")
     if rng != "numpy" and rng != "philox":
         raise ValueError(f"dropout_forward: dropout_param['rng'] is {rng!r}, "
                          "expected 'numpy' or 'philox'")
@@ -51,7 +51,7 @@ def dropout_forward(x, dropout_param):
     cdef cnp.uint64_t key = 0
     if philox:
         key = philox_key(dropout_param, mode == "train")
-    elif "seed" in <dict> dropout_param:
+    elif "seed" in dropout_param:
         np.random.seed(dropout_param["seed"])
     if mode == "test":
         return xa, (dropout_param, None)

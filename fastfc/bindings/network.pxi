@@ -197,7 +197,7 @@ cdef class Network:
     # are mean and std.  reg is of the model's dtype; 0 leaves regularisation to the caller.
     cdef object run_step(self, object X, object y, object model, dict grads, Rule rule,
                          dict configs, double reg, double clip_norm, object rows, object mean,
-                         object std):
+                         object std, bint takes_nonfinite):
         cdef double loss = 0, p = 1
         cdef int given = 0, i
         cdef ndarray x, labelled
@@ -205,7 +205,6 @@ cdef class Network:
         cdef cnp.npy_intp N, D
         cdef const cnp.int64_t *py
         cdef void *px = NULL
-        cdef dict dropout
         cdef bint drop = False, philox = False
         cdef bint clipped = rule is not None and clip_norm > 0
         params, normalization = model.params, model.normalization
@@ -217,6 +216,8 @@ cdef class Network:
             return None
         dropout = model.dropout_param if model.use_dropout else None
         if dropout is not None:
+            if type(dropout) is not dict:
+                return None
             rng = dropout.get("rng", "numpy")
             philox = rng == "philox"
             if not philox and rng != "numpy" or not isinstance(dropout.get("p"), float):
@@ -254,6 +255,7 @@ cdef class Network:
         self.net.p, self.net.drop = p, drop
         self.net.reg, self.net.philox, self.net.state = reg, philox, NULL
         self.net.rule = FC_NO_UPDATE if rule is None or clipped else rule.number
+        self.net.takes_nonfinite = takes_nonfinite
         self.arena.lay_out_step(&self.net, self.dtype, dropout is not None, self.net.rows != NULL)
         py = <const cnp.int64_t *> cnp.PyArray_DATA(labelled)
         generator = None
@@ -274,7 +276,7 @@ cdef class Network:
             with generator.lock, nogil:
                 call_network_loss(self.dtype, &loss, &self.net, px, py)
         release_workspace(self.net.workspace)
-        if rule is None or isfinite(loss):
+        if takes_nonfinite or isfinite(loss):
             if clipped:
                 i = rule.number
                 with nogil:
@@ -320,12 +322,13 @@ cdef class Network:
 
     cdef object run_step_alone(self, object X, object y, object model, dict grads, Rule rule,
                                dict configs, double reg, double clip_norm, object rows,
-                               object mean, object std):
+                               object mean, object std, bint takes_nonfinite):
         if self.busy:
             return None
         self.busy = True
         try:
-            return self.run_step(X, y, model, grads, rule, configs, reg, clip_norm, rows, mean, std)
+            return self.run_step(X, y, model, grads, rule, configs, reg, clip_norm, rows, mean, std,
+                                 takes_nonfinite)
         finally:
             self.call = None
             self.busy = False
@@ -334,7 +337,7 @@ cdef class Network:
         """Loss and gradients, in new arrays and without regularisation; None where the layers must
         be composed."""
         cdef dict grads = {}
-        loss = self.run_step_alone(X, y, model, grads, None, None, 0, 0, None, None, None)
+        loss = self.run_step_alone(X, y, model, grads, None, None, 0, 0, None, None, None, True)
         return None if loss is None else (loss, grads)
 
     def scores(self, X, model):
@@ -348,15 +351,18 @@ cdef class Network:
             self.call = None
             self.busy = False
 
-    def step(self, X, y, model, str rule, dict configs, double reg, double clip_norm, rows=None,
-             mean=None, std=None):
+    def step(self, X, y, model, str rule, configs, double reg, double clip_norm, rows=None,
+             mean=None, std=None, bint takes_nonfinite=False):
         """Loss, after every parameter has been updated; None where nothing has been done.
 
         reg, of the model's dtype, is the strength of its regularisation, which the loss contains.
         Gradients of a norm above clip_norm are scaled to it, unless that is 0.  With rows, of an
         array X, the examples are those of `gather`; y has their labels.
 
-        Where the loss is not finite it is returned all the same, and nothing else has changed.
+        Where the loss is not finite it is returned all the same, and nothing else has changed; with
+        takes_nonfinite, that step is like any other.
         """
+        if type(configs) is not dict:
+            return None
         return self.run_step_alone(X, y, model, self.grads, rules[rule], configs, reg, clip_norm,
-                                   rows, mean, std)
+                                   rows, mean, std, takes_nonfinite)

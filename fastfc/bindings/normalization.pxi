@@ -65,13 +65,14 @@ cdef ndarray as_running_average(str name, object value, ndarray x, int dtype):
 
 
 def batchnorm_forward(x, gamma, beta, bn_param):
-    mode = require_entry("batchnorm_forward", "bn_param", bn_param, "mode")
+    read = as_dict("batchnorm_forward", "bn_param", bn_param)
+    mode = require_entry("batchnorm_forward", "bn_param", read, "mode")
     if mode != "train" and mode != "test":
         raise ValueError(f'Invalid forward batchnorm mode "{mode}"')
     cdef double eps = as_eps("batchnorm_forward", "bn_param['eps']",
-                             (<dict> bn_param).get("eps", 1e-5))
+                             (<dict> read).get("eps", 1e-5))
     cdef double momentum = as_momentum("batchnorm_forward", "bn_param['momentum']",
-                                       (<dict> bn_param).get("momentum", 0.9))
+                                       (<dict> read).get("momentum", 0.9))
     cdef int dtype = 0
     cdef ndarray xa = as_operand("batchnorm_forward", "x", x, &dtype)
     require_matrix("batchnorm_forward", "x", xa, "(N, D)")
@@ -85,9 +86,9 @@ def batchnorm_forward(x, gamma, beta, bn_param):
     cdef ndarray scale = ones_row(D, dtype) if composed else as_row(ga, D, dtype)
     cdef ndarray shift = cnp.PyArray_ZEROS(1, &D, dtype, 0) if composed else as_row(ba, D, dtype)
     cdef ndarray mean = as_running_average("bn_param['running_mean']",
-                                           (<dict> bn_param).get("running_mean"), xa, dtype)
+                                           (<dict> read).get("running_mean"), xa, dtype)
     cdef ndarray var = as_running_average("bn_param['running_var']",
-                                          (<dict> bn_param).get("running_var"), xa, dtype)
+                                          (<dict> read).get("running_var"), xa, dtype)
     cdef ndarray out, normalized, rstd, next_mean, next_var
     xa = as_dense(xa, dtype)
     if mode == "test":
@@ -112,8 +113,8 @@ def batchnorm_forward(x, gamma, beta, bn_param):
         call_batchnorm_forward(dtype, cnp.PyArray_DATA(out), cnp.PyArray_DATA(normalized),
                                cnp.PyArray_DATA(rstd), cnp.PyArray_DATA(next_mean),
                                cnp.PyArray_DATA(next_var), cnp.PyArray_DATA(xa),
-                               cnp.PyArray_DATA(scale), cnp.PyArray_DATA(shift), cnp.PyArray_DATA(mean),
-                               cnp.PyArray_DATA(var), eps, momentum, N, D)
+                               cnp.PyArray_DATA(scale), cnp.PyArray_DATA(shift),
+                               cnp.PyArray_DATA(mean), cnp.PyArray_DATA(var), eps, momentum, N, D)
     if composed:
         scale_and_shift(out, ga, ba)
     warn_of_variances(dtype, cnp.PyArray_DATA(rstd), D)
@@ -123,10 +124,9 @@ def batchnorm_forward(x, gamma, beta, bn_param):
 
 
 def layernorm_forward(x, gamma, beta, ln_param):
-    if not isinstance(ln_param, dict):
-        raise TypeError(f"layernorm_forward: ln_param is {ln_param!r}, expected a dict")
+    read = as_dict("layernorm_forward", "ln_param", ln_param)
     cdef double eps = as_eps("layernorm_forward", "ln_param['eps']",
-                             (<dict> ln_param).get("eps", 1e-5))
+                             (<dict> read).get("eps", 1e-5))
     cdef int dtype = 0
     cdef ndarray xa = as_operand("layernorm_forward", "x", x, &dtype)
     require_matrix("layernorm_forward", "x", xa, "(N, D)")
@@ -147,8 +147,8 @@ def layernorm_forward(x, gamma, beta, ln_param):
     cdef ndarray rstd = fresh(1, &N, dtype)
     with nogil:
         call_layernorm_forward(dtype, cnp.PyArray_DATA(out), cnp.PyArray_DATA(normalized),
-                               cnp.PyArray_DATA(rstd), cnp.PyArray_DATA(xa), cnp.PyArray_DATA(scale),
-                               cnp.PyArray_DATA(shift), eps, N, D)
+                               cnp.PyArray_DATA(rstd), cnp.PyArray_DATA(xa),
+                               cnp.PyArray_DATA(scale), cnp.PyArray_DATA(shift), eps, N, D)
     if composed:
         scale_and_shift(out, ga, ba)
     return out, make_cache(normalized, rstd, ga, ba)

@@ -104,9 +104,8 @@ cdef class Transaction:
             return False
         for j, key in enumerate(rule.constants):
             value = (<dict> config).get(key)
-            if not isinstance(value, float) and type(value) is not int:
+            if not read_number(&param.number[j], value):
                 return False
-            param.number[j] = value
             if key == "t":  # of this step
                 param.number[j] += 1
                 if type(value) is not int or param.number[j] < 1:

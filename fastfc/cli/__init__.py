@@ -1,5 +1,6 @@
 """The command ``fastfc``: train a network, check layers, or say how fastfc was built."""
 
+import contextlib
 import os
 import sys
 import warnings
@@ -21,9 +22,9 @@ def main(argv=None):
     Returns
     -------
     int
-        Exit status: 0; 1 where ``check`` found something wrong; 2 after an error of the user's,
-        which is one line on stderr; 130 after Ctrl-C and 141 when nobody reads the output any
-        more, as a shell counts them.
+        Exit status: 0; 1 where ``check`` found something wrong; 2 after an error of the user's or
+        where stdout cannot be written to, which is one line on stderr; 130 after Ctrl-C and 141
+        when nobody reads the output any more, as a shell counts them.  SIGTERM ends the process.
 
     Examples
     --------
@@ -39,6 +40,8 @@ def main(argv=None):
     examples per second: ...
     0
     """
+    if sys.stdout is None:
+        return _fail("stdout is closed, expected somewhere to print the figures")
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _print_warning
@@ -52,19 +55,27 @@ def main(argv=None):
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # the interpreter flushes stdout once more at exit: let that go nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()
         return 141
+    except OSError as error:
+        try:
+            sys.stdout.flush()  # fails again where that was it
+        except OSError:
+            _discard_stdout()
+            return _fail(f"cannot write to stdout: {error.strerror}")
+        if error.filename is None:  # of a file that is open, or stdout without a buffer
+            return _fail(f"cannot write: {error.strerror}")
+        return _fail(str(error))
 
 
 def _run(argv):
     """Do what the arguments ask for and return the exit status."""
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(line_buffering=True)  # a pipe's reader sees lines as they come
     try:
         options = make_parser().parse_args(argv)
     except SystemExit as done:  # --help and --version
         return done.code
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(line_buffering=True)  # a pipe's reader sees lines as they come
     if options.command == "config":
         from fastfc import show_config
 
@@ -79,11 +90,23 @@ def _run(argv):
     return train(options, given_options(make_parser(), argv))
 
 
+def _discard_stdout():
+    """Let what is still to be written, which the interpreter tries again at exit, go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _fail(message):
     """Print one line on stderr and return the status of an error."""
-    print("fastfc:", " ".join(message.split()), file=sys.stderr)
+    _print_error(f"fastfc: {message}")
     return 2
 
 
 def _print_warning(message, *_, **__):
-    print("fastfc: warning:", " ".join(str(message).split()), file=sys.stderr)
+    _print_error(f"fastfc: warning: {message}")
+
+
+def _print_error(message):
+    """Print one line on stderr, where there is one: the status tells the rest."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            print(" ".join(message.split()), file=sys.stderr)

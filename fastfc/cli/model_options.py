@@ -2,6 +2,7 @@
 
 from fastfc.cli import values
 from fastfc.cli.names import ADAM_LEARNING_RATE, RULE_OPTIONS, add_option, rules_with
+from fastfc.training.guard import POLICIES
 from fastfc.training.schedules import SCHEDULES
 from fastfc.update_rules import RULES
 
@@ -180,6 +181,15 @@ def add_rule(parser):
         metavar="NAME[,KEY=VALUE...]",
         help=f"factor on the learning rate for each step: {', '.join(SCHEDULES)}, perhaps with "
         "parameters, as cosine,warmup_steps=50 (default: none)",
+    )
+    add_option(
+        group,
+        "on_nonfinite",
+        type=values.one_of(*POLICIES),
+        default="stop",
+        metavar="{" + ",".join(POLICIES) + "}",
+        help="at a loss that is NaN or infinite: end with the best parameters, train on, or end "
+        "with nothing; status 2 but for continue (default: %(default)s)",
     )
     add_option(
         group,

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import sys
 
 from fastfc.arguments import did_you_mean
 
@@ -25,6 +26,10 @@ class Parser(argparse.ArgumentParser):
             hint = did_you_mean(unknown[0].partition("=")[0], options)
             self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
         return found, unknown
+
+    def _print_message(self, message, file=None):
+        if message:  # argparse would not mind that it cannot be written
+            (file or sys.stderr).write(message)
 
     def error(self, message):
         """Raise a UsageError; of a misspelt command it says which one was meant."""

@@ -36,6 +36,7 @@ def collect(options, given, solver, accuracies, seconds, examples):
         "network": describe_network(solver.model),
         "options": {name: getattr(options, name) for name in sorted(names - {"command"})},
         "stop_reason": solver.stop_reason,
+        "nonfinite": None if solver.nonfinite is None else str(solver.nonfinite),
         "epochs": solver.epoch,
         "steps": len(solver.loss_history),
         "loss_history": solver.loss_history,

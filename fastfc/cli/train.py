@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,10 @@ from fastfc.cli.data import describe, in_words, load
 from fastfc.cli.names import flag_of
 from fastfc.cli.parser import UsageError
 from fastfc.solver import Solver
-from fastfc.training import NonFiniteLossError
+from fastfc.training import NonFiniteLossError, NonFiniteWarning
 
 BACKENDS = ("fast", "reference")
+REMEDY = "choose a smaller --learning-rate"
 
 
 def train(options, given):
@@ -44,8 +46,8 @@ def train(options, given):
     Raises
     ------
     UsageError
-        The options do not fit together, the data are missing or unusable, or the loss becomes NaN
-        or infinite.
+        The options do not fit together, the data are missing or unusable; or the loss has become
+        NaN or infinite, in which case the figures of the best parameters have been printed.
     """
     _check_together(options, given)
     stdout = sys.stdout
@@ -58,6 +60,9 @@ def train(options, given):
     if options.json:
         print(result.to_json(found), file=stdout)
     runs = found.get("runs", [found])
+    for each in runs:
+        if each["nonfinite"] is not None:
+            raise UsageError(f"{each['nonfinite']}; {REMEDY}")
     return 130 if any(each["stop_reason"] == "interrupt" for each in runs) else 0
 
 
@@ -67,7 +72,7 @@ def _compare(options, given, data):
     for backend in BACKENDS:
         print(f"backend: {backend}, {options.dtype or 'float64'}")
         runs.append(run(options, given, backend, data))
-        if runs[-1]["stop_reason"] == "interrupt":
+        if runs[-1]["stop_reason"] in ("interrupt", "nonfinite"):
             return {"runs": runs}
     fast, reference = runs
     difference = np.abs(np.subtract(fast["loss_history"], reference["loss_history"])).max()
@@ -92,9 +97,11 @@ def run(options, given, backend, data):
     print(result.network_in_words(solver))
     before, start = len(solver.loss_history), time.perf_counter()
     try:
-        solver.train()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NonFiniteWarning)  # it is said behind the figures
+            solver.train()
     except NonFiniteLossError as error:
-        raise UsageError(f"{error}; choose a smaller --learning-rate") from error
+        raise UsageError(f"{error}; {REMEDY}") from error
     except KeyboardInterrupt:
         if not solver.best_params:
             raise

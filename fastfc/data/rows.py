@@ -131,5 +131,5 @@ def _each_feature(name, value, shape, dtype):
                 f"normalize: {name} has shape {array.shape}, expected ({features},), or what "
                 f"broadcasts to an example of shape {shape}"
             ) from None
-    with np.errstate(over="ignore"):  # becomes an infinity, which is refused
+    with np.errstate(all="ignore"):  # an infinity is refused
         return array.reshape(features).astype(dtype)

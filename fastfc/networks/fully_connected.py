@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 
+from ..arrays import quiet
 from .arguments import (
     HIDDEN_LAYERS,
     check_dropout,
@@ -77,7 +78,7 @@ class FullyConnectedNet(Model):
             if weight_scale is None:  # from a file: nothing is drawn
                 self.params[f"W{i}"] = np.zeros(shape, self.dtype)
             else:
-                self.params[f"W{i}"] = (weight_scale * np.random.randn(*shape)).astype(self.dtype)
+                self.params[f"W{i}"] = _scale(weight_scale, np.random.randn(*shape), self.dtype)
             self.params[f"b{i}"] = np.zeros(dims[i], self.dtype)
         if self.normalization:
             for i in range(1, self.num_layers):
@@ -140,12 +141,8 @@ class FullyConnectedNet(Model):
             return self._test_scores(X)
 
         loss, grads = self._data_loss(X, y)
-        reg = self.dtype(self.reg)
-        if reg != 0:
-            for i in range(1, self.num_layers + 1):
-                W = self._cast(f"W{i}", self.params[f"W{i}"])
-                loss += 0.5 * reg * self._sum_of_squares(W)
-                grads[f"W{i}"] += reg * W
+        if self.reg != 0:
+            loss = self._regularise(loss, grads)
         return loss, grads
 
     def first_nonfinite(self, X):
@@ -214,6 +211,22 @@ class FullyConnectedNet(Model):
         loss, dscores = self._layers.softmax_loss(scores, y, self.label_smoothing)
         return loss, self._backward(dscores, caches)
 
+    @quiet
+    def _regularise(self, loss, grads):
+        """Return the regularised loss; add the regularisation's gradients to grads."""
+        reg = self._own_reg()
+        if reg != 0:
+            for i in range(1, self.num_layers + 1):
+                W = self._cast(f"W{i}", self.params[f"W{i}"])
+                loss += 0.5 * reg * self._sum_of_squares(W)
+                grads[f"W{i}"] += reg * W
+        return loss
+
+    @quiet
+    def _own_reg(self):
+        """Return reg in the network's dtype."""
+        return self.dtype(self.reg)
+
     def _own_params(self):
         """Return the parameters in the network's dtype, whatever users put there."""
         return {name: self._cast(name, value) for name, value in self.params.items()}
@@ -223,7 +236,7 @@ class FullyConnectedNet(Model):
         array = np.asarray(value)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers")
-        return array.astype(self.dtype, copy=False)
+        return array if array.dtype == self.dtype else _convert(array, self.dtype)
 
     def _forward(self, x, params):
         """Return the scores and each layer's caches."""
@@ -293,3 +306,15 @@ class TwoLayerNet(FullyConnectedNet):
             dropout_convention=dropout_convention,
             rng=rng,
         )
+
+
+@quiet
+def _scale(weight_scale, draws, dtype):
+    """Return initial weights."""
+    return (weight_scale * draws).astype(dtype)
+
+
+@quiet
+def _convert(array, dtype):
+    """Return an array in another dtype."""
+    return array.astype(dtype)

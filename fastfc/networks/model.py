@@ -4,6 +4,8 @@ import numbers
 
 import numpy as np
 
+from ..arrays import quiet
+
 
 class Model:
     """Predictions, files and a summary of a network, by its ``loss`` and its parameters.
@@ -210,6 +212,7 @@ class Model:
         return layer, f"(N, {width})", shapes, f"{count:,}"
 
 
+@quiet
 def _softmax(scores):
     """Return exp(x) / sum(exp(x)) for every row; shifted, so that nothing overflows."""
     exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))

@@ -21,6 +21,7 @@ import itertools
 import json
 import math
 import numbers
+from collections import abc
 
 import numpy as np
 
@@ -95,7 +96,7 @@ def read(path, cls, which="best"):
 
 def _to_json(name, value):
     """Return a value as JSON has it."""
-    if isinstance(value, dict):
+    if isinstance(value, abc.Mapping):
         return {key: _to_json(f"{name}[{key!r}]", item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_to_json(f"{name}[{i}]", item) for i, item in enumerate(value)]

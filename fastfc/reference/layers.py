@@ -6,10 +6,11 @@ arrays are float32 and in float64 otherwise; Python's own numbers fit themselves
 
 import math
 import warnings
+from collections import abc
 
 import numpy as np
 
-from ..arrays import as_number, as_real, expect_shape
+from ..arrays import as_number, as_real, expect_shape, quiet
 from . import philox
 from .losses import softmax_loss, svm_loss
 
@@ -120,6 +121,7 @@ def _affine_sizes(operation, x, w):
     return N, D, w.shape[1]
 
 
+@quiet
 def affine_forward(x, w, b):
     """Return out = x w + b and the cache (x, w, b); each x[i] is read as one row of D numbers."""
     cache = (x, w, b)
@@ -129,6 +131,7 @@ def affine_forward(x, w, b):
     return x.reshape(N, D) @ w + b, cache
 
 
+@quiet
 def affine_backward(dout, cache):
     """Return dx = dout w^T, dw = x^T dout and db, the sum of dout over the batch."""
     x, w, _ = cache
@@ -141,6 +144,7 @@ def affine_backward(dout, cache):
     return dx, dw, db
 
 
+@quiet
 def relu_forward(x):
     """Return x with its negative elements set to 0, and the cache x; NaN stays NaN."""
     cache = x
@@ -148,6 +152,7 @@ def relu_forward(x):
     return np.where(x < 0, x.dtype.type(0), x), cache
 
 
+@quiet
 def relu_backward(dout, cache):
     """Return dout * (x >= 0): the gradient passes where x is 0."""
     dout, x = as_real("relu_backward", dout=dout, x=cache)
@@ -163,6 +168,7 @@ def _cache(x_normalized, rstd, gamma, beta):
     return cache
 
 
+@quiet
 def batchnorm_forward(x, gamma, beta, bn_param):
     """Return gamma * x_normalized + beta and the cache (Ioffe & Szegedy 2015, algorithm 1).
 
@@ -221,6 +227,7 @@ def batchnorm_forward(x, gamma, beta, bn_param):
     return out, cache
 
 
+@quiet
 def batchnorm_backward(dout, cache):
     """Return dx, dgamma and dbeta of batch normalisation in training mode.
 
@@ -254,12 +261,13 @@ def batchnorm_backward(dout, cache):
 batchnorm_backward_alt = batchnorm_backward
 
 
+@quiet
 def layernorm_forward(x, gamma, beta, ln_param):
     """Return gamma * x_normalized + beta and the cache (Ba, Kiros & Hinton 2016).
 
     Every row is normalised by its own mean and biased variance, in training and testing alike.
     """
-    if not isinstance(ln_param, dict):
+    if not isinstance(ln_param, abc.Mapping):
         raise TypeError(f"layernorm_forward: ln_param is {ln_param!r}, expected a dict")
     eps = _eps("layernorm_forward", "ln_param", ln_param)
     x, gamma, beta = as_real("layernorm_forward", x=x, gamma=gamma, beta=beta)
@@ -274,6 +282,7 @@ def layernorm_forward(x, gamma, beta, ln_param):
     return gamma * x_normalized + beta, _cache(x_normalized, rstd, gamma, beta)
 
 
+@quiet
 def layernorm_backward(dout, cache):
     """Return dx, dgamma and dbeta of layer normalisation.
 
@@ -306,6 +315,7 @@ def layernorm_backward(dout, cache):
     return dx, dgamma, _sum_to_shape(dout, cache.get("beta_shape", (D,)))
 
 
+@quiet
 def dropout_forward(x, dropout_param):
     """Keep each element with probability p, scaled by 1/p (inverted dropout; Srivastava 2014).
 
@@ -346,6 +356,7 @@ def dropout_forward(x, dropout_param):
     return x * mask, (dropout_param, mask)
 
 
+@quiet
 def dropout_backward(dout, cache):
     """Return dout * mask, the mask of the forward pass; in test mode dout."""
     dropout_param, mask = cache

@@ -4,7 +4,7 @@ import numbers
 
 import numpy as np
 
-from ..arrays import as_real, expect_shape
+from ..arrays import as_real, expect_shape, quiet
 
 __all__ = ["softmax_loss", "svm_loss"]
 
@@ -27,6 +27,7 @@ def _check_scores(operation, x, y):
     return x, y
 
 
+@quiet
 def svm_loss(x, y):
     """Return the multiclass hinge loss, margin 1, and its gradient (Weston & Watkins 1999)."""
     x, y = _check_scores("svm_loss", x, y)
@@ -40,6 +41,7 @@ def svm_loss(x, y):
     return loss, dx / N
 
 
+@quiet
 def softmax_loss(x, y, label_smoothing=0.0):
     """Return the cross-entropy of softmax(x) and its gradient, by log-sum-exp.
 

@@ -1,7 +1,8 @@
 """How many threads the core uses.
 
-At import: ``FASTFC_NUM_THREADS``, else ``OMP_NUM_THREADS``, where they hold a number of 1 or more;
-else the processors that this process may run on (its affinity mask), but no more than its control
+At import: ``FASTFC_NUM_THREADS``, which must be a number of 1 or more if it is not empty; else the
+first number of ``OMP_NUM_THREADS``, other libraries' variable, where that is one of 1 or more; else
+the processors that this process may run on (its affinity mask), but no more than its control
 group's quota pays for.
 """
 
@@ -110,10 +111,16 @@ def _quota():
 
 def _default():
     """Return the number of threads to begin with."""
-    for name in ("FASTFC_NUM_THREADS", "OMP_NUM_THREADS"):
-        first = os.environ.get(name, "").split(",")[0].strip()  # OpenMP's may be a list
-        if first.isdecimal() and int(first) >= 1:
-            return int(first)
+    own = os.environ.get("FASTFC_NUM_THREADS", "").strip()
+    if own:
+        if not (own.isdecimal() and int(own) >= 1):
+            raise ImportError(
+                f"FASTFC_NUM_THREADS is {own!r}, expected a whole number of at least 1"
+            )
+        return int(own)
+    openmp = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # may be a list
+    if openmp.isdecimal() and int(openmp) >= 1:
+        return int(openmp)
     try:
         processors = len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system

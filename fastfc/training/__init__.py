@@ -3,6 +3,7 @@
 from .callbacks import Callback
 from .checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 from .folder import latest_checkpoint
+from .guard import NonFiniteStateError, NonFiniteWarning
 from .history import History
 from .stopping import NonFiniteLossError
 
@@ -11,6 +12,8 @@ __all__ = [
     "CheckpointError",
     "History",
     "NonFiniteLossError",
+    "NonFiniteStateError",
+    "NonFiniteWarning",
     "latest_checkpoint",
     "read_checkpoint",
     "write_checkpoint",

@@ -10,7 +10,7 @@ import numbers
 import numpy as np
 
 from ..update_rules import RULES
-from .settings import BUILT_IN
+from .rules import built_in
 
 MT19937_WORDS, PHILOX_WORDS = 624, 4  # what a generator's position counts
 
@@ -83,9 +83,10 @@ def check_optimiser(solver, state):
     for name, config in state["optim_configs"].items():
         if not isinstance(config, dict):
             raise ValueError(f"optim_configs: {name} is a {type(config).__name__}, expected a dict")
-        if solver.update_rule not in BUILT_IN:
+        rule_name = built_in(solver.update_rule)
+        if rule_name is None:
             continue
-        rule = RULES[BUILT_IN[solver.update_rule]]
+        rule = RULES[rule_name]
         states = {key for keys in rule.states for key in keys}
         w = np.asarray(solver.model.params[name])
         expected = w.shape, w.dtype if w.dtype in (np.float32, np.float64) else np.dtype(float)

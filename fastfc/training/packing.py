@@ -11,6 +11,7 @@ What JSON has no word for is an object with one key:
 """
 
 import re
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def pack(value, arrays, where=""):
         return [pack(item, arrays, f"{where}/{i}") for i, item in enumerate(value)]
     if type(value) is tuple:
         return {"$tuple": [pack(item, arrays, f"{where}/{i}") for i, item in enumerate(value)]}
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         items = {key: pack(item, arrays, f"{where}/{key}") for key, item in value.items()}
         if all(type(key) is str and not key.startswith("$") for key in items):
             return items

@@ -5,7 +5,7 @@ import numbers
 
 import numpy as np
 
-from ..update_rules import UpdateRules
+from .rules import shares_defaults
 from .schedules import Schedule, make
 
 __all__ = ["Rates"]
@@ -50,7 +50,7 @@ class Rates:
         self.base = None
         self._default = optim_config.get("learning_rate")
         if self.schedule is not None and self._default is None:
-            if not isinstance(getattr(update_rule, "__self__", None), UpdateRules):
+            if not shares_defaults(update_rule):
                 raise ValueError(
                     "optim_config has no learning_rate, expected one: lr_schedule cannot know the "
                     "default of an update rule that is not fastfc's"
@@ -72,7 +72,7 @@ class Rates:
             raise ValueError(
                 f"lr_schedule gave {factor!r} at step {step}, expected a number of at least 0"
             )
-        factor = float(factor) * solver.lr_decay**solver.epoch
+        factor = float(factor) * float(solver.lr_decay) ** solver.epoch
         for name, config in configs.items():
             config["learning_rate"] = self.base[name] * factor
 

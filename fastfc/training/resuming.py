@@ -1,10 +1,14 @@
 """What lets a run go on: in another process from a checkpoint, in this one after a stop."""
 
 import warnings
+from collections.abc import MutableMapping
+
+import numpy as np
 
 from . import settings
-from .callbacks import notify
+from .callbacks import find_methods, notify
 from .checkpoint import CheckpointError, read_with_run
+from .rules import is_sgd
 from .state import (
     check_fits,
     check_parts,
@@ -167,7 +171,9 @@ class Resumable:
     def _begin(self):
         """Prepare for a call of ``train``; return how many of its steps an earlier one has done."""
         self._put_latest()
-        self._asked = self.stop_reason = None
+        if is_sgd(self.update_rule):
+            self._make_writeable()
+        self._asked = self.stop_reason = self.nonfinite = None
         if self._saver is not None:
             self._saver.begin(self._run)
         if self._call["step"] == 0:
@@ -188,6 +194,12 @@ class Resumable:
                 set_running_statistics(self._bn_params(), statistics)
         self._left = None
 
+    def _make_writeable(self):
+        """Replace parameters that are read-only, as joblib maps them, by copies: sgd writes."""
+        for name, w in list(self.model.params.items()):
+            if isinstance(w, np.ndarray) and not w.flags.writeable:
+                self.model.params[name] = np.array(w)
+
     def _latest(self):
         """Return the parameters and running statistics to train on."""
         if self._left is not None and self.model.params is self.best_params:
@@ -201,14 +213,34 @@ class Resumable:
         if self.best_params:
             self._left = None if ended else self._latest()
             self.model.params = self.best_params
-            for bn_param, best in zip(self._bn_params(), self.best_bn_params, strict=True):
-                bn_param.update(copy_arrays(best))
+            bn_params = self._bn_params()
+            if len(bn_params) == len(self.best_bn_params):  # else a loop of the user's own scored
+                for bn_param, best in zip(bn_params, self.best_bn_params, strict=True):
+                    bn_param.update(copy_arrays(best))
 
-    def _save_checkpoint(self, epoch_ends, on_checkpoint):
-        """Write a checkpoint of the run and tell the callbacks."""
+    def _save_checkpoint(self):
+        """Write a checkpoint, where the run writes any, and tell the callbacks.
+
+        It may be overridden: ``train`` calls it at the end of every epoch.  A training loop of the
+        user's own may call it between two steps, with the epochs done in ``epoch``.
+        """
+        if self._saver is None:
+            return
+        steps = len(self.loss_history)
+        epoch_ends = self._log.epochs[-1:] == [steps]
+        if not self._training:
+            epoch_ends = steps % max(len(self.y_train) // self.batch_size, 1) == 0
+            self._call["step"] = steps
         self.checkpoint_path = self._saver.save(self, epoch_ends)
-        notify(on_checkpoint, self)
+        notify(find_methods(self.callbacks, "on_checkpoint"), self)
 
     def _bn_params(self):
-        """Return the batch normalisations of the model, none for a model without."""
-        return getattr(self.model, "bn_params", None) or []
+        """Return the batch normalisations of the model, none for a model without.
+
+        What a model calls so and is no list of mappings is its own business.
+        """
+        found = getattr(self.model, "bn_params", None)
+        ours = isinstance(found, (list, tuple)) and all(
+            isinstance(bn_param, MutableMapping) for bn_param in found
+        )
+        return found if ours else []

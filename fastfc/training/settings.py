@@ -8,7 +8,7 @@ import math
 import numbers
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,9 +17,9 @@ from ..clipping import check_clip_norm
 from .callbacks import as_list
 from .checkpoint import CheckpointError
 from .folder import parse_name
+from .guard import POLICIES
 from .packing import pack, same
-
-BUILT_IN = {getattr(optim, name): name for name in optim.__all__}
+from .rules import built_in
 
 _UNITS = {"s": 1, "min": 60, "h": 3600}
 
@@ -54,8 +54,14 @@ def _from_zero(name, value):
 
 
 def _above_zero(name, value):
-    if not value > 0:
+    if not isinstance(value, numbers.Real) or not value > 0:
         raise ValueError(f"{name} is {value}, expected a number above 0")
+    return value
+
+
+def _policy(name, value):
+    if not isinstance(value, str) or value not in POLICIES:
+        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(map(repr, POLICIES))}")
     return value
 
 
@@ -66,7 +72,9 @@ def _seconds(name, value):
 
 
 def _config(name, value):
-    return {} if value is None else value
+    if value is None:
+        return {}
+    return dict(value) if isinstance(value, Mapping) and not isinstance(value, dict) else value
 
 
 def _update_rule(name, value):
@@ -140,7 +148,7 @@ SETTINGS = {
     "batch_size": Setting(100, count, fixed=True),
     "num_epochs": Setting(10, _from_zero),
     "normalize": Setting(None, fixed=True),  # checked by the Solver
-    "print_every": Setting(10, _above_zero),
+    "print_every": Setting(10),  # checked by `taken`: nobody asks for it without verbose
     "verbose": Setting(True),
     "num_train_samples": Setting(1000, _optional(count)),
     "num_val_samples": Setting(None, _optional(count)),
@@ -151,6 +159,7 @@ SETTINGS = {
     "max_seconds": Setting(None, _optional(_seconds)),
     "max_steps": Setting(None, _optional(count)),
     "early_stopping": Setting(None, _optional(_early_stopping)),
+    "on_nonfinite": Setting("stop", _policy),
     "callbacks": Setting(None, as_list, stored=False),
     "progress": Setting(False, _progress),
 }
@@ -170,6 +179,8 @@ def check_settings(given):
     }
     if unknown := [f'"{name}"' for name in given if name not in SETTINGS]:
         raise ValueError(f"Unrecognized arguments {', '.join(unknown)}")
+    if values["verbose"]:
+        _above_zero("print_every", values["print_every"])
     for name in ("checkpoint_every", "keep_last"):
         if values[name] is not None and values["checkpoint_name"] is None:
             raise ValueError(f"{name} is {values[name]!r}, expected None without checkpoint_name")
@@ -179,7 +190,7 @@ def check_settings(given):
 def split_settings(solver):
     """Return the settings as a checkpoint has them, and the names of those that it cannot have."""
     values = {name: getattr(solver, name) for name, setting in SETTINGS.items() if setting.stored}
-    values["update_rule"] = BUILT_IN.get(solver.update_rule, solver.update_rule)
+    values["update_rule"] = built_in(solver.update_rule) or solver.update_rule
     outside = {name: repr(value) for name, value in values.items() if not _fits(value)}
     return {name: values[name] for name in values if name not in outside}, outside
 

@@ -1,5 +1,6 @@
 """The state of a run: collected from a Solver, checked, and restored into another one."""
 
+import numbers
 import zlib
 
 import numpy as np
@@ -39,15 +40,21 @@ ROWS = 8  # of each split that its checksum covers
 def running_statistics(bn_params):
     """Return the running statistics of every batch normalisation, the arrays themselves."""
     return [
-        {key: value for key, value in bn_param.items() if key.startswith("running_")}
+        {key: value for key, value in bn_param.items() if _is_statistic(key, value)}
         for bn_param in bn_params
     ]
 
 
+def _is_statistic(key, value):
+    """Return whether an entry of a bn_param is one; a model of the user's own may have others."""
+    named = isinstance(key, str) and key.startswith("running_")
+    return named and isinstance(value, (np.ndarray, numbers.Real))
+
+
 def set_running_statistics(bn_params, statistics):
     """Let the batch normalisations have these running statistics and no others, as copies."""
-    for bn_param, found in zip(bn_params, statistics, strict=True):
-        for key in [key for key in bn_param if key.startswith("running_")]:
+    for bn_param, found in zip(bn_params, statistics, strict=False):  # a model may make more
+        for key in running_statistics([bn_param])[0]:
             del bn_param[key]
         bn_param.update(copy_arrays(found))
 

@@ -1,8 +1,11 @@
 """What ends a run before its last epoch."""
 
+import contextlib
 import signal
+import sys
 import threading
 import time
+import traceback
 
 __all__ = ["NonFiniteLossError"]
 
@@ -53,32 +56,63 @@ class NonFiniteLossError(FloatingPointError):
 
 
 class Interrupts:
-    """Notes the first Ctrl-C; a second one interrupts at once.
+    """Notes the first Ctrl-C or SIGTERM, so that the running step can finish.
 
-    Only in the main thread, and only where Ctrl-C raises KeyboardInterrupt: a handler of somebody
-    else's stays.  The end of the context restores what was.
+    A second one acts at once.  Only in the main thread, and only signals whose handler is the usual
+    one, which raises KeyboardInterrupt or ends the process: handlers of others stay.  The end of
+    the context restores what was.
+
+    Attributes
+    ----------
+    came : signal.Signals or None
+        Which one was noted.
     """
 
     def __init__(self):
-        self.came = False
+        self.came = None
+        self._usual = {}
 
     def __enter__(self):
-        self._ours = (
-            threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        )
-        if self._ours:
-            signal.signal(signal.SIGINT, self._note)
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+        for number, handler in usual.items():
+            if signal.getsignal(number) == handler:
+                signal.signal(number, self._note)
+                self._usual[number] = handler
         return self
 
     def __exit__(self, *_):
-        if self._ours and signal.getsignal(signal.SIGINT) == self._note:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in self._usual.items():
+            if signal.getsignal(number) == self._note:
+                signal.signal(number, handler)
+
+    def pass_on(self) -> None:
+        """After the context: end the process by the SIGTERM that was noted, with its status.
+
+        An error on its way, that of a checkpoint perhaps, is printed: nobody else will see it.
+        """
+        if self.came == signal.SIGTERM:
+            if sys.exc_info()[0] is not None:
+                traceback.print_exc()
+            _terminate()
 
     def _note(self, number, frame):
-        if self.came:
+        if self.came is None:
+            self.came = signal.Signals(number)
+        elif number == signal.SIGTERM:
+            signal.signal(number, signal.SIG_DFL)
+            _terminate()
+        else:
             signal.default_int_handler(number, frame)
-        self.came = True
+
+
+def _terminate():
+    """Raise SIGTERM, after what was printed has been written: the signal leaves no time for it."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # none, full, closed
+            stream.flush()
+    signal.raise_signal(signal.SIGTERM)
 
 
 class Patience:

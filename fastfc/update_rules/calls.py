@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..arrays import as_real
+from ..arrays import as_real, quiet
 from .table import RULES
 
 
@@ -32,6 +32,7 @@ class UpdateRules:
     def __init__(self, regular):
         self._regular = regular
 
+    @quiet
     def _update(self, rule, w, dw, config):
         config = {} if config is None else config
         for key, value in RULES[rule].constants.items():

@@ -239,7 +239,8 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
                       0.2,
                       reg,
                       philox,
-                      FC_NO_UPDATE};
+                      FC_NO_UPDATE,
+                      0};
     double loss = NAN, expected_loss = NAN;
     KERNELS->network_loss(&loss, &net, gathered ? NULL : x, y);
     test_network_updates(&net, gathered ? NULL : x, y, loss);

@@ -12,7 +12,8 @@ import pytest
 
 import fastfc
 from fastfc import fc_net, optim
-from fastfc.solver import NonFiniteLossError, Solver
+from fastfc.solver import Solver
+from fastfc.training import NonFiniteLossError
 from tests.support import cases
 from tests.support.composed import Composed, irregular
 from tests.support.same import assert_same
@@ -229,9 +230,8 @@ def test_a_regularisation_that_is_not_finite_changes_nothing(reg, clip_norm):
     for network in (Composed, fc_net.FullyConnectedNet):
         np.random.seed(1)
         model = network([30, 20], input_dim=60, use_batchnorm=True, weight_scale=1.0)
-        solver = Solver(
-            model, data, update_rule="adam", clip_norm=clip_norm, batch_size=8, verbose=False
-        )
+        settings = {"update_rule": "adam", "clip_norm": clip_norm, "on_nonfinite": "raise"}
+        solver = Solver(model, data, batch_size=8, verbose=False, **settings)
         for _ in range(2):
             solver._step()
         model.reg = reg

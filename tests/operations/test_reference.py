@@ -20,7 +20,7 @@ def rng():
     return np.random.default_rng(7)
 
 
-SHARED = ("arrays.py", "clipping.py", "files.py", "networks", "update_rules")
+SHARED = ("archives.py", "arrays.py", "clipping.py", "files.py", "networks", "update_rules")
 
 
 def test_imports_numpy_alone():

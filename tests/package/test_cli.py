@@ -192,6 +192,14 @@ def test_loss_that_is_not_finite_is_one_line(capsys):
     assert re.fullmatch(r"fastfc: the loss is nan at iteration 2 .*; choose a smaller .*\n", err)
 
 
+@pytest.mark.parametrize("argv", [(), ("--compare",), ("--backend", "reference")])
+def test_a_diverged_run_has_the_accuracies_of_its_best_parameters(capsys, argv):
+    assert main(["train", *QUICK, "--learning-rate", "1e300", *argv]) == 2
+    out, err = capsys.readouterr()
+    assert err.count("\n") == 1
+    assert 0 < figure("validation accuracy", out) < 1
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [

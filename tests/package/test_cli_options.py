@@ -70,6 +70,7 @@ SOLVER = {
     "checkpoint_name": ("--checkpoint run", "run"),
     "checkpoint_every": ("--checkpoint run --checkpoint-every 5min", "5min"),
     "keep_last": ("--checkpoint run --keep-last 2", 2),
+    "on_nonfinite": ("--on-nonfinite raise", "raise"),
     "overwrite": ("--checkpoint run --no-overwrite", False),
     "max_seconds": ("--max-seconds 60", 60.0),
     "max_steps": ("--max-steps 4", 4),

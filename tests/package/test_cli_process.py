@@ -61,6 +61,64 @@ def test_broken_pipe_is_quiet(environment):
         assert process.wait(60) == 141
 
 
+COMMANDS = [("train", "--epochs", "1"), ("config",), ("--help",), ("--version",)]
+
+
+@pytest.mark.parametrize("argv", COMMANDS, ids=" ".join)
+def test_closed_stdout_is_one_line(environment, argv):
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *command(*argv)],
+        stderr=subprocess.PIPE,
+        text=True,
+        **environment,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "fastfc: stdout is closed, expected somewhere to print the figures\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("argv", COMMANDS, ids=" ".join)
+def test_full_stdout_is_one_line(environment, argv, unbuffered):
+    environment["env"]["PYTHONUNBUFFERED"] = unbuffered
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command(*argv),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            **environment,
+            timeout=60,
+        )
+    what = "cannot write" if unbuffered else "cannot write to stdout"
+    message = f"fastfc: {what}: No space left on device\n"
+    assert (done.returncode, done.stderr) == (2, message)
+
+
+def test_closed_stderr_does_not_change_stdout(environment):
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" 2>&-', "sh", *command("train", "--epochs", "x")],
+        stdout=subprocess.PIPE,
+        text=True,
+        **environment,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_termination_has_the_signals_status(environment):
+    argv = command("train", "--epochs", "100000")
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **environment
+    ) as process:
+        while not process.stdout.readline().startswith(b"(Iteration 1 / 1100000)"):
+            pass
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (-signal.SIGTERM, b"")
+
+
 def interrupted(environment, *argv):
     """Return status, stdout and stderr of a run that Ctrl-C has ended in its second epoch."""
     with subprocess.Popen(

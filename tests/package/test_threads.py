@@ -59,13 +59,13 @@ def test_not_an_integer(n):
         ("", "2", 2),
         (None, "4,2,1", 4),
         (" 5 ", None, 5),
-        ("0", "2", 2),
-        ("-1", "2", 2),
-        ("many", "2", 2),
-        ("1.5", "2", 2),
+        (" ", "2", 2),
         ("1000", None, 1000),
         (None, None, 7),
-        ("x", "y", 7),
+        (None, "y", 7),
+        (None, "0", 7),
+        (None, "-4", 7),
+        ("", "1.5", 7),
     ],
 )
 def test_variables(monkeypatch, own, openmp, expected):
@@ -76,6 +76,15 @@ def test_variables(monkeypatch, own, openmp, expected):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(7)), raising=False)
     monkeypatch.setattr(threads, "_quota", lambda: math.inf)
     assert threads._default() == expected
+
+
+@pytest.mark.parametrize("own", ["x", "0", "-1", "1.5", "4,2", "2 threads", "1e3", "+2"])
+def test_variable_that_is_no_number_of_threads(own):
+    """As with FASTFC_ISA, whoever misspells it hears of it."""
+    status, output = in_new_process("import fastfc", FASTFC_NUM_THREADS=own, OMP_NUM_THREADS="2")
+    message = f"ImportError: FASTFC_NUM_THREADS is {own!r}, expected a whole number of at least 1\n"
+    assert status == 1
+    assert output.endswith(message)
 
 
 @pytest.mark.parametrize(

@@ -251,7 +251,8 @@ def test_first_loss_names_the_rules_own_learning_rate():
     model.params["b1"][0] = np.nan
     X, y = np.ones((8, 4)), np.arange(8) % 4
     data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
-    solver = Solver(model, data, batch_size=4, update_rule="adam", verbose=False)
+    settings = {"batch_size": 4, "update_rule": "adam", "on_nonfinite": "raise"}
+    solver = Solver(model, data, verbose=False, **settings)
     with pytest.raises(NonFiniteLossError, match=r"at iteration 1 with learning rate 0\.001, "):
         solver.train()
 
@@ -260,9 +261,8 @@ def test_first_loss_names_the_rules_own_learning_rate():
 def test_loss_that_is_not_finite_changes_nothing(loss):
     model = Broken(loss)
     config = {"learning_rate": 0.25}
-    solver = Solver(
-        model, indices(), update_rule="adam", optim_config=config, num_epochs=9, verbose=False
-    )
+    settings = {"update_rule": "adam", "optim_config": config, "on_nonfinite": "raise"}
+    solver = Solver(model, indices(), num_epochs=9, verbose=False, **settings)
     message = f"the loss is {loss} at iteration 3 with learning rate 0.25, expected a finite one$"
     with pytest.raises(NonFiniteLossError, match=message) as caught:
         solver.train()
@@ -280,7 +280,7 @@ def test_loss_that_is_not_finite_changes_nothing(loss):
 class Composed(FullyConnectedNet):
     """The same network, whose step is composed of fastfc's layers."""
 
-    def train_step(self, *args, **options):
+    def __fastfc_train_step__(self, *args, **options):
         return None
 
 
@@ -301,7 +301,8 @@ def test_networks_keep_all_that_was_good(kind, normalization, reg):
     model = NETWORKS[kind](
         [9, 7], 12, 3, normalization=normalization, dropout=0.8, reg=reg, weight_scale=0.1
     )
-    solver = Solver(model, data, update_rule="adam", batch_size=20, num_epochs=1, verbose=False)
+    settings = {"update_rule": "adam", "batch_size": 20, "on_nonfinite": "raise"}
+    solver = Solver(model, data, num_epochs=1, verbose=False, **settings)
 
     def poison(solver):
         solver.X_train = np.full_like(solver.X_train, np.inf)
@@ -326,7 +327,7 @@ def test_networks_keep_all_that_was_good(kind, normalization, reg):
 def test_failure_of_the_search_does_not_hide_the_loss():
     model = Broken(np.nan)
     model.first_nonfinite = lambda X: 1 / 0
-    solver = Solver(model, indices(), num_epochs=9, verbose=False)
+    solver = Solver(model, indices(), num_epochs=9, verbose=False, on_nonfinite="raise")
     with pytest.raises(NonFiniteLossError, match="unknown, first_nonfinite raised ZeroDivision"):
         solver.train()
 
