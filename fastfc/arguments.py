@@ -4,13 +4,15 @@ import difflib
 import math
 import numbers
 import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 _LONGEST = 100  # characters of a value in a message
 
 
-def shown(value):
+def shown(value: object) -> str:
     """Return a value as a message shows it: on one line, and never too long.
 
     Parameters
@@ -37,7 +39,7 @@ def shown(value):
     return text
 
 
-def nearest(word, words):
+def nearest(word: object, words: Iterable[str]) -> str | None:
     """Return the word that was probably meant, None if no one is near.
 
     Parameters
@@ -66,7 +68,7 @@ def nearest(word, words):
     return words[initials.index(text)] if text in initials else None
 
 
-def did_you_mean(word, words):
+def did_you_mean(word: object, words: Iterable[str]) -> str:
     """Return the end of a message that names the nearest word, empty if none is near.
 
     Examples
@@ -78,7 +80,7 @@ def did_you_mean(word, words):
     return "" if found is None else f": did you mean {found!r}?"
 
 
-def check_word(name, value, words):
+def check_word(name: str, value: object, words: Sequence[str]) -> str:
     """Return value if it is one of the words.
 
     Parameters
@@ -110,7 +112,12 @@ def check_word(name, value, words):
     return value
 
 
-def check_number(name, value, expected="a finite number", accepts=math.isfinite):
+def check_number(
+    name: str,
+    value: Any,
+    expected: str = "a finite number",
+    accepts: Callable[[float], bool] = math.isfinite,
+) -> float:
     """Return value as a float.
 
     Parameters
@@ -148,7 +155,7 @@ def check_number(name, value, expected="a finite number", accepts=math.isfinite)
     return number
 
 
-def count(name, value, least=1):
+def count(name: str, value: Any, least: int = 1) -> int:
     """Return value if it is a whole number of at least ``least``, and one that can count memory.
 
     Parameters
@@ -181,7 +188,7 @@ def count(name, value, least=1):
     return value
 
 
-def check_dense(name, value):
+def check_dense(name: str, value: Any) -> None:
     """Raise an error for an array that NumPy would take for another one, or for none.
 
     Parameters
@@ -222,7 +229,7 @@ def check_dense(name, value):
         )
 
 
-def check_features(name, shape, features):
+def check_features(name: str, shape: tuple[int, ...], features: int) -> None:
     """Raise an error unless an array of such a shape holds examples of so many numbers.
 
     Parameters

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .arguments import check_dense
+
 # Decorates what computes with NumPy and calls nobody else's code: infinities and NaN are results
 # like any other, as in the core, whatever the caller has told np.seterr or the warnings module.
 quiet = np.errstate(all="ignore")
@@ -9,6 +11,8 @@ quiet = np.errstate(all="ignore")
 
 def as_real(operation, **arrays):
     """Return the arrays, as a list, in the dtype in which ``operation`` computes."""
+    for name, value in arrays.items():
+        check_dense(f"{operation}: {name}", value)
     converted = {name: np.asarray(value) for name, value in arrays.items()}
     for name, array in converted.items():
         if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:

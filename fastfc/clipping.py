@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 
+from .arguments import shown
 from .arrays import as_real, quiet
 
 _LEAST = 2.0**-960  # of a sum of squares: below, those that vanished may matter
@@ -130,8 +131,8 @@ def check_clip_norm(clip_norm):
     """Return clip_norm as a float if it is one above 0."""
     try:
         value = float(clip_norm)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = math.nan
     if isinstance(clip_norm, str) or not value > 0:
-        raise ValueError(f"clip_norm is {clip_norm!r}, expected a number above 0")
+        raise ValueError(f"clip_norm is {shown(clip_norm)}, expected a number above 0")
     return value

@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core, layer_utils, optim  # noqa: F401  (optim tells the core its rules)
+from .arguments import check_dense, check_word, shown
 from .clipping import check_clip_norm
 from .data.rows import read_rows
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
 from .networks import fully_connected
+from .update_rules import RULES
 
 __all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
 
@@ -111,11 +113,14 @@ class _Fused:
         >>> bool(net.params["b2"][0] > before[0])
         True
         """
-        own_loss = fully_connected.FullyConnectedNet.loss
-        plain = "loss" not in self.__dict__ and type(self).loss is own_loss
-        reg = self._own_reg() if self.reg != 0 else self.dtype(0)
-        if not plain or not isinstance(reg, self.dtype):
+        reg = self._regularization()
+        if not self._has_own_loss() or not isinstance(reg, self.dtype):
             return None
+        if type(update_rule) is not str or update_rule not in RULES:
+            check_word("update_rule", update_rule, list(RULES))
+        if not hasattr(optim_configs, "get"):
+            raise TypeError(f"optim_configs is {shown(optim_configs)}, expected a dict of configs")
+        check_dense("X", X)
         y = y if rows is None else y[rows]
         if rows is None and normalize is not None:
             rows = np.arange(len(y))
@@ -161,9 +166,12 @@ class FullyConnectedNet(_Fused, fully_connected.FullyConnectedNet):
         Whether hidden layers are batch-normalised; or, as in CS231n, a value of ``normalization``.
     reg : float
         Strength of the L2 regularisation, 0.5 * reg * (sum of the squared weights).
-    weight_scale : float
+    weight_scale : float or {'he', 'glorot'}
         Standard deviation of the initial weights, drawn from ``np.random`` in order; biases and
-        betas start at 0, gammas at 1.
+        betas start at 0, gammas at 1.  ``'he'`` is sqrt(2 / inputs) of each layer, which keeps the
+        scale of activations through ReLUs (He et al. 2015), ``'glorot'`` sqrt(2 / (inputs +
+        outputs)) (Glorot & Bengio 2010).  The default is the courses', 1e-2: without normalisation
+        a network of several layers hardly trains from there.
     dtype : float32 or float64
         In which the network keeps its parameters, computes, and returns gradients.
     seed : int, optional
@@ -205,11 +213,12 @@ class FullyConnectedNet(_Fused, fully_connected.FullyConnectedNet):
     Raises
     ------
     TypeError
-        A size is not an integer, dtype is another one, or an argument is given under both names.
+        A size or seed is not an integer, dtype is another one, or an argument is given under both
+        names.
     ValueError
-        A size is below 1, dropout or label_smoothing is outside [0, 1], or dropout 1 in the
-        convention ``'drop'``, the convention, the normalisation or rng is another one, or
-        ``dropout_keep_ratio`` is given in the convention ``'drop'``.
+        A size is below 1, reg or weight_scale is no finite number, dropout or label_smoothing is
+        outside [0, 1], or dropout 1 in the convention ``'drop'``, the convention, the normalisation
+        or rng is another one, or ``dropout_keep_ratio`` is given in the convention ``'drop'``.
 
     Examples
     --------
@@ -238,7 +247,7 @@ class TwoLayerNet(_Fused, fully_connected.TwoLayerNet):
         Size of the hidden layer; also accepted under the name ``hidden_dim``.
     num_classes : int
         Classes.
-    dropout, weight_scale, reg : float
+    dropout, weight_scale, reg
         As for ``FullyConnectedNet``, of which this is the case L = 2; so are its attributes.
     hidden_dim : int, optional
         Goes before ``hidden_dims``.

@@ -5,8 +5,11 @@ Letters: N batch, C classes.  People import them from :mod:`fastfc.layers`, as f
 """
 
 from . import _core
+from .arguments import check_dense
 
 __all__ = ["softmax_loss", "svm_loss"]
+
+_core.set_array_check(check_dense)
 
 
 def svm_loss(x, y):

@@ -13,12 +13,20 @@ from .training.callbacks import EVENTS, find_methods, notify
 from .training.clipping import clip_gradients
 from .training.guard import Guarded, StateChecks, as_number, warn_of
 from .training.history import Log
+from .training.notices import warn_of_nan, warn_of_settings, warn_of_standstill
+from .training.option_checks import Resumed
 from .training.progress import Progress
 from .training.rates import Rates
 from .training.resuming import Resumable
 from .training.rules import built_in, is_adamw
 from .training.saving import Saver
-from .training.splits import check_split
+from .training.splits import (
+    check_gradients,
+    check_model,
+    check_pair,
+    check_scoring,
+    check_splits,
+)
 from .training.state import copy_arrays, running_statistics, set_running_statistics
 from .training.stopping import Interrupts, Limits
 
@@ -46,13 +54,17 @@ class Solver(Resumable, Guarded):
         ``first_nonfinite(X)``, which returns a string or None.
     data : dict
         ``X_train`` and ``X_val``, arrays whose first axis counts examples, and ``y_train`` and
-        ``y_val``, their labels; other keys are ignored.  Examples need not be in memory: with
+        ``y_val``, their labels, array_like; other keys are ignored.  For a network of fastfc's all
+        labels must be from 0 to C - 1, which is checked here, once; other models may have labels of
+        any kind.  Examples need not be in memory: with
         ``shape``, ``dtype`` and rows found by number, as ``np.memmap``, HDF5 datasets and zarr
         arrays have them, they are read batch by batch.
     update_rule : str or callable
         A name in :mod:`fastfc.optim`, default ``'sgd'``, or a function of that signature.
     optim_config : dict
-        Hyper-parameters of the rule; every parameter of the model gets its own copy.  adamw's
+        Hyper-parameters of the rule; every parameter of the model gets its own copy.  Of fastfc's
+        rules a key that no rule of a course knows is an error, one of another rule's is warned of:
+        one dictionary often serves several rules.  Rules of your own may have any key.  adamw's
         ``weight_decay`` is 0 in those of parameters of fewer than two dimensions: biases, gammas
         and betas do not decay, as a network's ``reg`` leaves them out too.
     lr_decay : float
@@ -146,10 +158,21 @@ class Solver(Resumable, Guarded):
     Raises
     ------
     TypeError
-        ``X_train`` or ``X_val`` is no array, ``normalize`` no pair of real ones, or a callback has
-        none of the methods.
+        ``model`` is none, ``data`` or ``optim_config`` no dict, ``X_train`` or ``X_val`` no array
+        or a sparse one, labels have another type, ``normalize`` is no pair of real arrays, or a
+        callback has none of the methods.
     ValueError
-        An argument is unknown or out of range, or the data do not fit together.
+        An argument is unknown or out of range, an array is masked, a label is out of range, or the
+        data do not fit together or not to the model.
+
+    Warns
+    -----
+    UserWarning
+        Once, of what works but hardly as meant: a ``batch_size`` above the number of training
+        examples; a key that the rule has no use for; dropout with a ``seed``, which reseeds
+        ``np.random`` so that minibatches repeat, where ``rng='philox'`` does not; examples whose
+        scores are NaN; and, at the end of the first epoch that completes fifty steps, a network
+        whose loss has not moved from that of equal scores.
 
     Examples
     --------
@@ -167,11 +190,10 @@ class Solver(Resumable, Guarded):
     """
 
     def __init__(self, model, data, **kwargs):
+        check_model(model)
         self.model = model
-        for split in ("train", "val"):
-            check_split(data, split)
-        self.X_train, self.y_train = data["X_train"], np.asarray(data["y_train"])
-        self.X_val, self.y_val = data["X_val"], np.asarray(data["y_val"])
+        for name, value in check_splits(model, data).items():
+            setattr(self, name, value)
         for name, value in settings.check_settings(kwargs).items():
             setattr(self, name, value)
         if self.normalize is not None:
@@ -185,6 +207,8 @@ class Solver(Resumable, Guarded):
         self._reset()
         if not hasattr(self, "_log"):  # a subclass has a _reset of its own, as in the courses
             self._reset_run()
+        if not isinstance(self.optim_config, Resumed):
+            warn_of_settings(self)
 
     def _reset(self):
         """Forget all training: histories, best parameters and the state of the update rule."""
@@ -249,13 +273,14 @@ class Solver(Resumable, Guarded):
         A loss that is not finite changes nothing, but under ``on_nonfinite='continue'``.
         """
         statistics = [copy_arrays(found) for found in running_statistics(self._bn_params())]
-        loss, grads = self.model.loss(
-            self._examples(self.X_train, batch_mask), self.y_train[batch_mask]
+        loss, grads = check_pair(
+            self.model.loss(self._examples(self.X_train, batch_mask), self.y_train[batch_mask])
         )
         loss = as_number(loss)
         if self.on_nonfinite != "continue" and not math.isfinite(loss):
             set_running_statistics(self._bn_params(), statistics)
             return loss
+        check_gradients(grads, self.model.params)
         if self.clip_norm is not None:
             grads = {name: grads[name] for name in self.model.params}
             grads, _ = clip_gradients(grads, self.clip_norm)
@@ -290,7 +315,7 @@ class Solver(Resumable, Guarded):
         ----------
         X : array, shape (N, d_1, ..., d_k)
             Examples as in ``data``: not normalized yet, and not necessarily in memory.
-        y : array, shape (N,)
+        y : array_like, shape (N,)
             Labels.
         num_samples : int, optional
             If there are more examples, so many are drawn with replacement.
@@ -300,6 +325,13 @@ class Solver(Resumable, Guarded):
         Returns
         -------
         float
+
+        Raises
+        ------
+        TypeError
+            X or y is no array of examples or labels.
+        ValueError
+            y is not of shape (N,), or num_samples or batch_size is no integer of at least 1.
 
         Examples
         --------
@@ -311,6 +343,7 @@ class Solver(Resumable, Guarded):
         >>> Solver(model, data).check_accuracy(X, y)
         np.float64(0.5)
         """
+        y = check_scoring(self.model, X, y, num_samples, batch_size)
         mask = None
         if num_samples is not None and X.shape[0] > num_samples:
             mask = np.random.choice(X.shape[0], num_samples)
@@ -319,7 +352,9 @@ class Solver(Resumable, Guarded):
         for start in range(0, X.shape[0] if mask is None else num_samples, batch_size):
             rows = slice(start, start + batch_size)
             batch = self._examples(X, rows if mask is None else mask[rows])
-            predictions.append(np.argmax(self.model.loss(batch), axis=1))
+            scores = self.model.loss(batch)
+            warn_of_nan(self, X, batch, scores)
+            predictions.append(np.argmax(scores, axis=1))
         return np.mean(np.hstack(predictions) == y)
 
     def train(self):
@@ -434,6 +469,7 @@ class Solver(Resumable, Guarded):
                 if "learning_rate" in config:  # a rule of the user's own may have none
                     # not in place: all parameters may share one array
                     config["learning_rate"] = config["learning_rate"] * self.lr_decay
+        warn_of_standstill(self)
 
     def _score(self):
         """Note and print both accuracies; keep the parameters if they are the best so far."""

@@ -8,12 +8,20 @@ cdef enum:
     F64 = cnp.NPY_FLOAT64
 
 cdef bint poison = False
+cdef object check_array = None  # (name, value): what set_array_check was given
 
 
 def _poison(bint on):
     """Fill every output with NaN before its kernel runs, so that tests see an unwritten element."""
     global poison
     poison = on
+
+
+def set_array_check(check):
+    """Have check(name, value) called for every operand that is no plain array, before NumPy makes
+    one of it: it raises for what NumPy would take for something else."""
+    global check_array
+    check_array = check
 
 
 cdef object shape_error(str function, str name, ndarray array, str expected):
@@ -28,6 +36,8 @@ cdef ndarray as_operand(str function, str name, object value, int *dtype):
     if cnp.PyArray_CheckExact(value):
         array = value
     else:
+        if check_array is not None and type(value) is not int and type(value) is not float:
+            check_array(f"{function}: {name}", value)
         try:
             array = np.asarray(value)
         except ValueError as error:  # ragged nesting
@@ -168,6 +178,9 @@ cdef double as_number(str function, str name, object value) except? -1:
         return value
     except TypeError:
         raise TypeError(f"{function}: {name} is {value!r}, expected a number") from None
+    except OverflowError:
+        raise ValueError(f"{function}: {name} is too large, expected a number that fits a float") \
+            from None
 
 
 cdef double as_eps(str function, str name, object value) except? -1:
@@ -212,9 +225,11 @@ cdef ndarray as_scores(str function, object x, int *dtype):
 
 # Labels (N,), dense int64, each in [0, C).
 cdef ndarray as_labels(str function, object y, cnp.npy_intp N, cnp.npy_intp C):
-    cdef ndarray array = y if cnp.PyArray_CheckExact(y) else np.asarray(y)
     cdef const cnp.int64_t *label
     cdef cnp.npy_intp i
+    if check_array is not None and not cnp.PyArray_CheckExact(y):
+        check_array(f"{function}: y", y)
+    cdef ndarray array = y if cnp.PyArray_CheckExact(y) else np.asarray(y)
     if not cnp.PyArray_ISINTEGER(array):
         raise TypeError(f"{function}: y has dtype {array.dtype}, expected integer labels")
     if array.ndim != 1 or array.shape[0] != N:

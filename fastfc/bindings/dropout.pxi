@@ -2,7 +2,7 @@
 
 cdef object dropout_mode(str function, object dropout_param):
     mode = require_entry(function, "dropout_param", dropout_param, "mode")
-    if mode != "train" and mode != "test":
+    if not isinstance(mode, str) or mode != "train" and mode != "test":
         raise ValueError(f"{function}: dropout_param['mode'] is {mode!r}, "
                          "expected 'train' or 'test'")
     return mode
@@ -10,7 +10,7 @@ cdef object dropout_mode(str function, object dropout_param):
 
 cdef object dropout_rng(object dropout_param):
     rng = dropout_param.get("rng", "numpy")
-    if rng != "numpy" and rng != "philox":
+    if not isinstance(rng, str) or rng != "numpy" and rng != "philox":
         raise ValueError(f"dropout_forward: dropout_param['rng'] is {rng!r}, "
                          "expected 'numpy' or 'philox'")
     return rng
@@ -19,17 +19,31 @@ cdef object dropout_rng(object dropout_param):
 # Whether p is the probability of dropping a unit, instead of keeping one.
 cdef bint dropout_drops(object dropout_param) except -1:
     convention = dropout_param.get("convention", "keep")
-    if convention != "keep" and convention != "drop":
+    if not isinstance(convention, str) or convention != "keep" and convention != "drop":
         raise ValueError(f"dropout_forward: dropout_param['convention'] is {convention!r}, "
                          "expected 'keep' or 'drop'")
     return convention == "drop"
+
+
+# Seeds NumPy's global generator, as dropout in its convention does before every mask.
+cdef int seed_global(object seed) except -1:
+    try:
+        np.random.seed(seed)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"dropout_forward: dropout_param['seed'] is {seed!r}, "
+                          "expected an integer in [0, 2**32)") from None
+    return 0
 
 
 # The key of Philox's stream: the seed, or when there is none, if drawn, 64 bits of np.random.
 cdef object philox_key(object dropout_param, bint drawn):
     if "seed" not in dropout_param:
         return np.random.randint(2**64, dtype=np.uint64) if drawn else 0
-    key = operator.index(dropout_param["seed"])
+    try:
+        key = operator.index(dropout_param["seed"])
+    except TypeError:
+        raise TypeError(f"dropout_forward: dropout_param['seed'] is {dropout_param['seed']!r}, "
+                        "expected an integer in [0, 2**64)") from None
     if not 0 <= key < 2**64:
         raise ValueError(f"dropout_forward: dropout_param['seed'] is {key}, "
                          "expected an integer in [0, 2**64)")
@@ -52,7 +66,7 @@ def dropout_forward(x, dropout_param):
     if philox:
         key = philox_key(dropout_param, mode == "train")
     elif "seed" in dropout_param:
-        np.random.seed(dropout_param["seed"])
+        seed_global(dropout_param["seed"])
     if mode == "test":
         return xa, (dropout_param, None)
     cdef ndarray out = fresh_like(xa, dtype)

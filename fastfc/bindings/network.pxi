@@ -182,7 +182,7 @@ cdef class Network:
         cdef int i
         for i in range(self.count - 1):
             if "seed" in dropout_param:
-                np.random.seed(dropout_param["seed"])
+                seed_global(dropout_param["seed"])
             generator = global_bit_generator()
             bitgen = bitgen_of(generator)
             n = self.net.N * self.layers[i].M

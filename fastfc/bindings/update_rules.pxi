@@ -104,7 +104,10 @@ cdef class Transaction:
             return False
         for j, key in enumerate(rule.constants):
             value = (<dict> config).get(key)
-            if not read_number(&param.number[j], value):
+            try:
+                if not read_number(&param.number[j], value):
+                    return False
+            except OverflowError:
                 return False
             if key == "t":  # of this step
                 param.number[j] += 1

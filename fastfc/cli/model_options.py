@@ -2,6 +2,7 @@
 
 from fastfc.cli import values
 from fastfc.cli.names import ADAM_LEARNING_RATE, RULE_OPTIONS, add_option, rules_with
+from fastfc.networks.initial_weights import SCALES
 from fastfc.training.guard import POLICIES
 from fastfc.training.schedules import SCHEDULES
 from fastfc.update_rules import RULES
@@ -102,10 +103,11 @@ def add_network(parser):
     add_option(
         group,
         "weight_scale",
-        type=values.not_negative,
+        type=values.weight_scale,
         default=0.01,
-        metavar="STD",
-        help="standard deviation of the first weights (default: %(default)s)",
+        metavar="{STD," + ",".join(SCALES) + "}",
+        help="standard deviation of the first weights, or a rule that fits it to each layer "
+        "(default: %(default)s)",
     )
     add_option(
         group,

@@ -8,6 +8,7 @@ import ast
 import math
 
 from fastfc.arguments import did_you_mean
+from fastfc.networks.initial_weights import SCALES
 from fastfc.training.schedules import SCHEDULES, make
 from fastfc.training.settings import interval
 
@@ -85,6 +86,23 @@ def one_of(*words):
         return text
 
     return parse
+
+
+def weight_scale(text):
+    """Return a number of at least 0 or the name of a rule that fits it to each layer.
+
+    Examples
+    --------
+    >>> weight_scale("0.01"), weight_scale("he")
+    (0.01, 'he')
+    """
+    if text in SCALES:
+        return text
+    try:
+        return not_negative(text)
+    except argparse.ArgumentTypeError as error:
+        names = " or ".join(SCALES)
+        raise argparse.ArgumentTypeError(f"{error}, {names}{did_you_mean(text, SCALES)}") from None
 
 
 def schedule(text):

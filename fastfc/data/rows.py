@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from .. import _core
+from ..arguments import check_dense
 
 
 def read_rows(X, rows, dtype=None, normalize=None):
@@ -65,6 +66,7 @@ def _read(X, rows):
     else:
         unique, places = np.unique(rows, return_inverse=True)
         count, found = len(unique), X[unique]
+    check_dense("X", found)  # netCDF gives masked rows of what is no masked array itself
     expected = (count, *X.shape[1:])
     if np.shape(found) != expected:
         raise ValueError(

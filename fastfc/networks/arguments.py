@@ -1,8 +1,14 @@
 """What a network's constructor is given, and how its arguments are checked."""
 
 import numbers
+import operator
+import sys
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+
+from ..arguments import check_word, shown
 
 # What a hidden layer is, in layer_utils, under each normalisation.
 HIDDEN_LAYERS = {
@@ -29,8 +35,7 @@ def choose_name(name, value, other, other_value, default):
 
 def check_dropout(name, probability, convention):
     """Raise an error unless a network can keep or drop units with this probability."""
-    if convention not in ("keep", "drop"):
-        raise ValueError(f"dropout_convention is {convention!r}, expected 'keep' or 'drop'")
+    check_word("dropout_convention", convention, ("keep", "drop"))
     drop = convention == "drop"
     if drop and name == "dropout_keep_ratio":
         raise ValueError(
@@ -41,7 +46,7 @@ def check_dropout(name, probability, convention):
     if not allowed or (drop and probability == 1):
         expected = "dropping a unit, in [0, 1)" if drop else "keeping a unit, in (0, 1]"
         raise ValueError(
-            f"{name} is {probability!r}, expected the probability of {expected}, "
+            f"{name} is {shown(probability)}, expected the probability of {expected}, "
             "or 0 for no dropout"
         )
 
@@ -52,7 +57,7 @@ def check_normalization(name, value):
         return value
     if not isinstance(value, bool | np.bool_ | numbers.Integral):
         raise ValueError(
-            f"{name} is {value!r}, expected None, 'batchnorm', 'layernorm', or whether to "
+            f"{name} is {shown(value)}, expected None, 'batchnorm', 'layernorm', or whether to "
             "normalise over the batch"
         )
     return "batchnorm" if value else None
@@ -61,14 +66,77 @@ def check_normalization(name, value):
 def check_size(name, value):
     """Return the size of a layer as an int, or say which argument is none."""
     if not isinstance(value, numbers.Integral) or isinstance(value, bool):
-        raise TypeError(f"{name} has {value!r}, expected an integer")
-    if value < 1:
-        raise ValueError(f"{name} has {value}, expected at least 1")
+        raise TypeError(f"{name} has {shown(value)}, expected an integer")
+    if not 1 <= value <= sys.maxsize:
+        raise ValueError(f"{name} has {shown(value)}, expected at least 1, and less than memory")
     return int(value)
 
 
 def check_fraction(name, value):
     """Return a number in [0, 1] as a float, or say which argument is none."""
     if not isinstance(value, numbers.Real) or not 0 <= value <= 1:
-        raise ValueError(f"{name} is {value!r}, expected a number in [0, 1]")
+        raise ValueError(f"{name} is {shown(value)}, expected a number in [0, 1]")
     return float(value)
+
+
+def check_dtype(value: Any) -> type[np.floating[Any]]:
+    """Return np.float32 or np.float64, or say that dtype is neither."""
+    try:
+        dtype = np.dtype(value)
+    except TypeError:
+        raise TypeError(f"dtype is {shown(value)}, expected float32 or float64") from None
+    if dtype not in (np.float32, np.float64):
+        raise TypeError(f"dtype is {dtype}, expected float32 or float64")
+    return dtype.type
+
+
+def check_seed(name: str, value: Any, rng: str) -> None:
+    """Raise an error unless dropout can be seeded with this, whose masks come from ``rng``.
+
+    Raises
+    ------
+    TypeError
+        It is no integer, nor, for ``'numpy'``, what else ``np.random.seed`` takes.
+    ValueError
+        It is out of range.
+
+    Examples
+    --------
+    >>> check_seed("seed", -1, "numpy")
+    Traceback (most recent call last):
+    ValueError: seed is -1, expected an integer in [0, 2**32)
+    """
+    expected = f"expected an integer in [0, 2**{64 if rng == 'philox' else 32})"
+    try:
+        if rng != "philox":
+            np.random.RandomState(value)  # its own: the global one stays as it is
+        elif not 0 <= operator.index(value) < 2**64:
+            raise ValueError
+    except TypeError:
+        raise TypeError(f"{name} is {shown(value)}, {expected}") from None
+    except ValueError:
+        raise ValueError(f"{name} is {shown(value)}, {expected}") from None
+
+
+def check_params(params: Mapping[str, Any], num_layers: int, normalization: str | None) -> None:
+    """Raise an error unless a network of so many layers has all its parameters.
+
+    Raises
+    ------
+    ValueError
+        One is missing.
+
+    Examples
+    --------
+    >>> check_params({"W1": 0.0, "b1": 0.0, "W2": 0.0}, 2, None)
+    Traceback (most recent call last):
+    ValueError: params has no b2, expected W1, b1, W2, b2 of a network of 2 layers
+    """
+    names = [f"{kind}{i}" for i in range(1, num_layers + 1) for kind in "Wb"]
+    if normalization:
+        names += [f"{kind}{i}" for i in range(1, num_layers) for kind in ("gamma", "beta")]
+    if missing := [name for name in names if name not in params]:
+        raise ValueError(
+            f"params has no {', '.join(missing)}, expected {', '.join(names)} of a network of "
+            f"{num_layers} layers"
+        )

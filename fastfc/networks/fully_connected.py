@@ -1,18 +1,24 @@
 """Fully connected networks: names, initialisation, modes and bookkeeping."""
 
 import copy
+from collections.abc import Mapping
 
 import numpy as np
 
+from ..arguments import check_dense, check_features, check_number, check_word, shown
 from ..arrays import quiet
 from .arguments import (
     HIDDEN_LAYERS,
     check_dropout,
+    check_dtype,
     check_fraction,
     check_normalization,
+    check_params,
+    check_seed,
     check_size,
     choose_name,
 )
+from .initial_weights import check_weight_scale, draw_weights
 from .model import Model
 from .watched_layers import WatchedLayers
 
@@ -60,25 +66,22 @@ class FullyConnectedNet(Model):
         self.normalization = check_normalization(
             *choose_name("use_batchnorm", use_batchnorm, "normalization", normalization, None)
         )
-        if rng not in ("numpy", "philox"):
-            raise ValueError(f"rng is {rng!r}, expected 'numpy' or 'philox'")
-        if np.dtype(dtype) not in (np.float32, np.float64):
-            raise TypeError(f"dtype is {np.dtype(dtype)}, expected float32 or float64")
+        check_word("rng", rng, ("numpy", "philox"))
+        check_number("reg", reg, "a number", lambda number: number == number)
+        scale = check_weight_scale(weight_scale)
+        dtype = check_dtype(dtype)
 
         self._arguments = {**arguments, "hidden_dims": dims[1:-1]}  # for files
         self.use_dropout = 0 < probability < 1
         self.reg = reg
         self.label_smoothing = check_fraction("label_smoothing", label_smoothing)
         self.num_layers = len(dims) - 1
-        self.dtype = np.dtype(dtype).type
+        self.dtype = dtype
 
         self.params = {}
         for i in range(1, self.num_layers + 1):
             shape = dims[i - 1], dims[i]
-            if weight_scale is None:  # from a file: nothing is drawn
-                self.params[f"W{i}"] = np.zeros(shape, self.dtype)
-            else:
-                self.params[f"W{i}"] = _scale(weight_scale, np.random.randn(*shape), self.dtype)
+            self.params[f"W{i}"] = draw_weights(scale, shape, self.dtype)
             self.params[f"b{i}"] = np.zeros(dims[i], self.dtype)
         if self.normalization:
             for i in range(1, self.num_layers):
@@ -94,6 +97,7 @@ class FullyConnectedNet(Model):
             if rng != "numpy":
                 self.dropout_param["rng"] = rng
             if seed is not None:
+                check_seed("seed", seed, rng)
                 self.dropout_param["seed"] = seed
         self.bn_params = []
         if self.normalization:
@@ -132,17 +136,17 @@ class FullyConnectedNet(Model):
         Raises
         ------
         TypeError
-            X is not real, or y is not integer.
+            X is not real or sparse, y is not integer, or params is no dict.
         ValueError
-            A shape does not fit, or a label is out of range.
+            A shape does not fit, an array is masked, a label is out of range, reg is no number, or
+            a parameter is missing.
         """
         self._set_mode("test" if y is None else "train")
         if y is None:
             return self._test_scores(X)
 
         loss, grads = self._data_loss(X, y)
-        if self.reg != 0:
-            loss = self._regularise(loss, grads)
+        return self._regularise(loss, grads), grads
         return loss, grads
 
     def first_nonfinite(self, X):
@@ -181,7 +185,7 @@ class FullyConnectedNet(Model):
         twin.bn_params = [dict(bn_param) for bn_param in self.bn_params]
         twin._set_mode("train")
         twin._layers = watched = WatchedLayers(self._layers)
-        X, params = self._cast("X", X), self._own_params()
+        X, params = self._examples(X), self._own_params()
         for name, value in {"X": X, **params}.items():
             if not np.isfinite(value).all():
                 return name
@@ -203,18 +207,18 @@ class FullyConnectedNet(Model):
 
     def _test_scores(self, X):
         """Return the scores of a pass in test mode."""
-        return self._forward(self._cast("X", X), self._own_params())[0]
+        return self._forward(self._examples(X), self._own_params())[0]
 
     def _data_loss(self, X, y):
         """Return the softmax loss and its gradients, without regularisation."""
-        scores, caches = self._forward(self._cast("X", X), self._own_params())
+        scores, caches = self._forward(self._examples(X), self._own_params())
         loss, dscores = self._layers.softmax_loss(scores, y, self.label_smoothing)
         return loss, self._backward(dscores, caches)
 
     @quiet
     def _regularise(self, loss, grads):
         """Return the regularised loss; add the regularisation's gradients to grads."""
-        reg = self._own_reg()
+        reg = self._regularization()
         if reg != 0:
             for i in range(1, self.num_layers + 1):
                 W = self._cast(f"W{i}", self.params[f"W{i}"])
@@ -223,16 +227,45 @@ class FullyConnectedNet(Model):
         return loss
 
     @quiet
-    def _own_reg(self):
-        """Return reg in the network's dtype."""
-        return self.dtype(self.reg)
+    def _regularization(self):
+        """Return the strength of the regularisation in the network's dtype; users may set it."""
+        reg = self.reg
+        if not isinstance(reg, (float, np.floating, np.ndarray)):
+            check_number("reg", reg, "a number", lambda number: True)
+        return self.dtype(reg)
+
+    def _has_own_loss(self):
+        """Return whether ``loss`` is the one above, not a subclass's or one that was put here."""
+        return "loss" not in self.__dict__ and type(self).loss is FullyConnectedNet.loss
+
+    def __fastfc_sizes__(self) -> tuple[int, int] | None:
+        """Return numbers per example and classes, or None where somebody else's loss decides."""
+        first, last = self._shape_of("W1"), self._shape_of(f"W{self.num_layers}")
+        if not self._has_own_loss() or len(first) != 2 or len(last) != 2:
+            return None
+        return first[0], last[1]
+
+    def _shape_of(self, name):
+        """Return a parameter's shape, () where there is none: others say so."""
+        return np.shape(self.params.get(name)) if isinstance(self.params, Mapping) else ()
+
+    def _examples(self, X):
+        """Return X in the network's dtype, if it holds examples of the network's size."""
+        x = self._cast("X", X)
+        W = self._shape_of("W1")
+        if len(W) == 2:
+            check_features("X", x.shape, W[0])
+        return x
 
     def _own_params(self):
         """Return the parameters in the network's dtype, whatever users put there."""
+        if not isinstance(self.params, Mapping):
+            raise TypeError(f"params is {shown(self.params)}, expected a dict of arrays")
         return {name: self._cast(name, value) for name, value in self.params.items()}
 
     def _cast(self, name, value):
         """Return an array in the network's dtype: the value itself where it is one."""
+        check_dense(name, value)
         array = np.asarray(value)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers")
@@ -240,6 +273,7 @@ class FullyConnectedNet(Model):
 
     def _forward(self, x, params):
         """Return the scores and each layer's caches."""
+        check_params(params, self.num_layers, self.normalization)
         layers = self._layers
         hidden_forward = getattr(layers, f"{HIDDEN_LAYERS[self.normalization]}_forward")
         caches = []

@@ -1,9 +1,8 @@
 """What networks offer around their loss: predictions, files, a summary."""
 
-import numbers
-
 import numpy as np
 
+from ..arguments import check_dense, count
 from ..arrays import quiet
 
 
@@ -30,7 +29,7 @@ class Model:
         Raises
         ------
         TypeError, ValueError
-            As ``loss``; or batch_size is no integer of at least 1.
+            As ``loss``; or batch_size is no integer of at least 1, or a score is NaN.
 
         Examples
         --------
@@ -71,15 +70,31 @@ class Model:
 
     def _scores(self, X, batch_size):
         """Generate the scores of X, batch by batch; of an empty X one empty batch."""
-        if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size!r}, expected an integer of at least 1")
-        if not hasattr(X, "shape"):
+        count("batch_size", batch_size)
+        check_dense("X", X)
+        if not hasattr(X, "shape") or hasattr(X, "iloc"):  # pandas finds rows by their labels
             X = np.asarray(X)
         if not X.shape:
             yield self.loss(X)  # says what it expects
             return
         for start in range(0, max(X.shape[0], 1), batch_size):
-            yield self.loss(X[start : start + batch_size])
+            batch = X[start : start + batch_size]
+            scores = self.loss(batch)
+            self._check_scores(scores, batch, start)
+            yield scores
+
+    def _check_scores(self, scores, batch, start):
+        """Raise ValueError if one is NaN: then no class is the greatest, and none is probable."""
+        if not np.isnan(scores).any():
+            return
+        row = int(np.argmax(np.isnan(scores).any(axis=1)))
+        wrong = [name for name, w in self.params.items() if not np.isfinite(w).all()]
+        reason = "numbers overflow on the way"
+        if wrong:
+            reason = f"params[{wrong[0]!r}] is not finite"
+        elif not np.isfinite(np.asarray(batch[row])).all():
+            reason = "the example is not finite"
+        raise ValueError(f"X[{start + row}] has scores that are NaN, expected numbers: {reason}")
 
     def save(self, path):
         """Write the network to a file, whole or not at all.

@@ -27,6 +27,7 @@ import numpy as np
 
 from .. import archives
 from ..files import atomic_write
+from .initial_weights import SCALES, UNDRAWN
 
 FORMAT, VERSION = "fastfc network", 1
 STATES = "fastfc_network"
@@ -203,12 +204,14 @@ def _construct_undrawn(cls, arguments, arrays):
         if name not in parameters:
             raise ValueError(f"arguments has {name!r}, which the constructor does not know")
         plain = parameters[name].default
+        if name == "weight_scale" and isinstance(value, str) and value in SCALES:
+            continue
         if isinstance(plain, numbers.Real) and not _is_number(value):
             raise ValueError(f"{name} is {value!r}, expected a number")
     _check_size(arguments, arrays)
     network = cls.__new__(cls)
     try:
-        cls._constructor(network, **{**arguments, "weight_scale": None})
+        cls._constructor(network, **{**arguments, "weight_scale": UNDRAWN})
     except (TypeError, ValueError, OverflowError, MemoryError) as error:
         raise ValueError(f"arguments make no network: {error}") from error
     network._arguments["weight_scale"] = arguments.get("weight_scale")

@@ -176,7 +176,7 @@ def batchnorm_forward(x, gamma, beta, bn_param):
     ``bn_param``; testing normalises by the running ones and keeps no cache.
     """
     mode = _value("batchnorm_forward", "bn_param", bn_param, "mode")
-    if mode not in ("train", "test"):
+    if not isinstance(mode, str) or mode not in ("train", "test"):
         raise ValueError(f'Invalid forward batchnorm mode "{mode}"')
     eps, momentum = _eps("batchnorm_forward", "bn_param", bn_param), _momentum(bn_param)
 
@@ -323,10 +323,10 @@ def dropout_forward(x, dropout_param):
     """
     p = float(_value("dropout_forward", "dropout_param", dropout_param, "p"))
     mode = _value("dropout_forward", "dropout_param", dropout_param, "mode")
-    if mode not in ("train", "test"):
+    if not isinstance(mode, str) or mode not in ("train", "test"):
         raise ValueError(f'Invalid forward dropout mode "{mode}"')
     convention = dropout_param.get("convention", "keep")
-    if convention not in ("keep", "drop"):
+    if not isinstance(convention, str) or convention not in ("keep", "drop"):
         raise ValueError(
             f"dropout_forward: convention is {convention!r}, expected 'keep' or 'drop'"
         )
@@ -339,12 +339,18 @@ def dropout_forward(x, dropout_param):
         raise ValueError(f"dropout_forward: p is {p}, expected a probability of keeping, in (0, 1]")
     (x,) = as_real("dropout_forward", x=x)
     rng = dropout_param.get("rng", "numpy")
-    if rng not in ("numpy", "philox"):
+    if not isinstance(rng, str) or rng not in ("numpy", "philox"):
         raise ValueError(f"dropout_forward: rng is {rng!r}, expected 'numpy' or 'philox'")
     if rng == "philox":
         key = philox.key_of(dropout_param, drawn=mode == "train")
     elif "seed" in dropout_param:
-        np.random.seed(dropout_param["seed"])
+        try:
+            np.random.seed(dropout_param["seed"])
+        except (TypeError, ValueError) as error:
+            raise type(error)(
+                f"dropout_forward: dropout_param['seed'] is {dropout_param['seed']!r}, expected an "
+                "integer in [0, 2**32)"
+            ) from None
     if mode == "test":
         return x, (dropout_param, None)
     if rng == "philox":
@@ -361,7 +367,7 @@ def dropout_backward(dout, cache):
     """Return dout * mask, the mask of the forward pass; in test mode dout."""
     dropout_param, mask = cache
     mode = _value("dropout_backward", "dropout_param", dropout_param, "mode")
-    if mode not in ("train", "test"):
+    if not isinstance(mode, str) or mode not in ("train", "test"):
         raise ValueError(f'Invalid backward dropout mode "{mode}"')
     if mode == "test":
         (dout,) = as_real("dropout_backward", dout=dout)

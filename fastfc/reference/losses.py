@@ -4,6 +4,7 @@ import numbers
 
 import numpy as np
 
+from ..arguments import check_dense
 from ..arrays import as_real, expect_shape, quiet
 
 __all__ = ["softmax_loss", "svm_loss"]
@@ -12,6 +13,7 @@ __all__ = ["softmax_loss", "svm_loss"]
 def _check_scores(operation, x, y):
     """Return the scores x in the dtype computed in, and the labels y, if they match."""
     (x,) = as_real(operation, x=x)
+    check_dense(f"{operation}: y", y)
     y = np.asarray(y)
     if x.ndim != 2 or x.size == 0:
         raise ValueError(
@@ -19,11 +21,11 @@ def _check_scores(operation, x, y):
         )
     N, C = x.shape
     if y.dtype.kind not in "iu":
-        raise TypeError(f"{operation}: y has dtype {y.dtype}, expected integers")
+        raise TypeError(f"{operation}: y has dtype {y.dtype}, expected integer labels")
     expect_shape(operation, "y", y, (N,), f"x of shape {x.shape}")
     if y.min() < 0 or y.max() >= C:
-        wrong = y[(y < 0) | (y >= C)][0]
-        raise ValueError(f"{operation}: y has the label {wrong}, expected labels in [0, {C})")
+        i = int(np.argmax((y < 0) | (y >= C)))
+        raise ValueError(f"{operation}: y[{i}] is {y[i]}, expected a label from 0 to {C - 1}")
     return x, y
 
 

@@ -37,7 +37,13 @@ def key_of(dropout_param, drawn):
     """Return the seed as a key; without one, if ``drawn``, 64 bits of NumPy's global generator."""
     if "seed" not in dropout_param:
         return int(np.random.randint(2**64, dtype=np.uint64)) if drawn else 0
-    key = operator.index(dropout_param["seed"])
+    try:
+        key = operator.index(dropout_param["seed"])
+    except TypeError:
+        raise TypeError(
+            f"dropout_forward: dropout_param['seed'] is {dropout_param['seed']!r}, expected an "
+            "integer in [0, 2**64)"
+        ) from None
     if not 0 <= key < 2**64:
         raise ValueError(
             f"dropout_forward: dropout_param['seed'] is {key}, expected an integer in [0, 2**64)"

@@ -7,7 +7,8 @@ values, and remember their state in another one, for checkpoints.
 
 import dataclasses
 import math
-import numbers
+
+from ..arguments import check_number, check_word, count, did_you_mean, shown
 
 __all__ = ["Cosine", "Exponential", "Plateau", "Step", "make"]
 
@@ -248,10 +249,7 @@ class Plateau(Schedule):
     min_factor: float = 0.0
 
     def __post_init__(self):
-        if self.monitor not in ("val_acc", "loss"):
-            raise ValueError(
-                f"lr_schedule: monitor is {self.monitor!r}, expected 'val_acc' or 'loss'"
-            )
+        check_word("lr_schedule: monitor", self.monitor, ("val_acc", "loss"))
         _factor("factor", self.factor)
         _steps("patience", self.patience, 1)
         _real("min_delta", self.min_delta, "of at least 0", lambda value: 0 <= value < math.inf)
@@ -337,11 +335,14 @@ def make(schedule, total_steps):
         return schedule
     options = {"name": schedule} if isinstance(schedule, str) else schedule
     if not isinstance(options, dict):
-        raise TypeError(f"lr_schedule is {schedule!r}, expected a name, a dict or a function")
+        raise TypeError(f"lr_schedule is {shown(schedule)}, expected a name, a dict or a function")
     options = dict(options)
     name = options.pop("name", None)
-    if name not in SCHEDULES:
-        raise ValueError(f"lr_schedule: name is {name!r}, expected one of {', '.join(SCHEDULES)}")
+    if not isinstance(name, str) or name not in SCHEDULES:
+        raise ValueError(
+            f"lr_schedule: name is {shown(name)}, expected one of {', '.join(SCHEDULES)}"
+            f"{did_you_mean(name, SCHEDULES)}"
+        )
     known = [field.name for field in dataclasses.fields(SCHEDULES[name])]
     for key in options:
         if key not in known:
@@ -356,8 +357,7 @@ def make(schedule, total_steps):
 
 
 def _real(name, value, expected, accepts):
-    if not isinstance(value, numbers.Real) or not accepts(value):
-        raise ValueError(f"lr_schedule: {name} is {value!r}, expected a number {expected}")
+    check_number(f"lr_schedule: {name}", value, f"a number {expected}", accepts)
 
 
 def _fraction(name, value):
@@ -369,8 +369,5 @@ def _factor(name, value):
 
 
 def _steps(name, value, least=0):
-    whole = isinstance(value, numbers.Integral) and value >= least
-    if not whole and not (value is None and name in ("every", "decay_steps", "total_steps")):
-        raise ValueError(
-            f"lr_schedule: {name} is {value!r}, expected an integer of at least {least}"
-        )
+    if value is not None or name not in ("every", "decay_steps", "total_steps"):
+        count(f"lr_schedule: {name}", value, least)

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .. import dropin, optim
+from ..arguments import check_number, count, did_you_mean, shown
 from ..clipping import check_clip_norm
 from .callbacks import as_list
 from .checkpoint import CheckpointError
 from .folder import parse_name
 from .guard import POLICIES
+from .option_checks import Resumed, check_optim_config
 from .packing import pack, same
 from .rules import built_in
 
@@ -37,13 +39,6 @@ class Setting(NamedTuple):
     stored: bool = True
 
 
-def count(name, value, least=1):
-    """Return value if it is a whole number of at least ``least``."""
-    if not isinstance(value, numbers.Integral) or value < least:
-        raise ValueError(f"{name} is {value!r}, expected an integer of at least {least}")
-    return value
-
-
 def _optional(check):
     """Return a check that also accepts None."""
     return lambda name, value: None if value is None else check(name, value)
@@ -54,8 +49,12 @@ def _from_zero(name, value):
 
 
 def _above_zero(name, value):
-    if not isinstance(value, numbers.Real) or not value > 0:
-        raise ValueError(f"{name} is {value}, expected a number above 0")
+    check_number(name, value, "a number above 0", lambda number: number > 0)
+    return value
+
+
+def _from_zero_on(name, value):
+    check_number(name, value, "a number of at least 0", lambda number: 0 <= number < math.inf)
     return value
 
 
@@ -66,15 +65,25 @@ def _policy(name, value):
 
 
 def _seconds(name, value):
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not value > 0:
-        raise ValueError(f"{name} is {value!r}, expected seconds, a number above 0")
+    least = math.inf if isinstance(value, bool) else 0
+    check_number(name, value, "seconds, a number above 0", lambda number: number > least)
+    return value
+
+
+def _flag(name, value):
+    try:
+        bool(value)
+    except Exception:  # such as an array's
+        raise ValueError(f"{name} is {shown(value)}, expected True or False") from None
     return value
 
 
 def _config(name, value):
     if value is None:
         return {}
-    return dict(value) if isinstance(value, Mapping) and not isinstance(value, dict) else value
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} is {shown(value)}, expected a dict of the rule's hyper-parameters")
+    return value if isinstance(value, dict) else dict(value)
 
 
 def _update_rule(name, value):
@@ -82,19 +91,21 @@ def _update_rule(name, value):
         return value
     if isinstance(value, str) and (own := dropin.rule(value)) is not None:
         return own
-    if value not in optim.__all__:
-        raise ValueError(f'Invalid update_rule "{value}"')
+    if not isinstance(value, str) or value not in optim.__all__:
+        text = value if isinstance(value, str) else shown(value)
+        raise ValueError(
+            f'Invalid {name} "{text}", expected one of {", ".join(optim.__all__)}, or a function'
+            f"{did_you_mean(text, optim.__all__)}"
+        )
     return getattr(optim, value)
 
 
 def _early_stopping(name, value):
     expected = "expected a dict of patience and, if wanted, min_delta"
     if not isinstance(value, dict) or not {"patience"} <= value.keys() <= {"patience", "min_delta"}:
-        raise ValueError(f"{name} is {value!r}, {expected}")
+        raise ValueError(f"{name} is {shown(value)}, {expected}")
     count(f"{name}: patience", value["patience"])
-    min_delta = value.get("min_delta", 0.0)
-    if not isinstance(min_delta, numbers.Real) or not 0 <= min_delta < math.inf:
-        raise ValueError(f"{name}: min_delta is {min_delta!r}, expected a number of at least 0")
+    _from_zero_on(f"{name}: min_delta", value.get("min_delta", 0.0))
     return dict(value)
 
 
@@ -102,7 +113,7 @@ def _name_of_files(name, value):
     try:
         path = Path(os.fsdecode(value))
     except TypeError:
-        raise ValueError(f"{name} is a {type(value).__name__}, expected a path") from None
+        raise TypeError(f"{name} is {shown(value)}, expected a path") from None
     value = os.fsdecode(value)
     if path.name in ("", "..") or value.endswith((os.sep, os.altsep or os.sep)):
         raise ValueError(
@@ -128,8 +139,8 @@ def interval(name, value):
     elif isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0:
         return value, None
     raise ValueError(
-        f"{name} is {value!r}, expected a number of steps, as 500, or a time, as '30s', '5min' or "
-        "'1h'"
+        f"{name} is {shown(value)}, expected a number of steps, as 500, or a time, as '30s', "
+        "'5min' or '1h'"
     )
 
 
@@ -142,14 +153,14 @@ def _progress(name, value):
 SETTINGS = {
     "update_rule": Setting("sgd", _update_rule, fixed=True),
     "optim_config": Setting(None, _config, fixed=True),
-    "lr_decay": Setting(1.0),
+    "lr_decay": Setting(1.0, _from_zero_on),
     "lr_schedule": Setting(None),  # checked by Rates
     "clip_norm": Setting(None, _optional(lambda _, value: check_clip_norm(value))),
     "batch_size": Setting(100, count, fixed=True),
     "num_epochs": Setting(10, _from_zero),
     "normalize": Setting(None, fixed=True),  # checked by the Solver
     "print_every": Setting(10),  # checked by `taken`: nobody asks for it without verbose
-    "verbose": Setting(True),
+    "verbose": Setting(True, _flag),
     "num_train_samples": Setting(1000, _optional(count)),
     "num_val_samples": Setting(None, _optional(count)),
     "checkpoint_name": Setting(None, _optional(_name_of_files)),
@@ -184,6 +195,7 @@ def check_settings(given):
     for name in ("checkpoint_every", "keep_last"):
         if values[name] is not None and values["checkpoint_name"] is None:
             raise ValueError(f"{name} is {values[name]!r}, expected None without checkpoint_name")
+    check_optim_config(values["update_rule"], values["optim_config"])
     return values
 
 
@@ -224,7 +236,10 @@ def merge_settings(path, values, outside, given):
         found["checkpoint_name"] = parse_name(path)
     if given.get("checkpoint_name", found.get("checkpoint_name")) is None:
         found |= {"checkpoint_every": None, "keep_last": None}
-    return {**found, **given}
+    found |= given
+    if isinstance(found.get("optim_config"), Mapping):
+        found["optim_config"] = Resumed(found["optim_config"])
+    return found
 
 
 def _check_stored(path, values):

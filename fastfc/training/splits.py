@@ -1,22 +1,208 @@
-"""What the Solver expects of the data that it is given."""
+"""What the Solver expects of the model and the data that it is given."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+
+from ..arguments import check_dense, check_features, count, shown
 
 
-def check_split(data, split):
-    """Raise an error unless data has examples and as many labels for this split."""
-    for key in (f"X_{split}", f"y_{split}"):
-        if key not in data:
-            raise ValueError(
-                f'data has no "{key}", expected X_train, y_train, X_val and y_val; '
-                f"it has {', '.join(map(str, data))}"
+def check_model(model: Any) -> None:
+    """Raise TypeError unless a Solver can train this: an object with params and loss."""
+    for name in ("params", "loss"):
+        if not hasattr(model, name):
+            raise TypeError(
+                f"model is {shown(model)}, which has no {name}, expected an object with params and "
+                "loss"
             )
-    X = data[f"X_{split}"]
-    if not hasattr(X, "shape") or not hasattr(X, "dtype") or not X.shape:
-        raise TypeError(f"X_{split} is a {type(X).__name__}, expected an array of examples")
-    examples, labels = X.shape[0], np.shape(data[f"y_{split}"])
-    if examples == 0 or labels != (examples,):
-        raise ValueError(
-            f"y_{split} has shape {labels}, expected ({examples},) to match the {examples} "
-            f"examples of X_{split}, at least one"
+    params = model.params
+    if not isinstance(params, Mapping) and not hasattr(params, "items"):
+        raise TypeError(f"model.params is {shown(params)}, expected a dict of arrays")
+
+
+def check_splits(model: Any, data: Any) -> dict[str, Any]:
+    """Return the data's examples and labels, checked as far as the model says what it expects.
+
+    Networks of fastfc do so by ``__fastfc_sizes__``: then sizes and labels are looked at, here and
+    once, whole.  Other models get labels of any kind.
+
+    Parameters
+    ----------
+    model : object
+        The Solver's.
+    data : mapping
+        With ``X_train``, ``y_train``, ``X_val`` and ``y_val``.
+
+    Returns
+    -------
+    dict
+        The examples as they came, which may lie in files, and the labels as arrays.
+
+    Raises
+    ------
+    TypeError
+        Examples or labels are no arrays, or not of a type that the model takes.
+    ValueError
+        A key is missing, a shape does not fit, or a label is out of range.
+
+    Examples
+    --------
+    >>> from fastfc.fc_net import FullyConnectedNet
+    >>> X, y = np.eye(3), [1, 2, 3]
+    >>> data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
+    >>> check_splits(FullyConnectedNet([], input_dim=3, num_classes=3), data)
+    Traceback (most recent call last):
+    ValueError: y_train[2] is 3, expected a label from 0 to 2, the model has 3 classes: these labels
+    run from 1 to 3, pass y_train - 1
+    """
+    if not isinstance(data, Mapping) and not hasattr(data, "keys"):
+        raise TypeError(
+            f"data is {shown(data)}, expected a dict of X_train, y_train, X_val and y_val"
         )
+    checked = {}
+    sizes = model_sizes(model)
+    for split in ("train", "val"):
+        X_name, y_name = f"X_{split}", f"y_{split}"
+        for key in (X_name, y_name):
+            if key not in data:
+                raise ValueError(
+                    f'data has no "{key}", expected X_train, y_train, X_val and y_val; '
+                    f"it has {', '.join(map(str, data))}"
+                )
+        checked[X_name] = X = data[X_name]
+        check_examples(X_name, X)
+        checked[y_name] = y = as_labels(y_name, data[y_name], X_name, X.shape[0])
+        if sizes is not None:
+            _check_type(X_name, X)
+            check_features(X_name, X.shape, sizes[0])
+            _check_labels(y_name, y, sizes[1], indices=split == "train")
+    return checked
+
+
+def check_pair(returned: Any) -> tuple[Any, Any]:
+    """Return what ``model.loss`` has returned if it is a pair: loss and gradients."""
+    try:
+        loss, grads = returned
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"model.loss returned {shown(returned)}, expected the pair (loss, grads)"
+        ) from None
+    return loss, grads
+
+
+def check_gradients(grads: Any, params: Mapping[str, Any]) -> None:
+    """Raise an error unless there is a gradient of every parameter."""
+    if not hasattr(grads, "keys"):
+        raise TypeError(f"grads of model.loss is {shown(grads)}, expected a dict of arrays")
+    if missing := [str(name) for name in params if name not in grads]:
+        raise ValueError(
+            f"grads of model.loss has no {', '.join(missing)}, expected a gradient of every "
+            f"parameter; it has {', '.join(map(str, grads)) or 'none'}"
+        )
+
+
+def model_sizes(model: Any) -> tuple[int, int] | None:
+    """Return numbers per example and classes of a network of fastfc's, None for other models."""
+    sizes = getattr(model, "__fastfc_sizes__", None)
+    return None if sizes is None else sizes()
+
+
+def check_examples(name: str, X: Any) -> None:
+    """Raise TypeError unless X is an array, wherever it lies, whose first axis counts examples."""
+    check_dense(name, X)
+    frame = hasattr(X, "iloc")  # pandas finds rows by their labels
+    if frame or not hasattr(X, "shape") or not hasattr(X, "dtype") or not X.shape:
+        remedy = ": pass its .to_numpy()" if hasattr(X, "to_numpy") else ""
+        raise TypeError(f"{name} is a {type(X).__name__}, expected an array of examples{remedy}")
+
+
+def as_labels(name: str, y: Any, X_name: str, examples: int) -> npt.NDArray[Any]:
+    """Return labels as an array of shape (examples,), of whatever type they are.
+
+    Raises
+    ------
+    TypeError
+        They are no array.
+    ValueError
+        They are masked, or of another shape.
+
+    Examples
+    --------
+    >>> as_labels("y", [[1], [0]], "X", 2)
+    Traceback (most recent call last):
+    ValueError: y has shape (2, 1), expected (2,) to match the 2 examples of X, at least one: pass
+    y.ravel()
+    """
+    check_dense(name, y)
+    try:
+        labels = np.asarray(y)
+    except Exception as error:  # lists of lists that differ, tensors on another device
+        raise TypeError(
+            f"{name} is a {type(y).__name__} and no array of labels: {error}"
+        ) from error
+    if examples == 0 or labels.shape != (examples,):
+        hint = ""
+        if 0 < labels.size == examples:
+            hint = f": pass {name}.ravel()"
+        elif labels.ndim == 2 and labels.shape[0] == examples > 0:
+            hint = f": of one-hot rows pass {name}.argmax(axis=1)"
+        raise ValueError(
+            f"{name} has shape {labels.shape}, expected ({examples},) to match the {examples} "
+            f"examples of {X_name}, at least one{hint}"
+        )
+    return labels
+
+
+def check_scoring(
+    model: Any, X: Any, y: Any, num_samples: Any, batch_size: Any
+) -> npt.NDArray[Any]:
+    """Return the labels to which `Solver.check_accuracy` compares, after checking its arguments.
+
+    Their range is not looked at; but no class that a network of fastfc's predicts can equal text.
+    """
+    check_examples("X", X)
+    labels = as_labels("y", y, "X", X.shape[0])
+    if model_sizes(model) is not None and labels.dtype.kind not in "iufbO":
+        raise TypeError(f"y has dtype {labels.dtype}, expected integers, the numbers of classes")
+    if num_samples is not None:
+        count("num_samples", num_samples)
+    count("batch_size", batch_size)
+    return labels
+
+
+def _check_type(name, X):
+    """Raise TypeError unless a network can cast X; of another library's dtype nothing is said."""
+    try:
+        dtype = np.dtype(X.dtype)
+    except TypeError:
+        return
+    if dtype.kind not in "fiub":
+        raise TypeError(f"{name} has dtype {dtype}, expected real numbers")
+
+
+def _check_labels(name, labels, classes, indices):
+    """Raise an error unless all labels are numbers of classes.
+
+    Those of training are indices, of an integer type; those that are only compared may be floats.
+    """
+    if labels.dtype.kind not in ("iu" if indices else "iufb"):
+        raise TypeError(
+            f"{name} has dtype {labels.dtype}, expected integers from 0 to {classes - 1}"
+            + f": whole numbers become some by {name}.astype(int)" * (labels.dtype.kind in "fbO")
+        )
+    fits = (labels >= 0) & (labels < classes)
+    if labels.dtype.kind == "f":
+        fits &= labels == np.floor(labels)
+    if fits.all():
+        return
+    first = int(np.argmin(fits))
+    least, most = labels.min(), labels.max()
+    hint = ""
+    if least == 1 and most == classes:
+        hint = f": these labels run from 1 to {most}, pass {name} - 1"
+    raise ValueError(
+        f"{name}[{first}] is {labels[first]}, expected a label from 0 to {classes - 1}, the model "
+        f"has {classes} classes{hint}"
+    )

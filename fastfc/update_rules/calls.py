@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..arguments import check_number, shown
 from ..arrays import as_real, quiet
 from .table import RULES
 
@@ -35,6 +36,8 @@ class UpdateRules:
     @quiet
     def _update(self, rule, w, dw, config):
         config = {} if config is None else config
+        if not hasattr(config, "setdefault"):
+            raise TypeError(f"{rule}: config is {shown(config)}, expected a dict")
         for key, value in RULES[rule].constants.items():
             config.setdefault(key, value)
         keys = RULES[rule].keys(config)
@@ -45,7 +48,10 @@ class UpdateRules:
         elif rule == "sgd":
             ours = ours.copy()
         complete = {key: _read_state(rule, config, key, ours) for key in keys}
-        complete |= {key: float(config[key]) for key in RULES[rule].constants}
+        for key in RULES[rule].constants:
+            complete[key] = check_number(
+                f"{rule}: {key}", config[key], "a number", lambda number: True
+            )
         if "t" in complete:
             complete["t"] = _count_steps(rule, config)
         next_w = self._regular(rule, ours, dw, complete)
@@ -76,9 +82,9 @@ class UpdateRules:
         Raises
         ------
         TypeError
-            w or dw is not real, or w is an array of integers.
+            w or dw is not real, w is an array of integers, or config is no dict.
         ValueError
-            dw does not have the shape of w, or w is read-only.
+            dw does not have the shape of w, w is read-only, or a hyper-parameter is no number.
 
         Examples
         --------

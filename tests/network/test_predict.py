@@ -113,9 +113,18 @@ def test_predictions_leave_network_and_stream_alone(nets):
 @pytest.mark.parametrize(
     ("X", "error", "message"),
     [
-        (np.ones((3, 5)), ValueError, r"w has shape \(6, 9\), expected \(5, M\)"),
-        (np.ones((0, 5)), ValueError, r"w has shape \(6, 9\), expected \(5, M\)"),
-        (1.0, ValueError, r"x has shape \(\), expected \(N, d_1"),
+        (
+            np.ones((3, 5)),
+            ValueError,
+            r"X has shape \(3, 5\), expected .* = 6, the network's",
+        ),
+        (
+            np.ones((0, 5)),
+            ValueError,
+            r"X has shape \(0, 5\), expected .* = 6, the network's",
+        ),
+        (np.ones(6), ValueError, r"X has shape \(6,\), .*: one example is X\[np.newaxis\]$"),
+        (1.0, ValueError, r"X has shape \(\), expected \(N, d_1"),
         (np.ones((3, 6)) * 1j, TypeError, "X has dtype complex128"),
     ],
 )

@@ -8,6 +8,7 @@ from hypothesis import given
 
 from fastfc import _core, optim
 from fastfc.reference import optim as reference
+from fastfc.update_rules import Rule
 from tests.support import cases, operations
 
 NAMES = ["sgd", "sgd_momentum", "sgd_nesterov_momentum", "rmsprop", "adam", "adamw"]
@@ -166,11 +167,27 @@ def irregular(w, dw, config):
         if np.ndim(value):
             others = [None, value.tolist(), value.astype(np.float32), value[0], value * 1j]
         else:
-            others = [None, "1", np.float32(value), [value]]
+            others = [None, "1", np.complex64(value), np.array([value]), [value]]
         if key == "t":
-            others += [-1, 1.0]
+            others += [-1, 1.0, np.float32(value)]
         for other in others:
             yield w, dw, {**config, key: other}
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float16, np.int64, np.longdouble, np.array])
+def test_core_reads_any_plain_real_number(rule, kind):
+    """Hyper-parameters that are NumPy's are those that Python makes of them."""
+    for key in rule.arguments((4, 5), np.float64)[2]:
+        w, dw, config = rule.arguments((4, 5), np.float64)
+        if key == "t" or np.ndim(config[key]):
+            continue
+        results = []
+        for number in (kind(config[key]), float(kind(config[key]))):
+            given = {**config, key: number}
+            next_w = _core.update(str(rule), w.copy(), dw, given)
+            assert next_w is not None, key
+            results.append(next_w)
+        np.testing.assert_array_equal(*results)
 
 
 def test_core_does_nothing_where_something_is_irregular(rule):
@@ -198,7 +215,7 @@ def test_core_does_nothing_where_something_is_irregular(rule):
 )
 def test_core_refuses_a_table_of_rules_that_are_not_its_own(name, constants, states):
     with pytest.raises(ValueError, match=f"set_rule_table: .*{name}.*, expected"):
-        _core.set_rule_table({name: reference.Rule(constants, states)})
+        _core.set_rule_table({name: Rule(constants, states)})
 
 
 def test_regular_calls_stay_in_the_core(rule, dtype, monkeypatch):

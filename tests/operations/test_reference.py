@@ -20,7 +20,10 @@ def rng():
     return np.random.default_rng(7)
 
 
-SHARED = ("archives.py", "arrays.py", "clipping.py", "files.py", "networks", "update_rules")
+SHARED = (
+    *("archives.py", "arguments.py", "arrays.py", "clipping.py", "files.py"),
+    *("networks", "update_rules"),
+)
 
 
 def test_imports_numpy_alone():
@@ -36,7 +39,7 @@ def test_imports_numpy_alone():
             if isinstance(node, ast.Import):
                 assert {name.name for name in node.names} <= {"numpy", *sys.stdlib_module_names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
-                assert node.module in sys.stdlib_module_names
+                assert node.module.split(".")[0] in sys.stdlib_module_names
             elif isinstance(node, ast.ImportFrom) and node.level > len(package):
                 names = [node.module] if node.module else [alias.name for alias in node.names]
                 rooms = {name.split(".")[0] for name in names}
@@ -399,12 +402,12 @@ def ones(*shape):
         (
             lambda: layers.softmax_loss(ones(2, 3), [0, -1]),
             ValueError,
-            r"softmax_loss: y has the label -1, expected labels in \[0, 3\)",
+            r"softmax_loss: y\[1\] is -1, expected a label from 0 to 2",
         ),
         (
             lambda: layers.svm_loss(ones(2, 3), [0, 3]),
             ValueError,
-            "svm_loss: y has the label 3",
+            r"svm_loss: y\[1\] is 3, expected a label from 0 to 2",
         ),
         (lambda: layers.svm_loss(ones(2, 3), [0.0, 1.0]), TypeError, "y has dtype float64"),
         (lambda: layers.svm_loss(ones(2, 3), [0]), ValueError, r"y has shape \(1,\), expected"),

@@ -137,7 +137,8 @@ def test_cifar10(capsys, tmp_path, monkeypatch):
     )
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        assert main(["train", *QUICK, "--data", "cifar10", "--root", str(tmp_path / "root")]) == 0
+        argv = ["--batch-size", "30", "--data", "cifar10", "--root", str(tmp_path / "root")]
+        assert main(["train", *QUICK, *argv]) == 0
     out, err = capsys.readouterr()
     assert "test accuracy: " in out
     assert re.fullmatch(

@@ -128,6 +128,11 @@ def test_defaults_are_the_final_network(capsys, spies):
     }
 
 
+def test_weights_that_fit_the_layers(capsys, spies):
+    output(capsys, "train", *QUICK, "--weight-scale", "he")
+    assert spies[1].kwargs["weight_scale"] == "he"
+
+
 def test_no_batchnorm(capsys, spies):
     output(capsys, "train", *QUICK, "--no-batchnorm")
     assert spies[1].kwargs["normalization"] is None
@@ -183,6 +188,8 @@ BAD_OPTIONS = {
     "train --dropout nan": "argument --dropout: 'nan' is not a number from 0 to 1",
     "train --reg -0.1": "argument --reg: '-0.1' is not a number of at least 0",
     "train --reg inf": "argument --reg: 'inf' is not a number of at least 0",
+    "train --weight-scale hi": "'hi' is not a number of at least 0, he or glorot",
+    "train --weight-scale gloro": ", he or glorot: did you mean 'glorot'?",
     "train --weight-scale big": "argument --weight-scale: 'big' is not a number",
     "train --learning-rate 0": "argument --learning-rate: '0' is not a number above 0",
     "train --beta1 1": "argument --beta1: '1' is not a number from 0 to less than 1",

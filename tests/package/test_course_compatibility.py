@@ -276,10 +276,10 @@ def test_a_step_without_rows_on_any_dtype():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"x": 1}, 'Unrecognized arguments "x"'),
-        ({"rule": "x"}, 'Invalid update_rule "x"'),
+        ({"x": 1}, 'Unrecognized arguments "x"$'),
+        ({"rule": "x"}, 'Invalid update_rule "x", expected one of adam, '),
     ],
 )
 def test_the_courses_own_messages(options, message):
-    with pytest.raises(ValueError, match=f"^{message}$"):
+    with pytest.raises(ValueError, match=f"^{message}"):
         solver_of(network(), **options)

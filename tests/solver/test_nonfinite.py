@@ -229,6 +229,7 @@ def course_loop(model, data, rule, config, batch_size, num_epochs, num_samples):
 @pytest.mark.parametrize("rule", optim.__all__)
 @pytest.mark.parametrize("kind", NETWORKS)
 @pytest.mark.parametrize("options", [{}, {"dropout": 0.8, "use_batchnorm": True, "reg": 0.1}])
+@pytest.mark.filterwarnings("ignore:.*is beyond the largest number:RuntimeWarning")
 def test_continue_is_the_courses_run_draw_for_draw(kind, options, rule):
     left = []
     config = {"learning_rate": 1e25}

@@ -214,7 +214,7 @@ def test_splits_of_other_sizes_are_not_normalised_together():
     data = {**labelled(images(20)), "X_val": np.ones((20, 5))}
     message = r"X_val has examples of shape \(5,\), expected \(2, 3, 4\), as X_train's"
     with pytest.raises(ValueError, match=message):
-        Solver(FullyConnectedNet([5], FEATURES), data, normalize=(0, 1))
+        Solver(SimpleNamespace(params={}, loss=None), data, normalize=(0, 1))
 
 
 # --- under the Solver -------------------------------------------------------------------------
