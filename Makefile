@@ -26,6 +26,8 @@ bench:
 lint: lint-csrc
 	ruff check .
 	ruff format --check .
+	mypy
+	basedpyright
 	cython-lint $(BINDINGS)
 	clang-format --dry-run --Werror $(SOURCES)
 

@@ -75,15 +75,21 @@ def without_comments(text):
     return re.sub(r'/\*.*?\*/|"(\\.|[^"\\\n])*"', " ", text, flags=re.DOTALL)
 
 
+def without_bodies(text):
+    """Return C text without what stands in braces, which may be nested."""
+    before = None
+    while text != before:
+        before, text = text, re.sub(r"\{[^{}]*\}", " ", text)
+    return text
+
+
 def definitions(text):
     """Return the functions, and the other names, that C text defines at its top level."""
     functions = set(re.findall(r"^(?!typedef|_)\w[\w *]*?\b(\w+)\(", text, re.MULTILINE))
     names = set(re.findall(r"^#define (\w+)", text, re.MULTILINE))
     names -= set(re.findall(r"^#undef (\w+)", text, re.MULTILINE))
     names.update(re.findall(r"^#define fc_kernels (\w+)", text, re.MULTILINE))  # for table.h
-    member = r"(?<=[;{])\s*(?:union|struct) \{(?:[^{}]|\{[^{}]*\})*\}\s*;"
-    flat = re.sub(member, "", text)
-    for declared in re.findall(r"^typedef (?:[^;{]*\{[^}]*\})?([^;{]*);", flat, re.MULTILINE):
+    for declared in re.findall(r"^typedef ([^;]*);", without_bodies(text), re.MULTILINE):
         plain = re.sub(r"__attribute__\s*\(\(.*\)\)", "", declared, flags=re.DOTALL)
         names.update(re.findall(r"\(\*(\w+)\)|(\w+)\s*$", plain)[0])
     for constants in re.findall(r"^(?:typedef )?enum \{([^}]*)\}", text, re.MULTILINE):

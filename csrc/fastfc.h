@@ -86,7 +86,7 @@ typedef struct {
             fc_param w, b;        /* (D, M), (M,) */
             fc_param gamma, beta; /* (M,); their w is NULL without normalisation */
         };
-        fc_param params[4]; /* the same, to go through */
+        fc_param params[4]; /* the same four, for loops */
     };
     int layernorm;                          /* over the features; else over the batch, and then: */
     const void *running_mean, *running_var; /* (M,) */
@@ -105,13 +105,13 @@ typedef struct {
     fc_layer *layers;
     double p;              /* probability of keeping a unit; with drop, of dropping one */
     int drop;              /* 0 or 1 */
-    fc_mt19937 *state;     /* that masks are drawn from; NULL: they are there already, or none */
-    const fc_gather *rows; /* that are the input; NULL: it is there already */
+    fc_mt19937 *state;     /* draws the masks; NULL where they are drawn already, or not needed */
+    const fc_gather *rows; /* are gathered as the input; NULL: x is the input */
     void *input;           /* work, as out, for these rows: (N, D) */
     void *dout[2];         /* work, as out: (N, greatest stride) each */
     void *workspace;       /* FC_WORKSPACE_BYTES */
     double label_smoothing;
-    double reg; /* of the real's precision: 0.5 reg w^2 is added to the loss, reg w to dw */
+    double reg; /* rounded to the dtype: 0.5 reg sum(w^2) is added to the loss, reg w to dw */
     int philox; /* 0 or 1: masks are drawn by the layers' keys; then state is NULL */
     int rule;   /* by which each parameter is updated once its gradient is there; FC_NO_UPDATE: the
                  * gradients of all are left in their dw */

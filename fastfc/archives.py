@@ -5,6 +5,8 @@ the archive's directory and this with the bytes that the file has, so that nothi
 something large; and whoever reads can look at shapes and dtypes before the arrays.
 """
 
+from __future__ import annotations
+
 import ast
 import contextlib
 import errno
@@ -13,8 +15,15 @@ import os
 import re
 import typing
 import zipfile
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import IO, Any, BinaryIO
+
+    from ._types import AnyArray, StrPath
 
 _MAGIC = b"\x93NUMPY"
 _LONGEST_HEADER = 1 << 16
@@ -25,13 +34,13 @@ _DEFLATE = 1032  # of its output for a byte at most: 258 bytes in 2 bits
 class Header(typing.NamedTuple):
     """What an archive says of an array."""
 
-    shape: tuple
-    dtype: np.dtype
+    shape: tuple[int, ...]
+    dtype: np.dtype[typing.Any]
     fortran_order: bool
     length: int  # of the header itself, in bytes
 
 
-def write(file, arrays):
+def write(file: BinaryIO, arrays: Mapping[str, AnyArray]) -> None:
     """Write arrays into a binary file, as ``np.savez`` does, but under any names.
 
     ``np.savez`` has arguments of its own, which differ between the versions of NumPy: 2.0 takes an
@@ -80,14 +89,15 @@ class Archive:
         show as any exception of `zipfile`, NumPy or Python's parser: see `open_archive`.
     """
 
-    def __init__(self, file, compressed=True):
+    def __init__(self, file: BinaryIO, compressed: bool = True) -> None:
         if not zipfile.is_zipfile(file):
             raise ValueError("truncated, or not a .npz file")
         self.size = file.seek(0, os.SEEK_END)
         file.seek(0)
         self._zip = zipfile.ZipFile(file)
         self._compressed = compressed
-        self._entries, self._headers = {}, {}
+        self._entries: dict[str, zipfile.ZipInfo] = {}
+        self._headers: dict[str, Header] = {}
         for entry in self._zip.infolist():
             name = entry.filename.removesuffix(".npy")
             if name in self._entries:
@@ -97,7 +107,7 @@ class Archive:
         if not compressed:
             self._check_room(sum(entry.file_size for entry in self._entries.values()))
 
-    def header(self, name):
+    def header(self, name: str) -> Header:
         """Return the `Header` of an array, which its entry in the directory bears out."""
         if name not in self._headers:
             self._check_entry(name)
@@ -106,14 +116,14 @@ class Archive:
             self._check_length(name)
         return self._headers[name]
 
-    def read(self, name):
+    def read(self, name: str) -> AnyArray:
         """Return an array, every byte of it checked by the archive's sum."""
         header = self.header(name)
         array = np.empty(header.shape, header.dtype, "F" if header.fortran_order else "C")
         with self._zip.open(self._entries[name]) as entry:
             entry.read(header.length)
             if array.size:
-                content = memoryview(array.reshape(-1, order="A").view(np.uint8))
+                content = array.reshape(-1, order="A").view(np.uint8).data
                 for start in range(0, len(content), _CHUNK):
                     part = content[start : start + _CHUNK]
                     found = entry.read(len(part))
@@ -123,7 +133,7 @@ class Archive:
             entry.read(1)  # the end, where the sum is compared
         return array
 
-    def check_sums(self):
+    def check_sums(self) -> None:
         """Raise ValueError if a byte is not as it was written, whatever the arrays are."""
         for name in self.names:
             self._check_entry(name)
@@ -131,7 +141,7 @@ class Archive:
         if wrong is not None:
             raise ValueError(f"the sum of {wrong} is wrong")
 
-    def _check_entry(self, name):
+    def _check_entry(self, name: str) -> None:
         """Raise ValueError unless the file can hold what the directory says of an entry."""
         entry = self._entries[name]
         stored = entry.compress_type == zipfile.ZIP_STORED
@@ -143,11 +153,11 @@ class Archive:
             raise ValueError(f"{name} has {entry.file_size} bytes, {most} are there at most")
         self._check_room(entry.compress_size)
 
-    def _check_room(self, length):
+    def _check_room(self, length: int) -> None:
         if length > self.size:
             raise ValueError(f"its directory has {length} bytes, the file {self.size}: truncated")
 
-    def _check_length(self, name):
+    def _check_length(self, name: str) -> None:
         """Raise ValueError unless header and directory agree."""
         header, entry = self._headers[name], self._entries[name]
         length = header.length + math.prod(header.shape) * header.dtype.itemsize
@@ -159,7 +169,7 @@ class Archive:
 
 
 @contextlib.contextmanager
-def open_archive(path, compressed=True):
+def open_archive(path: StrPath, compressed: bool = True) -> Iterator[Archive]:
     """Open an `Archive`; whatever is found to be wrong with it is said with its name.
 
     Parameters
@@ -201,7 +211,7 @@ def open_archive(path, compressed=True):
             raise ValueError(f"{path}: {describe_error(error)}") from error
 
 
-def is_system_error(error):
+def is_system_error(error: BaseException) -> bool:
     """Return whether reading failed, and not what was read.
 
     A place before the file's beginning, in a damaged directory, is EINVAL to the system.
@@ -209,13 +219,13 @@ def is_system_error(error):
     return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
 
 
-def describe_error(error):
+def describe_error(error: BaseException) -> str:
     """Return what an exception says, with its type unless it was made to be read."""
     wordy = isinstance(error, (ValueError, zipfile.BadZipFile))
     return str(error) if wordy and str(error) else repr(error)
 
 
-def _read_header(name, entry):
+def _read_header(name: str, entry: IO[bytes]) -> Header:
     """Return the header at the beginning of an open entry."""
     start = entry.read(8)
     if start[:6] != _MAGIC or len(start) < 8:
@@ -231,12 +241,12 @@ def _read_header(name, entry):
         raise ValueError(f"{name} has a damaged header: {describe_error(error)}") from error
     if dtype.hasobject:
         raise ValueError(f"Object arrays cannot be loaded, they are pickles: {name}")
-    if not dtype.itemsize and math.prod(shape):
+    if not dtype.itemsize and math.prod(shape) > 0:
         raise ValueError(f"{name} has dtype {dtype}, whose elements have no bytes")
     return Header(shape, dtype, fortran_order, 8 + width + length)
 
 
-def _parse_header(text):
+def _parse_header(text: str) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
     """Return shape, dtype and order from the text of a header."""
     try:
         found = ast.literal_eval(text.strip())

@@ -155,6 +155,16 @@ def check_number(
     return number
 
 
+def is_real(value: object) -> bool:
+    """Return whether a value is a real number; checkers hold that `numbers.Real` has no order."""
+    return isinstance(value, numbers.Real)
+
+
+def is_whole(value: object) -> bool:
+    """Return whether a value is a whole number, Python's or NumPy's; as `is_real`."""
+    return isinstance(value, numbers.Integral)
+
+
 def count(name: str, value: Any, least: int = 1) -> int:
     """Return value if it is a whole number of at least ``least``, and one that can count memory.
 
@@ -181,11 +191,12 @@ def count(name: str, value: Any, least: int = 1) -> int:
     Traceback (most recent call last):
     ValueError: batch_size is 0, expected an integer of at least 1
     """
-    if not isinstance(value, numbers.Integral) or value < least:
+    if not is_whole(value) or value < least:
         raise ValueError(f"{name} is {shown(value)}, expected an integer of at least {least}")
     if value > sys.maxsize:
         raise ValueError(f"{name} is {shown(value)}, expected an integer of at most {sys.maxsize}")
-    return value
+    whole: int = value
+    return whole
 
 
 def check_dense(name: str, value: Any) -> None:
@@ -215,7 +226,7 @@ def check_dense(name: str, value: Any) -> None:
     if type(value) is np.ndarray:
         return
     if isinstance(value, np.ma.MaskedArray):
-        masked = int(np.ma.count_masked(value))
+        masked = int(np.ma.count_masked(value))  # type: ignore[no-untyped-call]
         if masked:
             raise ValueError(
                 f"{name} is a masked array, {masked} value{'s' * (masked > 1)} of it masked, "

@@ -1,5 +1,9 @@
 """What is asked of every array that people pass, whoever computes with it."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from .arguments import check_dense
@@ -8,8 +12,13 @@ from .arguments import check_dense
 # like any other, as in the core, whatever the caller has told np.seterr or the warnings module.
 quiet = np.errstate(all="ignore")
 
+if TYPE_CHECKING:
+    from typing import Any
 
-def as_real(operation, **arrays):
+    from ._types import AnyArray, Array, ArrayLike
+
+
+def as_real(operation: str, **arrays: ArrayLike) -> list[Array]:
     """Return the arrays, as a list, in the dtype in which ``operation`` computes."""
     for name, value in arrays.items():
         check_dense(f"{operation}: {name}", value)
@@ -29,7 +38,9 @@ def as_real(operation, **arrays):
     return [array.astype(dtype, copy=False) for array in converted.values()]
 
 
-def expect_shape(operation, name, array, expected, partner):
+def expect_shape(
+    operation: str, name: str, array: AnyArray, expected: tuple[int, ...], partner: str
+) -> None:
     """Raise ValueError unless ``array`` has the expected shape, which matches ``partner``'s."""
     if array.shape != expected:
         raise ValueError(
@@ -37,7 +48,7 @@ def expect_shape(operation, name, array, expected, partner):
         )
 
 
-def as_number(operation, name, value):
+def as_number(operation: str, name: str, value: Any) -> float:
     """Return a number as a float; a string is none, and neither is an array of one element."""
     try:
         if isinstance(value, str | bytes) or np.ndim(value):

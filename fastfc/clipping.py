@@ -1,13 +1,20 @@
 """Gradient clipping by global norm, whoever sums the squares."""
 
+from __future__ import annotations
+
 import math
 import sys
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .arguments import shown
 from .arrays import as_real, quiet
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ._types import Array, ArrayLike
 _LEAST = 2.0**-960  # of a sum of squares: below, those that vanished may matter
 
 
@@ -20,11 +27,11 @@ class Clipping:
         (array) -> float.
     """
 
-    def __init__(self, sum_of_squares):
+    def __init__(self, sum_of_squares: Callable[[Array], float]) -> None:
         self._sum_of_squares = sum_of_squares
 
     @quiet
-    def global_norm(self, grads):
+    def global_norm(self, grads: Mapping[str, ArrayLike]) -> float:
         """Return the norm of all gradients together, as if they were one vector.
 
         Parameters
@@ -52,7 +59,7 @@ class Clipping:
         root, scale = self._scaled_norm(grads)
         return root / scale
 
-    def _scaled_norm(self, grads):
+    def _scaled_norm(self, grads: Mapping[str, ArrayLike]) -> tuple[float, float]:
         """Return the norm of the gradients times a power of two, and that.
 
         It is 1 unless squares overflow float64, or so many vanish that it matters.
@@ -67,14 +74,16 @@ class Clipping:
                 return math.sqrt(self._total([a.astype(float) * scale for a in arrays])), scale
         return math.sqrt(total), 1.0
 
-    def _total(self, arrays):
+    def _total(self, arrays: list[Array]) -> float:
         total = 0.0  # one after the other, as in C: since 3.12 sum() compensates
         for array in arrays:
             total += self._sum_of_squares(array)
         return total
 
     @quiet
-    def clip_gradients(self, grads, clip_norm):
+    def clip_gradients(
+        self, grads: dict[str, Array], clip_norm: float
+    ) -> tuple[dict[str, Array], float]:
         """Scale all gradients by one factor so that their norm is at most ``clip_norm``.
 
         g <- g clip_norm / norm where norm = `global_norm` is greater (Pascanu et al. 2013).
@@ -122,12 +131,12 @@ class Clipping:
         }, norm
 
 
-def _as_array(name, gradient):
+def _as_array(name: str, gradient: ArrayLike) -> Array:
     (array,) = as_real("global_norm", **{f"grads[{name!r}]": gradient})
     return array
 
 
-def check_clip_norm(clip_norm):
+def check_clip_norm(clip_norm: float) -> float:
     """Return clip_norm as a float if it is one above 0."""
     try:
         value = float(clip_norm)

@@ -3,17 +3,27 @@
 How the files are found and read stands in `fastfc.data.cifar10`.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastfc.data.cifar10 import TEST_FILE, TRAIN_FILES, find_folder, read_batches
 from fastfc.data.splits import float_splits
 
+if TYPE_CHECKING:
+    from ._types import Array, Bytes, DataSet, Labels, StrPath
+
 
 def get_CIFAR10_data(
-    num_training=49000, num_validation=1000, num_test=1000, subtract_mean=True, root=None
-):
+    num_training: int = 49000,
+    num_validation: int = 1000,
+    num_test: int = 1000,
+    subtract_mean: bool = True,
+    root: StrPath | None = None,
+) -> DataSet:
     """Load CIFAR-10, split it and subtract the mean image of the training split.
 
     The first `num_training` images of the training files are for training, the next
@@ -70,7 +80,7 @@ def get_CIFAR10_data(
     return float_splits(splits, subtract_mean)
 
 
-def load_CIFAR10(ROOT):
+def load_CIFAR10(ROOT: StrPath) -> tuple[Array, Labels, Array, Labels]:
     """Load all of CIFAR-10, as images with the colours last.
 
     Parameters
@@ -103,7 +113,7 @@ def load_CIFAR10(ROOT):
     return _colours_last(X_train), y_train, _colours_last(X_test), y_test
 
 
-def load_CIFAR_batch(filename):
+def load_CIFAR_batch(filename: StrPath) -> tuple[Array, Labels]:
     """Load one file of CIFAR-10, as images with the colours last.
 
     Parameters
@@ -133,6 +143,6 @@ def load_CIFAR_batch(filename):
     return _colours_last(X), y
 
 
-def _colours_last(X):
+def _colours_last(X: Bytes) -> Array:
     """Return (N, 3, 32, 32) uint8 as (N, 32, 32, 3) float64."""
     return X.transpose(0, 2, 3, 1).astype(np.float64, order="C")

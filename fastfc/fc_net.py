@@ -4,11 +4,11 @@ Everything but the layers they call, and what the core does in one call, stands 
 :mod:`fastfc.networks`.
 """
 
-from collections.abc import MutableMapping
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from . import _core, layer_utils, optim  # noqa: F401  (optim tells the core its rules)
 from .arguments import check_dense, check_word, shown
@@ -18,10 +18,26 @@ from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all
 from .networks import fully_connected
 from .update_rules import RULES
 
-__all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from ._types import (
+        AnyArray,
+        Array,
+        ArrayLike,
+        Examples,
+        Labels,
+        Normalization,
+        OptimConfig,
+        Params,
+        Scalar,
+    )
+
+if not TYPE_CHECKING:  # checkers, which read lists of plain names only, take what the star brings
+    __all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
 
 
-class _Fused:
+class _Fused(fully_connected.FullyConnectedNet):
     """What the fast networks do in one call of the core, bit for bit as their layers would.
 
     The core serves networks in their usual state, and says None to anything else: then the
@@ -30,40 +46,40 @@ class _Fused:
 
     _layers = layer_utils
 
-    def _data_loss(self, X, y):
+    def _data_loss(self, X: ArrayLike, y: ArrayLike) -> tuple[Scalar, Params]:
         X = self._cast("X", X)
         fused = self._network().loss(X, y, self)
         return super()._data_loss(X, y) if fused is None else fused
 
-    def _test_scores(self, X):
+    def _test_scores(self, X: ArrayLike) -> Array:
         X = self._cast("X", X)
         fused = self._network().scores(X, self)
         return super()._test_scores(X) if fused is None else fused
 
-    def _sum_of_squares(self, W):
+    def _sum_of_squares(self, W: Array) -> Scalar:
         return self.dtype(_core.sum_of_squares(W))
 
-    def _network(self):
+    def _network(self) -> _core.Network:
         """Return the memory between the layers, which is not part of the network's state."""
         network = self.__dict__.get("_memory")
         if network is None:
             network = self._memory = _core.Network()
         return network
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in self.__dict__.items() if name != "_memory"}
 
     def train_step(
         self,
-        X: Any,
-        y: npt.ArrayLike,
+        X: ArrayLike | Examples,
+        y: AnyArray,
         update_rule: str,
-        optim_configs: MutableMapping[str, MutableMapping[str, Any]],
-        rows: npt.NDArray[np.integer] | None = None,
-        normalize: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+        optim_configs: MutableMapping[str, OptimConfig],
+        rows: Labels | None = None,
+        normalize: Normalization | None = None,
         clip_norm: float | None = None,
         takes_nonfinite: bool = False,
-    ) -> np.floating | None:
+    ) -> Scalar | None:
         """Do a training pass and update every parameter in one call.
 
         What the Solver does instead of calling ``loss`` and the update rule, where both are
@@ -113,7 +129,7 @@ class _Fused:
         >>> bool(net.params["b2"][0] > before[0])
         True
         """
-        reg = self._regularization()
+        reg = self._own_reg()
         if not self._has_own_loss() or not isinstance(reg, self.dtype):
             return None
         if type(update_rule) is not str or update_rule not in RULES:
@@ -125,7 +141,7 @@ class _Fused:
         if rows is None and normalize is not None:
             rows = np.arange(len(y))
         if rows is not None and not isinstance(X, np.ndarray):
-            X, rows = read_rows(X, rows, self.dtype, normalize), None
+            X, rows = read_rows(cast("Examples", X), rows, self.dtype, normalize), None
         if rows is None:
             X, normalize = self._cast("X", X), None
         clip_norm = 0 if clip_norm is None else check_clip_norm(clip_norm)

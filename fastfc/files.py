@@ -1,18 +1,27 @@
 """Files: written whole or not at all."""
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+    from ._types import StrPath
 
 try:
     import fcntl
 except ImportError:  # Windows, where nobody can delete a file that is open
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]  # which every use asks for first
 
 
 @contextlib.contextmanager
-def atomic_write(path):
+def atomic_write(path: StrPath) -> Iterator[BinaryIO]:
     """Open a new binary file that takes the place of ``path`` when the block ends.
 
     It is written beside ``path``, flushed to the disk and renamed: whatever happens, ``path`` holds
@@ -75,7 +84,7 @@ def atomic_write(path):
     _sync_folder(folder)
 
 
-def _create_locked(path):
+def _create_locked(path: str) -> BinaryIO | None:
     """Open a new file and lock it; return None if it has been swept before it was locked.
 
     Where the file system has no locks, nothing is ever swept.
@@ -90,7 +99,7 @@ def _create_locked(path):
     return file
 
 
-def _sync_folder(folder):
+def _sync_folder(folder: str) -> None:
     """Have the disk keep the names in a folder, where the system lets us ask for it.
 
     The file is in its place by now, and its bytes are on the disk: a folder that may not be read,
@@ -109,7 +118,7 @@ def _sync_folder(folder):
         os.close(descriptor)
 
 
-def delete_abandoned(folder, names):
+def delete_abandoned(folder: StrPath, names: str) -> None:
     """Delete what killed processes have left of the files that they were writing.
 
     Who writes holds a lock on the file, which ends with the process: process numbers would say
@@ -131,7 +140,8 @@ def delete_abandoned(folder, names):
                 _delete_unless_locked(os.path.join(folder, name))
 
 
-def _delete_unless_locked(path):
+def _delete_unless_locked(path: str) -> None:
+    assert fcntl is not None  # whoever deletes has asked
     with contextlib.suppress(OSError), open(path, "rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.unlink(path)

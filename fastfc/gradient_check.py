@@ -4,11 +4,35 @@ All functions edit their array in place, one element at a time, and restore it, 
 raises; the array may have any layout, but must be floating point.
 """
 
+from __future__ import annotations
+
 import random
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .arrays import quiet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, Protocol, SupportsFloat, TypeVar
+
+    from ._types import AnyArray, Array, ArrayLike
+
+    Values = TypeVar("Values", bound=Array)  # f is called with the very array
+
+    class Blob(Protocol):
+        """Values and the gradient of the loss with respect to them."""
+
+        vals: Any  # arrays; an output's are set by whoever computes them
+        diffs: Any
+
+    class Net(Protocol):
+        """What computes an output from its inputs."""
+
+        def forward(self) -> object:
+            """Set the output's values."""
+
 
 __all__ = [
     "eval_numerical_gradient",
@@ -19,7 +43,9 @@ __all__ = [
 ]
 
 
-def eval_numerical_gradient(f, x, verbose=True, h=1e-5):
+def eval_numerical_gradient(
+    f: Callable[[Values], SupportsFloat], x: Values, verbose: bool = True, h: float = 1e-5
+) -> Values:
     """Gradient of a scalar function, (f(x + h) - f(x - h)) / 2h in every element.
 
     Parameters
@@ -58,7 +84,9 @@ def eval_numerical_gradient(f, x, verbose=True, h=1e-5):
     return gradient
 
 
-def eval_numerical_gradient_array(f, x, df, h=1e-5):
+def eval_numerical_gradient_array(
+    f: Callable[[Values], ArrayLike], x: Values, df: ArrayLike, h: float = 1e-5
+) -> Values:
     """Gradient of sum(f(x) * df) for a function that returns an array.
 
     Parameters
@@ -95,7 +123,9 @@ def eval_numerical_gradient_array(f, x, df, h=1e-5):
     return gradient
 
 
-def eval_numerical_gradient_blobs(f, inputs, output, h=1e-5):
+def eval_numerical_gradient_blobs(
+    f: Callable[..., object], inputs: Sequence[Blob], output: Blob, h: float = 1e-5
+) -> list[Array]:
     """Gradients of a function that reads blobs and writes one.
 
     A blob is an object with arrays ``vals``, its values, and ``diffs``, the gradient of the loss
@@ -133,7 +163,7 @@ def eval_numerical_gradient_blobs(f, inputs, output, h=1e-5):
     [array([ 2., 12.])]
     """
 
-    def values():
+    def values() -> AnyArray:
         f(*inputs, output)
         return np.array(output.vals)
 
@@ -148,7 +178,9 @@ def eval_numerical_gradient_blobs(f, inputs, output, h=1e-5):
     return gradients
 
 
-def eval_numerical_gradient_net(net, inputs, output, h=1e-5):
+def eval_numerical_gradient_net(
+    net: Net, inputs: Sequence[Blob], output: Blob, h: float = 1e-5
+) -> list[Array]:
     """Gradients of a net with respect to blobs that its ``forward()`` reads.
 
     Parameters
@@ -186,7 +218,13 @@ def eval_numerical_gradient_net(net, inputs, output, h=1e-5):
     return eval_numerical_gradient_blobs(lambda *blobs: net.forward(), inputs, output, h=h)
 
 
-def grad_check_sparse(f, x, analytic_grad, num_checks=10, h=1e-5):
+def grad_check_sparse(
+    f: Callable[[Values], SupportsFloat],
+    x: Values,
+    analytic_grad: AnyArray,
+    num_checks: int = 10,
+    h: float = 1e-5,
+) -> None:
     """Compare an analytic gradient with numerical derivatives in a few random elements.
 
     Prints a line for each; the elements are drawn from Python's ``random``.
@@ -226,7 +264,7 @@ def grad_check_sparse(f, x, analytic_grad, num_checks=10, h=1e-5):
         print(f"numerical: {numerical:f} analytic: {analytic:f}, relative error: {error:e}")
 
 
-def _check_floating(x):
+def _check_floating(x: Values) -> Values:
     """Return x, an array whose elements can be moved by h."""
     if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
         kind = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
@@ -235,7 +273,7 @@ def _check_floating(x):
 
 
 @quiet
-def _slope(above, below, h, weights=None):
+def _slope(above: Any, below: Any, h: float, weights: Any = None) -> Any:
     """Return the slope between f(x + h) and f(x - h), of an array's the weighted sum."""
     if weights is None:
         return (above - below) / (2 * h)
@@ -243,12 +281,14 @@ def _slope(above, below, h, weights=None):
 
 
 @quiet
-def _relative_error(numerical, analytic):
+def _relative_error(numerical: Any, analytic: Any) -> Any:
     magnitude = abs(numerical) + abs(analytic)
     return abs(numerical - analytic) / magnitude if magnitude else 0.0
 
 
-def _on_both_sides(f, x, index, h):
+def _on_both_sides(
+    f: Callable[[], Any], x: Array, index: tuple[int, ...], h: float
+) -> tuple[Any, Any]:
     """Return f() with x[index] raised by h and with x[index] lowered by h; restore x."""
     original = x[index]
     try:

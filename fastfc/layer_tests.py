@@ -5,12 +5,21 @@ raises AssertionError, which the course's own did not: a failure that is only pr
 All numbers come from generators of their own, but for what a network's constructor draws.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from .fc_net import FullyConnectedNet
 from .gradient_check import eval_numerical_gradient, eval_numerical_gradient_array
 from .layer_utils import affine_relu_backward, affine_relu_forward
 from .layers import affine_backward, affine_forward, relu_backward, relu_forward
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ._types import Array, ArrayLike, Labels, Scalar
 
 __all__ = [
     "affine_backward_test",
@@ -32,7 +41,7 @@ LINEAR = 1e-8
 CURVED = 1e-5
 
 
-def rel_error(x, y):
+def rel_error(x: ArrayLike, y: ArrayLike) -> Scalar:
     """Greatest relative difference, max |x - y| / max(1e-8, |x| + |y|).
 
     Parameters
@@ -49,10 +58,11 @@ def rel_error(x, y):
     0.5
     """
     x, y = np.asarray(x), np.asarray(y)
-    return np.max(np.abs(x - y) / np.maximum(1e-8, np.abs(x) + np.abs(y)))
+    greatest: Scalar = np.max(np.abs(x - y) / np.maximum(1e-8, np.abs(x) + np.abs(y)))
+    return greatest
 
 
-def affine_forward_test():
+def affine_forward_test() -> None:
     """Compare ``affine_forward`` with its sums, written out.
 
     Raises
@@ -77,7 +87,7 @@ def affine_forward_test():
     _report("affine_forward and its sums written out", ROUNDING, out=(out, np.transpose(expected)))
 
 
-def affine_backward_test():
+def affine_backward_test() -> None:
     """Compare ``affine_backward`` with numerical gradients.
 
     Raises
@@ -98,7 +108,7 @@ def affine_backward_test():
     _report_gradients("affine", affine_forward, affine_backward(dout, cache), inputs, dout)
 
 
-def relu_forward_test():
+def relu_forward_test() -> None:
     """Compare ``relu_forward`` with the maximum of x and 0, taken one by one.
 
     Raises
@@ -117,7 +127,7 @@ def relu_forward_test():
     _report("relu_forward and max(x, 0)", ROUNDING, out=(relu_forward(x)[0], expected))
 
 
-def relu_backward_test():
+def relu_backward_test() -> None:
     """Compare ``relu_backward`` with the numerical gradient.
 
     Raises
@@ -137,7 +147,7 @@ def relu_backward_test():
     _report_gradients("relu", relu_forward, [relu_backward(dout, cache)], [x], dout)
 
 
-def affine_relu_test():
+def affine_relu_test() -> None:
     """Compare ``affine_relu_backward`` with numerical gradients.
 
     Raises
@@ -160,7 +170,7 @@ def affine_relu_test():
     _report_gradients("affine_relu", affine_relu_forward, gradients, inputs, dout)
 
 
-def fc_net_test():
+def fc_net_test() -> None:
     """Compare the gradients of a ``FullyConnectedNet`` with numerical ones, also regularised.
 
     Raises
@@ -181,7 +191,9 @@ def fc_net_test():
             value[...] = 0.7 * generator.randn(*value.shape)
         loss, gradients = model.loss(X, y)
 
-        def loss_of(_, model=model, X=X, y=y):
+        def loss_of(
+            _: Array, model: FullyConnectedNet = model, X: Array = X, y: Labels = y
+        ) -> Scalar:
             return model.loss(X, y)[0]
 
         pairs = {
@@ -192,23 +204,29 @@ def fc_net_test():
         _report(title, CURVED, **pairs)
 
 
-def _numbers(*shapes):
+def _numbers(*shapes: tuple[int, ...]) -> list[Array]:
     """Return arrays of numbers between 1 and 2."""
     generator = np.random.RandomState(len(shapes))
     return [generator.uniform(1, 2, shape) for shape in shapes]
 
 
-def _signs(n):
+def _signs(n: int) -> Array:
     """Return (n,) alternating signs, far from the kink of a ReLU for numbers between 1 and 2."""
     return 1.0 - 2 * (np.arange(n) % 2)
 
 
-def _report_gradients(name, forward, gradients, inputs, dout):
+def _report_gradients(
+    name: str,
+    forward: Callable[..., tuple[Array, object]],
+    gradients: Sequence[Array],
+    inputs: Sequence[Array],
+    dout: Array,
+) -> None:
     """Compare gradients with the numerical ones of ``forward`` in each of its inputs."""
     pairs = {}
     for i, gradient in enumerate(gradients):
 
-        def output(value, i=i):
+        def output(value: Array, i: int = i) -> Array:
             return forward(*inputs[:i], value, *inputs[i + 1 :])[0]
 
         pairs[("dx", "dw", "db")[i]] = (
@@ -218,7 +236,7 @@ def _report_gradients(name, forward, gradients, inputs, dout):
     _report(f"{name}_backward and numerical gradients", LINEAR, **pairs)
 
 
-def _report(title, bound, **pairs):
+def _report(title: str, bound: float, **pairs: tuple[ArrayLike, ArrayLike]) -> None:
     """Print the relative error of each pair of arrays; raise an error where it is too great."""
     print(f"{title}, relative errors below {bound:g} expected:")
     wrong = []

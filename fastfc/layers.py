@@ -5,10 +5,28 @@ real dtype, computes in float32 if all its arrays are float32 and in float64 oth
 returns that dtype.  :mod:`fastfc.reference.layers` says the same in plain NumPy.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from . import _core
 from .losses import softmax_loss, svm_loss
+
+if TYPE_CHECKING:
+    from ._types import (
+        AffineCache,
+        AffineGradients,
+        Array,
+        ArrayLike,
+        BatchnormCache,
+        DropoutCache,
+        LayerParam,
+        NormalizationCache,
+        NormalizationGradients,
+        ReadParam,
+    )
 
 __all__ = [
     "affine_backward",
@@ -28,7 +46,7 @@ __all__ = [
 ]
 
 
-def affine_forward(x, w, b):
+def affine_forward(x: ArrayLike, w: ArrayLike, b: ArrayLike) -> tuple[Array, AffineCache]:
     """Affine (fully connected) layer, x w + b.
 
     Parameters
@@ -66,7 +84,7 @@ def affine_forward(x, w, b):
     return _core.affine_forward(x, w, b)
 
 
-def affine_backward(dout, cache):
+def affine_backward(dout: ArrayLike, cache: AffineCache) -> AffineGradients:
     """Gradient of ``affine_forward``.
 
     Parameters
@@ -102,7 +120,7 @@ def affine_backward(dout, cache):
     return _core.affine_backward(dout, cache)
 
 
-def relu_forward(x):
+def relu_forward(x: ArrayLike) -> tuple[Array, ArrayLike]:
     """Rectified linear unit, max(x, 0) (Nair & Hinton 2010).
 
     Parameters
@@ -130,7 +148,7 @@ def relu_forward(x):
     return _core.relu_forward(x)
 
 
-def relu_backward(dout, cache):
+def relu_backward(dout: ArrayLike, cache: ArrayLike) -> Array:
     """Gradient of ``relu_forward``: dout where x >= 0, zero where x is negative.
 
     Parameters
@@ -160,7 +178,9 @@ def relu_backward(dout, cache):
     return _core.relu_backward(dout, cache)
 
 
-def batchnorm_forward(x, gamma, beta, bn_param):
+def batchnorm_forward(
+    x: ArrayLike, gamma: ArrayLike, beta: ArrayLike, bn_param: LayerParam
+) -> tuple[Array, BatchnormCache]:
     """Batch normalisation per feature (Ioffe & Szegedy 2015).
 
     out = gamma * x_normalized + beta, x_normalized = (x - mean) / sqrt(var + eps).
@@ -216,7 +236,7 @@ def batchnorm_forward(x, gamma, beta, bn_param):
     return _core.batchnorm_forward(x, gamma, beta, bn_param)
 
 
-def batchnorm_backward(dout, cache):
+def batchnorm_backward(dout: ArrayLike, cache: BatchnormCache) -> NormalizationGradients:
     """Gradient of ``batchnorm_forward`` in mode ``'train'``; also ``batchnorm_backward_alt``.
 
     Parameters
@@ -253,7 +273,9 @@ def batchnorm_backward(dout, cache):
 batchnorm_backward_alt = batchnorm_backward
 
 
-def layernorm_forward(x, gamma, beta, ln_param):
+def layernorm_forward(
+    x: ArrayLike, gamma: ArrayLike, beta: ArrayLike, ln_param: ReadParam
+) -> tuple[Array, NormalizationCache]:
     """Layer normalisation per example (Ba, Kiros & Hinton 2016).
 
     out = gamma * x_normalized + beta, x_normalized = (x - mean) / sqrt(var + eps), where mean and
@@ -293,7 +315,7 @@ def layernorm_forward(x, gamma, beta, ln_param):
     return _core.layernorm_forward(x, gamma, beta, ln_param)
 
 
-def layernorm_backward(dout, cache):
+def layernorm_backward(dout: ArrayLike, cache: NormalizationCache) -> NormalizationGradients:
     """Gradient of ``layernorm_forward``.
 
     Parameters
@@ -327,7 +349,7 @@ def layernorm_backward(dout, cache):
     return _core.layernorm_backward(dout, cache)
 
 
-def dropout_forward(x, dropout_param):
+def dropout_forward(x: ArrayLike, dropout_param: ReadParam) -> tuple[Array, DropoutCache]:
     """Inverted dropout: keeps each element with probability p, scaled by 1/p.
 
     The mask is the one that ``np.random.rand(*x.shape) < p`` would draw, and NumPy's global
@@ -371,7 +393,7 @@ def dropout_forward(x, dropout_param):
     return _core.dropout_forward(x, dropout_param)
 
 
-def dropout_backward(dout, cache):
+def dropout_backward(dout: ArrayLike, cache: DropoutCache) -> Array:
     """Gradient of ``dropout_forward``.
 
     Parameters

@@ -4,15 +4,22 @@ Letters: N batch, C classes.  People import them from :mod:`fastfc.layers`, as f
 :mod:`fastfc.reference.losses` says the same in plain NumPy.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from . import _core
 from .arguments import check_dense
+
+if TYPE_CHECKING:
+    from ._types import Array, ArrayLike, Scalar
 
 __all__ = ["softmax_loss", "svm_loss"]
 
 _core.set_array_check(check_dense)
 
 
-def svm_loss(x, y):
+def svm_loss(x: ArrayLike, y: ArrayLike) -> tuple[Scalar, Array]:
     """Multiclass hinge loss with margin 1, mean over the batch (Weston & Watkins 1999).
 
     Parameters
@@ -45,7 +52,7 @@ def svm_loss(x, y):
     return _core.svm_loss(x, y)
 
 
-def softmax_loss(x, y, label_smoothing=0.0):
+def softmax_loss(x: ArrayLike, y: ArrayLike, label_smoothing: float = 0.0) -> tuple[Scalar, Array]:
     """Cross-entropy of softmax(x), mean over the batch, by log-sum-exp.
 
     Finite for all finite scores, however far apart.

@@ -1,8 +1,11 @@
 """The Solver: trains any model by minibatch descent."""
 
+from __future__ import annotations
+
 import math
 import signal
 import uuid
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +23,7 @@ from .training.rates import Rates
 from .training.resuming import Resumable
 from .training.rules import built_in, is_adamw
 from .training.saving import Saver
+from .training.signatures import show_settings
 from .training.splits import (
     check_gradients,
     check_model,
@@ -29,6 +33,22 @@ from .training.splits import (
 )
 from .training.state import copy_arrays, running_statistics, set_running_statistics
 from .training.stopping import Interrupts, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from typing_extensions import Unpack
+
+    from ._types import (
+        AnyArray,
+        Array,
+        Examples,
+        Labels,
+        Model,
+        Normalization,
+        SolverSettings,
+    )
 
 __all__ = ["Solver"]
 
@@ -189,7 +209,10 @@ class Solver(Resumable, Guarded):
     np.float64(1.0)
     """
 
-    def __init__(self, model, data, **kwargs):
+    @show_settings
+    def __init__(
+        self, model: Model, data: Mapping[str, object], **kwargs: Unpack[SolverSettings]
+    ) -> None:
         check_model(model)
         self.model = model
         for name, value in check_splits(model, data).items():
@@ -210,7 +233,7 @@ class Solver(Resumable, Guarded):
         if not isinstance(self.optim_config, Resumed):
             warn_of_settings(self)
 
-    def _reset(self):
+    def _reset(self) -> None:
         """Forget all training: histories, best parameters and the state of the update rule."""
         self._reset_run()
         self.epoch = 0
@@ -225,7 +248,7 @@ class Solver(Resumable, Guarded):
                 if np.ndim(w) < 2:
                     self.optim_configs[name]["weight_decay"] = 0.0
 
-    def _reset_run(self):
+    def _reset_run(self) -> None:
         """Forget how the run stands and how it went, beside its histories."""
         steps = self.num_epochs * max(len(self.y_train) // self.batch_size, 1)
         self._rates = Rates(self.lr_schedule, steps, self.update_rule, self.optim_config)
@@ -240,7 +263,7 @@ class Solver(Resumable, Guarded):
         self._say = print
         self._reset_call()
 
-    def _step(self):
+    def _step(self) -> None:
         """Draw a minibatch and update every parameter once; may be called and overridden."""
         self._rates.before_step(self)
         batch_mask = _core.random_rows(len(self.y_train), self.batch_size)
@@ -251,7 +274,7 @@ class Solver(Resumable, Guarded):
             loss = self._refuse_step(loss, batch_mask)
         self.loss_history.append(loss)
 
-    def _fused_step(self, batch_mask):
+    def _fused_step(self, batch_mask: Labels) -> Any:
         """Let the model do it all in one call if it offers to; return the loss or None."""
         offered = getattr(self.model, "__fastfc_train_step__", None)
         rule = built_in(self.update_rule)
@@ -267,7 +290,7 @@ class Solver(Resumable, Guarded):
             self.X_train, self.y_train, rule, self.optim_configs, rows=batch_mask, **given
         )
 
-    def _composed_step(self, batch_mask):
+    def _composed_step(self, batch_mask: Labels) -> Any:
         """Compute the gradients and update every parameter by the rule; return the loss.
 
         A loss that is not finite changes nothing, but under ``on_nonfinite='continue'``.
@@ -290,13 +313,13 @@ class Solver(Resumable, Guarded):
             self.optim_configs[name] = next_config
         return loss
 
-    def _examples(self, X, rows):
+    def _examples(self, X: Examples, rows: Labels | slice) -> AnyArray:
         """Return rows of X as the model gets them."""
         if self.normalize is None:
             return read_rows(X, rows)
         return read_rows(X, rows, self.normalize[0].dtype, self.normalize)
 
-    def _normalization(self, normalize):
+    def _normalization(self, normalize: Normalization) -> tuple[Array, Array]:
         """Return mean and standard deviation of every feature, in the model's dtype."""
         example, other = self.X_train.shape[1:], self.X_val.shape[1:]
         if math.prod(other) != math.prod(example):
@@ -308,7 +331,9 @@ class Solver(Resumable, Guarded):
         dtype = dtype if dtype in (np.float32, np.float64) else np.float64
         return check_normalization(normalize, example, dtype)
 
-    def check_accuracy(self, X, y, num_samples=None, batch_size=100):
+    def check_accuracy(
+        self, X: Examples, y: AnyArray, num_samples: int | None = None, batch_size: int = 100
+    ) -> float:
         """Return the fraction of examples that the model classifies as labelled.
 
         Parameters
@@ -349,15 +374,16 @@ class Solver(Resumable, Guarded):
             mask = np.random.choice(X.shape[0], num_samples)
             y = y[mask]
         predictions = []
-        for start in range(0, X.shape[0] if mask is None else num_samples, batch_size):
+        for start in range(0, X.shape[0] if mask is None else len(mask), batch_size):
             rows = slice(start, start + batch_size)
             batch = self._examples(X, rows if mask is None else mask[rows])
             scores = self.model.loss(batch)
             warn_of_nan(self, X, batch, scores)
             predictions.append(np.argmax(scores, axis=1))
-        return np.mean(np.hstack(predictions) == y)
+        accuracy: float = np.mean(np.hstack(predictions) == y)
+        return accuracy
 
-    def train(self):
+    def train(self) -> None:
         """Train for ``num_epochs``, then put the best parameters into the model.
 
         A second call trains on from there.  After a stop, and after `resume`, it finishes the call
@@ -441,7 +467,7 @@ class Solver(Resumable, Guarded):
             done = "training has stopped, and the model has the best parameters so far"
             warn_of(self.nonfinite, done, stacklevel=2)
 
-    def stop(self, reason="stopped"):
+    def stop(self, reason: str = "stopped") -> None:
         """Have ``train`` return after the running step; for callbacks, signals and other threads.
 
         Parameters
@@ -456,11 +482,37 @@ class Solver(Resumable, Guarded):
         self._asked = reason or "stopped"
 
     @property
-    def history(self):
+    def history(self) -> History:
         """The run so far as a `fastfc.training.History`, arrays with an entry for each step."""
         return History.of(self)
 
-    def _end_epoch(self):
+    def __repr__(self) -> str:
+        """Say what is trained, how, and how far it is.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastfc.fc_net import FullyConnectedNet
+        >>> X, y = np.eye(4).repeat(50, axis=0), np.arange(4).repeat(50)
+        >>> data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
+        >>> model = FullyConnectedNet([8], input_dim=4, num_classes=4)
+        >>> solver = Solver(model, data, update_rule="adam", num_epochs=2, verbose=False)
+        >>> solver
+        <Solver: FullyConnectedNet, adam, 200 examples, epoch 0 of 2>
+        >>> solver.train()
+        >>> solver
+        <Solver: FullyConnectedNet, adam, 200 examples, epoch 2 of 2, best val_acc ...>
+        """
+        if "_left" not in vars(self):  # the constructor is not done
+            return object.__repr__(self)
+        rule = getattr(self.update_rule, "__name__", type(self.update_rule).__name__)
+        best = f", best val_acc {self.best_val_acc:.3f}" if self.val_acc_history else ""
+        return (
+            f"<{type(self).__name__}: {type(self.model).__name__}, {rule}, "
+            f"{len(self.y_train)} examples, epoch {self.epoch} of {self.num_epochs}{best}>"
+        )
+
+    def _end_epoch(self) -> None:
         """Count the epoch and let the learning rates decay."""
         self.epoch += 1
         self._log.epochs.append(len(self.loss_history))
@@ -471,7 +523,7 @@ class Solver(Resumable, Guarded):
                     config["learning_rate"] = config["learning_rate"] * self.lr_decay
         warn_of_standstill(self)
 
-    def _score(self):
+    def _score(self) -> None:
         """Note and print both accuracies; keep the parameters if they are the best so far."""
         train_acc = self.check_accuracy(self.X_train, self.y_train, self.num_train_samples)
         val_acc = self.check_accuracy(self.X_val, self.y_val, self.num_val_samples)

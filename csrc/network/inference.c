@@ -6,9 +6,9 @@
  * Normalisation and ReLU are the product's epilogue: a thread applies them to rows that it has just
  * completed, while they are in cache.
  *
- * Many rows are scored in blocks of nearly equal size, so that the work arrays stay small.  Each of
- * several blocks has more than SMALL_M rows, so that its products are not split-K, which adds in
- * another order: neither would one product of all rows be, and the bits are the same. */
+ * Many rows are scored in blocks of nearly equal size, so that the work arrays stay small.  Where
+ * there are several blocks, each has more than SMALL_M rows.  Neither their products nor one of all
+ * rows at once are then split-K, which adds in another order, so the bits are the same. */
 #ifndef FASTFC_NETWORK_INFERENCE_C
 #define FASTFC_NETWORK_INFERENCE_C
 

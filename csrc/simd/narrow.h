@@ -19,7 +19,7 @@ ALWAYS_INLINE half_vec half_load_masked(const real *p, lanes_mask mask) {
 #elif VEC_BYTES == 32 && defined(__AVX2__)
     return (half_vec)_mm_maskload_ps(p, _mm256_castsi256_si128(mask));
 #else
-    (void)mask; /* b is packed or padded then: all of the half can be read */
+    (void)mask; /* without masks b is packed or padded: all of the half can be read */
     return *(const half_unaligned *)p;
 #endif
 }

@@ -19,6 +19,7 @@ from libc.string cimport memset
 
 from csrc cimport *
 
+import math
 import operator
 import os
 from collections.abc import Mapping

@@ -160,7 +160,10 @@ cdef frozenset REAL_SCALARS = frozenset(np.dtype(code).type for code in "bhilqBH
 # Reads a plain real number: Python's, NumPy's, or that of a 0-d array.  False for anything else.
 cdef bint read_number(double *number, object value) except -1:
     if isinstance(value, float) or type(value) is int:
-        number[0] = value
+        try:
+            number[0] = value
+        except OverflowError:  # an integer beyond all floats
+            return False
         return True
     if cnp.PyArray_CheckExact(value) and (<ndarray> value).ndim == 0 \
             and (cnp.PyArray_ISINTEGER(<ndarray> value) or cnp.PyArray_ISFLOAT(<ndarray> value)):

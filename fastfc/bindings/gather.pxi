@@ -35,18 +35,23 @@ cdef bint has_dense_rows(ndarray x):
 
 
 # mean or std as a dense (D,) row: a number for each feature, or for what broadcasts to an example.
-cdef ndarray as_feature_row(str name, object value, ndarray x, cnp.npy_intp D, int dtype):
+cdef ndarray as_feature_row(str function, str name, object value, tuple example,
+                            cnp.npy_intp D, int dtype):
     cdef int given = 0
-    cdef ndarray array = as_operand("gather", name, value, &given)
+    cdef ndarray array = as_operand(function, name, value, &given)
     if array.ndim == 1 and array.shape[0] == D:
         return as_dense(array, dtype)
-    example = (<object> x).shape[1:]
     try:
         array = np.broadcast_to(array, example)
     except ValueError:
-        raise shape_error("gather", name, array, f"({D},), or what broadcasts to an example "
+        raise shape_error(function, name, array, f"({D},), or what broadcasts to an example "
                           f"of shape {example}") from None
     return as_dense(array, dtype).reshape(D)
+
+
+def feature_row(str function, str name, value, tuple example, dtype):
+    """A number for each feature of an example, from as many or from what broadcasts to one."""
+    return as_feature_row(function, name, value, example, math.prod(example), np.dtype(dtype).num)
 
 
 # Describes X[index], normalised or not, for the core; adds to `held` what must live as long.  False
@@ -62,8 +67,9 @@ cdef bint bind_rows(fc_gather *rows, ndarray x, object index, object mean, objec
     if (mean is None) != (std is None):
         raise ValueError("gather: mean and std must be given both or neither")
     if mean is not None:
-        mean_row = as_feature_row("mean", mean, x, D, dtype)
-        std_row = as_feature_row("std", std, x, D, dtype)
+        example = (<object> x).shape[1:]
+        mean_row = as_feature_row("gather", "mean", mean, example, D, dtype)
+        std_row = as_feature_row("gather", "std", std, example, D, dtype)
     held += [numbers, mean_row, std_row]
     cdef int given = cnp.PyArray_TYPE(x)
     if given != F32 and given != F64 and given != cnp.NPY_UINT8:

@@ -104,10 +104,7 @@ cdef class Transaction:
             return False
         for j, key in enumerate(rule.constants):
             value = (<dict> config).get(key)
-            try:
-                if not read_number(&param.number[j], value):
-                    return False
-            except OverflowError:
+            if not read_number(&param.number[j], value):
                 return False
             if key == "t":  # of this step
                 param.number[j] += 1

@@ -1,12 +1,24 @@
 """`fastfc.check`: a student's own layers, compared with the reference and numerical gradients."""
 
+from __future__ import annotations
+
 import contextlib
 import io
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .report import Report
 
 __all__ = ["check"]
 
 
-def check(what, function=None, *, dropout_convention=None, verbose=True):
+def check(
+    what: object,
+    function: str | list[str] | None = None,
+    *,
+    dropout_convention: str | None = None,
+    verbose: bool = True,
+) -> Report:
     """Compare layers of your own with `fastfc.reference`, and with numerical gradients.
 
     Every function that has a name of `fastfc.layers`, `fastfc.layer_utils` or `fastfc.optim` is

@@ -1,14 +1,24 @@
 """Checks of dropout, whose mask may be drawn in any way."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from .running import TOLERANCE, difference
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .._types import Array
+    from .running import Checker
 
 _SHAPE = (80, 125)  # so many that shares of kept elements tell their probabilities apart
 _LIKELY = 6  # standard deviations: one right mask in 5e8 lies further off
 
 
-def check(checker):
+def check(checker: Checker) -> None:
     """Check what the student has of ``dropout_forward`` and ``dropout_backward``."""
     if not checker.has("dropout_forward", "dropout_backward"):
         return
@@ -24,23 +34,23 @@ def check(checker):
     _numerically(checker, generator)
 
 
-def _param(checker, p, **more):
+def _param(checker: Checker, p: float, **more: object) -> dict[str, Any]:
     """Return a dropout_param, as courses of this convention have it."""
     return {"mode": "train", "p": p, **more}
 
 
-def _kept(checker, p):
+def _kept(checker: Checker, p: float) -> float:
     """Return the probability of keeping."""
     return 1 - p if checker.convention == "drop" else p
 
 
-def _forward(checker, case, x, param):
+def _forward(checker: Checker, case: str, x: Array, param: dict[str, Any]) -> dict[str, Any] | None:
     """Return the student's results by name, None where there are none."""
     returned, value = checker.call("dropout_forward", case, x, dict(param))
     return checker.results("dropout_forward", case, value, ("out", "cache")) if returned else None
 
 
-def _train(checker, generator, x, p):
+def _train(checker: Checker, generator: np.random.RandomState, x: Array, p: float) -> None:
     k, meaning = _kept(checker, p), "dropping" if checker.convention == "drop" else "keeping"
     case = f"train, x {x.shape}, p {p} of {meaning}"
     param = _param(checker, p, seed=7)
@@ -61,7 +71,7 @@ def _train(checker, generator, x, p):
         _backward(checker, generator, case, x, k, ratio, cache, param)
 
 
-def _mask(ratio, p, k):
+def _mask(ratio: Array, p: float, k: float) -> tuple[float, str]:
     """Return the error of a mask's numbers, and what is wrong with it or ''."""
     kept = ratio != 0
     share, numbers = kept.mean(), ratio[kept]
@@ -103,11 +113,20 @@ def _mask(ratio, p, k):
     )
 
 
-def _in_brackets(name):
+def _in_brackets(name: str) -> str:
     return f"({name})" if " " in name else name
 
 
-def _backward(checker, generator, case, x, k, ratio, cache, param):
+def _backward(
+    checker: Checker,
+    generator: np.random.RandomState,
+    case: str,
+    x: Array,
+    k: float,
+    ratio: Array | None,
+    cache: Any,
+    param: dict[str, Any],
+) -> None:
     if cache is None:  # the courses say what it is
         np.random.seed(3)
         mask = (np.random.rand(*x.shape) < k) / k
@@ -137,7 +156,7 @@ def _backward(checker, generator, case, x, k, ratio, cache, param):
     checker.compare("dropout_backward", "dx", case, dx, dout * ratio, mistakes)
 
 
-def _test(checker, generator, x, p):
+def _test(checker: Checker, generator: np.random.RandomState, x: Array, p: float) -> None:
     k, case = _kept(checker, p), f"test, x {x.shape}, p {p}"
     param = _param(checker, p, mode="test")
     mistakes = [
@@ -164,7 +183,7 @@ def _test(checker, generator, x, p):
             checker.compare("dropout_backward", "dx", case, dx, dout, scaled)
 
 
-def _outs(checker, x, params):
+def _outs(checker: Checker, x: Array, params: list[dict[str, Any]]) -> list[Array] | None:
     """Return the student's outputs for some dropout_params, or None."""
     try:
         outs = [checker.quiet("dropout_forward", x, dict(param))[0] for param in params]
@@ -173,7 +192,7 @@ def _outs(checker, x, params):
         return None  # which is a row already
 
 
-def _seeds(checker, x):
+def _seeds(checker: Checker, x: Array) -> None:
     seeded, free = _param(checker, 0.5, seed=5), _param(checker, 0.5)
     outs = _outs(checker, x, [seeded, seeded, free, free])
     if outs is None or any(out.shape != x.shape for out in outs):
@@ -196,7 +215,7 @@ def _seeds(checker, x):
     )
 
 
-def _nothing_dropped(checker, x):
+def _nothing_dropped(checker: Checker, x: Array) -> None:
     p = 0.0 if checker.convention == "drop" else 1.0
     case = f"train, x {x.shape}, p {p}"
     results = _forward(checker, case, x, _param(checker, p))
@@ -207,7 +226,7 @@ def _nothing_dropped(checker, x):
         checker.compare("dropout_forward", "out", case, results["out"], x, mistakes)
 
 
-def _numerically(checker, generator):
+def _numerically(checker: Checker, generator: np.random.RandomState) -> None:
     """Compare with the numerical gradient, which the same seed makes possible."""
     if not checker.has("dropout_backward") or "dropout_forward" not in checker.functions:
         return

@@ -1,13 +1,21 @@
 """Checks of the losses."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ..gradient_check import eval_numerical_gradient
 from ..reference import layers as reference
 from . import mistakes
 
+if TYPE_CHECKING:
+    from .._types import Array
+    from .running import Checker
 
-def check(checker):
+
+def check(checker: Checker) -> None:
     """Check what the student has of ``softmax_loss`` and ``svm_loss``."""
     generator = np.random.RandomState(1)
     if checker.has("softmax_loss"):
@@ -23,7 +31,9 @@ def check(checker):
             _loss(checker, generator, "svm", f"x {(N, C)}", 2 * generator.randn(N, C))
 
 
-def _loss(checker, generator, kind, case, x):
+def _loss(
+    checker: Checker, generator: np.random.RandomState, kind: str, case: str, x: Array
+) -> None:
     name, (N, C) = f"{kind}_loss", x.shape
     y = generator.randint(C, size=N)
     expected, expected_dx = getattr(reference, name)(x, y)

@@ -3,14 +3,25 @@
 Each is computed and compared with what came; none is guessed.
 """
 
+from __future__ import annotations
+
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..reference import layer_utils as reference
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
-def affine(x, w, b):
+    from .._types import Array, ArrayLike, Labels
+
+    Mistakes = Sequence[tuple[str, Callable[[], object]]]  # what is wrong, and what it gives
+
+
+def affine(x: Array, w: Array, b: Array) -> Mistakes:
     """Mistakes in ``affine_forward``."""
     N = len(x)
     return [
@@ -25,7 +36,7 @@ def affine(x, w, b):
     ]
 
 
-def affine_backward(x, w, dout):
+def affine_backward(x: Array, w: Array, dout: Array) -> dict[str, Mistakes]:
     """Mistakes in ``affine_backward``."""
     N = len(x)
     return {
@@ -47,7 +58,7 @@ def affine_backward(x, w, dout):
     }
 
 
-def relu(x):
+def relu(x: Array) -> Mistakes:
     """Mistakes in ``relu_forward``."""
     return [
         ("negative elements pass", lambda: x),
@@ -62,7 +73,7 @@ def relu(x):
     ]
 
 
-def relu_backward(x, dout):
+def relu_backward(x: Array, dout: Array) -> dict[str, Mistakes]:
     """Mistakes in ``relu_backward``."""
     return {
         "dx": [
@@ -77,7 +88,9 @@ def relu_backward(x, dout):
     }
 
 
-def normalisation(x, gamma, beta, eps, axis, param):
+def normalisation(
+    x: Array, gamma: Array, beta: Array, eps: float, axis: int, param: dict[str, Any]
+) -> SimpleNamespace:
     """Return what a normalisation over an axis computes on the way."""
     mean, var = x.mean(axis=axis, keepdims=True), x.var(axis=axis, keepdims=True)
     rstd = 1 / np.sqrt(var + eps)
@@ -96,10 +109,10 @@ def normalisation(x, gamma, beta, eps, axis, param):
     )
 
 
-def norm_forward(n):
+def norm_forward(n: SimpleNamespace) -> Mistakes:
     """Mistakes in ``batchnorm_forward`` in training mode, and in ``layernorm_forward``."""
 
-    def by(mean, denominator):
+    def by(mean: ArrayLike, denominator: ArrayLike) -> Callable[[], object]:
         return lambda: n.gamma * (n.x - mean) / denominator + n.beta
 
     other = 1 - n.axis
@@ -147,7 +160,7 @@ def norm_forward(n):
     return found
 
 
-def norm_test(n, param):
+def norm_test(n: SimpleNamespace, param: dict[str, Any]) -> Mistakes:
     """Mistakes in ``batchnorm_forward`` in test mode."""
     mean, var = param["running_mean"], param["running_var"]
     xhat = (n.x - mean) / np.sqrt(var + n.eps)
@@ -172,7 +185,7 @@ def norm_test(n, param):
     ]
 
 
-def running(n, key, param):
+def running(n: SimpleNamespace, key: str, param: dict[str, Any]) -> Mistakes:
     """Mistakes in the running statistics."""
     batch = (n.mean if key == "running_mean" else n.var)[0]
     start = param.get(key, np.zeros_like(batch))
@@ -210,11 +223,11 @@ def running(n, key, param):
     return found
 
 
-def norm_backward(n, dout):
+def norm_backward(n: SimpleNamespace, dout: Array) -> dict[str, Mistakes]:
     """Mistakes in the backward passes of both normalisations."""
     axis, count = n.axis, n.x.shape[n.axis]
 
-    def mean(array):
+    def mean(array: Array) -> Any:
         return array.mean(axis=axis, keepdims=True)
 
     g = n.gamma * dout
@@ -283,11 +296,11 @@ def norm_backward(n, dout):
     return {"dx": dx, "dgamma": dgamma, "dbeta": dbeta}
 
 
-def joined(name, inputs, param):
+def joined(name: str, inputs: Mapping[str, Array], param: dict[str, Any]) -> Mistakes:
     """Mistakes in a forward pass of several layers."""
     x, w, b = (inputs[key] for key in "xwb")
     hidden = x.reshape(len(x), -1) @ w + b
-    found = [
+    found: Mistakes = [
         ("ReLU is missing", lambda: hidden),
         ("the bias is missing", lambda: _relu(hidden - b)),
     ]
@@ -295,7 +308,7 @@ def joined(name, inputs, param):
         gamma, beta = inputs["gamma"], inputs["beta"]
         norm = reference.layernorm_forward if "ln" in name else reference.batchnorm_forward
 
-        def normalised(array):
+        def normalised(array: Array) -> Array:
             return norm(array, gamma, beta, dict(param))[0]
 
         found = [
@@ -306,24 +319,26 @@ def joined(name, inputs, param):
     return found
 
 
-def _relu(array):
-    return np.maximum(array, 0)
+def _relu(array: Array) -> Array:
+    positive: Array = np.maximum(array, 0)
+    return positive
 
 
-def softmax(x, y):
+def softmax(x: Array, y: Labels) -> tuple[Mistakes, Mistakes]:
     """Mistakes in ``softmax_loss``: of the loss, and of its gradient."""
     N, C = x.shape
     rows = np.arange(N)
 
-    def of(shifted):
+    def of(shifted: Array) -> Array:
         e = np.exp(shifted)
-        return e / e.sum(axis=1, keepdims=True)
+        share: Array = e / e.sum(axis=1, keepdims=True)
+        return share
 
     p = of(x - x.max(axis=1, keepdims=True))
     onehot = np.eye(C)[y]
     unshifted, top = "the scores are not shifted by each row's maximum before exp", x.max()
     whole = "the scores are shifted by the maximum of all, expected by each row's"
-    loss = [
+    loss: Mistakes = [
         ("the logarithm is missing", lambda: -p[rows, y].mean()),
         ("the logarithm is missing", lambda: p[rows, y].mean()),
         ("it is of all classes, expected of the label's", lambda: -np.log(p).sum() / N),
@@ -337,7 +352,7 @@ def softmax(x, y):
         ),
         (whole, lambda: -np.log(of(x - top)[rows, y]).mean()),
     ]
-    dx = [
+    dx: Mistakes = [
         ("the 1 at the label is not subtracted", lambda: p / N),
         ("the 1 at the label is added", lambda: (p + onehot) / N),
         ("the 1 at the label is subtracted after the division by N", lambda: p / N - onehot),
@@ -348,7 +363,7 @@ def softmax(x, y):
     return loss, dx
 
 
-def svm(x, y):
+def svm(x: Array, y: Labels) -> tuple[Mistakes, Mistakes]:
     """Mistakes in ``svm_loss``: of the loss, and of its gradient."""
     N = len(x)
     rows = np.arange(N)
@@ -361,7 +376,7 @@ def svm(x, y):
     with_label = above.copy()
     with_label[rows, y] = 1 - above.sum(axis=1)
     squared = margins**2
-    loss = [
+    loss: Mistakes = [
         ("the label's own margin is counted", lambda: (margins.sum() + N) / N),
         (
             "the margin 1 is missing",
@@ -370,7 +385,7 @@ def svm(x, y):
         ("the margins are squared", lambda: squared.sum() / N),
         ("only the greatest margin counts", lambda: margins.max(axis=1).mean()),
     ]
-    dx = [
+    dx: Mistakes = [
         ("the label's own column is missing", lambda: above / N),
         ("the label's own margin is counted", lambda: with_label / N),
         (

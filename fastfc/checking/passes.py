@@ -1,12 +1,24 @@
 """Checks of the layers that are a forward and a backward pass without chance."""
 
+from __future__ import annotations
+
 import copy
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..reference import layer_utils as reference
 from . import mistakes
 from .running import TOLERANCE, difference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import SimpleNamespace
+    from typing import Any
+
+    from .._types import Array
+    from .mistakes import Mistakes
+    from .running import Checker
 
 # Sizes differ within a case and are not 2, so that a factor tells which of them it is.
 _AFFINE = [((4, 5), 3), ((1, 3), 6), ((3, 2, 4), 5), ((6, 3, 2, 2), 1), ((5, 1), 4)]
@@ -26,7 +38,7 @@ _LAYERNORM = [
 ]
 
 
-def check(checker):
+def check(checker: Checker) -> None:
     """Check what the student has of affine, ReLU, the normalisations and the joined layers."""
     if checker.has("affine_forward", "affine_backward"):
         generator = np.random.RandomState(0)
@@ -52,7 +64,9 @@ def check(checker):
                 _joined(checker, generator, name, x_shape, M)
 
 
-def _affine(checker, generator, x_shape, M):
+def _affine(
+    checker: Checker, generator: np.random.RandomState, x_shape: tuple[int, ...], M: int
+) -> None:
     D = int(np.prod(x_shape[1:]))
     x, w, b = generator.randn(*x_shape), generator.randn(D, M), 1 + generator.rand(M)
     case = f"x {x_shape}, w {(D, M)}"
@@ -70,7 +84,7 @@ def _affine(checker, generator, x_shape, M):
     )
 
 
-def _relu(checker, generator, x_shape):
+def _relu(checker: Checker, generator: np.random.RandomState, x_shape: tuple[int, ...]) -> None:
     x = generator.randn(*x_shape)
     x += np.sign(x) * 0.1  # away from 0, where either side is right
     x.flat[0], x.flat[1] = 1.5, -0.7
@@ -88,12 +102,19 @@ def _relu(checker, generator, x_shape):
     )
 
 
-def _norm(checker, generator, kind, x_shape, scale, given):
+def _norm(
+    checker: Checker,
+    generator: np.random.RandomState,
+    kind: str,
+    x_shape: tuple[int, ...],
+    scale: float,
+    given: dict[str, Any],
+) -> None:
     """Check a normalisation; batch normalisation in training mode, its running statistics too."""
     N, D = x_shape
     x = scale * generator.randn(N, D) + np.linspace(1, 2, D) * scale
     gamma, beta = 0.5 + generator.rand(D), generator.randn(D)
-    before = {}
+    before: dict[str, Any] = {}
     said = "".join(f", {key} {value}" for key, value in given.items())
     case = f"x {x_shape}{said}" if scale > 0.1 else f"x {x_shape} of size {scale:g}"
     if kind == "batchnorm":
@@ -126,7 +147,15 @@ def _norm(checker, generator, kind, x_shape, scale, given):
             _running(checker, case, key, used[0], expected[key], n, param)
 
 
-def _running(checker, case, key, used, expected, n, param):
+def _running(
+    checker: Checker,
+    case: str,
+    key: str,
+    used: Any,
+    expected: Array,
+    n: SimpleNamespace,
+    param: dict[str, Any],
+) -> None:
     if not isinstance(used, dict) or key not in used:
         checker.wrong("batchnorm_forward", key, case, "is not stored in bn_param")
         return
@@ -138,7 +167,13 @@ def _running(checker, case, key, used, expected, n, param):
     )
 
 
-def _batchnorm_test(checker, generator, x_shape, scale, given):
+def _batchnorm_test(
+    checker: Checker,
+    generator: np.random.RandomState,
+    x_shape: tuple[int, ...],
+    scale: float,
+    given: dict[str, Any],
+) -> None:
     N, D = x_shape
     x = scale * generator.randn(N, D) + scale
     gamma, beta = 0.5 + generator.rand(D), generator.randn(D)
@@ -175,9 +210,11 @@ _JOINED = {
 }
 
 
-def _joined(checker, generator, name, x_shape, M):
+def _joined(
+    checker: Checker, generator: np.random.RandomState, name: str, x_shape: tuple[int, ...], M: int
+) -> None:
     D = int(np.prod(x_shape[1:]))
-    inputs = {
+    inputs: dict[str, Array] = {
         "x": generator.randn(*x_shape),
         "w": generator.randn(D, M),
         "b": 0.3 + generator.rand(M),
@@ -199,19 +236,19 @@ def _joined(checker, generator, name, x_shape, M):
 
 
 def _both(
-    checker,
-    kind,
-    case,
-    inputs,
-    params,
-    forward_mistakes,
-    backward_mistakes,
-    sizes,
-    generator,
-    api_cache=None,
-    h=1e-5,
-    backwards=None,
-):
+    checker: Checker,
+    kind: str,
+    case: str,
+    inputs: dict[str, Array],
+    params: Callable[[], tuple[Any, ...]],
+    forward_mistakes: Mistakes,
+    backward_mistakes: Callable[[Array], Mapping[str, Mistakes]],
+    sizes: Mapping[str, float],
+    generator: np.random.RandomState,
+    api_cache: object = None,
+    h: float = 1e-5,
+    backwards: tuple[str, ...] | None = None,
+) -> tuple[Any, ...] | None:
     """Check a forward pass and the backward passes to it; return what was given after the inputs.
 
     Parameters
@@ -257,7 +294,7 @@ def _both(
         run = checker.quiet if out_right or (has_cache and out_right is False) else _reference
         for i, name in enumerate(names):
 
-            def output(value, i=i, run=run):
+            def output(value: Array, i: int = i, run: Callable[..., Any] = run) -> Any:
                 return run(forward, *arrays[:i], value, *arrays[i + 1 :], *params())[0]
 
             others = {key: array for key, array in wanted.items() if key != name}
@@ -279,7 +316,9 @@ def _both(
     return used
 
 
-def _explain_by_forward(checker, backward, forward, name, found, numerical):
+def _explain_by_forward(
+    checker: Checker, backward: str, forward: str, name: str, found: Any, numerical: Array
+) -> None:
     """Say so where a gradient is that of the student's own forward pass, which is wrong."""
     try:
         found = np.asarray(found, float)
@@ -291,5 +330,5 @@ def _explain_by_forward(checker, backward, forward, name, found, numerical):
         )
 
 
-def _reference(name, *args):
+def _reference(name: str, *args: object) -> Any:
     return getattr(reference, name)(*args)

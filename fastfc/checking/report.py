@@ -1,7 +1,13 @@
 """The table that `fastfc.check` makes."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,31 +56,31 @@ class Report:
         What was checked, where it is not what was given.
     """
 
-    def __init__(self, rows, notes=()):
+    def __init__(self, rows: Iterable[Row], notes: Iterable[str] = ()) -> None:
         self.rows, self.notes = list(rows), list(notes)
 
     @property
-    def ok(self):
+    def ok(self) -> bool:
         """Whether everything is right."""
         return bool(self.rows) and all(row.ok for row in self.rows)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<fastfc.check: {self._summary()}>"
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = list(self.notes)
         for function in dict.fromkeys(row.function for row in self.rows):
             lines += _lines(function, [row for row in self.rows if row.function == function])
         return "\n".join([*lines, self._summary()])
 
-    def _summary(self):
+    def _summary(self) -> str:
         functions = {row.function for row in self.rows}
         wrong = {row.function for row in self.rows if not row.ok}
         count = f"{len(functions)} function{'s' if len(functions) != 1 else ''}"
         return f"{count}, {f'{len(wrong)} of them wrong' if wrong else 'all right'}"
 
 
-def _lines(function, rows):
+def _lines(function: str, rows: list[Row]) -> list[str]:
     """Return the lines of one function: what is wrong in full, what is right in short."""
     wrong = any(not row.ok for row in rows)
     worst = max((row.error for row in rows if row.ok and row.error >= 0), default=0.0)
@@ -89,7 +95,7 @@ def _lines(function, rows):
         own = [row for row in rows if row.argument == argument]
         if wrong and all(row.ok and not row.message for row in own):
             right.append(argument)
-        groups = {}
+        groups: dict[tuple[bool, str], list[Row]] = {}
         for row in own:
             if row.message:
                 groups.setdefault((row.ok, row.message), []).append(row)
@@ -102,7 +108,7 @@ def _lines(function, rows):
     return lines
 
 
-def _sentence(message, rows, total):
+def _sentence(message: str, rows: list[Row], total: int) -> str:
     """Return what is wrong in these rows, and in which cases."""
     first = rows[0]
     where = f"in {len(rows)} of {total} cases, say {first.case}"

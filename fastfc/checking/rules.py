@@ -1,10 +1,24 @@
 """Checks of the update rules, over some steps."""
 
+from __future__ import annotations
+
 import functools
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..reference import optim as reference
+from ..update_rules import RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from .._types import Array, OptimConfig
+    from .running import Checker
+
+    State = dict[str, Any]
+    Step = Callable[..., Any]  # w, dw, state and constants by name -> next w
 
 _STEPS = 3
 _CONFIGS = {
@@ -23,7 +37,7 @@ _CONFIGS = {
 }
 
 
-def check(checker):
+def check(checker: Checker) -> None:
     """Check what the student has of the update rules."""
     generator = np.random.RandomState(3)
     for rule, config in _CONFIGS.items():
@@ -33,9 +47,16 @@ def check(checker):
             _run(checker, generator, rule, (4, 3), None, "no config")
 
 
-def _run(checker, generator, rule, shape, config, said):
+def _run(
+    checker: Checker,
+    generator: np.random.RandomState,
+    rule: str,
+    shape: tuple[int, ...],
+    config: OptimConfig | None,
+    said: str,
+) -> None:
     w, gradients = generator.randn(*shape), generator.randn(_STEPS, *shape)
-    start, constants = w.copy(), {**reference.RULES[rule].constants, **(config or {})}
+    start, constants = w.copy(), {**RULES[rule].constants, **(config or {})}
     own, expected, expected_config = w.copy(), w.copy(), config and dict(config)
     for step, dw in enumerate(gradients):
         case = f"w {shape}, {said}, step {step + 1}"
@@ -58,16 +79,17 @@ def _run(checker, generator, rule, shape, config, said):
             return
 
 
-def _after(step, w, gradients, constants):
+def _after(step: Step, w: Array, gradients: Array, constants: Mapping[str, float]) -> Array:
     """Return w after some steps of a formula, which keeps its state in a dict."""
-    w, state = w.copy(), {"m": 0.0, "v": 0.0, "t": 0}
+    w = w.copy()
+    state: State = {"m": 0.0, "v": 0.0, "t": 0}
     for dw in gradients:
         w = step(w, dw, state, **constants)
     return w
 
 
-def _momentum(mistake):
-    def step(w, dw, s, learning_rate, momentum):
+def _momentum(mistake: str) -> Step:
+    def step(w: Array, dw: Array, s: State, learning_rate: float, momentum: float) -> Any:
         old = s["v"]
         if mistake == "damped":
             s["v"] = momentum * old - (1 - momentum) * learning_rate * dw
@@ -88,8 +110,10 @@ def _momentum(mistake):
     return step
 
 
-def _rmsprop(mistake):
-    def step(w, dw, s, learning_rate, decay_rate, epsilon):
+def _rmsprop(mistake: str) -> Step:
+    def step(
+        w: Array, dw: Array, s: State, learning_rate: float, decay_rate: float, epsilon: float
+    ) -> Any:
         decay = 1 - decay_rate if mistake == "exchanged" else decay_rate
         old = 0.0 if mistake == "stateless" else s["v"]
         s["v"] = decay * old + (1 - decay) * dw**2
@@ -108,10 +132,20 @@ def _rmsprop(mistake):
     return step
 
 
-def _adam(mistake):
-    def step(w, dw, s, learning_rate, beta1, beta2, epsilon, t, weight_decay=0.0):
+def _adam(mistake: str) -> Step:
+    def step(
+        w: Array,
+        dw: Array,
+        s: State,
+        learning_rate: float,
+        beta1: float,
+        beta2: float,
+        epsilon: float,
+        t: int,
+        weight_decay: float = 0.0,
+    ) -> Any:
         s["t"] += 1
-        t = {"late": s["t"] - 1, "early": s["t"] + 1, "stuck": 1}.get(mistake, s["t"])
+        t = 1 if mistake == "stuck" else s["t"] + {"late": -1, "early": 1}.get(mistake, 0)
         old_m, old_v = (0.0, 0.0) if mistake == "stateless" else (s["m"], s["v"])
         s["m"] = beta1 * old_m + (1 - beta1) * dw
         s["v"] = beta2 * old_v + (1 - beta2) * dw**2
@@ -136,7 +170,7 @@ def _adam(mistake):
     return step
 
 
-def _sgd(step):
+def _sgd(step: Callable[[Array, float, Array], Array]) -> Step:
     return lambda w, dw, s, learning_rate: step(w, learning_rate, dw)
 
 

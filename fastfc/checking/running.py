@@ -1,5 +1,7 @@
 """Calls a student's functions, whatever they do, and compares what comes of it."""
 
+from __future__ import annotations
+
 import contextlib
 import copy
 import inspect
@@ -9,6 +11,7 @@ import random
 import sys
 import traceback
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +19,14 @@ from ..dropin.texts import convention_in, is_nndls
 from ..gradient_check import eval_numerical_gradient_array
 from ..update_rules import RULES
 from .report import Report, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import Any
+
+    from .._types import Array, ArrayLike
+    from .mistakes import Mistakes
+    from .sources import Found
 
 # Formulas that are right differ by rounding, 1e-16 of sums of some terms; the smallest mistake that
 # is told apart, eps outside the root, by 5e-6.
@@ -27,7 +38,7 @@ NUMERICAL = 1e-5
 ZERO = 1e-3
 
 
-def check_all(found, convention=None):
+def check_all(found: Found, convention: str | None = None) -> Report:
     """Return the report on the functions that were found."""
     from . import dropout, losses, passes, rules
 
@@ -39,7 +50,7 @@ def check_all(found, convention=None):
 
 
 @contextlib.contextmanager
-def undisturbed():
+def undisturbed() -> Iterator[None]:
     """Let a student's code do what it likes for a while, and take it back.
 
     Generators, NumPy's switches and warnings' filters are as they were; nobody waits for input, in
@@ -70,13 +81,13 @@ class Checker:
         As for `fastfc.check`.
     """
 
-    def __init__(self, found, convention):
+    def __init__(self, found: Found, convention: str | None) -> None:
         self.functions, self._wanted = found.functions, set(found.wanted)
         self._convention = convention
-        self.rows = []
+        self.rows: list[Row] = []
 
     @property
-    def convention(self):
+    def convention(self) -> str:
         """What dropout's p is the probability of."""
         if self._convention is None:
             function = self.functions.get("dropout_forward")
@@ -84,20 +95,22 @@ class Checker:
             self._convention = "drop" if said == "drop" and not _in_nndl(function) else "keep"
         return self._convention
 
-    def has(self, *names):
+    def has(self, *names: str) -> bool:
         """Whether any of these functions is to be reported on."""
         return any(name in self._wanted for name in names)
 
-    def add(self, function, argument, case, ok, **more):
+    def add(self, function: str, argument: str, case: str, ok: bool, **more: Any) -> None:
         """Add a row, if the function is to be reported on."""
         if function in self._wanted:
             self.rows.append(Row(function, argument, case, ok, **more))
 
-    def wrong(self, function, argument, case, message, detail=""):
+    def wrong(
+        self, function: str, argument: str, case: str, message: str, detail: str = ""
+    ) -> None:
         """Add a row of something that cannot be compared."""
         self.add(function, argument, case, False, message=message, detail=detail)
 
-    def call(self, name, case, *args, mistakes=()):
+    def call(self, name: str, case: str, *args: Any, mistakes: Mistakes = ()) -> tuple[bool, Any]:
         """Return (whether it returned, what), and add rows of what it did besides.
 
         Arrays are given as copies.  Mistakes, as in `compare`, are recognised by the exceptions
@@ -123,7 +136,9 @@ class Checker:
             self.wrong(name, "call", case, f"changes its argument {changed[0] + 1}")
         return True, value
 
-    def results(self, name, case, value, arguments):
+    def results(
+        self, name: str, case: str, value: Any, arguments: Sequence[str]
+    ) -> dict[str, Any] | None:
         """Return results by name, or None if there are not as many as there should be."""
         if len(arguments) == 1:
             return {arguments[0]: value}
@@ -138,7 +153,17 @@ class Checker:
             return dict(zip(arguments, value, strict=True))
         return None
 
-    def compare(self, name, argument, case, found, expected, mistakes=(), sizes=None, others=()):
+    def compare(
+        self,
+        name: str,
+        argument: str,
+        case: str,
+        found: Any,
+        expected: ArrayLike,
+        mistakes: Mistakes = (),
+        sizes: Mapping[str, float] | None = None,
+        others: Mapping[str, Array] | Iterable[tuple[str, Array]] = (),
+    ) -> bool:
         """Compare a result with what is expected; say whether it is right.
 
         Parameters
@@ -150,6 +175,7 @@ class Checker:
         others : dict of array
             What other results should be, which this may be confused with.
         """
+        message: str | None
         message, detail = _form(found, expected)
         if message:
             for what, mistaken in mistakes:
@@ -175,7 +201,7 @@ class Checker:
         self.add(name, argument, case, False, error=error, message=message, factor=factor)
         return False
 
-    def explain(self, name, argument, message):
+    def explain(self, name: str, argument: str, message: str) -> None:
         """Give the last row of an argument another message."""
         for i in reversed(range(len(self.rows))):
             row = self.rows[i]
@@ -183,12 +209,14 @@ class Checker:
                 self.rows[i] = Row(name, argument, row.case, False, row.error, message)
                 return
 
-    def quiet(self, name, *args):
+    def quiet(self, name: str, *args: Any) -> Any:
         """Return what a function returns, printing nothing; raises what it raises."""
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             return self.functions[name](*_copies(args))
 
-    def numerical(self, forward, x, dout, h=1e-5):
+    def numerical(
+        self, forward: Callable[[Array], ArrayLike], x: Array, dout: Array, h: float = 1e-5
+    ) -> Array | None:
         """Return the numerical gradient of a forward pass, or None where it cannot be had."""
         try:
             gradient = eval_numerical_gradient_array(forward, np.array(x), dout, h)
@@ -196,7 +224,9 @@ class Checker:
             return None
         return gradient if np.isfinite(gradient).all() else None
 
-    def compare_numerically(self, name, argument, case, found, numerical):
+    def compare_numerically(
+        self, name: str, argument: str, case: str, found: Any, numerical: Array
+    ) -> None:
         """Add a row of a gradient that is right, compared with the numerical one."""
         error = difference(np.asarray(found, float), numerical)
         ok = error <= NUMERICAL
@@ -204,7 +234,7 @@ class Checker:
         self.add(name, argument, f"{case}, numerically", ok, error=error, message=message)
 
 
-def difference(found, expected):
+def difference(found: Array, expected: Array) -> float:
     """Return the greatest difference, as a fraction of the greatest expected number, or of ZERO."""
     if found.shape != expected.shape:
         return np.inf
@@ -219,7 +249,7 @@ def difference(found, expected):
     return float(np.abs(found - expected)[~wrong].max() / scale)
 
 
-def _form(found, expected):
+def _form(found: Any, expected: ArrayLike) -> tuple[str, str]:
     """Say what is wrong with type, shape or dtype of a result, and in detail; or two ''."""
     if found is None:
         return "is None: not written yet?", ""
@@ -244,17 +274,17 @@ def _form(found, expected):
     return "", ""
 
 
-def _matches(found, mistaken):
+def _matches(found: Any, mistaken: Callable[[], object]) -> bool:
     """Whether a result is what a mistake gives; one that cannot be made is not."""
     try:
-        mistaken = np.asarray(mistaken(), float)
+        given = np.asarray(mistaken(), float)
         found = np.asarray(found, float)
     except (Exception, SystemExit):
         return False
-    return difference(found, mistaken) <= TOLERANCE
+    return difference(found, given) <= TOLERANCE
 
 
-def _factor(found, expected, sizes):
+def _factor(found: Array, expected: Array, sizes: Mapping[str, float]) -> tuple[float, str | None]:
     """Return what found is of expected, if that is one number, and its name."""
     if not np.isfinite(found).all() or not expected.any():
         return np.nan, None
@@ -272,7 +302,7 @@ def _factor(found, expected, sizes):
     return factor, "all of it by one factor"
 
 
-def _named(name):
+def _named(name: str) -> str:
     """Say what a factor is."""
     known = {
         "-1": "the sign is wrong",
@@ -282,14 +312,14 @@ def _named(name):
     return known.get(name, f"a factor {name}")
 
 
-def _like_another(found, others):
+def _like_another(found: Array, others: Mapping[str, Array]) -> str | None:
     for name, value in others.items():
         if difference(found, np.asarray(value, float)) <= TOLERANCE:
             return f"this is {name}: are they in the wrong order?"
     return None
 
 
-def _vague(found, expected):
+def _vague(found: Array, expected: Array) -> str:
     """Say what can be said of a result that no mistake explains."""
     if not np.isfinite(found).all():
         return "it has numbers that are not finite"
@@ -301,7 +331,7 @@ def _vague(found, expected):
     return "the formula is another"
 
 
-def _told(error):
+def _told(error: BaseException) -> str:
     """Return an exception's text, with its place in the student's file."""
     frames = traceback.extract_tb(error.__traceback__)
     here = [frame for frame in frames if frame.filename != __file__]
@@ -313,7 +343,7 @@ def _told(error):
     return ": ".join(part for part in (place, text) if part)
 
 
-def _raises_as(mistaken, error):
+def _raises_as(mistaken: Callable[[], object], error: BaseException) -> bool:
     """Whether a mistake raises the same."""
     try:
         mistaken()
@@ -322,12 +352,12 @@ def _raises_as(mistaken, error):
     return False
 
 
-def _left_in(*args, **kwargs):
+def _left_in(*args: Any, **kwargs: object) -> None:
     """Stand in for a debugger, which would wait for somebody."""
     raise RuntimeError("a breakpoint is left in")
 
 
-def _copies(args):
+def _copies(args: Any) -> list[Any]:
     """Return arguments with arrays copied, those in a cache too where it can be."""
     copies = []
     for value in args:
@@ -338,16 +368,17 @@ def _copies(args):
     return copies
 
 
-def _same(now, then):
+def _same(now: Any, then: Any) -> bool:
     """Whether arrays are as before; of other arguments nothing is asked."""
     if not isinstance(now, np.ndarray):
         return True
     return now.shape == then.shape and np.array_equal(now, then, equal_nan=now.dtype.kind == "f")
 
 
-def _in_nndl(function):
+def _in_nndl(function: Any) -> bool:
     """Whether a function stands in nndl, whose text says what its figures do not."""
     text = str(getattr(function, "__module__", None))
     with contextlib.suppress(OSError, TypeError):
-        text += inspect.getsource(inspect.getmodule(function))
+        module = inspect.getmodule(function)
+        text += "" if module is None else inspect.getsource(module)
     return is_nndls(text)

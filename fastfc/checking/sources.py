@@ -1,5 +1,7 @@
 """The functions to check: a student's own, wherever they are."""
 
+from __future__ import annotations
+
 import contextlib
 import importlib
 import importlib.util
@@ -8,9 +10,15 @@ import os
 import sys
 import types
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import dropin, layer_utils, layers, optim
+from ..dropin.finder import own_module, without_fastfc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Functions = dict[str, Callable[..., Any]]
 
 NAMES = list(
     dict.fromkeys(
@@ -28,12 +36,12 @@ _FOLDER = Path(__file__).parents[1]
 class Found(NamedTuple):
     """Functions by the layer's name, those of them to report on, and what to say of it."""
 
-    functions: dict
-    wanted: list
-    notes: list
+    functions: Functions
+    wanted: list[str]
+    notes: list[str]
 
 
-def functions_of(what, function=None):
+def functions_of(what: object, function: str | list[str] | None = None) -> Found:
     """Return what `fastfc.check` is to check."""
     wanted = [function] if isinstance(function, str) else list(function or [])
     for name in wanted:
@@ -48,7 +56,7 @@ def functions_of(what, function=None):
     raise TypeError(f"check: what is {what!r}, expected a function, a module or a path")
 
 
-def _of_module(module, wanted):
+def _of_module(module: types.ModuleType, wanted: list[str]) -> Found:
     """Return the layers of a module; of a package those of its modules."""
     own, notes = _own(module)
     functions = _layers_in(own)
@@ -65,7 +73,7 @@ def _of_module(module, wanted):
     return Found(functions, wanted or list(functions), notes)
 
 
-def _of_function(function, wanted):
+def _of_function(function: Callable[..., object], wanted: list[str]) -> Found:
     """Return a function, with what stands beside it for its cache."""
     name = wanted[0] if wanted else getattr(function, "__name__", repr(function))
     if name not in NAMES:
@@ -84,23 +92,23 @@ def _of_function(function, wanted):
     return Found(functions | {name: function}, [name], [])
 
 
-def _served_in_place_of(name):
+def _served_in_place_of(name: str) -> Found | None:
     """Return the student's own function in whose place fastfc's is served, or None."""
     module = next(m.__name__ for m in (layers, layer_utils, optim) if hasattr(m, name))
     for served, ours in dropin.installed().items():
         if ours == module:
-            own = dropin.own_module(served)
+            own = own_module(served)
             functions = {} if own is None else _layers_in(own)
-            if name in functions:
+            if own is not None and name in functions:
                 note = f"{name} is fastfc's, served by install_as; checked is yours, {_name(own)}"
                 return Found(functions, [name], [note])
     return None
 
 
-def _own(module):
+def _own(module: types.ModuleType) -> tuple[types.ModuleType, list[str]]:
     """Return the student's own module in whose place one is served, and what to say of it."""
     if module.__name__ in dropin.installed() and sys.modules.get(module.__name__) is module:
-        own = dropin.own_module(module.__name__)
+        own = own_module(module.__name__)
         if own is not None:
             return own, [f"{module.__name__} is served by fastfc; checked is yours, {_name(own)}"]
     if _is_fastfcs(module) or (
@@ -110,14 +118,14 @@ def _own(module):
     return module, []
 
 
-def _layers_in(module):
+def _layers_in(module: types.ModuleType) -> Functions:
     """Return the functions of a module that have the name of a layer, fastfc's only alone."""
     found = {name: vars(module)[name] for name in NAMES if callable(vars(module).get(name))}
     own = {name: value for name, value in found.items() if not _is_fastfcs(value)}
     return own or found
 
 
-def _is_fastfcs(thing):
+def _is_fastfcs(thing: Any) -> bool:
     """Whether a function or a module is of this package, and of no example in its docstrings."""
     if isinstance(thing, types.ModuleType):
         home = thing.__name__
@@ -130,11 +138,11 @@ def _is_fastfcs(thing):
     return home == "fastfc" or home.startswith("fastfc.")
 
 
-def _name(module):
+def _name(module: types.ModuleType) -> str:
     return getattr(module, "__file__", None) or module.__name__
 
 
-def _from_file(path):
+def _from_file(path: Path) -> types.ModuleType:
     """Import a file as its folder's package would, without leaving it imported."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
@@ -159,17 +167,19 @@ def _from_file(path):
     return _imported(".".join(parts), path, [above])
 
 
-def _imported(name, path, folders):
+def _imported(name: str, path: Path, folders: list[Path]) -> types.ModuleType:
     """Return a module that is imported with some folders in front of sys.path."""
     path_before, before = list(sys.path), set(sys.modules)
     written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     sys.path[:0] = [*map(str, folders), os.getcwd()]
     try:
-        with dropin.without_fastfc(name.partition(".")[0]):
+        with without_fastfc(name.partition(".")[0]):
             importlib.invalidate_caches()
             if "." in name:
                 return importlib.import_module(name)
             spec = importlib.util.spec_from_file_location(name, path)
+            assert spec is not None  # of a .py file
+            assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
             sys.modules[name] = module
             spec.loader.exec_module(module)
@@ -181,7 +191,7 @@ def _imported(name, path, folders):
                 del sys.modules[loaded]
 
 
-def _is_library(module, folders):
+def _is_library(module: types.ModuleType, folders: list[Path]) -> bool:
     """Whether a module lies outside the student's folders, so that it may stay imported."""
     file = getattr(module, "__file__", None) or ""
     if "site-packages" in file:

@@ -1,17 +1,24 @@
 """The command ``fastfc``: train a network, check layers, or say how fastfc was built."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import sys
 import warnings
+from typing import TYPE_CHECKING, cast
 
 from fastfc.cli.options import make_parser
 from fastfc.cli.parser import UsageError, given_options
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
 __all__ = ["main"]
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Parameters
@@ -68,14 +75,15 @@ def main(argv=None):
         return _fail(str(error))
 
 
-def _run(argv):
+def _run(argv: Sequence[str] | None) -> int:
     """Do what the arguments ask for and return the exit status."""
     try:
         options = make_parser().parse_args(argv)
     except SystemExit as done:  # --help and --version
-        return done.code
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(line_buffering=True)  # a pipe's reader sees lines as they come
+        return cast("int", done.code)
+    stdout: Any = sys.stdout
+    if hasattr(stdout, "reconfigure"):
+        stdout.reconfigure(line_buffering=True)  # a pipe's reader sees lines as they come
     if options.command == "config":
         from fastfc import show_config
 
@@ -90,22 +98,22 @@ def _run(argv):
     return train(options, given_options(make_parser(), argv))
 
 
-def _discard_stdout():
+def _discard_stdout() -> None:
     """Let what is still to be written, which the interpreter tries again at exit, go nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _fail(message):
+def _fail(message: str) -> int:
     """Print one line on stderr and return the status of an error."""
     _print_error(f"fastfc: {message}")
     return 2
 
 
-def _print_warning(message, *_, **__):
+def _print_warning(message: object, *_: object, **__: object) -> None:
     _print_error(f"fastfc: warning: {message}")
 
 
-def _print_error(message):
+def _print_error(message: str) -> None:
     """Print one line on stderr, where there is one: the status tells the rest."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError):

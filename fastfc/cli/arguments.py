@@ -1,17 +1,27 @@
 """From options to the API's arguments: an option is stored under its argument's name."""
 
+from __future__ import annotations
+
 import inspect
 import math
+from typing import TYPE_CHECKING
 
 from fastfc import fc_net
 from fastfc.cli.names import ADAM_LEARNING_RATE, RULE_OPTIONS, flag_of, rules_with
 from fastfc.cli.parser import UsageError
 from fastfc.training.settings import SETTINGS
 
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Set as AbstractSet
+    from typing import Any
+
+    from fastfc._types import DataSet
+
 NETWORK_ARGUMENTS = tuple(inspect.signature(fc_net.FullyConnectedNet).parameters)
 
 
-def network_arguments(options, data):
+def network_arguments(options: argparse.Namespace, data: DataSet) -> dict[str, Any]:
     """Return the arguments of FullyConnectedNet, for inputs and classes as in data."""
     found = {name: value for name, value in vars(options).items() if name in NETWORK_ARGUMENTS}
     found["seed"] = options.dropout_seed  # --seed is NumPy's
@@ -22,7 +32,7 @@ def network_arguments(options, data):
     return found
 
 
-def count_classes(data):
+def count_classes(data: DataSet) -> int:
     """Return how many classes the labels have: the greatest of all splits' and 0 to it.
 
     Raises
@@ -47,7 +57,7 @@ def count_classes(data):
     return 1 + int(max(y.max() for y in labels.values()))
 
 
-def solver_arguments(options, names):
+def solver_arguments(options: argparse.Namespace, names: AbstractSet[str]) -> dict[str, Any]:
     """Return the Solver's settings that the options with these names hold, checkpoints' too."""
     found = {name: getattr(options, name) for name in SETTINGS if name in names}
     if found.get("normalize") is not None:
@@ -57,7 +67,7 @@ def solver_arguments(options, names):
     return found
 
 
-def rule_config(options):
+def rule_config(options: argparse.Namespace) -> dict[str, float]:
     """Return the optim_config that the options ask for.
 
     Raises
@@ -89,7 +99,7 @@ def rule_config(options):
     return config
 
 
-def usage_error(error, otherwise=None):
+def usage_error(error: Exception, otherwise: str | None = None) -> UsageError:
     """Return the UsageError that tells of an error of the API, with the option's name.
 
     Parameters

@@ -1,7 +1,13 @@
 """``fastfc check``: compare layers of one's own with the reference."""
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 DESCRIPTION = """\
 Compare the layers, losses and update rules in a Python file with fastfc's reference and with
@@ -17,7 +23,7 @@ exit status: 0 if all is right, 1 if something is wrong, 2 if it cannot be run
 """
 
 
-def add_parser(commands):
+def add_parser(commands: Any) -> None:
     """Add the command's options."""
     parser = commands.add_parser(
         "check",
@@ -41,7 +47,7 @@ def add_parser(commands):
     )
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """Check the file and return the exit status.
 
     Raises

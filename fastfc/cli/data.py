@@ -1,9 +1,12 @@
 """The data sets of ``--data``."""
 
+from __future__ import annotations
+
 import contextlib
 import sys
 import threading
 import time
+from typing import TYPE_CHECKING
 
 from fastfc.arguments import did_you_mean
 from fastfc.cli.arguments import count_classes
@@ -11,10 +14,16 @@ from fastfc.cli.parser import UsageError
 from fastfc.data import load_digits, load_mnist, load_npz
 from fastfc.data_utils import get_CIFAR10_data
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from fastfc._types import DataSet
+
 NAMES = ("digits", "cifar10", "mnist")
 
 
-def load(source, root):
+def load(source: str, root: str | None) -> DataSet:
     """Return the data set that ``--data`` and ``--root`` name, as the dict that Solver takes.
 
     Raises
@@ -48,7 +57,7 @@ def load(source, root):
 
 
 @contextlib.contextmanager
-def shown_on_terminals(what, patience=0.3):
+def shown_on_terminals(what: str, patience: float = 0.3) -> Iterator[None]:
     """Show on stderr, if it is a terminal, what takes longer than so many seconds, and how long.
 
     The line goes away in the end.
@@ -58,7 +67,7 @@ def shown_on_terminals(what, patience=0.3):
         return
     start, done = time.perf_counter(), threading.Event()
 
-    def show():
+    def show() -> None:
         wait, text = patience, ""
         while not done.wait(wait):
             text = f"{what}: {time.perf_counter() - start:.0f} s"
@@ -76,7 +85,7 @@ def shown_on_terminals(what, patience=0.3):
         thread.join()
 
 
-def describe(source, data):
+def describe(source: str, data: DataSet) -> dict[str, Any]:
     """Return a dict that says what the data are.
 
     Examples
@@ -92,7 +101,7 @@ def describe(source, data):
     return {"source": source, **splits, "example": shape, "classes": count_classes(data)}
 
 
-def in_words(about):
+def in_words(about: dict[str, Any]) -> str:
     """Return the line that `describe` is printed as.
 
     Examples

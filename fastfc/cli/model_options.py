@@ -1,5 +1,9 @@
 """Options of the command ``train`` that say what is trained, on what, and by which rule."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from fastfc.cli import values
 from fastfc.cli.names import ADAM_LEARNING_RATE, RULE_OPTIONS, add_option, rules_with
 from fastfc.networks.initial_weights import SCALES
@@ -7,8 +11,11 @@ from fastfc.training.guard import POLICIES
 from fastfc.training.schedules import SCHEDULES
 from fastfc.update_rules import RULES
 
+if TYPE_CHECKING:
+    import argparse
 
-def add_data(parser):
+
+def add_data(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what to train on."""
     group = parser.add_argument_group("data")
     group.add_argument(
@@ -34,7 +41,7 @@ def add_data(parser):
     )
 
 
-def add_network(parser):
+def add_network(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what the network is."""
     group = parser.add_argument_group("network")
     add_option(
@@ -134,7 +141,7 @@ def add_network(parser):
     )
 
 
-def add_rule(parser):
+def add_rule(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how parameters are updated."""
     group = parser.add_argument_group("update rule")
     add_option(

@@ -1,5 +1,7 @@
 """The command ``fastfc`` and what it can be told."""
 
+from __future__ import annotations
+
 from fastfc.cli import check, model_options, run_options
 from fastfc.cli.parser import Parser
 from fastfc.version import __version__
@@ -28,7 +30,7 @@ examples:
 """
 
 
-def make_parser():
+def make_parser() -> Parser:
     """Return the parser of the command ``fastfc``."""
     parser = Parser("fastfc", description=ABOUT, epilog=COMMANDS)
     parser.add_argument("--version", action="version", version=f"fastfc {__version__}")

@@ -1,10 +1,17 @@
 """The parser of the command line: errors in one line, with what was probably meant."""
 
+from __future__ import annotations
+
 import argparse
 import re
 import sys
+from typing import TYPE_CHECKING
 
 from fastfc.arguments import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, NoReturn
 
 
 class UsageError(Exception):
@@ -14,11 +21,11 @@ class UsageError(Exception):
 class Parser(argparse.ArgumentParser):
     """Takes options by their full names, and raises a UsageError where argparse would exit."""
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        super().__init__(*args, allow_abbrev=False, **kwargs)
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
-    def parse_known_args(self, args=None, namespace=None):
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse, and refuse what is unknown here, where the command and its options are known."""
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
@@ -27,11 +34,11 @@ class Parser(argparse.ArgumentParser):
             self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
         return found, unknown
 
-    def _print_message(self, message, file=None):
+    def _print_message(self, message: str, file: Any = None) -> None:
         if message:  # argparse would not mind that it cannot be written
             (file or sys.stderr).write(message)
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         """Raise a UsageError; of a misspelt command it says which one was meant."""
         wrong = re.match(r"argument \S+: invalid choice: '(.*)' \(choose from (.*)\)$", message)
         if wrong:
@@ -39,7 +46,7 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}; see {self.prog} --help")
 
 
-def given_options(parser, argv):
+def given_options(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> set[str]:
     """Return the names of the options that stand in the arguments, whatever their values.
 
     Examples
@@ -52,7 +59,7 @@ def given_options(parser, argv):
     return set(vars(parser.parse_args(argv)))
 
 
-def _suppress_defaults(parser):
+def _suppress_defaults(parser: argparse.ArgumentParser) -> None:
     for action in parser._actions:
         action.default = argparse.SUPPRESS
         if isinstance(action, argparse._SubParsersAction):

@@ -1,15 +1,31 @@
 """What a run has come to: in words, and as the JSON object of ``--json``."""
 
+from __future__ import annotations
+
 import json
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastfc.update_rules import RULES
 from fastfc.version import __version__
 
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
 
-def collect(options, given, solver, accuracies, seconds, examples):
+    from fastfc.solver import Solver
+
+
+def collect(
+    options: argparse.Namespace,
+    given: set[str],
+    solver: Solver,
+    accuracies: dict[str, float],
+    seconds: float,
+    examples: int,
+) -> dict[str, Any]:
     """Return all figures of a run as a dict.
 
     Parameters
@@ -50,7 +66,7 @@ def collect(options, given, solver, accuracies, seconds, examples):
     }
 
 
-def describe_network(model):
+def describe_network(model: Any) -> dict[str, Any]:
     """Return a dict that says what the network is.
 
     Examples
@@ -72,7 +88,7 @@ def describe_network(model):
     }
 
 
-def network_in_words(solver):
+def network_in_words(solver: Solver) -> str:
     """Return a line that says what is trained, and by which rule.
 
     Examples
@@ -85,19 +101,20 @@ def network_in_words(solver):
     >>> network_in_words(Solver(model, data, update_rule="adam", batch_size=4))
     'network: 4-5-10, batchnorm, dropout 0.9, float32, 95 parameters; adam, learning rate 0.001'
     """
-    about, dropout = describe_network(solver.model), solver.model.dropout_param
+    about = describe_network(solver.model)
+    dropout = about["dropout"]
     words = ["-".join(map(str, about["layers"])), about["normalization"] or "no normalisation"]
     if dropout:
         words.append(f"dropout {dropout['p']:g}{' of dropping' * ('convention' in dropout)}")
     if about["reg"]:
         words.append(f"L2 {about['reg']:g}")
     words += [about["dtype"], f"{about['parameters']} parameters"]
-    rule = solver.update_rule.__name__
+    rule: str = getattr(solver.update_rule, "__name__")  # noqa: B009  (functions have it)
     rate = {**RULES[rule].constants, **solver.optim_config}["learning_rate"]
     return f"network: {', '.join(words)}; {rule}, learning rate {rate:g}"
 
 
-def to_json(value):
+def to_json(value: Any) -> str:
     """Return the text of a JSON object, numbers that are not finite as null.
 
     Examples
@@ -108,7 +125,7 @@ def to_json(value):
     return json.dumps(_plain(value), allow_nan=False)
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,12 +1,14 @@
 """Options of the command ``train`` that say for how long, what is kept, and where it runs."""
 
+from __future__ import annotations
+
 import argparse
 
 from fastfc.cli import values
 from fastfc.cli.names import add_counts, add_option
 
 
-def add_training(parser):
+def add_training(parser: argparse.ArgumentParser) -> None:
     """Add the options that say for how long."""
     group = parser.add_argument_group("training")
     add_counts(
@@ -37,7 +39,7 @@ def add_training(parser):
     )
 
 
-def add_output(parser):
+def add_output(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what is kept and printed."""
     group = parser.add_argument_group("output")
     group.add_argument(
@@ -86,7 +88,7 @@ def add_output(parser):
     )
 
 
-def add_run(parser):
+def add_run(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where random numbers, parameters and arithmetic come from."""
     group = parser.add_argument_group("run")
     group.add_argument(

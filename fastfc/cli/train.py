@@ -1,11 +1,14 @@
 """``fastfc train``: train a network under the Solver and print what came of it."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import sys
 import time
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,11 +27,17 @@ from fastfc.cli.parser import UsageError
 from fastfc.solver import Solver
 from fastfc.training import NonFiniteLossError, NonFiniteWarning
 
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+    from fastfc._types import DataSet, UpdateRule
+
 BACKENDS = ("fast", "reference")
 REMEDY = "choose a smaller --learning-rate"
 
 
-def train(options, given):
+def train(options: argparse.Namespace, given: set[str]) -> int:
     """Train as the options say, with one backend or both, and print the figures.
 
     Parameters
@@ -66,7 +75,7 @@ def train(options, given):
     return 130 if any(each["stop_reason"] == "interrupt" for each in runs) else 0
 
 
-def _compare(options, given, data):
+def _compare(options: argparse.Namespace, given: set[str], data: DataSet) -> dict[str, Any]:
     """Train with both backends and print how they differ."""
     runs = []
     for backend in BACKENDS:
@@ -82,7 +91,9 @@ def _compare(options, given, data):
     return {"runs": runs, "largest_difference": difference, "speed_ratio": ratio}
 
 
-def run(options, given, backend, data):
+def run(
+    options: argparse.Namespace, given: set[str], backend: str, data: DataSet
+) -> dict[str, Any]:
     """Train with one backend and print its lines and figures.
 
     Returns
@@ -108,7 +119,8 @@ def run(options, given, backend, data):
         _leave_best(solver)
     seconds = time.perf_counter() - start
     if options.save:
-        solver.model.save(options.save)
+        model: Any = solver.model
+        model.save(options.save)
     accuracies = {}
     for split, name in {"val": "validation", "test": "test"}.items():
         if f"X_{split}" in data:
@@ -124,7 +136,7 @@ def run(options, given, backend, data):
     return {"backend": backend, "data": about, **figures}
 
 
-def _begin(options, given, backend, data):
+def _begin(options: argparse.Namespace, given: set[str], backend: str, data: DataSet) -> Solver:
     """Return the Solver of a new run."""
     np.random.seed(options.seed)
     arguments = network_arguments(options, data)
@@ -143,7 +155,7 @@ def _begin(options, given, backend, data):
         raise usage_error(error) from error
 
 
-def _resume(options, given, backend, data):
+def _resume(options: argparse.Namespace, given: set[str], backend: str, data: DataSet) -> Solver:
     """Return the Solver that goes on from a checkpoint, with the network that it holds."""
     shown = {"progress": _wants_progress(options), "verbose": options.verbose}
     settings = {**solver_arguments(options, given), **shown}
@@ -157,21 +169,22 @@ def _resume(options, given, backend, data):
         raise usage_error(error) from error
 
 
-def _leave_best(solver):
+def _leave_best(solver: Solver) -> None:
     """Put the best parameters into the model of a run that Ctrl-C has ended."""
-    solver.model.params = solver.best_params
-    for bn_param, best in zip(solver.model.bn_params, solver.best_bn_params, strict=True):
+    model: Any = solver.model
+    model.params = solver.best_params
+    for bn_param, best in zip(model.bn_params, solver.best_bn_params, strict=True):
         bn_param.update(best)
 
 
-def _wants_progress(options):
+def _wants_progress(options: argparse.Namespace) -> bool:
     """Return whether to show a bar: as asked for, or where somebody looks at a terminal."""
     if options.progress is not None:
-        return options.progress
+        return bool(options.progress)
     return all(stream is not None and stream.isatty() for stream in (sys.stdout, sys.stderr))
 
 
-def _find_networks(backend):
+def _find_networks(backend: str) -> Any:
     """Return the module of a backend's networks."""
     if backend == "fast":
         return fc_net
@@ -180,16 +193,17 @@ def _find_networks(backend):
     return reference.fc_net
 
 
-def _find_rule(backend, name):
+def _find_rule(backend: str, name: str) -> str | UpdateRule:
     """Return a backend's update rule as the Solver takes it."""
     if backend == "fast":
         return name
     from fastfc import reference
 
-    return getattr(reference.optim, name)
+    rule: UpdateRule = getattr(reference.optim, name)
+    return rule
 
 
-def _check_together(options, given):
+def _check_together(options: argparse.Namespace, given: set[str]) -> None:
     """Raise a UsageError for options that do not fit together, before anything is loaded."""
     if options.compare:
         for name in ("save", "checkpoint_name", "resume"):
@@ -208,7 +222,7 @@ def _check_together(options, given):
             _check_writable(flag_of(name), path)
 
 
-def _check_resumed(options, given):
+def _check_resumed(options: argparse.Namespace, given: set[str]) -> None:
     """Raise a UsageError for options that a run which goes on has no use for."""
     if options.backend == "reference":
         raise UsageError("--resume goes on with the C kernels: leave --backend reference out")
@@ -219,7 +233,7 @@ def _check_resumed(options, given):
         )
 
 
-def _check_writable(flag, path):
+def _check_writable(flag: str, path: str) -> None:
     """Raise a UsageError where a file cannot be made, before a run that would end in that."""
     folder = Path(path).parent
     if os.path.isdir(path) or path.endswith(os.sep):

@@ -3,17 +3,24 @@
 Each raises an ArgumentTypeError whose text goes behind "argument --option: ".
 """
 
+from __future__ import annotations
+
 import argparse
 import ast
 import math
+from typing import TYPE_CHECKING
 
 from fastfc.arguments import did_you_mean
 from fastfc.networks.initial_weights import SCALES
 from fastfc.training.schedules import SCHEDULES, make
 from fastfc.training.settings import interval
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
-def number(expected, accepts):
+
+def number(expected: str, accepts: Callable[[float], bool]) -> Callable[[str], float]:
     """Return a type: a number that `accepts` accepts.
 
     Examples
@@ -22,7 +29,7 @@ def number(expected, accepts):
     0.5
     """
 
-    def parse(text):
+    def parse(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
@@ -41,7 +48,7 @@ below_one = number("from 0 to less than 1", lambda value: 0 <= value < 1)
 finite = number("that is finite", math.isfinite)
 
 
-def whole(low, high):
+def whole(low: int, high: int) -> Callable[[str], int]:
     """Return a type: a whole number from low to high.
 
     Examples
@@ -50,7 +57,7 @@ def whole(low, high):
     7
     """
 
-    def parse(text):
+    def parse(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
@@ -67,7 +74,7 @@ count = whole(1, 2**31 - 1)
 seed = whole(0, 2**32 - 1)
 
 
-def one_of(*words):
+def one_of(*words: str) -> Callable[[str], str]:
     """Return a type: one of the words.
 
     Examples
@@ -77,7 +84,7 @@ def one_of(*words):
     argparse.ArgumentTypeError: invalid choice: 'Adam', choose from sgd, adam: did you mean 'adam'?
     """
 
-    def parse(text):
+    def parse(text: str) -> str:
         if text not in words:
             raise argparse.ArgumentTypeError(
                 f"invalid choice: {text!r}, choose from {', '.join(words)}"
@@ -88,7 +95,7 @@ def one_of(*words):
     return parse
 
 
-def weight_scale(text):
+def weight_scale(text: str) -> float | str:
     """Return a number of at least 0 or the name of a rule that fits it to each layer.
 
     Examples
@@ -105,7 +112,7 @@ def weight_scale(text):
         raise argparse.ArgumentTypeError(f"{error}, {names}{did_you_mean(text, SCALES)}") from None
 
 
-def schedule(text):
+def schedule(text: str) -> dict[str, Any]:
     """Return NAME,KEY=VALUE,... as the dictionary that the Solver takes.
 
     Examples
@@ -114,7 +121,7 @@ def schedule(text):
     {'name': 'cosine', 'warmup_steps': 50}
     """
     name, *pairs = text.split(",")
-    found = {"name": one_of(*SCHEDULES)(name)}
+    found: dict[str, Any] = {"name": one_of(*SCHEDULES)(name)}
     for pair in pairs:
         key, _, value = pair.partition("=")
         try:
@@ -128,7 +135,7 @@ def schedule(text):
     return found
 
 
-def early_stopping(text):
+def early_stopping(text: str) -> dict[str, float]:
     """Return PATIENCE[,MIN_DELTA] as the dictionary that the Solver takes.
 
     Examples
@@ -137,13 +144,13 @@ def early_stopping(text):
     ({'patience': 5}, {'patience': 5, 'min_delta': 0.001})
     """
     patience, comma, min_delta = text.partition(",")
-    found = {"patience": count(patience)}
+    found: dict[str, float] = {"patience": count(patience)}
     if comma:
         found["min_delta"] = not_negative(min_delta)
     return found
 
 
-def every(text):
+def every(text: str) -> int | str:
     """Return a number of steps as an int, or a time as it is written.
 
     Examples

@@ -5,16 +5,26 @@ nothing but lists, dicts, numbers, strings and arrays of integers, and stops at 
 longer than such files need: each step makes an object, of which a file of bytes can ask for many.
 """
 
+from __future__ import annotations
+
 import hashlib
 import io
 import pickle
 import re
 import sys
 import warnings
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastfc.data.splits import search_places
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import NoReturn
+
+    from .._types import AnyArray, Bytes, Labels, StrPath
 
 FOLDER = "cifar-10-batches-py"
 TRAIN_FILES = tuple(f"data_batch_{i}" for i in range(1, 6))
@@ -34,7 +44,7 @@ OFFICIAL_MD5 = {
 _warned = False  # a foreign MD5 sum is worth one warning in a process
 
 
-def find_folder(root):
+def find_folder(root: StrPath | None) -> Path:
     """Return the folder that holds the batch files, or say where it was looked for."""
     homes = () if root is not None else ("cs231n", "utils", "nndl", ".")
     relative = ("", FOLDER, *(f"{home}/datasets/{FOLDER}" for home in homes))
@@ -48,12 +58,17 @@ def find_folder(root):
     )
 
 
-def read_batches(folder, names, num_rows=None):
+def read_batches(
+    folder: Path, names: Sequence[str], num_rows: int | None = None
+) -> tuple[Bytes, Labels]:
     """Read the batch files in order, until there are `num_rows` images; None: read all.
 
     Returns X (N, 3, 32, 32) uint8 and y (N,) int64.
     """
-    images, labels, foreign, found = [], [], [], 0
+    images: list[Bytes] = []
+    labels: list[Labels] = []
+    foreign: list[str] = []
+    found = 0
     for name in names:
         if num_rows is not None and images and found >= num_rows:
             break
@@ -74,7 +89,7 @@ def read_batches(folder, names, num_rows=None):
     return np.concatenate(images)[:num_rows], np.concatenate(labels)[:num_rows]
 
 
-def _warn_foreign(folder, names):
+def _warn_foreign(folder: Path, names: list[str]) -> None:
     """Warn, once in a process, that files differ from the official ones."""
     global _warned
     if names and not _warned:
@@ -86,7 +101,7 @@ def _warn_foreign(folder, names):
         )
 
 
-def _parse_batch(raw, path):
+def _parse_batch(raw: bytes, path: Path) -> tuple[Bytes, Labels]:
     """Return the images (N, 3, 32, 32) uint8 and labels (N,) int64 of one pickled batch."""
     try:
         batch = _BatchUnpickler(raw).load()
@@ -114,7 +129,7 @@ def _parse_batch(raw, path):
     return X.reshape(-1, 3, 32, 32), y.astype(np.int64)
 
 
-def _as_integers(labels):
+def _as_integers(labels: Any) -> Labels:
     """Return a list of integers as an array; of anything else no array is made."""
     for i, label in enumerate(labels):
         if type(label) is not int:
@@ -128,7 +143,7 @@ class _RefusedError(Exception):
     """A pickle asked for something that no batch file needs."""
 
 
-class _Steps(dict):
+class _Steps(dict[int, Any]):
     """The steps that pickles of arrays, lists and dicts are made of, so many of them.
 
     What calls by other means than `find_class`, or takes memory by a number that the file names, is
@@ -143,16 +158,16 @@ class _Steps(dict):
         "LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET PROTO FRAME NEWTRUE NEWFALSE"
     ).split()
 
-    def __init__(self, most):
+    def __init__(self, most: int) -> None:
         codes = [getattr(pickle, name)[0] for name in self.KNOWN]
         super().__init__((code, pickle._Unpickler.dispatch[code]) for code in codes)
         self[pickle.BYTEARRAY8[0]] = _load_bytearray
         self._left = most
 
-    def __missing__(self, code):
+    def __missing__(self, code: int) -> NoReturn:
         raise pickle.UnpicklingError(f"step {bytes([code])!r} is none that batch files have")
 
-    def __getitem__(self, code):
+    def __getitem__(self, code: int) -> Any:
         self._left -= 1
         if self._left < 0:
             raise _RefusedError("the pickle has more steps than a batch of its size needs")
@@ -162,20 +177,20 @@ class _Steps(dict):
 class _Bytes(io.BytesIO):
     """Bytes that end with an error, as the unpickler in Python expects of nobody but itself."""
 
-    def read(self, size=-1):
+    def read(self, size: int | None = -1) -> bytes:
         found = super().read(size)
-        if len(found) < size:
+        if size is not None and len(found) < size:
             raise EOFError("truncated")
         return found
 
-    def readline(self):
-        found = super().readline()
+    def readline(self, size: int | None = -1) -> bytes:
+        found = super().readline(size)
         if not found.endswith(b"\n"):
             raise EOFError("truncated")
         return found
 
 
-def _load_bytearray(unpickler):
+def _load_bytearray(unpickler: Any) -> None:
     """Push a bytearray; pickle's own is made before it is known whether the file has so much."""
     length = int.from_bytes(unpickler.read(8), "little")
     unpickler.append(bytearray(unpickler.read(min(length, sys.maxsize))))
@@ -189,13 +204,13 @@ class _BatchUnpickler(pickle._Unpickler):
     pickle's own in Python: that in C reserves memory for whatever index a file names.
     """
 
-    def __init__(self, raw):
+    def __init__(self, raw: bytes) -> None:
         super().__init__(_Bytes(raw), encoding="bytes")
         # An image has 3,072 bytes, a label and a file's name, at most a dozen steps each.
-        self.dispatch = _Steps(2000 + len(raw) // 64)
+        vars(self)["dispatch"] = _Steps(2000 + len(raw) // 64)  # in the place of the class's
         self._left = len(raw)
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         module = module.replace("numpy._core", "numpy.core")
         if (module, name) == ("_codecs", "encode"):  # bytes in protocol 2, written by Python 3
             return self._encode
@@ -204,7 +219,7 @@ class _BatchUnpickler(pickle._Unpickler):
         except KeyError:
             raise _RefusedError(f"the pickle asks for {module}.{name}") from None
 
-    def _encode(self, text, encoding):
+    def _encode(self, text: str, encoding: str) -> bytes:
         """Encode text of the file, in all not more than the file has."""
         if encoding not in ("latin1", "latin-1"):
             raise _RefusedError(f"the pickle encodes as {encoding!r:.80}")
@@ -217,36 +232,38 @@ class _BatchUnpickler(pickle._Unpickler):
 class _PickledDtype:
     """What a pickle says of a dtype; integers only."""
 
-    def __init__(self, code, *_):
+    def __init__(self, code: str | bytes, *_: object) -> None:
         self.code = code.decode("latin1") if isinstance(code, bytes) else code
         if not isinstance(self.code, str) or not re.fullmatch("[iu][1248]", self.code):
             raise _RefusedError(f"the pickle holds an array of dtype {self.code!r}, not integers")
         self.order = "|"
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         order = state[1]
         self.order = order.decode("latin1") if isinstance(order, bytes) else order
 
-    def dtype(self):
+    def dtype(self) -> np.dtype[np.integer[Any]]:
         return np.dtype(self.order + self.code)
 
 
 class _PickledArray:
     """What a pickle says of an array, until `array` makes it one."""
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         _, self.shape, self.kind, self.fortran, self.raw = state
 
-    def array(self):
+    def array(self) -> AnyArray:
         flat = np.frombuffer(self.raw, self.kind.dtype())
         return flat.reshape(self.shape, order="F" if self.fortran else "C")
 
 
-def _reconstruct(*_):
+def _reconstruct(*_: object) -> _PickledArray:
     return _PickledArray()
 
 
-def _from_buffer(raw, kind, shape, order):
+def _from_buffer(
+    raw: bytes, kind: _PickledDtype, shape: tuple[int, ...], order: str
+) -> _PickledArray:
     array = _PickledArray()
     array.__setstate__((1, shape, kind, order == "F", raw))
     return array

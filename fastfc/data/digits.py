@@ -1,15 +1,21 @@
 """The handwritten digits that come with the package; DIGITS.md states source and licence."""
 
+from __future__ import annotations
+
 import gzip
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastfc.data.splits import float_splits
 
+if TYPE_CHECKING:
+    from .._types import Bytes, DataSet, Labels
+
 NUM_VALIDATION, NUM_TEST = 300, 300
 
 
-def load_digits():
+def load_digits() -> DataSet:
     """Load the UCI handwritten digits: 1,797 images of 8×8 in ten classes.
 
     The file has them in the order of their 13 writers.  They are shuffled, always in the same
@@ -43,7 +49,7 @@ def load_digits():
     return float_splits(splits, scale=16)
 
 
-def read_digits():
+def read_digits() -> tuple[Bytes, Labels]:
     """Read the images as they are stored.
 
     Returns

@@ -5,20 +5,29 @@ The format is described at the foot of the page on which LeCun, Cortes and Burge
 big-endian 32-bit number, then the values.
 """
 
+from __future__ import annotations
+
 import gzip
 import math
 import struct
 import zlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastfc.data.splits import float_splits, search_places
 
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import IO
+
+    from .._types import Bytes, DataSet, Labels, StrPath
+
 CHUNK = 1 << 20  # bytes read at a time
 PARTS = {"train": "train", "test": "t10k"}  # split: how its files' names begin
 
 
-def load_mnist(root=None, num_validation=5000):
+def load_mnist(root: StrPath | None = None, num_validation: int = 5000) -> DataSet:
     """Load MNIST: 70,000 handwritten digits of 28×28 pixels, ten classes (LeCun et al. 1998).
 
     The last `num_validation` images of the training files are for validation, those before for
@@ -66,7 +75,7 @@ def load_mnist(root=None, num_validation=5000):
     return float_splits(splits, scale=255)
 
 
-def read_idx(path):
+def read_idx(path: StrPath) -> Bytes:
     """Read one idx file of bytes, gzipped or not.
 
     Parameters
@@ -106,7 +115,7 @@ class _NotIdxError(ValueError):
     """A file is not as the format has it."""
 
 
-def _read_idx(file):
+def _read_idx(file: IO[bytes] | gzip.GzipFile) -> Bytes:
     """Return the array of an open file, of which no more is read than the header asks for."""
     start = file.read(4)
     if len(start) < 4 or start[:2] != b"\0\0":
@@ -135,7 +144,7 @@ def _read_idx(file):
     return array
 
 
-def _read_part(root, split):
+def _read_part(root: StrPath | None, split: str) -> tuple[Bytes, Labels]:
     """Return X (N, 1, height, width) uint8 and y (N,) uint8 of the train or test files."""
     image_path = _find(root, f"{PARTS[split]}-images-idx3-ubyte")
     label_path = _find(root, f"{PARTS[split]}-labels-idx1-ubyte")
@@ -147,7 +156,7 @@ def _read_part(root, split):
     return X[:, None], y
 
 
-def _find(root, name):
+def _find(root: StrPath | None, name: str) -> Path:
     """Return the path of a file, gzipped or not, or say where it was looked for."""
     places = search_places(root, ("", "mnist", "MNIST/raw"))
     for place in places:

@@ -1,14 +1,22 @@
 """Data of one's own, from a NumPy archive."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from fastfc import archives
+
+if TYPE_CHECKING:
+    from .._types import AnyArray, DataSet, Labels, StrPath
+    from ..archives import Header
 
 REQUIRED = ("X_train", "y_train", "X_val", "y_val")
 OPTIONAL = ("X_test", "y_test")
 
 
-def load_npz(path):
+def load_npz(path: StrPath) -> DataSet:
     """Load training data from an ``.npz`` file, as ``np.savez`` writes it.
 
     The numbers are taken as they are: neither scaled nor centred.
@@ -58,7 +66,7 @@ def load_npz(path):
         return data
 
 
-def _choose_arrays(found):
+def _choose_arrays(found: list[str]) -> tuple[str, ...]:
     """Return the names of the arrays that training needs."""
     wanted = REQUIRED + OPTIONAL if set(OPTIONAL) & set(found) else REQUIRED
     missing = [name for name in wanted if name not in found]
@@ -67,7 +75,7 @@ def _choose_arrays(found):
     return wanted
 
 
-def _check_inputs(name, X, train_shape):
+def _check_inputs(name: str, X: Header, train_shape: tuple[int, ...]) -> None:
     if X.dtype.kind not in "fiub" or X.dtype.itemsize > 8:
         raise ValueError(f"{name} has dtype {X.dtype}, expected real numbers")
     if len(X.shape) < 2 or 0 in X.shape:
@@ -79,14 +87,14 @@ def _check_inputs(name, X, train_shape):
         )
 
 
-def _check_labels(name, y, num_rows):
+def _check_labels(name: str, y: Header, num_rows: int) -> None:
     if y.dtype.kind not in "iu":
         raise ValueError(f"{name} has dtype {y.dtype}, expected integers")
     if y.shape != (num_rows,):
         raise ValueError(f"{name} has shape {y.shape}, expected ({num_rows},)")
 
 
-def _check_label_values(name, y):
+def _check_label_values(name: str, y: AnyArray) -> Labels:
     if y.min() < 0 or y.max() >= 2**31:
         raise ValueError(
             f"{name} has labels from {y.min()} to {y.max()}, expected 0 to {2**31 - 1}"

@@ -1,12 +1,22 @@
 """What the loaders share: where to look, and bytes made into the dict that Solver takes."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
-def float_splits(splits, subtract_mean=True, scale=1):
+    from .._types import Bytes, DataSet, Labels, StrPath
+
+
+def float_splits(
+    splits: Mapping[str, tuple[Bytes, Labels]], subtract_mean: bool = True, scale: float = 1
+) -> DataSet:
     """Turn splits of uint8 images into the dict that Solver takes.
 
     One pass makes the float64 images out of the bytes, so that the largest array exists once.
@@ -42,7 +52,7 @@ def float_splits(splits, subtract_mean=True, scale=1):
     return data
 
 
-def search_places(root, relative):
+def search_places(root: StrPath | None, relative: Iterable[str]) -> list[Path]:
     """List the folders in which a data set is looked for, best first.
 
     Parameters

@@ -6,19 +6,27 @@ them, those of the course's own file of that name, if there is one: what fastfc 
 convolutions, is still the course's, and calls fastfc's layers.
 """
 
+from __future__ import annotations
+
 import importlib
 import keyword
 import sys
+from typing import TYPE_CHECKING
 
 from .course import MODULES, Course, holders
-from .finder import Before, finder, own_module, rule, under, without_fastfc  # noqa: F401
+from .finder import Before, finder, under
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["install_as", "installed", "uninstall"]
 
 _REFUSED = {"fastfc": "is fastfc itself", "numpy": "is no course"}
 
 
-def install_as(*names, keep=(), dropout_convention=None):
+def install_as(
+    *names: str, keep: str | Iterable[str] | None = (), dropout_convention: str | None = None
+) -> None:
     """Let fastfc answer to the names of a course's packages: one line at the top of a notebook.
 
     From then on ``from nndl.layers import *``, ``from utils.solver import Solver``,
@@ -120,7 +128,7 @@ def install_as(*names, keep=(), dropout_convention=None):
     print(Course.line(courses, dropout_convention))
 
 
-def uninstall():
+def uninstall() -> None:
     """Take back every `install_as`: the course's names are again what they were.
 
     Modules that were replaced stand in ``sys.modules`` and in their packages again.  Those imported
@@ -143,7 +151,7 @@ def uninstall():
         before.restore()
 
 
-def installed():
+def installed() -> dict[str, str]:
     """Say which modules are served, and by what.
 
     Returns
@@ -168,7 +176,7 @@ def installed():
     }
 
 
-def _check(name):
+def _check(name: str) -> None:
     """Raise an error unless a package may have this name."""
     if not isinstance(name, str):
         raise TypeError(f"install_as: name is {name!r}, expected a str, say 'nndl'")
@@ -191,12 +199,12 @@ def _check(name):
         )
 
 
-def _leave():
+def _leave() -> None:
     """Take the finder out of sys.meta_path."""
     sys.meta_path[:] = [other for other in sys.meta_path if other is not finder]
 
 
-def _replace_imported(course):
+def _replace_imported(course: Course) -> None:
     """Import again, through the finder, those of the served modules that are imported already."""
     for holder in holders(course.package):
         module = sys.modules.get(holder)

@@ -1,12 +1,20 @@
 """What is served to a course, by what its own text says."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import importlib
 import inspect
 import sys
+from typing import TYPE_CHECKING
 
 from . import texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from types import ModuleType
+    from typing import Any
 
 MODULES = {
     name: f"fastfc.{name}"
@@ -25,7 +33,7 @@ MODULES["classifiers.fc_net"] = "fastfc.fc_net"
 
 
 @functools.cache
-def holders(package):
+def holders(package: str) -> tuple[str, ...]:
     """Return the packages that served modules need: the course's own, else empty ones."""
     parts = package.split(".")
     above = [".".join(parts[:i]) for i in range(1, len(parts))]
@@ -56,24 +64,26 @@ class Course:
     """
 
     package: str
-    own: frozenset = dataclasses.field(compare=False)
-    kept: frozenset
-    homes: dict
+    own: frozenset[str] = dataclasses.field(compare=False)
+    kept: frozenset[str]
+    homes: dict[str, str]
     convention: str
     order: str
-    notes: tuple = dataclasses.field(compare=False)
-    given: dict = dataclasses.field(default_factory=dict, compare=False)
+    notes: tuple[str, ...] = dataclasses.field(compare=False)
+    given: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict, compare=False)
 
     @classmethod
-    def of(cls, packages, keep, convention):
+    def of(
+        cls, packages: Sequence[str], keep: Iterable[str], convention: str | None
+    ) -> list[Course]:
         """Return the courses of some packages that are installed together."""
         own = {package: _own_modules(package) for package in packages}
         kept = _kept(packages, keep, own)
-        homes = {}
+        homes: dict[str, str] = {}
         for package in packages:
             for module in kept[package] & own[package]:
                 homes.setdefault(module.rpartition(".")[2], f"{package}.{module}")
-        said = {package: [] for package in packages}
+        said: dict[str, list[str]] = {package: [] for package in packages}
         conventions = {}
         for package in packages:
             if convention is None and "layers" in own[package]:
@@ -104,12 +114,12 @@ class Course:
             )
         return courses
 
-    def served(self):
+    def served(self) -> list[str]:
         """Return the modules that are served, as in MODULES."""
         return [module for module in MODULES if module not in self.kept]
 
     @staticmethod
-    def line(courses, convention=None):
+    def line(courses: Sequence[Course], convention: str | None = None) -> str:
         """Return the line that says what is replaced and how to keep it, beside a convention."""
         served = [f"{c.package}.{m}" for c in courses for m in c.served()]
         replaced = [f"{c.package}.{m}" for c in courses for m in c.served() if m in c.own]
@@ -129,11 +139,11 @@ class Course:
         return "; ".join([f"fastfc {does}", *(note for c in courses for note in c.notes), keep])
 
 
-def _quoted(name):
+def _quoted(name: str) -> str:
     return f'"{name}"'
 
 
-def _own_modules(package):
+def _own_modules(package: str) -> frozenset[str]:
     """Return the modules of which the course has its own, imported or not."""
     return frozenset(
         module
@@ -143,14 +153,16 @@ def _own_modules(package):
     )
 
 
-def _in_memory(module):
+def _in_memory(module: ModuleType | None) -> bool:
     """Whether this is a module that no file stands for, as notebooks may make them."""
     return module is not None and getattr(module, "__spec__", None) is None
 
 
-def _kept(packages, keep, own):
+def _kept(
+    packages: Sequence[str], keep: Iterable[str], own: Mapping[str, frozenset[str]]
+) -> dict[str, frozenset[str]]:
     """Return for each package the modules that are to be kept."""
-    kept = {package: set() for package in packages}
+    kept: dict[str, set[str]] = {package: set() for package in packages}
     for name in keep:
         wanted = name
         found = []
@@ -179,7 +191,7 @@ def _kept(packages, keep, own):
     return {package: frozenset(modules) for package, modules in kept.items()}
 
 
-def names_for(course, module, own):
+def names_for(course: Course, module: str, own: Mapping[str, object]) -> dict[str, Any]:
     """Return the names that a served module has from fastfc, over the course's own."""
     ours = importlib.import_module(MODULES[module])
     public = getattr(ours, "__all__", None)
@@ -204,14 +216,16 @@ def names_for(course, module, own):
     return names
 
 
-def _other_parameters(own, ours):
+def _other_parameters(own: Any, ours: Any) -> bool:
     """Whether a function of the course has parameters, or defaults, that fastfc's has not."""
     if not inspect.isfunction(own):
         return False
-    theirs, mine = (inspect.signature(function).parameters.values() for function in (own, ours))
-    theirs, mine = list(map(_parameter, theirs)), list(map(_parameter, mine))
+    theirs, mine = (
+        list(map(_parameter, inspect.signature(function).parameters.values()))
+        for function in (own, ours)
+    )
     return theirs != mine[: len(theirs)]
 
 
-def _parameter(parameter):
+def _parameter(parameter: inspect.Parameter) -> tuple[str, object, str]:
     return parameter.name, parameter.kind, repr(parameter.default)

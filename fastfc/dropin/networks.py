@@ -3,10 +3,13 @@
 All of it behaves as fastfc's own, and is pickled as such.
 """
 
+from __future__ import annotations
+
 import copy
 import functools
 import importlib
 import importlib.util
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -14,11 +17,29 @@ from .. import fc_net, layer_tests, layers
 from ..networks import fully_connected
 from ..networks.joined_layers import JOINED, JoinedLayers
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, NoReturn, SupportsIndex
 
-def replacements(course):
+    from typing_extensions import Self
+
+    from .._types import (
+        Array,
+        ArrayLike,
+        DropoutCache,
+        Layers,
+        NetworkLayers,
+        Params,
+        ReadParam,
+        Scalar,
+    )
+    from .course import Course
+
+
+def replacements(course: Course) -> dict[str, Any]:
     """Return what stands in the place of fastfc's names, None for those that are left out."""
     homes = course.homes
-    instead = {}
+    instead: dict[str, Any] = {}
     if course.convention == "drop":
         instead["dropout_forward"] = dropout_forward_that_drops
     if "layers" in homes or "layer_utils" in homes:
@@ -34,9 +55,11 @@ def replacements(course):
     return instead
 
 
-def tests_of(course):
+def tests_of(course: Course) -> dict[str, Any]:
     """Return the names of `fastfc.layer_tests`, which test the course's own layers."""
     spec = importlib.util.find_spec(layer_tests.__name__)
+    assert spec is not None  # it has been imported
+    assert spec.loader is not None
     own = importlib.util.module_from_spec(spec)  # a second one, with names of its own
     spec.loader.exec_module(own)
     instead = replacements(course)
@@ -48,12 +71,14 @@ def tests_of(course):
     return {name: getattr(own, name) for name in layer_tests.__all__}
 
 
-def _absent(name, *args, **kwargs):
+def _absent(name: str, *args: object, **kwargs: object) -> NoReturn:
     raise NameError(f"{name} is not in the layers that were kept")
 
 
 @functools.wraps(layers.dropout_forward)
-def dropout_forward_that_drops(x, dropout_param):
+def dropout_forward_that_drops(
+    x: ArrayLike, dropout_param: ReadParam
+) -> tuple[Array, DropoutCache]:
     """As `fastfc.layers.dropout_forward`, with the convention 'drop' where none is given."""
     if "convention" in dropout_param:
         return layers.dropout_forward(x, dropout_param)
@@ -70,12 +95,12 @@ class _OwnLayers:
         Names of the modules; fastfc's layers stand in for None.
     """
 
-    def __init__(self, layers, layer_utils):
+    def __init__(self, layers: str | None, layer_utils: str | None) -> None:
         self._homes = [name for name in (layer_utils, layers) if name is not None]
         self._whole = layers is not None
-        self._joined = JoinedLayers(self)
+        self._joined = JoinedLayers(cast("Layers", self))
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
         for home in self._homes:
@@ -92,18 +117,24 @@ class _OwnLayers:
         return getattr(layers, name)
 
 
-def _two_arguments(softmax_loss):
+def _two_arguments(softmax_loss: Callable[..., Any]) -> Callable[..., Any]:
     """Return a loss that is called with label_smoothing only where there is some."""
 
     @functools.wraps(softmax_loss)
-    def loss(x, y, label_smoothing=0.0):
+    def loss(x: ArrayLike, y: ArrayLike, label_smoothing: float = 0.0) -> Any:
         return softmax_loss(x, y, label_smoothing) if label_smoothing else softmax_loss(x, y)
 
     return loss
 
 
 @functools.cache
-def network(kind, convention="keep", order="nndl", own_layers=None, own_layer_utils=None):
+def network(
+    kind: str,
+    convention: str = "keep",
+    order: str = "nndl",
+    own_layers: str | None = None,
+    own_layer_utils: str | None = None,
+) -> type[fully_connected.FullyConnectedNet]:
     """Return the class that is served under the name of a network.
 
     Parameters
@@ -117,37 +148,42 @@ def network(kind, convention="keep", order="nndl", own_layers=None, own_layer_ut
         Names of modules whose layers it calls.
     """
     over = own_layers or own_layer_utils
-    base = getattr(fully_connected if over else fc_net, kind)
+    base: type[fully_connected.FullyConnectedNet] = getattr(
+        fully_connected if over else fc_net, kind
+    )
     if kind == "FullyConnectedNet":
         order = "nndl"  # which is CS231n's too
     if not over and convention == "keep" and order == "nndl":
         return base
 
-    class Network(_Served, base):
+    class Network(_Served, base):  # type: ignore[misc, valid-type]  # a base that is chosen here
         __doc__ = getattr(fc_net, kind).__doc__
         _key = (kind, convention, order, own_layers, own_layer_utils)
         __init__ = _constructor(base, convention, order)
         if over:
-            _layers = _OwnLayers(own_layers, own_layer_utils)
+            _layers = cast("NetworkLayers", _OwnLayers(own_layers, own_layer_utils))
 
-            def _sum_of_squares(self, W):
-                return np.sum(W * W)
+            def _sum_of_squares(self, W: Array) -> Scalar:
+                squares: Scalar = np.sum(W * W)
+                return squares
 
-            def _data_loss(self, X, y):
+            def _data_loss(self, X: ArrayLike, y: ArrayLike) -> tuple[Scalar, Params]:
                 loss, grads = base._data_loss(self, X, y)
                 return self.dtype(loss), {name: self._cast(name, g) for name, g in grads.items()}
 
-            def _test_scores(self, X):
-                return self._cast("scores", base._test_scores(self, X))
+            def _test_scores(self, X: ArrayLike) -> Array:
+                scores: Array = self._cast("scores", base._test_scores(self, X))
+                return scores
 
     Network.__name__ = Network.__qualname__ = kind
-    return Network
+    made: type[fully_connected.FullyConnectedNet] = Network
+    return made
 
 
 class _Served:
     """Copies stay of their class; a pickle has fastfc's public one, or makes the class again."""
 
-    def __reduce_ex__(self, protocol):
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         key = type(self).__dict__.get("_key")
         if key is None:  # a subclass of the user's own
             return super().__reduce_ex__(protocol)
@@ -155,58 +191,62 @@ class _Served:
             return _again, key, _state(self)
         return object.__new__, (getattr(fc_net, key[0]),), _state(self)
 
-    def __copy__(self):
+    def __copy__(self) -> Self:
         twin = object.__new__(type(self))
         twin.__dict__.update(_state(self))
         return twin
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
         twin = memo[id(self)] = object.__new__(type(self))
         twin.__dict__.update(copy.deepcopy(_state(self), memo))
         return twin
 
 
-def _state(network):
+def _state(network: object) -> dict[str, object]:
     """Return what a copy needs: attributes, but for the memory between the layers."""
     return {name: value for name, value in vars(network).items() if name != "_memory"}
 
 
-def _again(*key):
+def _again(*key: Any) -> fully_connected.FullyConnectedNet:
     """Return an empty network over the course's layers, for pickles."""
     made = network(*key)
     return made.__new__(made)
 
 
-def _constructor(base, convention, order):
+def _constructor(base: Any, convention: str, order: str) -> Callable[..., None]:
     """Return the constructor of a class over ``base``."""
-    if order == "cs231n":
+    make = _in_cs231ns_order if order == "cs231n" else _in_own_order
+    return make(base, convention)
 
-        def __init__(
+
+def _in_cs231ns_order(base: Any, convention: str) -> Callable[..., None]:
+    def __init__(
+        self: Any,
+        input_dim: int = 3 * 32 * 32,
+        hidden_dim: int = 100,
+        num_classes: int = 10,
+        weight_scale: float = 1e-3,
+        reg: float = 0.0,
+        **options: Any,
+    ) -> None:
+        base.__init__(
             self,
-            input_dim=3 * 32 * 32,
-            hidden_dim=100,
-            num_classes=10,
-            weight_scale=1e-3,
-            reg=0.0,
-            **options,
-        ):
-            base.__init__(
-                self,
-                input_dim,
-                options.pop("hidden_dims", hidden_dim),
-                num_classes,
-                weight_scale=weight_scale,
-                reg=reg,
-                **{"dropout_convention": convention, **options},
-            )
+            input_dim,
+            options.pop("hidden_dims", hidden_dim),
+            num_classes,
+            weight_scale=weight_scale,
+            reg=reg,
+            **{"dropout_convention": convention, **options},
+        )
 
-    else:
+    return __init__
 
-        def __init__(self, *args, **options):
-            if "dropout_keep_ratio" in options:  # which says itself what it is
-                options.setdefault("dropout_convention", "keep")
-            base.__init__(self, *args, **{"dropout_convention": convention, **options})
 
-        __init__.__wrapped__ = base.__init__  # for its signature
+def _in_own_order(base: Any, convention: str) -> Callable[..., None]:
+    def __init__(self: Any, *args: Any, **options: Any) -> None:
+        if "dropout_keep_ratio" in options:  # which says itself what it is
+            options.setdefault("dropout_convention", "keep")
+        base.__init__(self, *args, **{"dropout_convention": convention, **options})
 
+    vars(__init__)["__wrapped__"] = base.__init__  # for its signature
     return __init__

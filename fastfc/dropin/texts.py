@@ -1,5 +1,7 @@
 """What a course's own text says, read without running it."""
 
+from __future__ import annotations
+
 import ast
 import re
 import sys
@@ -7,6 +9,10 @@ import warnings
 from importlib.machinery import PathFinder
 from importlib.util import decode_source
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
 
 # As each course's own text has them.
 _ORDERS = {
@@ -20,7 +26,7 @@ _DROPS_OR_KEEPS = re.compile(
 )
 
 
-def find(name):
+def find(name: str) -> ModuleSpec | None:
     """Return the spec of a module of the course, found without importing anything, or None."""
     path, spec, full = None, None, ""
     for part in name.split("."):
@@ -34,18 +40,18 @@ def find(name):
     return spec
 
 
-def of(name):
+def of(name: str) -> str:
     """Return the text of a module of the course, empty if there is none or it cannot be read."""
     spec = find(name)
-    if spec is None or not spec.has_location or not spec.origin.endswith(".py"):
+    if spec is None or not spec.has_location or not (spec.origin or "").endswith(".py"):
         return ""
     try:
-        return decode_source(Path(spec.origin).read_bytes())
+        return decode_source(Path(str(spec.origin)).read_bytes())
     except (OSError, SyntaxError, UnicodeDecodeError):
         return ""
 
 
-def two_layer_order(package):
+def two_layer_order(package: str) -> str:
     """Say whose order of arguments the course's TwoLayerNet has, 'cs231n' or 'nndl'.
 
     Where there is no such text, or it is neither, the package's name decides.
@@ -58,7 +64,7 @@ def two_layer_order(package):
     return "cs231n" if package.rpartition(".")[2] == "cs231n" else "nndl"
 
 
-def _arguments_of(text, name):
+def _arguments_of(text: str, name: str) -> list[str]:
     """Return the names of the arguments of a class's constructor, without self."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its escape sequences, which an import warns of
@@ -74,7 +80,7 @@ def _arguments_of(text, name):
     return []
 
 
-def dropout_convention(name):
+def dropout_convention(name: str) -> tuple[str, str | None]:
     """Return what dropout's p is the probability of, as a module says, and why, or None.
 
     The docstring of ``dropout_forward`` decides.  That of nndl's copies says dropping in some where
@@ -97,13 +103,13 @@ def dropout_convention(name):
     return "keep", None
 
 
-def documented_convention(text):
+def documented_convention(text: str) -> str | None:
     """Return 'drop' or 'keep', as the docstring of dropout_forward in a text says, or None."""
     docstring = re.search(r'("""|\'\'\')(.*?)\1', _function(text, "dropout_forward"), re.DOTALL)
     return convention_in(docstring[2]) if docstring else None
 
 
-def convention_in(docstring):
+def convention_in(docstring: str) -> str | None:
     """Return 'drop' or 'keep', as a docstring says, or None."""
     found = _DROPS_OR_KEEPS.search(" ".join(docstring.split()))
     if not found:
@@ -111,18 +117,18 @@ def convention_in(docstring):
     return "drop" if (found[1] or found[2]).lower() == "drop" else "keep"
 
 
-def is_nndls(text):
+def is_nndls(text: str) -> bool:
     """Whether a text is of nndl, whose docstrings say what its figures do not."""
     return re.search(r"\bnndl\b|\bUCLA\b|239AS|\bC[12]47\b", text) is not None
 
 
-def _function(text, name):
+def _function(text: str, name: str) -> str:
     """Return the text of a function, up to what follows it at the margin; may be unfinished."""
     found = re.search(rf"^def {name}\b.*?(?=^[^\s#)\"'\]]|\Z)", text, re.DOTALL | re.MULTILINE)
     return found[0] if found else ""
 
 
-def _coded_convention(text):
+def _coded_convention(text: str) -> str | None:
     """Return 'drop' or 'keep', by what the code of dropout_forward divides and compares, or None.
 
     Dividing by p keeps, by 1 - p drops; so does rand < p, and rand > p.

@@ -1,14 +1,21 @@
 """What a network's constructor is given, and how its arguments are checked."""
 
+from __future__ import annotations
+
 import numbers
 import operator
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arguments import check_word, shown
+from ..arguments import check_word, is_real, is_whole, shown
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    Value = TypeVar("Value")
 
 # What a hidden layer is, in layer_utils, under each normalisation.
 HIDDEN_LAYERS = {
@@ -18,7 +25,9 @@ HIDDEN_LAYERS = {
 }
 
 
-def choose_name(name, value, other, other_value, default):
+def choose_name(
+    name: str, value: Value, other: str, other_value: Value, default: Value
+) -> tuple[str, Value]:
     """Return the name and the value of an argument that has two names, of which None is not given.
 
     The nndl and CS231n courses call it differently, at the same place.
@@ -33,7 +42,7 @@ def choose_name(name, value, other, other_value, default):
     return name, default if value is None else value
 
 
-def check_dropout(name, probability, convention):
+def check_dropout(name: str, probability: Any, convention: object) -> None:
     """Raise an error unless a network can keep or drop units with this probability."""
     check_word("dropout_convention", convention, ("keep", "drop"))
     drop = convention == "drop"
@@ -42,7 +51,7 @@ def check_dropout(name, probability, convention):
             "dropout_convention is 'drop' and dropout_keep_ratio is given, expected dropout, the "
             "probability of dropping a unit"
         )
-    allowed = isinstance(probability, numbers.Real) and 0 <= probability <= 1
+    allowed = is_real(probability) and 0 <= probability <= 1
     if not allowed or (drop and probability == 1):
         expected = "dropping a unit, in [0, 1)" if drop else "keeping a unit, in (0, 1]"
         raise ValueError(
@@ -51,7 +60,7 @@ def check_dropout(name, probability, convention):
         )
 
 
-def check_normalization(name, value):
+def check_normalization(name: str, value: object) -> str | None:
     """Return the kind of normalisation: None, "batchnorm" or "layernorm"."""
     if value is None or (isinstance(value, str) and value in HIDDEN_LAYERS):
         return value
@@ -63,18 +72,18 @@ def check_normalization(name, value):
     return "batchnorm" if value else None
 
 
-def check_size(name, value):
+def check_size(name: str, value: Any) -> int:
     """Return the size of a layer as an int, or say which argument is none."""
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+    if not is_whole(value) or isinstance(value, bool):
         raise TypeError(f"{name} has {shown(value)}, expected an integer")
     if not 1 <= value <= sys.maxsize:
         raise ValueError(f"{name} has {shown(value)}, expected at least 1, and less than memory")
     return int(value)
 
 
-def check_fraction(name, value):
+def check_fraction(name: str, value: Any) -> float:
     """Return a number in [0, 1] as a float, or say which argument is none."""
-    if not isinstance(value, numbers.Real) or not 0 <= value <= 1:
+    if not is_real(value) or not 0 <= value <= 1:
         raise ValueError(f"{name} is {shown(value)}, expected a number in [0, 1]")
     return float(value)
 
@@ -87,7 +96,8 @@ def check_dtype(value: Any) -> type[np.floating[Any]]:
         raise TypeError(f"dtype is {shown(value)}, expected float32 or float64") from None
     if dtype not in (np.float32, np.float64):
         raise TypeError(f"dtype is {dtype}, expected float32 or float64")
-    return dtype.type
+    kind: type[np.floating[Any]] = dtype.type
+    return kind
 
 
 def check_seed(name: str, value: Any, rng: str) -> None:

@@ -1,7 +1,10 @@
 """Fully connected networks: names, initialisation, modes and bookkeeping."""
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast, overload
 
 import numpy as np
 
@@ -22,6 +25,14 @@ from .initial_weights import check_weight_scale, draw_weights
 from .model import Model
 from .watched_layers import WatchedLayers
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from numpy.typing import DTypeLike
+
+    from .._types import AnyArray, Array, ArrayLike, NetworkLayers, Params, Scalar
+
 
 class FullyConnectedNet(Model):
     """{affine - [normalisation] - relu - [dropout]} x (L - 1) - affine - softmax.
@@ -31,26 +42,28 @@ class FullyConnectedNet(Model):
     """
 
     _kind = "FullyConnectedNet"  # in files
-    _loads = ("FullyConnectedNet", "TwoLayerNet")
+    _loads: tuple[str, ...] = ("FullyConnectedNet", "TwoLayerNet")
+
+    _layers: NetworkLayers
 
     def __init__(
         self,
-        hidden_dims,
-        input_dim=3 * 32 * 32,
-        num_classes=10,
-        dropout=None,
-        use_batchnorm=None,
-        reg=0.0,
-        weight_scale=1e-2,
-        dtype=np.float32,
-        seed=None,
+        hidden_dims: Iterable[int],
+        input_dim: int = 3 * 32 * 32,
+        num_classes: int = 10,
+        dropout: float | None = None,
+        use_batchnorm: bool | str | None = None,
+        reg: float = 0.0,
+        weight_scale: float | str = 1e-2,
+        dtype: DTypeLike = np.float32,
+        seed: int | None = None,
         *,
-        dropout_keep_ratio=None,
-        normalization=None,
-        dropout_convention="keep",
-        label_smoothing=0.0,
-        rng="numpy",
-    ):
+        dropout_keep_ratio: float | None = None,
+        normalization: str | bool | None = None,
+        dropout_convention: str = "keep",
+        label_smoothing: float = 0.0,
+        rng: str = "numpy",
+    ) -> None:
         arguments = {name: value for name, value in locals().items() if name != "self"}
         if not np.iterable(hidden_dims) or isinstance(hidden_dims, str):
             raise TypeError(f"hidden_dims is {hidden_dims!r}, expected a list of layer sizes")
@@ -59,6 +72,7 @@ class FullyConnectedNet(Model):
             *(check_size("hidden_dims", size) for size in hidden_dims),
             check_size("num_classes", num_classes),
         ]
+        probability: Any  # a number, once it is checked
         name, probability = choose_name(
             "dropout", dropout, "dropout_keep_ratio", dropout_keep_ratio, 0
         )
@@ -69,14 +83,14 @@ class FullyConnectedNet(Model):
         check_word("rng", rng, ("numpy", "philox"))
         check_number("reg", reg, "a number", lambda number: number == number)
         scale = check_weight_scale(weight_scale)
-        dtype = check_dtype(dtype)
+        kind = check_dtype(dtype)
 
         self._arguments = {**arguments, "hidden_dims": dims[1:-1]}  # for files
         self.use_dropout = 0 < probability < 1
         self.reg = reg
         self.label_smoothing = check_fraction("label_smoothing", label_smoothing)
         self.num_layers = len(dims) - 1
-        self.dtype = dtype
+        self.dtype = kind
 
         self.params = {}
         for i in range(1, self.num_layers + 1):
@@ -105,13 +119,17 @@ class FullyConnectedNet(Model):
         self._set_mode("train")
 
     @property
-    def use_batchnorm(self):
+    def use_batchnorm(self) -> bool:
         """Whether hidden layers are batch-normalised."""
         return self.normalization == "batchnorm"
 
     _constructor = __init__  # also of networks from files, whose class may have another
 
-    def loss(self, X, y=None):
+    @overload
+    def loss(self, X: ArrayLike, y: None = None) -> Array: ...
+    @overload
+    def loss(self, X: ArrayLike, y: ArrayLike) -> tuple[Scalar, Params]: ...
+    def loss(self, X: ArrayLike, y: ArrayLike | None = None) -> Array | tuple[Scalar, Params]:
         """Scores of X, or with labels the loss and its gradients.
 
         Without ``y`` the pass is a test: batch normalisation uses its running statistics, and
@@ -146,10 +164,11 @@ class FullyConnectedNet(Model):
             return self._test_scores(X)
 
         loss, grads = self._data_loss(X, y)
-        return self._regularise(loss, grads), grads
+        if self.reg != 0:
+            loss = self._regularise(loss, grads)
         return loss, grads
 
-    def first_nonfinite(self, X):
+    def first_nonfinite(self, X: ArrayLike) -> str | None:
         """Say which is the first in a training pass over X that is not finite.
 
         The pass leaves no trace: neither in the running statistics nor in ``np.random``.  Dropout
@@ -184,7 +203,8 @@ class FullyConnectedNet(Model):
         twin.dropout_param = dict(self.dropout_param)
         twin.bn_params = [dict(bn_param) for bn_param in self.bn_params]
         twin._set_mode("train")
-        twin._layers = watched = WatchedLayers(self._layers)
+        watched = WatchedLayers(self._layers)
+        twin._layers = cast("NetworkLayers", watched)
         X, params = self._examples(X), self._own_params()
         for name, value in {"X": X, **params}.items():
             if not np.isfinite(value).all():
@@ -197,7 +217,7 @@ class FullyConnectedNet(Model):
             np.random.set_state(state)
         return watched.first
 
-    def _set_mode(self, mode):
+    def _set_mode(self, mode: str) -> None:
         """Tell the dropout and batch normalisation layers which pass this is."""
         if self.use_dropout:
             self.dropout_param["mode"] = mode
@@ -205,20 +225,24 @@ class FullyConnectedNet(Model):
             for bn_param in self.bn_params:
                 bn_param["mode"] = mode
 
-    def _test_scores(self, X):
+    def _test_scores(self, X: ArrayLike) -> Array:
         """Return the scores of a pass in test mode."""
         return self._forward(self._examples(X), self._own_params())[0]
 
-    def _data_loss(self, X, y):
+    def _data_loss(self, X: ArrayLike, y: ArrayLike) -> tuple[Scalar, Params]:
         """Return the softmax loss and its gradients, without regularisation."""
         scores, caches = self._forward(self._examples(X), self._own_params())
         loss, dscores = self._layers.softmax_loss(scores, y, self.label_smoothing)
         return loss, self._backward(dscores, caches)
 
+    def _sum_of_squares(self, W: Array) -> Scalar:
+        """Return the sum of the squares of W, in its dtype."""
+        raise NotImplementedError
+
     @quiet
-    def _regularise(self, loss, grads):
+    def _regularise(self, loss: Any, grads: Params) -> Any:
         """Return the regularised loss; add the regularisation's gradients to grads."""
-        reg = self._regularization()
+        reg = self._own_reg()
         if reg != 0:
             for i in range(1, self.num_layers + 1):
                 W = self._cast(f"W{i}", self.params[f"W{i}"])
@@ -226,15 +250,17 @@ class FullyConnectedNet(Model):
                 grads[f"W{i}"] += reg * W
         return loss
 
-    @quiet
-    def _regularization(self):
-        """Return the strength of the regularisation in the network's dtype; users may set it."""
+    def _own_reg(self) -> Any:
+        """Return reg in the network's dtype; users may set it."""
         reg = self.reg
+        if type(reg) is float and reg == 0:  # at no cost
+            return self.dtype(0)
         if not isinstance(reg, (float, np.floating, np.ndarray)):
             check_number("reg", reg, "a number", lambda number: True)
-        return self.dtype(reg)
+        with np.errstate(all="ignore"):
+            return self.dtype(reg)
 
-    def _has_own_loss(self):
+    def _has_own_loss(self) -> bool:
         """Return whether ``loss`` is the one above, not a subclass's or one that was put here."""
         return "loss" not in self.__dict__ and type(self).loss is FullyConnectedNet.loss
 
@@ -245,11 +271,15 @@ class FullyConnectedNet(Model):
             return None
         return first[0], last[1]
 
-    def _shape_of(self, name):
+    def _shape_of(self, name: str) -> tuple[int, ...]:
         """Return a parameter's shape, () where there is none: others say so."""
-        return np.shape(self.params.get(name)) if isinstance(self.params, Mapping) else ()
+        return (
+            np.shape(cast("AnyArray", self.params.get(name)))
+            if isinstance(self.params, Mapping)
+            else ()
+        )
 
-    def _examples(self, X):
+    def _examples(self, X: ArrayLike) -> Array:
         """Return X in the network's dtype, if it holds examples of the network's size."""
         x = self._cast("X", X)
         W = self._shape_of("W1")
@@ -257,13 +287,13 @@ class FullyConnectedNet(Model):
             check_features("X", x.shape, W[0])
         return x
 
-    def _own_params(self):
+    def _own_params(self) -> Params:
         """Return the parameters in the network's dtype, whatever users put there."""
         if not isinstance(self.params, Mapping):
             raise TypeError(f"params is {shown(self.params)}, expected a dict of arrays")
         return {name: self._cast(name, value) for name, value in self.params.items()}
 
-    def _cast(self, name, value):
+    def _cast(self, name: str, value: Any) -> Array:
         """Return an array in the network's dtype: the value itself where it is one."""
         check_dense(name, value)
         array = np.asarray(value)
@@ -271,14 +301,14 @@ class FullyConnectedNet(Model):
             raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers")
         return array if array.dtype == self.dtype else _convert(array, self.dtype)
 
-    def _forward(self, x, params):
+    def _forward(self, x: Array, params: Params) -> tuple[Array, list[Any]]:
         """Return the scores and each layer's caches."""
         check_params(params, self.num_layers, self.normalization)
         layers = self._layers
         hidden_forward = getattr(layers, f"{HIDDEN_LAYERS[self.normalization]}_forward")
         caches = []
         for i in range(1, self.num_layers):
-            arguments = [params[f"W{i}"], params[f"b{i}"]]
+            arguments: list[Any] = [params[f"W{i}"], params[f"b{i}"]]
             if self.normalization:
                 arguments += [params[f"gamma{i}"], params[f"beta{i}"], self.bn_params[i - 1]]
             x, cache = hidden_forward(x, *arguments)
@@ -290,7 +320,7 @@ class FullyConnectedNet(Model):
         scores, cache = layers.affine_forward(x, params[f"W{last}"], params[f"b{last}"])
         return scores, [*caches, cache]
 
-    def _backward(self, dscores, caches):
+    def _backward(self, dscores: Array, caches: list[Any]) -> Params:
         """Return the gradients, in the order of params, from the scores' gradient."""
         layers = self._layers
         hidden_backward = getattr(layers, f"{HIDDEN_LAYERS[self.normalization]}_backward")
@@ -318,17 +348,17 @@ class TwoLayerNet(FullyConnectedNet):
 
     def __init__(
         self,
-        input_dim=3 * 32 * 32,
-        hidden_dims=100,
-        num_classes=10,
-        dropout=0,
-        weight_scale=1e-3,
-        reg=0.0,
+        input_dim: int = 3 * 32 * 32,
+        hidden_dims: int = 100,
+        num_classes: int = 10,
+        dropout: float = 0,
+        weight_scale: float | str = 1e-3,
+        reg: float = 0.0,
         *,
-        hidden_dim=None,
-        dropout_convention="keep",
-        rng="numpy",
-    ):
+        hidden_dim: int | None = None,
+        dropout_convention: str = "keep",
+        rng: str = "numpy",
+    ) -> None:
         super().__init__(
             [hidden_dims if hidden_dim is None else hidden_dim],
             input_dim,
@@ -343,12 +373,6 @@ class TwoLayerNet(FullyConnectedNet):
 
 
 @quiet
-def _scale(weight_scale, draws, dtype):
-    """Return initial weights."""
-    return (weight_scale * draws).astype(dtype)
-
-
-@quiet
-def _convert(array, dtype):
+def _convert(array: AnyArray, dtype: type[np.floating[Any]]) -> Array:
     """Return an array in another dtype."""
     return array.astype(dtype)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arguments import check_number, did_you_mean, shown
+from ..arrays import quiet
 
 Scale = Callable[[int, int], float]
 
@@ -49,6 +50,7 @@ def check_weight_scale(value: Any) -> Scale | None:
     return lambda inputs, outputs: scale
 
 
+@quiet
 def draw_weights(
     scale: Scale | None, shape: tuple[int, int], dtype: type[np.floating[Any]]
 ) -> npt.NDArray[np.floating[Any]]:

@@ -1,5 +1,23 @@
 """Layers that usually follow one another, joined."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .._types import (
+        AffineBatchnormReluCache,
+        AffineGradients,
+        AffineLayernormReluCache,
+        AffineReluCache,
+        Array,
+        ArrayLike,
+        JoinedGradients,
+        LayerParam,
+        Layers,
+        ReadParam,
+    )
+
 JOINED = [
     "affine_batchnorm_relu_backward",
     "affine_batchnorm_relu_forward",
@@ -23,10 +41,12 @@ class JoinedLayers:
         Offers ``affine_forward``, ``relu_forward`` and so on.
     """
 
-    def __init__(self, layers):
+    def __init__(self, layers: Layers) -> None:
         self._layers = layers
 
-    def affine_relu_forward(self, x, w, b):
+    def affine_relu_forward(
+        self, x: ArrayLike, w: ArrayLike, b: ArrayLike
+    ) -> tuple[Array, AffineReluCache]:
         """Affine layer, then ReLU.
 
         Parameters
@@ -64,7 +84,7 @@ class JoinedLayers:
         out, relu_cache = self._layers.relu_forward(hidden)
         return out, (fc_cache, relu_cache)
 
-    def affine_relu_backward(self, dout, cache):
+    def affine_relu_backward(self, dout: ArrayLike, cache: AffineReluCache) -> AffineGradients:
         """Gradient of ``affine_relu_forward``.
 
         Parameters
@@ -98,7 +118,15 @@ class JoinedLayers:
         dhidden = self._layers.relu_backward(dout, relu_cache)
         return self._layers.affine_backward(dhidden, fc_cache)
 
-    def affine_batchnorm_relu_forward(self, x, w, b, gamma, beta, bn_param):
+    def affine_batchnorm_relu_forward(
+        self,
+        x: ArrayLike,
+        w: ArrayLike,
+        b: ArrayLike,
+        gamma: ArrayLike,
+        beta: ArrayLike,
+        bn_param: LayerParam,
+    ) -> tuple[Array, AffineBatchnormReluCache]:
         """Affine layer, then batch normalisation, then ReLU; also ``affine_bn_relu_forward``.
 
         Parameters
@@ -135,7 +163,9 @@ class JoinedLayers:
         out, relu_cache = self._layers.relu_forward(normalized)
         return out, (fc_cache, bn_cache, relu_cache)
 
-    def affine_batchnorm_relu_backward(self, dout, cache):
+    def affine_batchnorm_relu_backward(
+        self, dout: ArrayLike, cache: AffineBatchnormReluCache
+    ) -> JoinedGradients:
         """Gradient of ``affine_batchnorm_relu_forward``; also ``affine_bn_relu_backward``.
 
         Parameters
@@ -174,7 +204,15 @@ class JoinedLayers:
     affine_bn_relu_forward = affine_batchnorm_relu_forward
     affine_bn_relu_backward = affine_batchnorm_relu_backward
 
-    def affine_ln_relu_forward(self, x, w, b, gamma, beta, ln_param):
+    def affine_ln_relu_forward(
+        self,
+        x: ArrayLike,
+        w: ArrayLike,
+        b: ArrayLike,
+        gamma: ArrayLike,
+        beta: ArrayLike,
+        ln_param: ReadParam,
+    ) -> tuple[Array, AffineLayernormReluCache]:
         """Affine layer, then layer normalisation, then ReLU.
 
         Parameters
@@ -210,7 +248,9 @@ class JoinedLayers:
         out, relu_cache = self._layers.relu_forward(normalized)
         return out, (fc_cache, ln_cache, relu_cache)
 
-    def affine_ln_relu_backward(self, dout, cache):
+    def affine_ln_relu_backward(
+        self, dout: ArrayLike, cache: AffineLayernormReluCache
+    ) -> JoinedGradients:
         """Gradient of ``affine_ln_relu_forward``.
 
         Parameters

@@ -1,9 +1,23 @@
 """What networks offer around their loss: predictions, files, a summary."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
 import numpy as np
 
 from ..arguments import check_dense, count
 from ..arrays import quiet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from numpy.typing import NDArray
+    from typing_extensions import Self
+
+    from .._types import AnyArray, Array, ArrayLike, Examples, Params, StrPath
+    from .fully_connected import FullyConnectedNet
 
 
 class Model:
@@ -12,7 +26,17 @@ class Model:
     The networks of :mod:`fastfc.fc_net` and :mod:`fastfc.reference.fc_net` inherit these methods.
     """
 
-    def predict(self, X, batch_size=1000):
+    num_layers: int
+    params: Params
+    normalization: str | None
+    use_dropout: bool
+    dropout_param: dict[str, Any]
+    bn_params: list[dict[str, Any]]
+    dtype: type[np.floating[Any]]
+    _arguments: dict[str, Any]
+    loss: Callable[..., Any]
+
+    def predict(self, X: ArrayLike | Examples, batch_size: int = 1000) -> NDArray[np.intp]:
         """Return the class with the greatest score for every example.
 
         Parameters
@@ -41,7 +65,7 @@ class Model:
         """
         return np.concatenate([scores.argmax(axis=1) for scores in self._scores(X, batch_size)])
 
-    def predict_proba(self, X, batch_size=1000):
+    def predict_proba(self, X: ArrayLike | Examples, batch_size: int = 1000) -> Array:
         """Return the probability of every class for every example: the softmax of its scores.
 
         Parameters
@@ -68,22 +92,23 @@ class Model:
         """
         return np.concatenate([_softmax(scores) for scores in self._scores(X, batch_size)])
 
-    def _scores(self, X, batch_size):
+    def _scores(self, X: ArrayLike | Examples, batch_size: int) -> Iterator[Array]:
         """Generate the scores of X, batch by batch; of an empty X one empty batch."""
         count("batch_size", batch_size)
         check_dense("X", X)
+        rows: Any = X
         if not hasattr(X, "shape") or hasattr(X, "iloc"):  # pandas finds rows by their labels
-            X = np.asarray(X)
-        if not X.shape:
-            yield self.loss(X)  # says what it expects
+            rows = np.asarray(X)
+        if not rows.shape:
+            yield self.loss(rows)  # says what it expects
             return
-        for start in range(0, max(X.shape[0], 1), batch_size):
-            batch = X[start : start + batch_size]
+        for start in range(0, max(rows.shape[0], 1), batch_size):
+            batch = rows[start : start + batch_size]
             scores = self.loss(batch)
             self._check_scores(scores, batch, start)
             yield scores
 
-    def _check_scores(self, scores, batch, start):
+    def _check_scores(self, scores: Array, batch: AnyArray, start: int) -> None:
         """Raise ValueError if one is NaN: then no class is the greatest, and none is probable."""
         if not np.isnan(scores).any():
             return
@@ -96,7 +121,7 @@ class Model:
             reason = "the example is not finite"
         raise ValueError(f"X[{start + row}] has scores that are NaN, expected numbers: {reason}")
 
-    def save(self, path):
+    def save(self, path: StrPath) -> None:
         """Write the network to a file, whole or not at all.
 
         Configuration, parameters and running statistics, as an ``.npz`` archive with JSON inside
@@ -128,10 +153,10 @@ class Model:
         """
         from . import network_file
 
-        network_file.write(path, self)
+        network_file.write(path, cast("FullyConnectedNet", self))
 
     @classmethod
-    def load(cls, path, which="best"):
+    def load(cls, path: StrPath, which: str = "best") -> Self:
         """Return the network that ``save`` wrote, with the same scores bit for bit.
 
         The file is checked before a network is made of it; nothing is drawn from ``np.random``.  A
@@ -168,20 +193,20 @@ class Model:
         """
         from . import network_file
 
-        return network_file.read(path, cls, which)
+        return cast("Self", network_file.read(path, cast("type[FullyConnectedNet]", cls), which))
 
-    def _describe_network(self):
+    def _describe_network(self) -> dict[str, Any]:
         """Return what builds the network, as JSON has it, for checkpoints."""
         from . import network_file
 
-        return network_file.describe(self)
+        return network_file.describe(cast("FullyConnectedNet", self))
 
-    def _running_shapes(self):
+    def _running_shapes(self) -> list[dict[str, tuple[int, ...]]]:
         """Return for every normalisation its running statistics' names and shapes."""
         shapes = [np.shape(self.params[f"b{i + 1}"]) for i in range(len(self.bn_params))]
         return [dict.fromkeys(("running_mean", "running_var"), shape) for shape in shapes]
 
-    def summary(self):
+    def summary(self) -> str:
         """Return a table of the layers, what they return, their parameters and how many these are.
 
         Returns
@@ -220,7 +245,26 @@ class Model:
         a, b, c, d = (max(map(len, column)) for column in zip(*rows, strict=True))
         return "\n".join(f"{r[0]:{a}}  {r[1]:{b}}  {r[2]:{c}}  {r[3]:>{d}}" for r in rows)
 
-    def _summary_row(self, layer, width, *names):
+    def __repr__(self) -> str:
+        """Say which network it is: its sizes and what its hidden layers have.
+
+        Examples
+        --------
+        >>> from fastfc.fc_net import FullyConnectedNet
+        >>> FullyConnectedNet([100, 50], use_batchnorm=True, dropout=0.9)
+        <FullyConnectedNet: 3072-100-50-10, batchnorm, dropout 0.9, float32>
+        """
+        if "bn_params" not in vars(self):  # the constructor is not done
+            return object.__repr__(self)
+        given = self._arguments
+        sizes = [given["input_dim"], *given["hidden_dims"], given["num_classes"]]
+        parts = ["-".join(map(str, sizes)), self.normalization]
+        if self.use_dropout:
+            parts.append(f"dropout {self.dropout_param['p']:g}")
+        parts.append(np.dtype(self.dtype).name)
+        return f"<{type(self).__name__}: {', '.join(filter(None, parts))}>"
+
+    def _summary_row(self, layer: str, width: int, *names: str) -> tuple[str, str, str, str]:
         """Return a layer's row of the table."""
         shapes = ", ".join(f"{name} {np.shape(self.params[name])}" for name in names)
         count = sum(np.size(self.params[name]) for name in names)
@@ -228,7 +272,8 @@ class Model:
 
 
 @quiet
-def _softmax(scores):
+def _softmax(scores: Array) -> Array:
     """Return exp(x) / sum(exp(x)) for every row; shifted, so that nothing overflows."""
     exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
+    probabilities: Array = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return probabilities

@@ -16,12 +16,15 @@ Other archives may hold a network too, such as a Solver's checkpoint, in several
 their names, and for each the arrays' names above with the names of their entries.
 """
 
+from __future__ import annotations
+
 import inspect
 import itertools
 import json
 import math
 import numbers
 from collections import abc
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,11 +32,20 @@ from .. import archives
 from ..files import atomic_write
 from .initial_weights import SCALES, UNDRAWN
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any, TypeVar
+
+    from .._types import AnyArray, StrPath
+    from .fully_connected import FullyConnectedNet
+
+    Net = TypeVar("Net", bound=FullyConnectedNet)
+
 FORMAT, VERSION = "fastfc network", 1
 STATES = "fastfc_network"
 
 
-def write(path, network):
+def write(path: StrPath, network: FullyConnectedNet) -> None:
     """Write the network to a file; see `fastfc.networks.model.Model.save`."""
     arrays = {f"params/{name}": value for name, value in network._own_params().items()}
     for i, bn_param in enumerate(network.bn_params):
@@ -41,12 +53,12 @@ def write(path, network):
         arrays |= {f"bn_params/{i}/{name}": np.asarray(running[name]) for name in running}
     metadata = {**describe(network), "arrays": sorted(arrays)}
     # what could not be read is not written
-    _build_network(type(network), metadata, arrays, arrays.get)
+    _build_network(type(network), metadata, arrays, arrays.__getitem__)
     with atomic_write(path) as file:
         archives.write(file, {"metadata": np.array(json.dumps(metadata)), **arrays})
 
 
-def describe(network):
+def describe(network: FullyConnectedNet) -> dict[str, Any]:
     """Return all that a file says of a network but its arrays, as JSON has it.
 
     Raises
@@ -70,7 +82,7 @@ def describe(network):
     }
 
 
-def read(path, cls, which="best"):
+def read(path: StrPath, cls: type[Net], which: str = "best") -> Net:
     """Return the network of a file; see `fastfc.networks.model.Model.load`."""
     if which not in ("best", "latest"):
         raise ValueError(f"which is {which!r}, expected 'best' or 'latest'")
@@ -95,7 +107,7 @@ def read(path, cls, which="best"):
         return _build_network(cls, metadata, headers, lambda name: archive.read(entries[name]))
 
 
-def _to_json(name, value):
+def _to_json(name: str, value: Any) -> Any:
     """Return a value as JSON has it."""
     if isinstance(value, abc.Mapping):
         return {key: _to_json(f"{name}[{key!r}]", item) for key, item in value.items()}
@@ -110,14 +122,14 @@ def _to_json(name, value):
     return value
 
 
-def _read_text(array):
+def _read_text(array: AnyArray) -> str:
     """Return the text in an array."""
     if array.dtype.kind != "U" or array.ndim != 0:
         raise ValueError(f"metadata has dtype {array.dtype} and shape {array.shape}, expected text")
-    return array.item()
+    return str(array.item())
 
 
-def _parse_object(text):
+def _parse_object(text: str | bytes) -> dict[str, Any]:
     """Return the JSON object in a text."""
     try:
         found = json.loads(text)
@@ -128,7 +140,7 @@ def _parse_object(text):
     return found
 
 
-def _check_format(metadata, cls):
+def _check_format(metadata: dict[str, Any], cls: type[Net]) -> None:
     """Raise ValueError unless this is what `read` understands and ``cls`` can be."""
     if metadata.get("format") != FORMAT:
         raise ValueError(f"format is {metadata.get('format')!r}, expected {FORMAT!r}")
@@ -152,7 +164,12 @@ def _check_format(metadata, cls):
         raise ValueError(f"it holds a {metadata['class']}, expected a {' or '.join(cls._loads)}")
 
 
-def _build_network(cls, metadata, arrays, read):
+def _build_network(
+    cls: type[Net],
+    metadata: dict[str, Any],
+    arrays: Mapping[str, AnyArray | archives.Header],
+    read: Callable[[str], AnyArray],
+) -> Net:
     """Return the network that these describe, after checking that they do.
 
     ``arrays`` have shapes and dtypes; ``read(name)`` returns the array itself.
@@ -188,14 +205,16 @@ def _build_network(cls, metadata, arrays, read):
     return network
 
 
-def _check_names(arrays, needed, known):
+def _check_names(arrays: Mapping[str, object], needed: Iterable[str], known: Iterable[str]) -> None:
     """Raise ValueError unless the arrays are all those needed and some of those known."""
     missing, unknown = set(needed) - arrays.keys(), arrays.keys() - set(known)
     if missing or unknown:
         raise ValueError(f"arrays: missing {sorted(missing)}, unknown {sorted(unknown)}")
 
 
-def _construct_undrawn(cls, arguments, arrays):
+def _construct_undrawn(
+    cls: type[Net], arguments: Any, arrays: Mapping[str, AnyArray | archives.Header]
+) -> Net:
     """Return a network that the constructor makes of them, without drawing its weights."""
     if not isinstance(arguments, dict):
         raise ValueError(f"arguments is {arguments!r}, expected an object")
@@ -218,7 +237,7 @@ def _construct_undrawn(cls, arguments, arrays):
     return network
 
 
-def _check_size(arguments, arrays):
+def _check_size(arguments: Any, arrays: Mapping[str, AnyArray | archives.Header]) -> None:
     """Raise ValueError if the network would be far larger than what the file has of it."""
     hidden = arguments.get("hidden_dims")
     dims = [arguments.get("input_dim"), *(hidden if isinstance(hidden, list) else [])]
@@ -234,7 +253,7 @@ def _check_size(arguments, arrays):
         )
 
 
-def _is_number(value):
+def _is_number(value: object) -> bool:
     """Return whether a value is a number that a float can be."""
     try:
         return isinstance(value, numbers.Real) and float(value) is not None
@@ -242,20 +261,20 @@ def _is_number(value):
         return False
 
 
-def _check_dropout_param(found, use_dropout):
+def _check_dropout_param(found: Any, use_dropout: bool) -> dict[str, Any]:
     """Return it if the dropout layers can use it."""
     if not isinstance(found, dict) or bool(found) != use_dropout:
         expected = "an object with mode and p" if use_dropout else "an empty object"
         raise ValueError(f"dropout_param is {found!r}, expected {expected}")
     if use_dropout:
-        p = found.get("p")
+        p: Any = found.get("p")
         if not _is_number(p) or not 0 <= p <= 1:
             raise ValueError(f"dropout_param has p {p!r}, expected a number in [0, 1]")
         _check_mode("dropout_param", found)
     return dict(found)
 
 
-def _check_bn_params(found, count):
+def _check_bn_params(found: Any, count: int) -> list[dict[str, Any]]:
     """Return them if there are so many and the batch normalisations can use them."""
     if not isinstance(found, list) or len(found) != count:
         raise ValueError(f"bn_params is {found!r}, expected a list of {count}")
@@ -269,6 +288,6 @@ def _check_bn_params(found, count):
     return [dict(bn_param) for bn_param in found]
 
 
-def _check_mode(name, param):
+def _check_mode(name: str, param: Mapping[str, object]) -> None:
     if param.get("mode", "train") not in ("train", "test"):
         raise ValueError(f"{name} has mode {param['mode']!r}, expected 'train' or 'test'")

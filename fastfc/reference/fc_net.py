@@ -3,21 +3,29 @@
 Everything but the layers they call stands in :mod:`fastfc.networks`.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ..networks import fully_connected
 from . import layer_utils
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
 
-__all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
+if TYPE_CHECKING:
+    from .._types import Array, Scalar
+
+if not TYPE_CHECKING:  # checkers, which read lists of plain names only, take what the star brings
+    __all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
 
 
-class _Composed:
+class _Composed(fully_connected.FullyConnectedNet):
     """What the networks in plain NumPy are composed of."""
 
     _layers = layer_utils
 
-    def _sum_of_squares(self, W):
+    def _sum_of_squares(self, W: Array) -> Scalar:
         return np.sum(W * W)
 
 

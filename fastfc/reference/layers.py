@@ -4,15 +4,34 @@ Letters: N batch, D inputs, M outputs, C classes.  Every function computes in fl
 arrays are float32 and in float64 otherwise; Python's own numbers fit themselves to either.
 """
 
+from __future__ import annotations
+
 import math
 import warnings
 from collections import abc
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..arrays import as_number, as_real, expect_shape, quiet
 from . import philox
 from .losses import softmax_loss, svm_loss
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .._types import (
+        AffineCache,
+        AffineGradients,
+        Array,
+        ArrayLike,
+        BatchnormCache,
+        DropoutCache,
+        LayerParam,
+        NormalizationCache,
+        NormalizationGradients,
+        ReadParam,
+    )
 
 __all__ = [
     "affine_backward",
@@ -32,20 +51,20 @@ __all__ = [
 ]
 
 
-def _value(operation, mapping_name, mapping, key):
+def _value(operation: str, mapping_name: str, mapping: ReadParam, key: str) -> Any:
     """Return a value that the mapping must have."""
     if key not in mapping:
         raise ValueError(f"{operation}: {mapping_name} has no key {key!r}")
     return mapping[key]
 
 
-def _expect_row(operation, name, array, length, partner):
+def _expect_row(operation: str, name: str, array: Array, length: int, partner: str) -> None:
     """Raise ValueError unless ``array`` broadcasts to one row of ``length`` numbers."""
     if array.shape not in [(length,), (1, length), ()]:
         expect_shape(operation, name, array, (length,), partner)
 
 
-def _expect_broadcast(operation, name, array, x):
+def _expect_broadcast(operation: str, name: str, array: Array, x: Array) -> None:
     """Raise ValueError unless ``array`` broadcasts against x (N, D) without changing its shape."""
     N, D = x.shape
     if array.shape not in [(), (1,), (D,), (1, 1), (1, D), (N, 1), (N, D)]:
@@ -55,12 +74,13 @@ def _expect_broadcast(operation, name, array, x):
         )
 
 
-def _sum_rows(x):
+def _sum_rows(x: Array) -> Array:
     """Return x.sum(axis=0), added pairwise: NumPy does so along contiguous elements only."""
-    return np.ascontiguousarray(x.T).sum(axis=1)
+    sums: Array = np.ascontiguousarray(x.T).sum(axis=1)
+    return sums
 
 
-def _sum_to_shape(gradient, shape):
+def _sum_to_shape(gradient: Array, shape: tuple[int, ...]) -> Array:
     """Return the gradient (N, D) of what was broadcast from ``shape``, in that shape."""
     if len(shape) == 2 and shape[0] != 1:
         return gradient if shape[1] == gradient.shape[1] else gradient.sum(axis=1, keepdims=True)
@@ -68,7 +88,7 @@ def _sum_to_shape(gradient, shape):
     return np.reshape(row if shape and shape[-1] == row.size else row.sum(), shape)
 
 
-def _eps(operation, name, mapping):
+def _eps(operation: str, name: str, mapping: ReadParam) -> float:
     eps = as_number(operation, f"{name}['eps']", mapping.get("eps", 1e-5))
     if not 0 <= eps < math.inf:
         raise ValueError(
@@ -78,7 +98,7 @@ def _eps(operation, name, mapping):
     return eps
 
 
-def _momentum(bn_param):
+def _momentum(bn_param: ReadParam) -> float:
     momentum = as_number("batchnorm_forward", "bn_param['momentum']", bn_param.get("momentum", 0.9))
     if not 0 <= momentum <= 1:
         raise ValueError(
@@ -88,7 +108,7 @@ def _momentum(bn_param):
     return momentum
 
 
-def _normalize(x, eps):
+def _normalize(x: Array, eps: float) -> tuple[Array, Array, Array, Array]:
     """Return (x - mean) * rstd, mean, var and rstd of each row of x.
 
     All is computed from numbers near 1, x divided by powers of two, which rounds nothing: squares
@@ -109,7 +129,7 @@ def _normalize(x, eps):
         return normalized, np.ldexp(mean, shift), np.ldexp(var, 2 * both), np.ldexp(rstd, -both)
 
 
-def _affine_sizes(operation, x, w):
+def _affine_sizes(operation: str, x: Array, w: Array) -> tuple[int, int, int]:
     """Return N, D and M of an affine layer."""
     if x.ndim == 0:
         raise ValueError(f"{operation}: x has shape (), expected (N, d_1, ..., d_k)")
@@ -122,7 +142,7 @@ def _affine_sizes(operation, x, w):
 
 
 @quiet
-def affine_forward(x, w, b):
+def affine_forward(x: ArrayLike, w: ArrayLike, b: ArrayLike) -> tuple[Array, AffineCache]:
     """Return out = x w + b and the cache (x, w, b); each x[i] is read as one row of D numbers."""
     cache = (x, w, b)
     x, w, b = as_real("affine_forward", x=x, w=w, b=b)
@@ -132,7 +152,7 @@ def affine_forward(x, w, b):
 
 
 @quiet
-def affine_backward(dout, cache):
+def affine_backward(dout: ArrayLike, cache: AffineCache) -> AffineGradients:
     """Return dx = dout w^T, dw = x^T dout and db, the sum of dout over the batch."""
     x, w, _ = cache
     dout, x, w = as_real("affine_backward", dout=dout, x=x, w=w)
@@ -145,7 +165,7 @@ def affine_backward(dout, cache):
 
 
 @quiet
-def relu_forward(x):
+def relu_forward(x: ArrayLike) -> tuple[Array, ArrayLike]:
     """Return x with its negative elements set to 0, and the cache x; NaN stays NaN."""
     cache = x
     (x,) = as_real("relu_forward", x=x)
@@ -153,23 +173,25 @@ def relu_forward(x):
 
 
 @quiet
-def relu_backward(dout, cache):
+def relu_backward(dout: ArrayLike, cache: ArrayLike) -> Array:
     """Return dout * (x >= 0): the gradient passes where x is 0."""
     dout, x = as_real("relu_backward", dout=dout, x=cache)
     expect_shape("relu_backward", "dout", dout, x.shape, f"x of shape {x.shape}")
     return dout * (x >= 0)
 
 
-def _cache(x_normalized, rstd, gamma, beta):
+def _cache(x_normalized: Array, rstd: Array, gamma: Array, beta: Array) -> NormalizationCache:
     """Return what the backward pass needs: beside these the shape of beta, unless it is (D,)."""
-    cache = {"x_normalized": x_normalized, "rstd": rstd, "gamma": gamma}
+    cache: NormalizationCache = {"x_normalized": x_normalized, "rstd": rstd, "gamma": gamma}
     if beta.shape != x_normalized.shape[1:]:
         cache["beta_shape"] = beta.shape
     return cache
 
 
 @quiet
-def batchnorm_forward(x, gamma, beta, bn_param):
+def batchnorm_forward(
+    x: ArrayLike, gamma: ArrayLike, beta: ArrayLike, bn_param: LayerParam
+) -> tuple[Array, BatchnormCache]:
     """Return gamma * x_normalized + beta and the cache (Ioffe & Szegedy 2015, algorithm 1).
 
     Training normalises by the batch's mean and biased variance and updates the running ones in
@@ -228,7 +250,7 @@ def batchnorm_forward(x, gamma, beta, bn_param):
 
 
 @quiet
-def batchnorm_backward(dout, cache):
+def batchnorm_backward(dout: ArrayLike, cache: BatchnormCache) -> NormalizationGradients:
     """Return dx, dgamma and dbeta of batch normalisation in training mode.
 
     The mean and the variance depend on x too; gathered, the three paths give
@@ -262,7 +284,9 @@ batchnorm_backward_alt = batchnorm_backward
 
 
 @quiet
-def layernorm_forward(x, gamma, beta, ln_param):
+def layernorm_forward(
+    x: ArrayLike, gamma: ArrayLike, beta: ArrayLike, ln_param: ReadParam
+) -> tuple[Array, NormalizationCache]:
     """Return gamma * x_normalized + beta and the cache (Ba, Kiros & Hinton 2016).
 
     Every row is normalised by its own mean and biased variance, in training and testing alike.
@@ -283,7 +307,7 @@ def layernorm_forward(x, gamma, beta, ln_param):
 
 
 @quiet
-def layernorm_backward(dout, cache):
+def layernorm_backward(dout: ArrayLike, cache: NormalizationCache) -> NormalizationGradients:
     """Return dx, dgamma and dbeta of layer normalisation.
 
     A row's mean and variance depend on its x too; gathered, the three paths give, with
@@ -316,7 +340,7 @@ def layernorm_backward(dout, cache):
 
 
 @quiet
-def dropout_forward(x, dropout_param):
+def dropout_forward(x: ArrayLike, dropout_param: ReadParam) -> tuple[Array, DropoutCache]:
     """Keep each element with probability p, scaled by 1/p (inverted dropout; Srivastava 2014).
 
     In the convention 'drop' it is dropped with probability p, and scaled by 1/(1 - p).
@@ -363,7 +387,7 @@ def dropout_forward(x, dropout_param):
 
 
 @quiet
-def dropout_backward(dout, cache):
+def dropout_backward(dout: ArrayLike, cache: DropoutCache) -> Array:
     """Return dout * mask, the mask of the forward pass; in test mode dout."""
     dropout_param, mask = cache
     mode = _value("dropout_backward", "dropout_param", dropout_param, "mode")

@@ -1,16 +1,22 @@
 """The losses in plain NumPy, each with its gradient.  Letters: N batch, C classes."""
 
+from __future__ import annotations
+
 import numbers
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..arguments import check_dense
 from ..arrays import as_real, expect_shape, quiet
 
+if TYPE_CHECKING:
+    from .._types import Array, ArrayLike, Labels, Scalar
+
 __all__ = ["softmax_loss", "svm_loss"]
 
 
-def _check_scores(operation, x, y):
+def _check_scores(operation: str, x: ArrayLike, y: ArrayLike) -> tuple[Array, Labels]:
     """Return the scores x in the dtype computed in, and the labels y, if they match."""
     (x,) = as_real(operation, x=x)
     check_dense(f"{operation}: y", y)
@@ -30,7 +36,7 @@ def _check_scores(operation, x, y):
 
 
 @quiet
-def svm_loss(x, y):
+def svm_loss(x: ArrayLike, y: ArrayLike) -> tuple[Scalar, Array]:
     """Return the multiclass hinge loss, margin 1, and its gradient (Weston & Watkins 1999)."""
     x, y = _check_scores("svm_loss", x, y)
     N = x.shape[0]
@@ -44,7 +50,7 @@ def svm_loss(x, y):
 
 
 @quiet
-def softmax_loss(x, y, label_smoothing=0.0):
+def softmax_loss(x: ArrayLike, y: ArrayLike, label_smoothing: float = 0.0) -> tuple[Scalar, Array]:
     """Return the cross-entropy of softmax(x) and its gradient, by log-sum-exp.
 
     log softmax(x)_j = x_j - max - log sum_k exp(x_k - max): no probability is rounded to 0 before

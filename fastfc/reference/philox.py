@@ -1,11 +1,23 @@
 """Philox4x32-10, a counter-based random generator (Salmon et al. 2011)."""
 
+from __future__ import annotations
+
 import operator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def philox4x32(counter, key):
+    from numpy.typing import NDArray
+
+    from .._types import ArrayLike, ReadParam
+
+    Words = NDArray[np.uint32]
+
+
+def philox4x32(counter: ArrayLike, key: Sequence[int]) -> Words:
     """Return the blocks of four words, (n, 4), of the counters, (n, 4), under the key, (2,)."""
     c0, c1, c2, c3 = np.asarray(counter, np.uint64).T
     k0, k1 = (int(word) for word in key)
@@ -24,7 +36,7 @@ def philox4x32(counter, key):
     return np.stack([c0, c1, c2, c3], axis=1).astype(np.uint32)
 
 
-def stream(key, n):
+def stream(key: int, n: int) -> Words:
     """Return the first n words of the stream of a 64-bit key: the counters 0, 1, 2, ..."""
     blocks = np.arange(-(-n // 4), dtype=np.uint64)
     counter = np.zeros((len(blocks), 4), np.uint64)
@@ -33,7 +45,7 @@ def stream(key, n):
     return philox4x32(counter, (key % 2**32, key >> 32)).ravel()[:n]
 
 
-def key_of(dropout_param, drawn):
+def key_of(dropout_param: ReadParam, drawn: bool) -> int:
     """Return the seed as a key; without one, if ``drawn``, 64 bits of NumPy's global generator."""
     if "seed" not in dropout_param:
         return int(np.random.randint(2**64, dtype=np.uint64)) if drawn else 0

@@ -1,5 +1,7 @@
 """What fastfc was built with, and what it uses on this machine."""
 
+from typing import TYPE_CHECKING, Literal, TypedDict, overload
+
 from .. import _core
 from ..version import __version__
 from .denormals import get_flush_denormal
@@ -7,8 +9,29 @@ from .threads import get_num_threads
 
 __all__ = ["show_config"]
 
+if TYPE_CHECKING:
+    InstructionSets = TypedDict(
+        "InstructionSets",
+        {"built": tuple[str, ...], "available": tuple[str, ...], "in use": str},
+    )
+    Configuration = TypedDict(
+        "Configuration",
+        {
+            "version": str,
+            "compiler": str,
+            "isa": InstructionSets,
+            "threads": int,
+            "flush denormal": bool,
+            "dtypes": tuple[str, ...],
+        },
+    )
 
-def show_config(mode="stdout"):
+
+@overload
+def show_config(mode: Literal["stdout"] = "stdout") -> None: ...
+@overload
+def show_config(mode: Literal["dicts"]) -> "Configuration": ...
+def show_config(mode: str = "stdout") -> "Configuration | None":
     """Say how fastfc was built and what it uses on this machine.
 
     Parameters
@@ -34,7 +57,7 @@ def show_config(mode="stdout"):
     >>> fastfc.show_config(mode="dicts")["dtypes"]
     ('float32', 'float64')
     """
-    config = {
+    config: Configuration = {
         "version": __version__,
         "compiler": _core.compiler(),
         "isa": {

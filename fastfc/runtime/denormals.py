@@ -13,7 +13,7 @@ from .. import _core
 __all__ = ["get_flush_denormal", "set_flush_denormal"]
 
 
-def set_flush_denormal(flush):
+def set_flush_denormal(flush: bool) -> None:
     """Set whether the core flushes denormals to zero from now on; at import it does not.
 
     Then all arithmetic of the core reads a denormal as zero and gives zero instead of one, on all
@@ -51,7 +51,7 @@ def set_flush_denormal(flush):
         raise NotImplementedError("set_flush_denormal: not on this kind of processor")
 
 
-def get_flush_denormal():
+def get_flush_denormal() -> bool:
     """Return whether the core flushes denormals to zero.
 
     Returns

@@ -9,6 +9,7 @@ group's quota pays for.
 import math
 import operator
 import os
+from typing import SupportsIndex
 
 from .. import _core
 from . import threadpoolctl
@@ -19,7 +20,7 @@ _CGROUP = "/sys/fs/cgroup"
 _GROUPS = "/proc/self/cgroup"  # lines of "id:controllers:/path", no controllers in version 2
 
 
-def set_num_threads(n):
+def set_num_threads(n: SupportsIndex) -> None:
     """Set how many threads a call may use from now on; no result depends on it.
 
     Parameters
@@ -52,7 +53,7 @@ def set_num_threads(n):
     _core.set_num_threads(min(n, _core.MAX_THREADS))
 
 
-def get_num_threads():
+def get_num_threads() -> int:
     """Return how many threads a call may use.
 
     Returns
@@ -68,12 +69,12 @@ def get_num_threads():
     return _core.get_num_threads()
 
 
-def _read(*path):
+def _read(*path: str) -> str:
     with open(os.path.join(*path)) as file:  # pathlib alone would take 6 ms to import
         return file.read()
 
 
-def _share(folder):
+def _share(folder: str) -> float:
     """Return how many processors a control group's folder grants, infinity if it has no quota."""
     try:
         if os.path.exists(
@@ -89,7 +90,7 @@ def _share(folder):
     return share if share > 0 else math.inf
 
 
-def _quota():
+def _quota() -> float:
     """Return how many processors the quotas of this process's control groups pay for.
 
     A container sees its own group as the root, and perhaps a path from outside that leads nowhere.
@@ -109,7 +110,7 @@ def _quota():
     return min(map(_share, folders))
 
 
-def _default():
+def _default() -> int:
     """Return the number of threads to begin with."""
     own = os.environ.get("FASTFC_NUM_THREADS", "").strip()
     if own:

@@ -1,5 +1,16 @@
 """Callbacks: others' code at the events of a run."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from ..solver import Solver
+
+
 __all__ = ["Callback"]
 
 EVENTS = ("on_step", "on_epoch", "on_checkpoint", "on_stop")
@@ -35,7 +46,7 @@ class Callback:
     ('perfect', True)
     """
 
-    def on_step(self, solver):
+    def on_step(self, solver: Solver) -> None:
         """Be called after every step; the last loss is ``solver.loss_history[-1]``.
 
         Parameters
@@ -43,7 +54,7 @@ class Callback:
         solver : Solver
         """
 
-    def on_epoch(self, solver):
+    def on_epoch(self, solver: Solver) -> None:
         """Be called after every epoch, its scoring included.
 
         Parameters
@@ -51,7 +62,7 @@ class Callback:
         solver : Solver
         """
 
-    def on_checkpoint(self, solver):
+    def on_checkpoint(self, solver: Solver) -> None:
         """Be called when a checkpoint file has been written: ``solver.checkpoint_path``.
 
         Parameters
@@ -59,7 +70,7 @@ class Callback:
         solver : Solver
         """
 
-    def on_stop(self, solver):
+    def on_stop(self, solver: Solver) -> None:
         """Be called when training ends, whatever ends it: ``solver.stop_reason``.
 
         Parameters
@@ -68,7 +79,7 @@ class Callback:
         """
 
 
-def as_list(name, value):
+def as_list(name: str, value: Any) -> list[Any]:
     """Return callbacks as a list: value is None, an object or a list of objects."""
     if value is None:
         return []
@@ -83,14 +94,14 @@ def as_list(name, value):
     return list(value) if several else [value]
 
 
-def find_methods(callbacks, event):
+def find_methods(callbacks: Iterable[object], event: str) -> list[Callable[[Solver], object]]:
     """Return what is to be called at an event: the callbacks' methods, without the empty ones."""
     found = [getattr(callback, event, None) for callback in callbacks]
     empty = getattr(Callback, event)
     return [method for method in found if method and getattr(method, "__func__", None) is not empty]
 
 
-def notify(methods, solver):
+def notify(methods: Iterable[Callable[[Solver], object]], solver: Solver) -> None:
     """Call each method with the Solver."""
     for method in methods:
         method(solver)

@@ -1,8 +1,11 @@
 """Checkpoint files: one .npz of plain arrays and a head in JSON."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import zipfile
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +13,12 @@ from .. import archives
 from ..files import atomic_write
 from ..version import __version__
 from .packing import pack, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from .._types import AnyArray, StrPath
 
 __all__ = ["CheckpointError", "read_checkpoint", "write_checkpoint"]
 
@@ -37,7 +46,12 @@ class CheckpointError(ValueError):
     """
 
 
-def write_checkpoint(path, state, run=None, network=None):
+def write_checkpoint(
+    path: StrPath,
+    state: Mapping[str, Any],
+    run: Mapping[str, object] | None = None,
+    network: Mapping[str, object] | None = None,
+) -> None:
     """Write a state to a file, which appears whole or not at all.
 
     The file is an ``.npz`` without pickles: every array is an entry of its own, and the entry
@@ -71,7 +85,9 @@ def write_checkpoint(path, state, run=None, network=None):
     ...     read_checkpoint(f"{folder}/a.npz")
     {'w': array([0, 1, 2]), 'rate': 0.1}
     """
-    arrays = dict.fromkeys((HEAD, NETWORK))  # names that the state's arrays cannot have
+    arrays: dict[str, Any] = dict.fromkeys(
+        (HEAD, NETWORK)
+    )  # names that the state's arrays cannot have
     packed = pack(state, arrays)
     head = {
         "format": FORMAT,
@@ -90,11 +106,11 @@ def write_checkpoint(path, state, run=None, network=None):
         archives.write(file, arrays)
 
 
-def _encode_json(value):
+def _encode_json(value: object) -> AnyArray:
     return np.frombuffer(json.dumps(value).encode(), np.uint8)
 
 
-def _map_states(packed):
+def _map_states(packed: Any) -> dict[str, dict[str, str]]:
     """Return the entries of a network's arrays, by state and by the name that its file would use.
 
     What is no array is left out, and `load` says that it is missing.
@@ -112,7 +128,7 @@ def _map_states(packed):
     return states
 
 
-def read_checkpoint(path):
+def read_checkpoint(path: StrPath) -> dict[str, Any]:
     """Return the state that `write_checkpoint` wrote to a file.
 
     Parameters
@@ -143,7 +159,7 @@ def read_checkpoint(path):
     return read_with_run(path)[0]
 
 
-def read_with_run(path):
+def read_with_run(path: StrPath) -> tuple[dict[str, Any], tuple[str, int]]:
     """Return the state of a checkpoint, and the ``id`` and ``turn`` of its run, see `_run_of`."""
     with _open_checkpoint(path) as archive:
         head = _read_head(path, archive)
@@ -151,7 +167,7 @@ def read_with_run(path):
         return dict(unpack(head["state"], arrays)), _parse_run(head)
 
 
-def read_run(path):
+def read_run(path: StrPath) -> tuple[str, int, int]:
     """Return the ``id`` and ``turn`` of a checkpoint's run and how many steps it has done."""
     with _open_checkpoint(path) as archive:
         head = _read_head(path, archive)
@@ -161,7 +177,7 @@ def read_run(path):
         return *_parse_run(head), iteration
 
 
-def check_whole(path):
+def check_whole(path: StrPath) -> None:
     """Raise CheckpointError unless a checkpoint's every byte is as it was written."""
     with _open_checkpoint(path) as archive:
         _read_head(path, archive)
@@ -169,7 +185,7 @@ def check_whole(path):
 
 
 @contextlib.contextmanager
-def _open_checkpoint(path):
+def _open_checkpoint(path: StrPath) -> Iterator[archives.Archive]:
     """Open a checkpoint's archive; what is wrong with it is a CheckpointError with its path."""
     with open(path, "rb") as file:
         try:
@@ -186,14 +202,14 @@ def _open_checkpoint(path):
             ) from error
 
 
-def _read_head(path, archive):
+def _read_head(path: StrPath, archive: archives.Archive) -> dict[str, Any]:
     """Return the JSON of a checkpoint, of a format that this version knows."""
     if HEAD not in archive.names:
         raise CheckpointError(
             f"{path}: no checkpoint of fastfc, expected an entry {HEAD}; "
             f"it has {', '.join(archive.names) or 'none'}"
         )
-    head = json.loads(archive.read(HEAD).tobytes())
+    head: dict[str, Any] = json.loads(archive.read(HEAD).tobytes())
     if head["format"] != FORMAT:
         raise ValueError(f"its format is {head['format']!r}")
     if type(head["version"]) is not int or head["version"] < 1:
@@ -206,7 +222,7 @@ def _read_head(path, archive):
     return head
 
 
-def _parse_run(head):
+def _parse_run(head: dict[str, Any]) -> tuple[str, int]:
     """Return the ``id`` and ``turn`` of the run; files of the first versions have neither."""
     run = head.get("run") or {}
     found = run.get("id", ""), run.get("turn", 0)

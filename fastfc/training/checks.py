@@ -4,18 +4,29 @@ A file may be damaged or come from a stranger; each part is compared with what t
 rule and the generator at hand would have there.
 """
 
+from __future__ import annotations
+
 import math
 import numbers
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..update_rules import RULES
 from .rules import built_in
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
+    from typing import Any
+
+    from .._types import Model
+    from .resuming import Resumable
+
 MT19937_WORDS, PHILOX_WORDS = 624, 4  # what a generator's position counts
 
 
-def check_progress(state):
+def check_progress(state: dict[str, Any]) -> None:
     """Raise ValueError unless numbers of steps and epochs, histories and clocks agree."""
     steps = len(state["loss_history"])
     _check_count("iteration", state["iteration"], steps, steps)
@@ -34,7 +45,7 @@ def check_progress(state):
             raise ValueError(f"log: {name} is no column of numbers")
 
 
-def check_arrays(model, bn_params, state):
+def check_arrays(model: Model, bn_params: list[dict[str, Any]], state: dict[str, Any]) -> None:
     """Raise ValueError unless parameters and statistics are such as the model has."""
     names = model.params.keys()
     if state["best_params"].keys() not in (set(), names):
@@ -46,8 +57,8 @@ def check_arrays(model, bn_params, state):
     most = max([np.size(value) for value in model.params.values()], default=0)
     for part in ("bn_running", "best_bn_params"):
         found = state[part]
-        if part == "best_bn_params" and not found and not state["best_params"]:
-            continue  # not scored yet
+        if part == "best_bn_params" and not found:
+            continue  # not scored yet, or by a loop of the user's own, which does not keep them
         if len(found) != len(bn_params):
             raise ValueError(f"{part} has {len(found)} parts, expected {len(bn_params)}")
         for i, statistics in enumerate(found):
@@ -57,7 +68,9 @@ def check_arrays(model, bn_params, state):
                 _check_statistic(f"{part}[{i}]: {name}", name, value, shapes and shapes[i], most)
 
 
-def _check_statistic(where, name, value, shapes, most):
+def _check_statistic(
+    where: str, name: str, value: Any, shapes: Mapping[str, tuple[int, ...]] | None, most: int
+) -> None:
     """Raise ValueError unless this can be a running statistic.
 
     ``shapes`` is what the model says of its statistics, or None; then none has more elements than
@@ -65,17 +78,18 @@ def _check_statistic(where, name, value, shapes, most):
     """
     if not isinstance(name, str) or not name.startswith("running_"):
         raise ValueError(f"{where} is no running statistic")
-    dtype = np.asarray(value).dtype if isinstance(value, (np.ndarray, numbers.Real)) else None
-    if dtype is None or dtype.kind not in "fiub" or dtype.itemsize > 8:
+    found = np.asarray(value) if isinstance(value, (np.ndarray, numbers.Real)) else None
+    if found is None or found.dtype.kind not in "fiub" or found.dtype.itemsize > 8:
+        dtype = None if found is None else found.dtype
         raise ValueError(f"{where} is a {type(value).__name__} of {dtype}, expected real numbers")
     if shapes is None:
-        if np.size(value) > most:
-            raise ValueError(f"{where} has shape {np.shape(value)}, more than any parameter")
-    elif name not in shapes or np.shape(value) not in ((), shapes[name], (1, *shapes[name])):
-        raise ValueError(f"{where} has shape {np.shape(value)}, expected {shapes.get(name)}")
+        if found.size > most:
+            raise ValueError(f"{where} has shape {found.shape}, more than any parameter")
+    elif name not in shapes or found.shape not in ((), shapes[name], (1, *shapes[name])):
+        raise ValueError(f"{where} has shape {found.shape}, expected {shapes.get(name)}")
 
 
-def check_optimiser(solver, state):
+def check_optimiser(solver: Resumable, state: dict[str, Any]) -> None:
     """Raise ValueError unless configs are such as the update rule makes of the parameters.
 
     What a rule of the user's own keeps in its config is its own matter.
@@ -100,12 +114,12 @@ def check_optimiser(solver, state):
                 _check_number(where, value)
 
 
-def check_random(random):
+def check_random(random: dict[str, Any]) -> None:
     """Raise ValueError unless ``np.random`` can be put into this state, of its own generator.
 
     A generator believes its position, and reads there.
     """
-    trial = np.random.RandomState(type(np.random.get_bit_generator())(0))
+    trial = np.random.RandomState(type(np.random.get_bit_generator())(0))  # type: ignore[attr-defined]
     trial.set_state(random)
     state = random["state"] if isinstance(random["state"], dict) else {}
     for position, most in (
@@ -116,13 +130,13 @@ def check_random(random):
             _check_count("random: position", position, 0, most)
 
 
-def _check_count(name, value, least, most):
+def _check_count(name: str, value: Any, least: int, most: int) -> None:
     if type(value) is not int or not least <= value <= most:
         shown = value if type(value) is not int or abs(value) < 2**64 else "a huge number"
         raise ValueError(f"{name} is {shown!r}, expected an integer from {least} to {most}")
 
 
-def _check_number(name, value):
+def _check_number(name: str, value: Any) -> None:
     """Raise ValueError unless a value is a real number that a float can be, or an array of one."""
     real = isinstance(value, (numbers.Real, np.bool_)) or (
         isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "fiub"
@@ -136,7 +150,7 @@ def _check_number(name, value):
     raise ValueError(f"{name} is a {type(value).__name__}, expected a number")
 
 
-def _check_like(name, value, model_value):
+def _check_like(name: str, value: Any, model_value: Any) -> None:
     """Raise ValueError unless a value is an array as the model has, or a number as it has."""
     if isinstance(model_value, np.ndarray) != isinstance(value, np.ndarray) or (
         not isinstance(value, (np.ndarray, numbers.Number))
@@ -144,13 +158,14 @@ def _check_like(name, value, model_value):
         raise ValueError(
             f"{name} is a {type(value).__name__}, the model's a {type(model_value).__name__}"
         )
-    found = np.shape(value), np.asarray(value).dtype
-    expected = np.shape(model_value), np.asarray(model_value).dtype
+    found, expected = (
+        (array.shape, array.dtype) for array in (np.asarray(value), np.asarray(model_value))
+    )
     if found != expected:
         raise ValueError(f"{name} has shape and dtype {found}, expected {expected}")
 
 
-def check_rates(rates, names):
+def check_rates(rates: dict[str, Any], names: AbstractSet[str]) -> None:
     """Raise ValueError unless this is what `Rates.state` returns for parameters of these names."""
     if not {"base", "schedule"} <= rates.keys():
         raise ValueError(f"rates has {', '.join(map(str, rates))}")

@@ -7,13 +7,21 @@ files of its name, when it begins to train; and another one when it is resumed, 
 earlier part has written beyond that point is no longer its future.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import typing
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .checkpoint import CheckpointError, check_whole, read_run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._types import StrPath
 
 __all__ = ["latest_checkpoint"]
 
@@ -30,7 +38,7 @@ class CheckpointFile(typing.NamedTuple):
     changed: int
 
 
-def parse_name(path):
+def parse_name(path: StrPath) -> str:
     """Return the ``checkpoint_name`` that has this file, by where it lies and how it is named.
 
     A file of another name, as `Solver.save` writes it, begins a name of its own.
@@ -44,12 +52,12 @@ def parse_name(path):
     return re.sub(rf"(?<=[^/\\])(?:{PARTS}|\.npz)$", "", path)
 
 
-def file_pattern(name):
+def file_pattern(name: StrPath) -> str:
     """Return the regular expression of a name's files."""
     return re.escape(Path(name).name) + PARTS
 
 
-def list_paths(name):
+def list_paths(name: StrPath) -> list[Path]:
     """Return the files of a name, none if there is no such folder.
 
     Raises
@@ -65,7 +73,7 @@ def list_paths(name):
     return [name.with_name(other) for other in found if re.fullmatch(file_pattern(name), other)]
 
 
-def find_files(name):
+def find_files(name: StrPath) -> list[CheckpointFile]:
     """Return the files of a name, also those that cannot be read.
 
     Raises
@@ -84,7 +92,7 @@ def find_files(name):
     return found
 
 
-def latest_checkpoint(name):
+def latest_checkpoint(name: StrPath) -> Path | None:
     """Return the checkpoint of a name that is furthest on, of the run that was the last to begin.
 
     What an earlier run of the same name has left is not looked at, however far that was; nor is
@@ -138,7 +146,7 @@ def latest_checkpoint(name):
 VANISHED, SKIPPED = object(), object()
 
 
-def _try_file(function, path):
+def _try_file(function: Callable[[Path], object], path: Path) -> object:
     """Return what the function returns of a file, or why it returns nothing; warn of the latter."""
     try:
         return function(path)
@@ -149,12 +157,12 @@ def _try_file(function, path):
         return SKIPPED
 
 
-def _read_entry(path):
+def _read_entry(path: Path) -> CheckpointFile:
     run, turn, iteration = read_run(path)
     return CheckpointFile(path, run, turn, iteration, path.stat().st_mtime_ns)
 
 
-def _sort_newest_first(found):
+def _sort_newest_first(found: list[CheckpointFile]) -> list[CheckpointFile]:
     """Return the files of the run that took the last turn, the furthest first.
 
     Two that have begun at once have the same turn: the one that wrote last is meant.
@@ -166,6 +174,6 @@ def _sort_newest_first(found):
     return sorted(own, key=order, reverse=True)
 
 
-def order(entry):
+def order(entry: CheckpointFile) -> tuple[int, int, int]:
     """Return what a run's files are ordered by: which was written later."""
     return entry.turn, entry.iteration, entry.changed

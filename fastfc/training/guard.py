@@ -1,16 +1,22 @@
 """The guard: what a Solver does about a loss, or an optimiser's state, that is not finite."""
 
+from __future__ import annotations
+
 import math
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from .. import _core
+from .attributes import Attributes
 from .history import learning_rate
 from .rules import built_in
 from .stopping import NonFiniteLossError
+
+if TYPE_CHECKING:
+    from .._types import AnyArray, Examples, Labels
 
 __all__ = ["NonFiniteStateError", "NonFiniteWarning"]
 
@@ -89,13 +95,13 @@ def as_number(loss: Any) -> Any:
             return loss
     except (TypeError, ValueError):
         pass
-    shape = f" of shape {loss.shape}" if hasattr(loss, "shape") else f", {loss!r},"
+    shape = f" of shape {cast('Any', loss).shape}" if hasattr(loss, "shape") else f", {loss!r},"
     raise TypeError(
         f"model.loss returned a {type(loss).__name__}{shape} as loss, expected a real number"
     )
 
 
-def _item(loss):
+def _item(loss: Any) -> Any:
     """Return the number in another library's tensor, or the tensor if it has not just one."""
     try:
         return loss.item()
@@ -129,7 +135,7 @@ def find_nonfinite_state(optim_configs: Mapping[str, Mapping[str, Any]]) -> str 
     return None
 
 
-def _is_finite(array):
+def _is_finite(array: AnyArray) -> bool:
     """Return whether all of an array is finite; quickly if it is."""
     if array.dtype.kind != "f":
         return True
@@ -173,13 +179,19 @@ def warn_of(error: Exception, consequence: str, stacklevel: int) -> None:
     warnings.warn(f"{error}; {consequence}", NonFiniteWarning, stacklevel=stacklevel + 1)
 
 
-class Guarded:
+class Guarded(Attributes):
     """The part of a Solver that looks whether its loss and its optimiser's state are finite.
 
     ``nonfinite`` is what was wrong, an error, where ``on_nonfinite`` is ``'stop'``.
     """
 
-    def _refuse_step(self, loss, batch_mask):
+    if TYPE_CHECKING:  # of the Solver
+
+        def _examples(self, X: Examples, rows: Labels | slice) -> AnyArray: ...
+
+        def _score(self) -> None: ...
+
+    def _refuse_step(self, loss: Any, batch_mask: Labels) -> Any:
         """Raise the error of a loss, or note it; return the loss of a step that is not taken."""
         X = self._examples(self.X_train, batch_mask)
         find = getattr(self.model, "first_nonfinite", None)
@@ -197,7 +209,7 @@ class Guarded:
         )
         return nan_like(loss)
 
-    def _check_state(self):
+    def _check_state(self) -> None:
         """Raise an error, or note it, where the update rule's state is not finite."""
         if self.on_nonfinite == "continue":
             return
@@ -206,7 +218,7 @@ class Guarded:
             iteration = len(self.loss_history)
             self._note_nonfinite(NonFiniteStateError(iteration, loss, self._learning_rate(), where))
 
-    def _note_nonfinite(self, error):
+    def _note_nonfinite(self, error: NonFiniteLossError) -> None:
         if self.on_nonfinite == "raise":
             raise error
         if self.nonfinite is None and not self._training:  # a loop of the user's own goes on
@@ -214,17 +226,18 @@ class Guarded:
         self.nonfinite = error
         self._asked = "nonfinite"
 
-    def _end_nonfinite(self):
+    def _end_nonfinite(self) -> None:
         """Leave a history that ends in NaN, and accuracies."""
         if math.isfinite(self.loss_history[-1]):  # a state is at fault: no step follows
             self.loss_history.append(nan_like(self.loss_history[-1]))
         if not self.val_acc_history:
             self._score()
 
-    def _learning_rate(self):
+    def _learning_rate(self) -> float:
         """Return the learning rate, the rule's own default where no step has set it."""
         configs = self.optim_configs
         given = any("learning_rate" in config for config in configs.values())
         if not given and built_in(self.update_rule):
-            configs = {"w": self.update_rule(np.zeros(1), np.zeros(1))[1]}
+            rule: Any = self.update_rule
+            configs = {"w": rule(np.zeros(1), np.zeros(1))[1]}
         return learning_rate(configs)

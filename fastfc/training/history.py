@@ -1,15 +1,24 @@
 """The history of a run as arrays."""
 
+from __future__ import annotations
+
 import csv
 import io
 import json
 import math
 import time
 from array import array
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..files import atomic_write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .._types import AnyArray, OptimConfig, StrPath
+    from ..solver import Solver
 
 __all__ = ["History"]
 
@@ -21,13 +30,19 @@ class Log:
     after how many steps there was a scoring, and an epoch ended.
     """
 
-    def __init__(self, seconds=(), learning_rate=(), scored=(), epochs=()):
+    def __init__(
+        self,
+        seconds: Iterable[float] = (),
+        learning_rate: Iterable[float] = (),
+        scored: Iterable[int] = (),
+        epochs: Iterable[int] = (),
+    ) -> None:
         self.seconds = array("d", seconds)
         self.learning_rate = array("d", learning_rate)
         self.scored = [int(step) for step in scored]
         self.epochs = [int(step) for step in epochs]
 
-    def state(self):
+    def state(self) -> dict[str, AnyArray]:
         """Return the constructor's arguments, as arrays."""
         return {
             "seconds": np.array(self.seconds),
@@ -36,25 +51,25 @@ class Log:
             "epochs": np.array(self.epochs, np.int64),
         }
 
-    def begin(self, steps):
+    def begin(self, steps: int) -> None:
         """Start the clock again, after so many steps."""
         self.fit(steps)
         spent = next((seconds for seconds in reversed(self.seconds) if seconds == seconds), 0.0)
         self._start = time.perf_counter() - spent
 
-    def note(self, optim_configs):
+    def note(self, optim_configs: Mapping[str, OptimConfig]) -> None:
         """Note the step that has just been done."""
         self.seconds.append(time.perf_counter() - self._start)
         self.learning_rate.append(learning_rate(optim_configs))
 
-    def fit(self, steps):
+    def fit(self, steps: int) -> None:
         """Set the number of steps; steps that were not noted are NaN."""
         for column in (self.seconds, self.learning_rate):
             del column[steps:]
             column.extend([math.nan] * (steps - len(column)))
 
 
-def learning_rate(optim_configs):
+def learning_rate(optim_configs: Mapping[str, OptimConfig]) -> float:
     """Return that of the first parameter, NaN where the update rule has no such number."""
     for config in optim_configs.values():
         rate = config.get("learning_rate")
@@ -64,7 +79,7 @@ def learning_rate(optim_configs):
     return math.nan
 
 
-class History(dict):
+class History(dict[str, "AnyArray"]):
     """A run as columns of equal length, a row for each step.
 
     Columns: ``iteration``, from 1; ``epoch``, those done after the step; ``loss``;
@@ -85,7 +100,7 @@ class History(dict):
     """
 
     @classmethod
-    def of(cls, solver):
+    def of(cls, solver: Solver) -> History:
         """Return the history of a Solver, as `Solver.history` does."""
         steps = len(solver.loss_history)
         log = Log(**solver._log.state())
@@ -108,7 +123,7 @@ class History(dict):
                     columns[name][after - 1] = accuracy
         return cls(columns)
 
-    def csv(self):
+    def csv(self) -> str:
         """Return the columns as CSV; NaN is an empty field, and floats are exact."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -117,7 +132,7 @@ class History(dict):
             writer.writerow(["" if value != value else value for value in row])
         return text.getvalue()
 
-    def to_csv(self, path):
+    def to_csv(self, path: StrPath) -> None:
         """Write the columns as CSV, whole or not at all.
 
         Parameters
@@ -128,7 +143,7 @@ class History(dict):
         with atomic_write(path) as file:
             file.write(self.csv().encode())
 
-    def to_json(self, path):
+    def to_json(self, path: StrPath) -> None:
         """Write a JSON object of lists, whole or not at all; what is not finite is null.
 
         Parameters

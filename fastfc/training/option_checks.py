@@ -1,5 +1,7 @@
 """The keys of ``optim_config``: which ones a rule of fastfc's knows, and their numbers."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +13,7 @@ from .notices import warn
 _COURSE_RULES = [name for name in RULES if name != "adamw"]
 
 
-class Resumed(dict):
+class Resumed(dict[str, Any]):
     """The ``optim_config`` of a run that goes on: taken as it was."""
 
 
@@ -64,12 +66,12 @@ def check_optim_config(rule: Any, config: Mapping[str, Any]) -> None:
         warn(f"optim_config: {name} has no use for {', '.join(useless)}")
 
 
-def _keys(name):
+def _keys(name: str) -> set[str]:
     """Return all keys that a rule knows, its state's among them."""
     return {*RULES[name].constants, *(key for keys in RULES[name].states for key in keys)}
 
 
-def _unknown(name, key):
+def _unknown(name: str, key: object) -> str:
     known = [constant for constant in RULES[name].constants if constant != "t"]
     others = [other for other in RULES if key in RULES[other].constants]
     hint = f": it is a key of {', '.join(others)}" if others else did_you_mean(key, known)

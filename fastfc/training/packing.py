@@ -10,13 +10,21 @@ What JSON has no word for is an object with one key:
     {"$dict": [[key, value], ...]}   a dict whose keys are not all strings, or look like these
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from typing import Any
 
-def pack(value, arrays, where=""):
+    from .._types import AnyArray
+
+
+def pack(value: Any, arrays: dict[str, Any], where: str = "") -> Any:
     """Return what json can write of a value, and put its arrays into a dict.
 
     An array that is met twice becomes one entry, and `unpack` makes it one array again.
@@ -45,7 +53,7 @@ def pack(value, arrays, where=""):
         kinds = set(map(type, value))
         if kinds == {float}:
             return {"$floats": _entry(np.array(value), arrays, where)}
-        if len(kinds) == 1 and issubclass(*kinds, np.number):
+        if len(kinds) == 1 and issubclass(next(iter(kinds)), np.number):
             return {"$scalars": _entry(np.array(value), arrays, where)}
         return [pack(item, arrays, f"{where}/{i}") for i, item in enumerate(value)]
     if type(value) is tuple:
@@ -61,7 +69,7 @@ def pack(value, arrays, where=""):
     )
 
 
-def unpack(packed, arrays):
+def unpack(packed: Any, arrays: dict[str, Any]) -> Any:
     """Return the value that `pack` was given.
 
     Lists take their arrays out of ``arrays``: no text makes many of one.
@@ -94,16 +102,17 @@ def unpack(packed, arrays):
     raise ValueError(f"{tag} is unknown")
 
 
-def _check_row(array, kind):
+def _check_row(array: AnyArray, kind: type) -> AnyArray:
     """Return an array if it can be a list of numbers of this kind."""
     if array.ndim != 1 or not issubclass(array.dtype.type, kind):
         raise ValueError(f"a list has shape {array.shape} and dtype {array.dtype}")
     return array
 
 
-def same(a, b):
+def same(a: object, b: object) -> bool:
     """Return whether two values have the same types and bits; False for what cannot be packed."""
-    arrays_a, arrays_b = {}, {}
+    arrays_a: dict[str, AnyArray] = {}
+    arrays_b: dict[str, AnyArray] = {}
     try:
         if repr(pack(a, arrays_a)) != repr(pack(b, arrays_b)):
             return False
@@ -115,12 +124,12 @@ def same(a, b):
     )
 
 
-def _is_plain(dtype):
+def _is_plain(dtype: np.dtype[Any]) -> bool:
     """Return whether elements are bytes, some, and no pointers."""
     return dtype.itemsize > 0 and not dtype.hasobject
 
 
-def _entry(array, arrays, where):
+def _entry(array: Any, arrays: dict[str, Any], where: str) -> str:
     """Return the name under which the array is, or now is, in ``arrays``."""
     for name, other in arrays.items():
         if other is array:

@@ -1,8 +1,14 @@
 """A progress bar by tqdm."""
 
+from __future__ import annotations
+
 import sys
+from typing import TYPE_CHECKING
 
 from .callbacks import Callback
+
+if TYPE_CHECKING:
+    from ..solver import Solver
 
 
 class Progress(Callback):
@@ -16,7 +22,7 @@ class Progress(Callback):
         Steps of the call that are done already, and all of them.
     """
 
-    def __init__(self, solver, first, last):
+    def __init__(self, solver: Solver, first: int, last: int) -> None:
         from tqdm.auto import tqdm  # not at the top: runs without a bar do not wait for it
 
         self._examples = solver.batch_size
@@ -30,12 +36,12 @@ class Progress(Callback):
             file=sys.stderr,
         )
 
-    def print(self, line):
+    def print(self, line: str) -> None:
         """Print a line on stdout, above the bar if both are on one screen."""
         with self._tqdm.external_write_mode(file=sys.stdout):
             print(line)
 
-    def on_step(self, solver):
+    def on_step(self, solver: Solver) -> None:
         """Count the step's examples; only when the bar is drawn, say the figures of the next one.
 
         Parameters
@@ -45,7 +51,7 @@ class Progress(Callback):
         if self._bar.update(self._examples):
             self._describe(solver)
 
-    def on_epoch(self, solver):
+    def on_epoch(self, solver: Solver) -> None:
         """Say the new accuracy.
 
         Parameters
@@ -54,7 +60,7 @@ class Progress(Callback):
         """
         self._describe(solver)
 
-    def on_stop(self, solver):
+    def on_stop(self, solver: Solver) -> None:
         """Draw the last figures and leave the bar there.
 
         Parameters
@@ -65,7 +71,7 @@ class Progress(Callback):
             self._describe(solver)
         self._bar.close()
 
-    def _describe(self, solver):
+    def _describe(self, solver: Solver) -> None:
         figures = {"loss": f"{float(solver.loss_history[-1]):.4f}"}
         if solver.val_acc_history:
             figures["val_acc"] = f"{float(solver.val_acc_history[-1]):.3f}"

@@ -1,12 +1,23 @@
 """Learning rates under a schedule, written into the update rules' configs before each step."""
 
+from __future__ import annotations
+
 import math
-import numbers
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..arguments import is_real
 from .rules import shares_defaults
 from .schedules import Schedule, make
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from .._types import Schedule as ScheduleFunction
+    from .._types import UpdateRule
+    from .resuming import Resumable
 
 __all__ = ["Rates"]
 
@@ -45,10 +56,16 @@ class Rates:
     0.4
     """
 
-    def __init__(self, schedule, total_steps, update_rule, optim_config):
-        self.schedule = None if schedule is None else make(schedule, total_steps)
-        self.base = None
-        self._default = optim_config.get("learning_rate")
+    def __init__(
+        self,
+        schedule: str | Mapping[str, Any] | ScheduleFunction | None,
+        total_steps: int,
+        update_rule: UpdateRule,
+        optim_config: Mapping[str, Any],
+    ) -> None:
+        self.schedule: Any = None if schedule is None else make(schedule, total_steps)
+        self.base: dict[str, float] | None = None
+        self._default: Any = optim_config.get("learning_rate")
         if self.schedule is not None and self._default is None:
             if not shares_defaults(update_rule):
                 raise ValueError(
@@ -57,7 +74,7 @@ class Rates:
                 )
             self._default = update_rule(np.zeros(1), np.zeros(1), {})[1]["learning_rate"]
 
-    def before_step(self, solver):
+    def before_step(self, solver: Resumable) -> None:
         """Write the coming step's learning rates into ``solver.optim_configs``."""
         if self.schedule is None:
             return
@@ -67,8 +84,8 @@ class Rates:
                 name: float(config.get("learning_rate", self._default))
                 for name, config in configs.items()
             }
-        factor = self.schedule(step, solver)
-        if not isinstance(factor, numbers.Real) or not 0 <= factor < math.inf:
+        factor: Any = self.schedule(step, solver)
+        if not is_real(factor) or not 0 <= factor < math.inf:
             raise ValueError(
                 f"lr_schedule gave {factor!r} at step {step}, expected a number of at least 0"
             )
@@ -76,16 +93,16 @@ class Rates:
         for name, config in configs.items():
             config["learning_rate"] = self.base[name] * factor
 
-    def end_epoch(self, solver):
+    def end_epoch(self, solver: Resumable) -> None:
         """Tell the schedule that an epoch has been scored."""
         if hasattr(self.schedule, "end_epoch"):
             self.schedule.end_epoch(solver)
 
-    def config(self):
+    def config(self) -> dict[str, Any] | None:
         """Return the schedule's configuration, plain values; None for none and for functions."""
         return self.schedule.config() if hasattr(self.schedule, "config") else None
 
-    def fit(self, total_steps):
+    def fit(self, total_steps: int) -> bool:
         """Let the schedule's lengths that were the run's be this one; return whether they change.
 
         The schedule keeps its state.
@@ -93,25 +110,28 @@ class Rates:
         fitted = getattr(self.schedule, "fitted", ())
         if not fitted:
             return False
-        before = self.config()
+        before: Any = self.config()
         schedule = make({**before, **dict.fromkeys(fitted)}, total_steps)
         schedule.restore(self.schedule.state())
         self.schedule = schedule
-        return self.config() != before
+        return bool(self.config() != before)
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """Return the base learning rates and the schedule's state, plain values.
 
         For schedules of fastfc also ``fitted``, the names of their lengths that are the run's.
         """
-        state = {"base": None if self.base is None else dict(self.base), "schedule": None}
+        state: dict[str, Any] = {
+            "base": None if self.base is None else dict(self.base),
+            "schedule": None,
+        }
         if hasattr(self.schedule, "state"):
             state["schedule"] = self.schedule.state()
         if isinstance(self.schedule, Schedule):
             state["fitted"] = list(self.schedule.fitted)
         return state
 
-    def restore(self, state):
+    def restore(self, state: dict[str, Any]) -> None:
         """Take back what `state` returned."""
         self.base = None if state["base"] is None else dict(state["base"])
         if "fitted" in state:
@@ -120,7 +140,9 @@ class Rates:
         if hasattr(self.schedule, "restore"):
             self.schedule.restore(state["schedule"])
 
-    def resume(self, solver, state, changed, total_steps):
+    def resume(
+        self, solver: Resumable, state: dict[str, Any], changed: bool, total_steps: int
+    ) -> None:
         """Go on from a checkpoint's state, which has been checked, maybe under another schedule.
 
         Parameters
@@ -155,7 +177,7 @@ class Rates:
         elif self.schedule is not None and self.base is None and state["iteration"]:
             self.base = dict.fromkeys(configs, float(self._default))
 
-    def _is_such(self, state):
+    def _is_such(self, state: dict[str, Any]) -> bool:
         """Return whether the run's schedule was of the same name, or a function as this one is."""
         before = state["settings"].get("lr_schedule")
         if isinstance(self.schedule, Schedule):

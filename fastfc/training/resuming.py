@@ -1,14 +1,19 @@
 """What lets a run go on: in another process from a checkpoint, in this one after a stop."""
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import MutableMapping
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from . import settings
+from .attributes import Attributes
 from .callbacks import find_methods, notify
 from .checkpoint import CheckpointError, read_with_run
 from .rules import is_sgd
+from .signatures import show_kept_settings
 from .state import (
     check_fits,
     check_parts,
@@ -24,8 +29,17 @@ REFITTED = (
     "steps to come have the rates of a run that was to be as long from the start"
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
-class Resumable:
+    from typing_extensions import Self, Unpack
+
+    from .._types import AnyArray, Model, SolverSettings, StrPath
+    from ..solver import Solver
+
+
+class Resumable(Attributes):
     """The part of a Solver that knows where its run stands.
 
     ``_call`` is the call of ``train`` that goes on, or was stopped: the ``step`` it has reached, 0
@@ -34,8 +48,21 @@ class Resumable:
     is the run's identity, drawn from the system's own randomness: ``np.random`` is the run's.
     """
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, model: Model, data: Mapping[str, object], **kwargs: Unpack[SolverSettings]
+        ) -> None: ...
+
     @classmethod
-    def resume(cls, path, model, data, **kwargs):
+    @show_kept_settings
+    def resume(
+        cls,
+        path: StrPath | None,
+        model: Model,
+        data: Mapping[str, object],
+        **kwargs: Unpack[SolverSettings],
+    ) -> Self:
         """Return a Solver that goes on where a checkpoint was written.
 
         Its ``train`` continues the call that wrote the checkpoint, bit for bit as if nothing had
@@ -108,7 +135,8 @@ class Resumable:
         check_parts(path, state)
         given = settings.merge_settings(path, state["settings"], state["outside"], kwargs)
         try:
-            solver = cls(model, data, **{**given, "overwrite": True})
+            options: dict[str, Any] = {**given, "overwrite": True}
+            solver = cls(model, data, **options)
         except (TypeError, ValueError, OverflowError) as error:
             raise CheckpointError(f"{path}: {error}") from error
         check_fits(path, solver, state)
@@ -120,7 +148,7 @@ class Resumable:
             solver._saver.resume(run, turn, solver.overwrite, "keep_last" in kwargs)
         return solver
 
-    def _resume_rates(self, path, state, changed):
+    def _resume_rates(self, path: StrPath, state: dict[str, Any], changed: bool) -> None:
         """Take the learning rates' state; a schedule's length follows the run's."""
         before = state["iteration"] - state["call"]["step"]
         steps = max(len(self.y_train) // self.batch_size, 1)
@@ -134,14 +162,14 @@ class Resumable:
         if was != now or changed:
             self._fit_schedule(now, silent=changed, stacklevel=4)
 
-    def _fit_schedule(self, steps, silent=False, stacklevel=2):
+    def _fit_schedule(self, steps: int, silent: bool = False, stacklevel: int = 2) -> None:
         """Let the lengths of the schedule that were the run's be those of so many steps."""
         if self._rates.fit(steps):
             self.lr_schedule = self._rates.config()
             if not silent:
                 warnings.warn(REFITTED, stacklevel=stacklevel)
 
-    def save(self, path):
+    def save(self, path: StrPath) -> None:
         """Write a checkpoint to a file, which appears whole or not at all.
 
         Parameters
@@ -162,13 +190,13 @@ class Resumable:
         """
         write_state(path, self)
 
-    def _reset_call(self):
+    def _reset_call(self) -> None:
         self._call = {"step": 0, "scorings": 0}
         self._left = None
         if self._saver is not None:
             self._saver.turn = None  # another one, of the same run
 
-    def _begin(self):
+    def _begin(self) -> int:
         """Prepare for a call of ``train``; return how many of its steps an earlier one has done."""
         self._put_latest()
         if is_sgd(self.update_rule):
@@ -184,7 +212,7 @@ class Resumable:
         self._log.begin(len(self.loss_history))
         return self._call["step"]
 
-    def _put_latest(self):
+    def _put_latest(self) -> None:
         """Give the model parameters to train on where an earlier call has left it the best."""
         if self.model.params is self.best_params:
             if self._left is None:
@@ -194,19 +222,19 @@ class Resumable:
                 set_running_statistics(self._bn_params(), statistics)
         self._left = None
 
-    def _make_writeable(self):
+    def _make_writeable(self) -> None:
         """Replace parameters that are read-only, as joblib maps them, by copies: sgd writes."""
         for name, w in list(self.model.params.items()):
             if isinstance(w, np.ndarray) and not w.flags.writeable:
                 self.model.params[name] = np.array(w)
 
-    def _latest(self):
+    def _latest(self) -> tuple[dict[str, Any], list[dict[str, AnyArray]]]:
         """Return the parameters and running statistics to train on."""
         if self._left is not None and self.model.params is self.best_params:
             return self._left
         return self.model.params, running_statistics(self._bn_params())
 
-    def _leave_best(self, ended):
+    def _leave_best(self, ended: bool) -> None:
         """Put the best parameters into the model; the latest are kept unless the call has ended."""
         if ended:
             self._call["step"] = 0
@@ -218,7 +246,7 @@ class Resumable:
                 for bn_param, best in zip(bn_params, self.best_bn_params, strict=True):
                     bn_param.update(copy_arrays(best))
 
-    def _save_checkpoint(self):
+    def _save_checkpoint(self) -> None:
         """Write a checkpoint, where the run writes any, and tell the callbacks.
 
         It may be overridden: ``train`` calls it at the end of every epoch.  A training loop of the
@@ -232,15 +260,15 @@ class Resumable:
             epoch_ends = steps % max(len(self.y_train) // self.batch_size, 1) == 0
             self._call["step"] = steps
         self.checkpoint_path = self._saver.save(self, epoch_ends)
-        notify(find_methods(self.callbacks, "on_checkpoint"), self)
+        notify(find_methods(self.callbacks, "on_checkpoint"), cast("Solver", self))
 
-    def _bn_params(self):
+    def _bn_params(self) -> list[dict[str, Any]]:
         """Return the batch normalisations of the model, none for a model without.
 
         What a model calls so and is no list of mappings is its own business.
         """
-        found = getattr(self.model, "bn_params", None)
+        found: Any = getattr(self.model, "bn_params", None)
         ours = isinstance(found, (list, tuple)) and all(
             isinstance(bn_param, MutableMapping) for bn_param in found
         )
-        return found if ours else []
+        return cast("list[dict[str, Any]]", found) if ours else []

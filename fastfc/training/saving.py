@@ -1,15 +1,23 @@
 """When a run writes checkpoints, under which names, and which it deletes."""
 
+from __future__ import annotations
+
 import contextlib
 import time
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..files import delete_abandoned
 from .checkpoint import CheckpointError, read_run
 from .folder import file_pattern, find_files, list_paths, order
 from .settings import interval
 from .state import write_state
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from .resuming import Resumable
 
 TAKES_OVER = (
     "checkpoint_name has checkpoints of another run, which this one takes over: it overwrites "
@@ -39,19 +47,24 @@ class Saver:
         The run's, see `fastfc.training.folder`; None before it has begun.
     """
 
-    def __init__(self, name, every, keep_last, overwrite):
-        self._steps, self._seconds = (None, None) if every is None else interval("every", every)
+    def __init__(
+        self, name: str, every: int | str | None, keep_last: int | None, overwrite: bool
+    ) -> None:
+        self._steps: int | None = None
+        self._seconds: float | None = None
+        if every is not None:
+            self._steps, self._seconds = interval("every", every)
         self._keep_last = keep_last
         self._overwrite = overwrite
         self._name = Path(name)
         self._time = time.perf_counter()
-        self._written = []  # names of files, the oldest first
-        self._resumed = None
-        self.turn = None
+        self._written: list[str] = []  # names of files, the oldest first
+        self._resumed: int | None = None
+        self.turn: int | None = None
         if not overwrite and (found := list_paths(name)):
             self._refuse(found[0])
 
-    def resume(self, run, turn, overwrite, count_earlier):
+    def resume(self, run: str, turn: int, overwrite: bool, count_earlier: bool) -> None:
         """Be the saver of a run that goes on, maybe counting its earlier files for keep_last."""
         self._resumed = turn
         self._overwrite = overwrite
@@ -60,7 +73,7 @@ class Saver:
                 own = [entry for entry in find_files(self._name) if entry.run == run]
                 self._written = [entry.path.name for entry in sorted(own, key=order)]
 
-    def begin(self, run):
+    def begin(self, run: str) -> None:
         """Count the time from now on; the first time, take the run's turn.
 
         Raises
@@ -84,13 +97,13 @@ class Saver:
         self.turn = 1 + max([least, *(entry.turn for entry in found)])
         delete_abandoned(self._name.parent, file_pattern(self._name))
 
-    def due(self, iteration):
+    def due(self, iteration: int) -> bool:
         """Return whether the interval has passed."""
         if self._steps is not None:
             return iteration % self._steps == 0
         return self._seconds is not None and time.perf_counter() - self._time >= self._seconds
 
-    def save(self, solver, epoch_ends):
+    def save(self, solver: Resumable, epoch_ends: bool) -> str:
         """Write a checkpoint, then delete those that are too many; return its path."""
         part = f"epoch_{solver.epoch}" if epoch_ends else f"step_{len(solver.loss_history)}"
         path = self._name.with_name(f"{self._name.name}_{part}.npz")
@@ -103,14 +116,14 @@ class Saver:
         self._time = time.perf_counter()
         return str(path)
 
-    def _refuse(self, path):
+    def _refuse(self, path: Path) -> NoReturn:
         raise ValueError(
             f"checkpoint_name is {str(self._name)!r}, expected a name without checkpoints for "
             f"overwrite=False: there is {path}"
         )
 
 
-def _delete_own(path, run):
+def _delete_own(path: Path, run: str) -> None:
     """Delete a run's checkpoint, unless it is gone or has become another run's of that name."""
     with contextlib.suppress(FileNotFoundError, CheckpointError):
         if read_run(path)[0] == run:

@@ -5,10 +5,17 @@ Solver that returns a factor; those here can also say how they were made, as a d
 values, and remember their state in another one, for checkpoints.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import math
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from ..arguments import check_number, check_word, count, did_you_mean, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 __all__ = ["Cosine", "Exponential", "Plateau", "Step", "make"]
 
@@ -20,37 +27,38 @@ class Schedule:
     ``fitted`` names the lengths that nobody has given, so that they are the run's.
     """
 
-    fitted = ()
+    name: ClassVar[str]
+    fitted = ()  # type: list[str] | tuple[str, ...]  # as a comment: it is no field
 
-    def config(self):
+    def config(self) -> dict[str, Any]:
         """Return the dictionary that `make` makes this schedule of."""
         return {"name": self.name, **self._options()}
 
-    def fit(self, total_steps):
+    def fit(self, total_steps: int) -> None:
         """Set the lengths that are None to those of a run."""
 
-    def lengths(self, total_steps):
+    def lengths(self, total_steps: int) -> list[str]:
         """Return the names of the lengths that are what `fit` makes them in such a run."""
         names = self.length_names()
         bare = type(self)(**{name: v for name, v in self._options().items() if name not in names})
         bare.fit(total_steps)
         return [name for name in names if getattr(bare, name) == getattr(self, name)]
 
-    def length_names(self):
+    def length_names(self) -> list[str]:
         """Return the names of the lengths that may be the run's."""
         return [field.name for field in dataclasses.fields(self) if field.default is None]
 
-    def _options(self):
+    def _options(self) -> dict[str, Any]:
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
 
-    def end_epoch(self, solver):
+    def end_epoch(self, solver: Any) -> None:
         """Take note of an epoch's scores."""
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """Return what the past has left behind, as plain values."""
         return {}
 
-    def restore(self, state):
+    def restore(self, state: dict[str, Any]) -> None:
         """Take back what `state` returned."""
 
 
@@ -58,7 +66,13 @@ class Schedule:
 class _Decay(Schedule):
     """A function of the steps after a linear warm-up (Goyal et al. 2017)."""
 
-    def __call__(self, step, solver=None):
+    warmup_steps = 0
+
+    def decayed(self, t: int) -> float:
+        """Return the factor after t steps behind the warm-up."""
+        raise NotImplementedError
+
+    def __call__(self, step: int, solver: Any = None) -> float:
         """Return the factor of a step."""
         if step < self.warmup_steps:
             return (step + 1) / self.warmup_steps
@@ -93,24 +107,25 @@ class Step(_Decay):
     [1.0, 1.0, 0.5, 0.25]
     """
 
-    name = "step"
+    name: ClassVar[str] = "step"
     every: int | None = None
     factor: float = 0.1
     warmup_steps: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _steps("every", self.every, 1)
         _factor("factor", self.factor)
         _steps("warmup_steps", self.warmup_steps)
 
-    def fit(self, total_steps):
+    def fit(self, total_steps: int) -> None:
         """Let the default have three rates in a run of so many steps."""
         if self.every is None:
             self.every = max(-(-total_steps // 3), 1)
 
-    def decayed(self, t):
+    def decayed(self, t: int) -> float:
         """Return the factor after t steps behind the warm-up."""
-        return self.factor ** (t // self.every)
+        factor: float = self.factor ** (t // cast("int", self.every))  # `fit` has set it
+        return factor
 
 
 @dataclasses.dataclass
@@ -138,24 +153,25 @@ class Exponential(_Decay):
     [1.0, 0.5, 0.25]
     """
 
-    name = "exponential"
+    name: ClassVar[str] = "exponential"
     factor: float = 0.1
     decay_steps: int | None = None
     warmup_steps: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _factor("factor", self.factor)
         _steps("decay_steps", self.decay_steps, 1)
         _steps("warmup_steps", self.warmup_steps)
 
-    def fit(self, total_steps):
+    def fit(self, total_steps: int) -> None:
         """Let the default reach ``factor`` at the end of a run of so many steps."""
         if self.decay_steps is None:
             self.decay_steps = max(total_steps, 1)
 
-    def decayed(self, t):
+    def decayed(self, t: int) -> float:
         """Return the factor after t steps behind the warm-up."""
-        return self.factor ** (t / self.decay_steps)
+        factor: float = self.factor ** (t / cast("int", self.decay_steps))
+        return factor
 
 
 @dataclasses.dataclass
@@ -186,24 +202,24 @@ class Cosine(_Decay):
     [0.5, 1.0, 1.0, 0.854, 0.5, 0.146, 0.0]
     """
 
-    name = "cosine"
+    name: ClassVar[str] = "cosine"
     warmup_steps: int = 0
     total_steps: int | None = None
     min_factor: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _steps("warmup_steps", self.warmup_steps)
         _steps("total_steps", self.total_steps, self.warmup_steps)
         _fraction("min_factor", self.min_factor)
 
-    def fit(self, total_steps):
+    def fit(self, total_steps: int) -> None:
         """Let the default end with a run of so many steps."""
         if self.total_steps is None:
             self.total_steps = max(total_steps, self.warmup_steps)
 
-    def decayed(self, t):
+    def decayed(self, t: int) -> float:
         """Return the factor after t steps behind the warm-up."""
-        length = self.total_steps - self.warmup_steps
+        length = cast("int", self.total_steps) - self.warmup_steps
         if t >= length:
             return self.min_factor
         return self.min_factor + (1 - self.min_factor) * (1 + math.cos(math.pi * t / length)) / 2
@@ -241,26 +257,32 @@ class Plateau(Schedule):
     (0.5, 0.5)
     """
 
-    name = "plateau"
+    name: ClassVar[str] = "plateau"
     monitor: str = "val_acc"
     factor: float = 0.1
     patience: int = 5
     min_delta: float = 0.0
     min_factor: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_word("lr_schedule: monitor", self.monitor, ("val_acc", "loss"))
         _factor("factor", self.factor)
         _steps("patience", self.patience, 1)
         _real("min_delta", self.min_delta, "of at least 0", lambda value: 0 <= value < math.inf)
         _fraction("min_factor", self.min_factor)
-        self._state = {"reduced": 1.0, "best": None, "bad_epochs": 0, "losses_seen": 0}
+        self._state: dict[str, Any] = {
+            "reduced": 1.0,
+            "best": None,
+            "bad_epochs": 0,
+            "losses_seen": 0,
+        }
 
-    def __call__(self, step, solver=None):
+    def __call__(self, step: int, solver: Any = None) -> float:
         """Return the product of the reductions so far."""
-        return self._state["reduced"]
+        reduced: float = self._state["reduced"]
+        return reduced
 
-    def end_epoch(self, solver):
+    def end_epoch(self, solver: Any) -> None:
         """Compare the epoch's score with the best; reduce if it has been too long ago."""
         state = self._state
         if self.monitor == "val_acc":
@@ -277,11 +299,11 @@ class Plateau(Schedule):
             state["bad_epochs"] = 0
             state["reduced"] = max(state["reduced"] * self.factor, self.min_factor)
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """Return the reductions, the best score (losses negative) and the epochs since."""
         return dict(self._state)
 
-    def restore(self, state):
+    def restore(self, state: dict[str, Any]) -> None:
         """Take back what `state` returned.
 
         Raises
@@ -301,7 +323,7 @@ class Plateau(Schedule):
 SCHEDULES = {schedule.name: schedule for schedule in (Step, Exponential, Cosine, Plateau)}
 
 
-def make(schedule, total_steps):
+def make(schedule: object, total_steps: int) -> Any:
     """Return the schedule that the Solver's ``lr_schedule`` describes, for a run of so many steps.
 
     Parameters
@@ -333,7 +355,7 @@ def make(schedule, total_steps):
         schedule = schedule.config()
     if callable(schedule):
         return schedule
-    options = {"name": schedule} if isinstance(schedule, str) else schedule
+    options: Any = {"name": schedule} if isinstance(schedule, str) else schedule
     if not isinstance(options, dict):
         raise TypeError(f"lr_schedule is {shown(schedule)}, expected a name, a dict or a function")
     options = dict(options)
@@ -356,18 +378,18 @@ def make(schedule, total_steps):
     return made
 
 
-def _real(name, value, expected, accepts):
+def _real(name: str, value: object, expected: str, accepts: Callable[[Any], bool]) -> None:
     check_number(f"lr_schedule: {name}", value, f"a number {expected}", accepts)
 
 
-def _fraction(name, value):
+def _fraction(name: str, value: object) -> None:
     _real(name, value, "in [0, 1]", lambda value: 0 <= value <= 1)
 
 
-def _factor(name, value):
+def _factor(name: str, value: object) -> None:
     _real(name, value, "in (0, 1]", lambda value: 0 < value <= 1)
 
 
-def _steps(name, value, least=0):
+def _steps(name: str, value: object, least: int = 0) -> None:
     if value is not None or name not in ("every", "decay_steps", "total_steps"):
         count(f"lr_schedule: {name}", value, least)

@@ -4,17 +4,19 @@
 `merge_settings` with which of them a run goes on.
 """
 
+from __future__ import annotations
+
 import math
-import numbers
 import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .. import dropin, optim
-from ..arguments import check_number, count, did_you_mean, shown
+from .. import optim
+from ..arguments import check_number, count, did_you_mean, is_whole, shown
 from ..clipping import check_clip_norm
+from ..dropin.finder import rule
 from .callbacks import as_list
 from .checkpoint import CheckpointError
 from .folder import parse_name
@@ -23,7 +25,14 @@ from .option_checks import Resumed, check_optim_config
 from .packing import pack, same
 from .rules import built_in
 
+if TYPE_CHECKING:
+    from .._types import StrPath
+    from .resuming import Resumable
+
 _UNITS = {"s": 1, "min": 60, "h": 3600}
+
+
+Check = Callable[[str, Any], Any]  # (name, value) -> the value to keep, or raises
 
 
 class Setting(NamedTuple):
@@ -34,43 +43,43 @@ class Setting(NamedTuple):
     """
 
     default: object
-    check: Callable = lambda name, value: value
+    check: Check = lambda name, value: value
     fixed: bool = False
     stored: bool = True
 
 
-def _optional(check):
+def _optional(check: Check) -> Check:
     """Return a check that also accepts None."""
     return lambda name, value: None if value is None else check(name, value)
 
 
-def _from_zero(name, value):
+def _from_zero(name: str, value: Any) -> Any:
     return count(name, value, least=0)
 
 
-def _above_zero(name, value):
+def _above_zero(name: str, value: Any) -> Any:
     check_number(name, value, "a number above 0", lambda number: number > 0)
     return value
 
 
-def _from_zero_on(name, value):
+def _from_zero_on(name: str, value: Any) -> Any:
     check_number(name, value, "a number of at least 0", lambda number: 0 <= number < math.inf)
     return value
 
 
-def _policy(name, value):
+def _policy(name: str, value: Any) -> str:
     if not isinstance(value, str) or value not in POLICIES:
         raise ValueError(f"{name} is {value!r}, expected one of {', '.join(map(repr, POLICIES))}")
     return value
 
 
-def _seconds(name, value):
+def _seconds(name: str, value: Any) -> Any:
     least = math.inf if isinstance(value, bool) else 0
     check_number(name, value, "seconds, a number above 0", lambda number: number > least)
     return value
 
 
-def _flag(name, value):
+def _flag(name: str, value: Any) -> Any:
     try:
         bool(value)
     except Exception:  # such as an array's
@@ -78,7 +87,7 @@ def _flag(name, value):
     return value
 
 
-def _config(name, value):
+def _config(name: str, value: Any) -> Any:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -86,10 +95,10 @@ def _config(name, value):
     return value if isinstance(value, dict) else dict(value)
 
 
-def _update_rule(name, value):
+def _update_rule(name: str, value: Any) -> Any:
     if callable(value):
         return value
-    if isinstance(value, str) and (own := dropin.rule(value)) is not None:
+    if isinstance(value, str) and (own := rule(value)) is not None:
         return own
     if not isinstance(value, str) or value not in optim.__all__:
         text = value if isinstance(value, str) else shown(value)
@@ -100,7 +109,7 @@ def _update_rule(name, value):
     return getattr(optim, value)
 
 
-def _early_stopping(name, value):
+def _early_stopping(name: str, value: Any) -> dict[str, float]:
     expected = "expected a dict of patience and, if wanted, min_delta"
     if not isinstance(value, dict) or not {"patience"} <= value.keys() <= {"patience", "min_delta"}:
         raise ValueError(f"{name} is {shown(value)}, {expected}")
@@ -109,7 +118,7 @@ def _early_stopping(name, value):
     return dict(value)
 
 
-def _name_of_files(name, value):
+def _name_of_files(name: str, value: Any) -> Any:
     try:
         path = Path(os.fsdecode(value))
     except TypeError:
@@ -125,18 +134,18 @@ def _name_of_files(name, value):
     return value
 
 
-def _every(name, value):
+def _every(name: str, value: Any) -> Any:
     interval(name, value)
     return value
 
 
-def interval(name, value):
+def interval(name: str, value: Any) -> tuple[int | None, float | None]:
     """Return (steps, seconds), one of which is None, of a number of steps or a time."""
     if isinstance(value, str):
         found = re.fullmatch(r"(\d+(?:\.\d*)?) ?(s|min|h)", value)
         if found and float(found[1]) > 0:
             return None, float(found[1]) * _UNITS[found[2]]
-    elif isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0:
+    elif is_whole(value) and not isinstance(value, bool) and value > 0:
         return value, None
     raise ValueError(
         f"{name} is {shown(value)}, expected a number of steps, as 500, or a time, as '30s', "
@@ -144,7 +153,7 @@ def interval(name, value):
     )
 
 
-def _progress(name, value):
+def _progress(name: str, value: Any) -> bool:
     if value:
         import tqdm.auto  # noqa: F401  (before `train`, whose steps are timed)
     return bool(value)
@@ -176,7 +185,7 @@ SETTINGS = {
 }
 
 
-def check_settings(given):
+def check_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return every setting's value: what is given, checked, or its default.
 
     Raises
@@ -199,7 +208,7 @@ def check_settings(given):
     return values
 
 
-def split_settings(solver):
+def split_settings(solver: Resumable) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the settings as a checkpoint has them, and the names of those that it cannot have."""
     values = {name: getattr(solver, name) for name, setting in SETTINGS.items() if setting.stored}
     values["update_rule"] = built_in(solver.update_rule) or solver.update_rule
@@ -207,7 +216,7 @@ def split_settings(solver):
     return {name: values[name] for name in values if name not in outside}, outside
 
 
-def _fits(value):
+def _fits(value: Any) -> bool:
     try:
         pack(value, {})
     except TypeError:
@@ -215,7 +224,9 @@ def _fits(value):
     return True
 
 
-def merge_settings(path, values, outside, given):
+def merge_settings(
+    path: StrPath, values: dict[str, Any], outside: dict[str, str], given: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the keyword arguments for going on: those of the checkpoint, then those given.
 
     Of the checkpoint's ``checkpoint_name`` only counts that there was one: see `parse_name`.
@@ -242,7 +253,7 @@ def merge_settings(path, values, outside, given):
     return found
 
 
-def _check_stored(path, values):
+def _check_stored(path: StrPath, values: dict[str, Any]) -> dict[str, Any]:
     """Return a checkpoint's settings, those that can be checked by themselves checked."""
     found = dict(values)
     if type(found.get("num_epochs")) is not int:
@@ -265,7 +276,9 @@ def _check_stored(path, values):
     return found
 
 
-def check_fixed(path, solver, values, outside):
+def check_fixed(
+    path: StrPath, solver: Resumable, values: dict[str, Any], outside: dict[str, str]
+) -> None:
     """Raise an error if what cannot change is not as in the checkpoint."""
     now, now_outside = split_settings(solver)
     for name, setting in SETTINGS.items():

@@ -1,12 +1,18 @@
 """What the Solver expects of the model and the data that it is given."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..arguments import check_dense, check_features, count, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 
 def check_model(model: Any) -> None:
@@ -172,7 +178,7 @@ def check_scoring(
     return labels
 
 
-def _check_type(name, X):
+def _check_type(name: str, X: Any) -> None:
     """Raise TypeError unless a network can cast X; of another library's dtype nothing is said."""
     try:
         dtype = np.dtype(X.dtype)
@@ -182,7 +188,7 @@ def _check_type(name, X):
         raise TypeError(f"{name} has dtype {dtype}, expected real numbers")
 
 
-def _check_labels(name, labels, classes, indices):
+def _check_labels(name: str, labels: Any, classes: Any, indices: Any) -> None:
     """Raise an error unless all labels are numbers of classes.
 
     Those of training are indices, of an integer type; those that are only compared may be floats.

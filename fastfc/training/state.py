@@ -1,7 +1,10 @@
 """The state of a run: collected from a Solver, checked, and restored into another one."""
 
+from __future__ import annotations
+
 import numbers
 import zlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +14,13 @@ from .checkpoint import CheckpointError, write_checkpoint
 from .history import Log
 from .packing import same
 from .settings import check_fixed, split_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from .._types import AnyArray, ArrayLike, StrPath
+    from .resuming import Resumable
 
 # Each part and its type; a file without one of them is no checkpoint of a Solver.
 PARTS = {
@@ -37,7 +47,7 @@ PARTS = {
 ROWS = 8  # of each split that its checksum covers
 
 
-def running_statistics(bn_params):
+def running_statistics(bn_params: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the running statistics of every batch normalisation, the arrays themselves."""
     return [
         {key: value for key, value in bn_param.items() if _is_statistic(key, value)}
@@ -45,13 +55,15 @@ def running_statistics(bn_params):
     ]
 
 
-def _is_statistic(key, value):
+def _is_statistic(key: object, value: object) -> bool:
     """Return whether an entry of a bn_param is one; a model of the user's own may have others."""
     named = isinstance(key, str) and key.startswith("running_")
     return named and isinstance(value, (np.ndarray, numbers.Real))
 
 
-def set_running_statistics(bn_params, statistics):
+def set_running_statistics(
+    bn_params: Iterable[dict[str, Any]], statistics: Iterable[Mapping[str, ArrayLike]]
+) -> None:
     """Let the batch normalisations have these running statistics and no others, as copies."""
     for bn_param, found in zip(bn_params, statistics, strict=False):  # a model may make more
         for key in running_statistics([bn_param])[0]:
@@ -59,12 +71,12 @@ def set_running_statistics(bn_params, statistics):
         bn_param.update(copy_arrays(found))
 
 
-def copy_arrays(arrays):
+def copy_arrays(arrays: Mapping[str, ArrayLike]) -> dict[str, AnyArray]:
     """Return a dictionary of copies."""
     return {name: np.array(value) for name, value in arrays.items()}
 
 
-def collect_state(solver):
+def collect_state(solver: Resumable) -> dict[str, Any]:
     """Return the state of a Solver between two steps, as `write_checkpoint` takes it."""
     params, statistics = solver._latest()
     settings, outside = split_settings(solver)
@@ -90,22 +102,23 @@ def collect_state(solver):
     }
 
 
-def write_state(path, solver):
+def write_state(path: StrPath, solver: Resumable) -> None:
     """Write a checkpoint of a Solver, with the identity of its run and what builds its network."""
     turn = solver._saver.turn if solver._saver is not None else None
     run = {"id": solver._run, "turn": turn or 0}
     write_checkpoint(path, collect_state(solver), run, _describe_network(solver.model))
 
 
-def _describe_network(model):
+def _describe_network(model: Any) -> dict[str, Any] | None:
     """Return what builds a network, None for a model that does not say, or whose no file can."""
     try:
-        return model._describe_network()
+        described: dict[str, Any] = model._describe_network()
+        return described
     except (AttributeError, TypeError):
         return None
 
 
-def check_parts(path, state):
+def check_parts(path: StrPath, state: dict[str, Any]) -> None:
     """Raise an error unless the state has every part."""
     for name, kind in PARTS.items():
         if name not in state or not isinstance(state[name], kind):
@@ -115,7 +128,7 @@ def check_parts(path, state):
             )
 
 
-def check_fits(path, solver, state):
+def check_fits(path: StrPath, solver: Resumable, state: dict[str, Any]) -> None:
     """Raise an error unless the state is one of such settings, model, data and generator."""
     check_fixed(path, solver, state["settings"], state["outside"])
     params = state["params"]
@@ -123,10 +136,10 @@ def check_fits(path, solver, state):
     _expect(path, "optim_configs has", sorted(state["optim_configs"]), sorted(params))
     found = len(solver._bn_params())
     _expect(path, "len(model.bn_params) is", found, len(state["bn_running"]))
-    for part, found in fingerprints(solver).items():
-        _expect(path, f"data: {part}", found, state["data"].get(part))
-    found = np.random.get_state(legacy=False)["bit_generator"]
-    _expect(path, "np.random runs", found, state["random"].get("bit_generator"))
+    for part, mark in fingerprints(solver).items():
+        _expect(path, f"data: {part}", mark, state["data"].get(part))
+    generator = np.random.get_state(legacy=False)["bit_generator"]
+    _expect(path, "np.random runs", generator, state["random"].get("bit_generator"))
     try:
         checks.check_progress(state)
         checks.check_arrays(solver.model, solver._bn_params(), state)
@@ -137,7 +150,7 @@ def check_fits(path, solver, state):
         raise CheckpointError(f"{path}: damaged: {describe_error(error)}") from error
 
 
-def restore(solver, state):
+def restore(solver: Resumable, state: dict[str, Any]) -> None:
     """Give the state, which has been checked, to a new Solver, its model and ``np.random``."""
     best, params = state["best_params"], state["params"]
     if best.keys() == params.keys() and all(best[name] is params[name] for name in best):
@@ -157,9 +170,9 @@ def restore(solver, state):
     np.random.set_state(state["random"])
 
 
-def fingerprints(solver):
+def fingerprints(solver: Resumable) -> dict[str, object]:
     """Return what tells data apart: shapes, dtypes, checksums of all labels and of some rows."""
-    found = {}
+    found: dict[str, object] = {}
     for split in ("train", "val"):
         X, y = getattr(solver, f"X_{split}"), getattr(solver, f"y_{split}")
         rows = 0
@@ -173,18 +186,18 @@ def fingerprints(solver):
     return found
 
 
-def _sum(values, before=0):
+def _sum(values: Any, before: int = 0) -> int:
     """Return the CRC-32 of an array's bytes, or of its text: an object's bytes are an address."""
     values = np.asarray(values)
     text = repr(values.tolist()).encode() if values.dtype.hasobject else values.tobytes()
     return zlib.crc32(text, before)
 
 
-def _shapes(params):
+def _shapes(params: Mapping[str, ArrayLike]) -> dict[str, tuple[tuple[int, ...], str]]:
     return {name: (np.shape(value), str(np.asarray(value).dtype)) for name, value in params.items()}
 
 
-def _expect(path, what, found, expected):
+def _expect(path: StrPath, what: str, found: Any, expected: Any) -> None:
     if same(found, expected):
         return
     if isinstance(found, dict):  # only what differs

@@ -1,11 +1,22 @@
 """What ends a run before its last epoch."""
 
+from __future__ import annotations
+
 import contextlib
 import signal
 import sys
 import threading
 import time
 import traceback
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any
+
+    from typing_extensions import Self
+
+    from .resuming import Resumable
 
 __all__ = ["NonFiniteLossError"]
 
@@ -40,14 +51,16 @@ class NonFiniteLossError(FloatingPointError):
     0.1, expected a finite one; the first that is not finite: layer 2: affine
     """
 
-    def __init__(self, iteration, loss, learning_rate, where=None):
+    def __init__(
+        self, iteration: int, loss: float, learning_rate: float, where: str | None = None
+    ) -> None:
         super().__init__(iteration, loss, learning_rate, where)
         self.iteration = iteration
         self.loss = loss
         self.learning_rate = learning_rate
         self.where = where
 
-    def __str__(self):
+    def __str__(self) -> str:
         found = f"; the first that is not finite: {self.where}" if self.where else ""
         return (
             f"the loss is {self.loss} at iteration {self.iteration} with learning rate "
@@ -68,11 +81,11 @@ class Interrupts:
         Which one was noted.
     """
 
-    def __init__(self):
-        self.came = None
-        self._usual = {}
+    def __init__(self) -> None:
+        self.came: signal.Signals | None = None
+        self._usual: dict[signal.Signals, Any] = {}
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         if threading.current_thread() is not threading.main_thread():
             return self
         usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
@@ -82,7 +95,7 @@ class Interrupts:
                 self._usual[number] = handler
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         for number, handler in self._usual.items():
             if signal.getsignal(number) == self._note:
                 signal.signal(number, handler)
@@ -97,7 +110,7 @@ class Interrupts:
                 traceback.print_exc()
             _terminate()
 
-    def _note(self, number, frame):
+    def _note(self, number: int, frame: FrameType | None) -> None:
         if self.came is None:
             self.came = signal.Signals(number)
         elif number == signal.SIGTERM:
@@ -107,7 +120,7 @@ class Interrupts:
             signal.default_int_handler(number, frame)
 
 
-def _terminate():
+def _terminate() -> None:
     """Raise SIGTERM, after what was printed has been written: the signal leaves no time for it."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError, ValueError):  # none, full, closed
@@ -130,15 +143,17 @@ class Patience:
         A gain is more than this above the best so far.
     """
 
-    def __init__(self, accuracies, first, patience, min_delta=0.0):
+    def __init__(
+        self, accuracies: list[float], first: int, patience: int, min_delta: float = 0.0
+    ) -> None:
         self._accuracies = accuracies
         self._next = first
         self._patience = patience
         self._min_delta = min_delta
-        self._best = None
+        self._best: float | None = None
         self._waited = 0
 
-    def exhausted(self):
+    def exhausted(self) -> bool:
         """Look at the scorings that are new, and say whether it is enough."""
         for accuracy in self._accuracies[self._next :]:
             if self._best is None or accuracy > self._best + self._min_delta:
@@ -163,7 +178,7 @@ class Limits:
         How many accuracies earlier calls have left.
     """
 
-    def __init__(self, solver, first, last, scorings):
+    def __init__(self, solver: Resumable, first: int, last: int, scorings: int) -> None:
         self._last = last
         self._end = None if solver.max_steps is None else first + solver.max_steps
         self._patience = None
@@ -173,7 +188,7 @@ class Limits:
         if solver.max_seconds is not None:
             self._deadline = time.perf_counter() + solver.max_seconds
 
-    def reached(self, step):
+    def reached(self, step: int) -> str | None:
         """Return why to stop after so many steps of the call, or None."""
         if step >= self._last:
             return "finished"

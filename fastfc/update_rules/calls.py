@@ -1,10 +1,21 @@
 """The update rules as people call them: documentation, defaults, checks and state."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ..arguments import check_number, shown
 from ..arrays import as_real, quiet
 from .table import RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._types import AnyArray, Array, ArrayLike, OptimConfig
+
+    RegularRule = Callable[[str, Array, Array, OptimConfig], Array]
 
 
 class UpdateRules:
@@ -30,11 +41,13 @@ class UpdateRules:
     (array([0.9]), {'learning_rate': 0.01})
     """
 
-    def __init__(self, regular):
+    def __init__(self, regular: RegularRule) -> None:
         self._regular = regular
 
     @quiet
-    def _update(self, rule, w, dw, config):
+    def _update(
+        self, rule: str, w: ArrayLike, dw: ArrayLike, config: OptimConfig | None
+    ) -> tuple[Array, OptimConfig]:
         config = {} if config is None else config
         if not hasattr(config, "setdefault"):
             raise TypeError(f"{rule}: config is {shown(config)}, expected a dict")
@@ -42,12 +55,13 @@ class UpdateRules:
             config.setdefault(key, value)
         keys = RULES[rule].keys(config)
         ours, dw = _match_arrays(rule, w, dw)
-        in_place = rule == "sgd" and isinstance(w, np.ndarray) and w.shape == ours.shape
-        if in_place:
+        in_place = None  # the array that sgd changes
+        if rule == "sgd" and isinstance(w, np.ndarray) and w.shape == ours.shape:
+            in_place = w
             _expect_writeable(rule, w)
         elif rule == "sgd":
             ours = ours.copy()
-        complete = {key: _read_state(rule, config, key, ours) for key in keys}
+        complete: OptimConfig = {key: _read_state(rule, config, key, ours) for key in keys}
         for key in RULES[rule].constants:
             complete[key] = check_number(
                 f"{rule}: {key}", config[key], "a number", lambda number: True
@@ -56,11 +70,15 @@ class UpdateRules:
             complete["t"] = _count_steps(rule, config)
         next_w = self._regular(rule, ours, dw, complete)
         config.update({key: complete[key] for key in (*keys, "t") if key in complete})
-        if in_place and not np.may_share_memory(next_w, w):
-            w[...] = next_w
-        return w if in_place else next_w, config
+        if in_place is None:
+            return next_w, config
+        if not np.may_share_memory(next_w, in_place):
+            in_place[...] = next_w
+        return in_place, config
 
-    def sgd(self, w, dw, config=None):
+    def sgd(
+        self, w: ArrayLike, dw: ArrayLike, config: OptimConfig | None = None
+    ) -> tuple[Array, OptimConfig]:
         """Gradient descent, w <- w - lr dw (Robbins & Monro 1951), in w itself.
 
         Parameters
@@ -97,7 +115,9 @@ class UpdateRules:
         """
         return self._update("sgd", w, dw, config)
 
-    def sgd_momentum(self, w, dw, config=None):
+    def sgd_momentum(
+        self, w: ArrayLike, dw: ArrayLike, config: OptimConfig | None = None
+    ) -> tuple[Array, OptimConfig]:
         """Gradient descent with momentum, v <- mu v - lr dw, w <- w + v (Polyak 1964).
 
         Parameters
@@ -134,7 +154,9 @@ class UpdateRules:
         """
         return self._update("sgd_momentum", w, dw, config)
 
-    def sgd_nesterov_momentum(self, w, dw, config=None):
+    def sgd_nesterov_momentum(
+        self, w: ArrayLike, dw: ArrayLike, config: OptimConfig | None = None
+    ) -> tuple[Array, OptimConfig]:
         """Nesterov momentum, w <- w + v + mu (v - v_old) (Sutskever et al. 2013).
 
         v is the velocity of ``sgd_momentum``; parameters, results and errors are those of
@@ -173,7 +195,9 @@ class UpdateRules:
         """
         return self._update("sgd_nesterov_momentum", w, dw, config)
 
-    def rmsprop(self, w, dw, config=None):
+    def rmsprop(
+        self, w: ArrayLike, dw: ArrayLike, config: OptimConfig | None = None
+    ) -> tuple[Array, OptimConfig]:
         """RMSProp (Tieleman & Hinton 2012): steps scaled by a running mean of squared gradients.
 
         a <- rho a + (1 - rho) dw^2, w <- w - lr dw / (sqrt(a) + eps).
@@ -212,7 +236,9 @@ class UpdateRules:
         """
         return self._update("rmsprop", w, dw, config)
 
-    def adam(self, w, dw, config=None):
+    def adam(
+        self, w: ArrayLike, dw: ArrayLike, config: OptimConfig | None = None
+    ) -> tuple[Array, OptimConfig]:
         """Adam (Kingma & Ba 2015), bias-corrected, epsilon outside the root.
 
         t <- t + 1, v <- b1 v + (1 - b1) dw, a <- b2 a + (1 - b2) dw^2,
@@ -253,7 +279,9 @@ class UpdateRules:
         """
         return self._update("adam", w, dw, config)
 
-    def adamw(self, w, dw, config=None):
+    def adamw(
+        self, w: ArrayLike, dw: ArrayLike, config: OptimConfig | None = None
+    ) -> tuple[Array, OptimConfig]:
         """Adam with decoupled weight decay (Loshchilov & Hutter 2019).
 
         w <- w - adam's step - lr weight_decay w.  The decay follows the learning rate and its
@@ -294,7 +322,7 @@ class UpdateRules:
         return self._update("adamw", w, dw, config)
 
 
-def _match_arrays(rule, w, dw):
+def _match_arrays(rule: str, w: ArrayLike, dw: ArrayLike) -> tuple[Array, Array]:
     """Return w and dw as arrays of one shape and one dtype, float32 or float64."""
     (dw,) = as_real(rule, dw=dw)
     if type(w) in (int, float):
@@ -303,15 +331,16 @@ def _match_arrays(rule, w, dw):
     if w.ndim == 0 and dw.ndim > 0:
         w = np.full(dw.shape, w)
     dw = dw.astype(w.dtype, copy=False)
-    if dw.shape != w.shape:
+    shape: tuple[int, ...] = w.shape
+    if dw.shape != shape:
         # A bias of shape (1, M) has a gradient of shape (M,).
-        if dw.shape != w.shape[1:] or w.shape[0] != 1:
-            raise ValueError(f"{rule}: dw has shape {dw.shape}, expected {w.shape} to match w")
+        if dw.shape != shape[1:] or shape[:1] != (1,):
+            raise ValueError(f"{rule}: dw has shape {dw.shape}, expected {shape} to match w")
         dw = dw[np.newaxis]
     return w, dw
 
 
-def _read_state(rule, config, key, w):
+def _read_state(rule: str, config: OptimConfig, key: str, w: Array) -> Array:
     """Return the state under key, zeros at the first call, with the dtype of w."""
     if config.get(key) is None:
         return np.zeros_like(w)
@@ -323,7 +352,7 @@ def _read_state(rule, config, key, w):
     return state.astype(w.dtype, copy=False)
 
 
-def _expect_writeable(rule, w):
+def _expect_writeable(rule: str, w: AnyArray) -> None:
     """Raise unless w can be changed in place."""
     if w.dtype.kind != "f":
         raise TypeError(
@@ -333,7 +362,7 @@ def _expect_writeable(rule, w):
         raise ValueError(f"{rule}: w is read-only, expected an array to update in place")
 
 
-def _count_steps(rule, config):
+def _count_steps(rule: str, config: OptimConfig) -> int:
     """Return the steps so far."""
     t = int(config["t"])
     if t < 0:

@@ -3,7 +3,12 @@
 The core, the reference, the Solver's checks and the command line read it here.
 """
 
+from __future__ import annotations
+
 import typing
+
+if typing.TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Rule(typing.NamedTuple):
@@ -23,10 +28,10 @@ class Rule(typing.NamedTuple):
     (('a',), ('cache',))
     """
 
-    constants: dict
-    states: tuple
+    constants: dict[str, float]
+    states: tuple[tuple[str, ...], ...]
 
-    def keys(self, config):
+    def keys(self, config: Mapping[str, object]) -> tuple[str, ...]:
         """Return the keys of the state in this config."""
         return next((keys for keys in self.states[:-1] if keys[0] in config), self.states[-1])
 

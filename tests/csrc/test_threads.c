@@ -135,16 +135,16 @@ static void test_squares(size_t n) {
     free(x);
 }
 
-enum { DEEP = 3 };
+enum { LAYERS = 3 };
 
 enum { NONE, BATCHNORM, LAYERNORM };
 
 /* Runs the pass again with an update of every parameter, each by numbers of its own: the updates
  * must be those by the gradients that the first run, without updates, has stored. */
 static void test_network_updates(fc_network *net, const real *x, const int64_t *y, double loss) {
-    real *kept[DEEP][4], *expected[DEEP][4];
+    real *kept[LAYERS][4], *expected[LAYERS][4];
     double again = NAN;
-    for (int l = 0; l < DEEP; l++)
+    for (int l = 0; l < LAYERS; l++)
         for (int k = 0; k < 4; k++) {
             fc_param *param = &net->layers[l].params[k];
             if (!param->w) continue;
@@ -158,7 +158,7 @@ static void test_network_updates(fc_network *net, const real *x, const int64_t *
     KERNELS->network_loss(&again, net, x, y);
     net->rule = FC_NO_UPDATE;
     check("network loss again", net->N, again, loss, 0);
-    for (int l = 0; l < DEEP; l++)
+    for (int l = 0; l < LAYERS; l++)
         for (int k = 0; k < 4; k++) {
             fc_param *param = &net->layers[l].params[k];
             if (!param->w) continue;
@@ -178,15 +178,15 @@ static real plus_product(real a, real b, real c) {
 /* The whole pass has the bits of the single operations, called one after another. */
 static void test_network(size_t N, const size_t *dims, int normalization, double p, int drop,
                          int gathered, int philox, double reg) {
-    fc_layer layers[DEEP] = {0};
+    fc_layer layers[LAYERS] = {0};
     fc_mt19937 state, plain;
     size_t widest = 0;
-    real *x = array(N * dims[0]), *params[DEEP][4], *work[DEEP][11];
+    real *x = array(N * dims[0]), *params[LAYERS][4], *work[LAYERS][11];
     int64_t *y = malloc(N * sizeof *y);
-    for (size_t i = 0; i < N; i++) y[i] = (int64_t)(i % dims[DEEP]);
-    for (int l = 0; l < DEEP; l++) {
+    for (size_t i = 0; i < N; i++) y[i] = (int64_t)(i % dims[LAYERS]);
+    for (int l = 0; l < LAYERS; l++) {
         const size_t D = dims[l], M = dims[l + 1], sizes[4] = {D * M, M, M, M};
-        const int hidden = l + 1 < DEEP;
+        const int hidden = l + 1 < LAYERS;
         const size_t greatest = fc_row_stride(M, sizeof(real));
         widest = greatest > widest ? greatest : widest;
         for (int k = 0; k < 4; k++) params[l][k] = array(sizes[k]);
@@ -227,7 +227,7 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
     for (size_t i = 0; i < N; i++) index[i] = (int64_t)i;
     const fc_gather rows = {x, type, (ptrdiff_t)(dims[0] * sizeof *x), index, NULL, NULL};
     fc_network net = {N,
-                      DEEP,
+                      LAYERS,
                       layers,
                       p,
                       drop,
@@ -245,9 +245,10 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
     KERNELS->network_loss(&loss, &net, gathered ? NULL : x, y);
     test_network_updates(&net, gathered ? NULL : x, y, loss);
 
-    real *outs[DEEP], *relus[DEEP], *inputs[DEEP], *normals[DEEP], *rstds[DEEP], *masks[DEEP];
+    real *outs[LAYERS], *relus[LAYERS], *inputs[LAYERS], *normals[LAYERS], *rstds[LAYERS],
+        *masks[LAYERS];
     const real *h = x;
-    for (int l = 0; l < DEEP; l++) {
+    for (int l = 0; l < LAYERS; l++) {
         const size_t D = dims[l], M = dims[l + 1];
         real *next_mean = output(M), *next_var = output(M), *normed = output(N * M);
         outs[l] = output(N * M), relus[l] = output(N * M), normals[l] = output(N * M);
@@ -269,7 +270,7 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
             check("network next_var", (size_t)l, memcmp(next_var, work[l][9], M * sizeof(real)), 0,
                   0);
         }
-        if (l + 1 < DEEP) {
+        if (l + 1 < LAYERS) {
             KERNELS->relu_forward(relus[l], h, N * M);
             if (philox)
                 KERNELS->dropout_philox(relus[l], masks[l], relus[l], layers[l].key, p, drop,
@@ -281,18 +282,18 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
         free(next_mean), free(next_var), free(normed);
     }
     real *dout = output(N * widest), *dx = output(N * widest);
-    KERNELS->softmax_loss(&expected_loss, dout, outs[DEEP - 1], y, 0.2, N, dims[DEEP]);
+    KERNELS->softmax_loss(&expected_loss, dout, outs[LAYERS - 1], y, 0.2, N, dims[LAYERS]);
     real total = (real)expected_loss;
-    for (int l = 0; l < DEEP && reg > 0; l++)
+    for (int l = 0; l < LAYERS && reg > 0; l++)
         total = plus_product(total, (real)0.5 * (real)reg,
                              (real)KERNELS->sum_of_squares(params[l][0], dims[l] * dims[l + 1]));
     check("network loss", N, loss, total, 0);
     check("network random state", N, memcmp(&state, &plain, sizeof state), 0, 0);
-    for (int l = DEEP - 1; l >= 0; l--) {
+    for (int l = LAYERS - 1; l >= 0; l--) {
         const size_t D = dims[l], M = dims[l + 1];
         real *dw = output(D * M), *db = output(M), *dgamma = output(M), *dbeta = output(M);
         real *input_gradient = output(N * D);
-        if (l + 1 < DEEP) {
+        if (l + 1 < LAYERS) {
             if (p < 1) KERNELS->dropout_apply(dout, dout, masks[l], N * M);
             KERNELS->relu_backward(dout, dout, outs[l], N * M);
         }
@@ -319,7 +320,7 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
     }
     free(dout), free(dx), free(net.dout[0]), free(net.input), free(index), free(net.dout[1]),
         free(workspace), free(x), free(y);
-    for (int l = 0; l < DEEP; l++) {
+    for (int l = 0; l < LAYERS; l++) {
         for (int k = 0; k < 4; k++) free(params[l][k]);
         for (int k = 0; k < 11; k++) free(work[l][k]);
         free(layers[l].keep), free(outs[l]), free(relus[l]), free(normals[l]), free(rstds[l]);
@@ -330,13 +331,13 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
 /* A pass in test mode, by blocks of rows and with two work arrays, has the bits of the single
  * operations. */
 static void test_scores(size_t N, const size_t *dims, int normalization) {
-    fc_layer layers[DEEP] = {0};
+    fc_layer layers[LAYERS] = {0};
     size_t widest = 0;
     const size_t rows = N < FC_SCORES_ROWS ? N : FC_SCORES_ROWS;
-    real *x = array(N * dims[0]), *params[DEEP][6], *work[2];
-    for (int l = 0; l < DEEP; l++) {
+    real *x = array(N * dims[0]), *params[LAYERS][6], *work[2];
+    for (int l = 0; l < LAYERS; l++) {
         const size_t D = dims[l], M = dims[l + 1], stride = fc_row_stride(M, sizeof(real));
-        if (l + 1 < DEEP && stride > widest) widest = stride;
+        if (l + 1 < LAYERS && stride > widest) widest = stride;
         for (int k = 0; k < 6; k++) params[l][k] = array(k ? M : D * M);
         for (size_t j = 0; j < M; j++) params[l][5][j] = (real)fabs(params[l][5][j]);
         layers[l] = (fc_layer){.D = D,
@@ -346,18 +347,18 @@ static void test_scores(size_t N, const size_t *dims, int normalization) {
                                .running_var = params[l][5],
                                .eps = 1e-3,
                                .stride = stride};
-        for (int k = 0; k < (normalization && l + 1 < DEEP ? 4 : 2); k++)
+        for (int k = 0; k < (normalization && l + 1 < LAYERS ? 4 : 2); k++)
             layers[l].params[k].w = params[l][k];
     }
     for (int k = 0; k < 2; k++) work[k] = output(rows * widest);
-    for (int l = 0; l + 1 < DEEP; l++) layers[l].out = work[l % 2];
+    for (int l = 0; l + 1 < LAYERS; l++) layers[l].out = work[l % 2];
     void *workspace = aligned_alloc(64, FC_WORKSPACE_BYTES);
-    const fc_network net = {.N = N, .count = DEEP, .layers = layers, .workspace = workspace};
-    real *scores = output(N * dims[DEEP]);
+    const fc_network net = {.N = N, .count = LAYERS, .layers = layers, .workspace = workspace};
+    real *scores = output(N * dims[LAYERS]);
     KERNELS->network_scores(scores, &net, x);
 
     real *h = x;
-    for (int l = 0; l < DEEP; l++) {
+    for (int l = 0; l < LAYERS; l++) {
         const size_t D = dims[l], M = dims[l + 1];
         real *out = output(N * M), *normed = output(N * M), *hat = output(N * M), *rstd = output(N);
         KERNELS->affine_forward(out, h, params[l][0], params[l][1], N, D, M, workspace);
@@ -368,12 +369,12 @@ static void test_scores(size_t N, const size_t *dims, int normalization) {
         else if (layers[l].gamma.w)
             KERNELS->batchnorm_inference(normed, out, params[l][2], params[l][3], params[l][4],
                                          params[l][5], 1e-3, N, M);
-        if (l + 1 < DEEP) KERNELS->relu_forward(h, layers[l].gamma.w ? normed : out, N * M);
+        if (l + 1 < LAYERS) KERNELS->relu_forward(h, layers[l].gamma.w ? normed : out, N * M);
         free(normed), free(hat), free(rstd);
     }
-    check("network scores", N, memcmp(scores, h, N * dims[DEEP] * sizeof(real)), 0, 0);
+    check("network scores", N, memcmp(scores, h, N * dims[LAYERS] * sizeof(real)), 0, 0);
     free(h), free(scores), free(work[0]), free(work[1]), free(workspace);
-    for (int l = 0; l < DEEP; l++)
+    for (int l = 0; l < LAYERS; l++)
         for (int k = 0; k < 6; k++) free(params[l][k]);
 }
 
@@ -418,7 +419,7 @@ static void test_update(double clip_norm) {
 }
 
 static void tests(void) {
-    static const size_t dims[][DEEP + 1] = {{1, 1, 1, 1}, {7, 33, 16, 10}, {300, 130, 65, 3}};
+    static const size_t dims[][LAYERS + 1] = {{1, 1, 1, 1}, {7, 33, 16, 10}, {300, 130, 65, 3}};
     for (size_t i = 0; i < sizeof products / sizeof *products; i++)
         test_affine(products[i][0], products[i][1], products[i][2]);
     test_gather(200, 513);

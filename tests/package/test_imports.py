@@ -16,6 +16,7 @@ ROOT = Path(fastfc.__file__).parent
 # first: nobody imports what stands further down in this table.
 ARROWS = {
     "_core": set(),
+    "_types": set(),
     "bindings": set(),
     "version": set(),
     "arguments": set(),
@@ -72,6 +73,18 @@ MODULES = sorted(
 )
 
 
+def for_checkers_alone(tree):
+    """Return the ids of the nodes that run nowhere: those under `if TYPE_CHECKING`."""
+    return {
+        id(node)
+        for branch in ast.walk(tree)
+        if isinstance(branch, ast.If)
+        and ast.unparse(branch.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+        for statement in branch.body
+        for node in ast.walk(statement)
+    }
+
+
 def imports(path, tree):
     """Yield (room, whether inside a function) for each import of something in fastfc."""
     package = ("fastfc", *path.parts[:-1])
@@ -81,7 +94,10 @@ def imports(path, tree):
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         for node in ast.walk(function)
     }
+    skipped = for_checkers_alone(tree)
     for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -132,6 +148,11 @@ def test_imports_follow_the_arrows(path):
         ("cli/train", "from fastfc import show_config", [("", False)]),
         ("cli/train", "def f():\n from fastfc import reference", [("reference", True)]),
         ("data/rows", "import numpy, fastfcx", []),
+        (
+            "optim",
+            "if TYPE_CHECKING:\n from . import solver\nelse:\n from . import cli",
+            [("cli", False)],
+        ),
     ],
 )
 def test_imports_are_found(path, line, expected):
@@ -139,13 +160,15 @@ def test_imports_are_found(path, line, expected):
 
 
 def test_nobody_imports_by_text():
-    """What the table cannot see: names of modules as text.  `dropin` serves them by name,
-    `checking` imports what a student names."""
+    """What the table cannot see: names of modules as text.
+
+    `dropin` serves them by name, `checking` imports what a student names, and the package itself
+    imports them when they are asked for.
+    """
     for path in MODULES:
         text = (ROOT / path.with_suffix(".py")).read_text()
-        assert path.parts[0] in ("checking", "dropin") or not re.search(
-            r"import_module|__import__", text
-        ), path
+        by_name = path.parts[0] in ("__init__", "checking", "dropin")
+        assert by_name or not re.search(r"import_module|__import__", text), path
 
 
 def test_bindings_follow_the_arrows():
@@ -162,7 +185,10 @@ def test_other_packages(path):
     """NumPy everywhere; tqdm only where a run shows a bar, so that nobody else waits for it."""
     tree = ast.parse((ROOT / path.with_suffix(".py")).read_text())
     at_import = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    skipped = for_checkers_alone(tree)
     for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
         if isinstance(node, ast.Import):
             names = {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -209,3 +235,71 @@ def test_training_leaves_the_reference_alone():
     status, output = in_new_process("import fastfc.reference\n" + TRAINING)
     assert status == 0, output
     assert "'fastfc.reference.layers'" in output
+
+
+# What `import fastfc` loads beside NumPy and what that has loaded.
+AT_IMPORT = {
+    "fastfc",
+    "fastfc._core",
+    "fastfc.runtime",
+    "fastfc.runtime.config",
+    "fastfc.runtime.denormals",
+    "fastfc.runtime.threadpoolctl",
+    "fastfc.runtime.threads",
+    "fastfc.version",
+}
+
+
+def test_import_loads_no_more_than_it_needs():
+    status, output = in_new_process(
+        "import sys, numpy; before = set(sys.modules); import fastfc;"
+        "print(*sorted(name for name in set(sys.modules) - before if 'cython' not in name))"
+    )
+    assert (status, set(output.split())) == (0, AT_IMPORT)
+
+
+@pytest.mark.parametrize("name", fastfc._MODULES)
+def test_a_module_is_imported_when_it_is_asked_for(name):
+    code = f"import fastfc; print(fastfc.{name}.__name__)"
+    assert in_new_process(code) == (0, f"fastfc.{name}\n")
+
+
+def test_classes_are_imported_when_they_are_asked_for():
+    code = """
+from fastfc import FullyConnectedNet, Solver, TwoLayerNet
+import fastfc.fc_net, fastfc.solver
+print(FullyConnectedNet is fastfc.fc_net.FullyConnectedNet is fastfc.FullyConnectedNet)
+print(TwoLayerNet is fastfc.fc_net.TwoLayerNet, Solver is fastfc.solver.Solver)
+"""
+    assert in_new_process(code) == (0, "True\nTrue True\n")
+
+
+def test_the_package_shows_what_it_has():
+    assert set(fastfc.__all__) | set(fastfc._MODULES) | {"__version__"} <= set(dir(fastfc))
+    for name in dir(fastfc):
+        assert getattr(fastfc, name) is not None or name.startswith("__"), name
+    public = {name for name in dir(fastfc) if name[0] != "_"}
+    assert public == {*fastfc.__all__, *fastfc._MODULES}
+    # all modules, but for those whose names people have no use for
+    found = {path.parts[0] for path in MODULES if path.parts[0][0] != "_"}
+    inner = {"archives", "arguments", "arrays", "checking", "cli", "clipping", "dropin", "files"}
+    inner |= {"networks", "runtime", "update_rules", "version"}
+    assert found - inner == set(fastfc._MODULES)
+    star = {}
+    exec("from fastfc import *", star)
+    assert star.keys() - {"__builtins__"} == set(fastfc.__all__)
+
+
+def test_what_the_package_has_not_is_said():
+    with pytest.raises(AttributeError, match=r"^module 'fastfc' has no attribute 'layer'"):
+        fastfc.layer  # noqa: B018
+    with pytest.raises(ImportError, match=r"^cannot import name 'layer' from 'fastfc'"):
+        exec("from fastfc import layer")
+
+
+def test_help_names_modules_and_classes():
+    status, output = in_new_process("import fastfc; help(fastfc)")
+    assert status == 0
+    assert "class Solver(" in output
+    for name in (*fastfc.__all__, *fastfc._MODULES):
+        assert re.search(rf"\b{name}\b", output), name

@@ -284,7 +284,7 @@ def test_nobody_asks_for_print_every_without_verbose(print_every, capsys):
 
 @pytest.mark.parametrize("print_every", [0, None, -1, "never", float("nan")])
 def test_print_every_that_cannot_be_counted(print_every):
-    message = f"print_every is {print_every}, expected a number above 0"
+    message = f"print_every is {print_every!r}, expected a number above 0"
     with pytest.raises(ValueError, match=message):
         Solver(Stranger(), indices(), print_every=print_every)
 

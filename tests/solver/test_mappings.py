@@ -165,14 +165,14 @@ def test_a_strangers_model_may_have_any_mapping(kind, tmp_path):
         np.random.seed(4)
         model = StrangeModel(6, 4)
         model.params = make(model.params)
-        name = tmp_path / "run"
+        name = tmp_path / f"run{len(results)}"
         config = make({"learning_rate": 0.1})
         solver = Solver(model, clusters(), optim_config=config, checkpoint_name=name, verbose=False)
         solver.train()
         np.random.seed(5)
         again = StrangeModel(6, 4)
         again.params = make(again.params)
-        resumed = Solver.resume(tmp_path / "run_epoch_4.npz", again, clusters())
+        resumed = Solver.resume(f"{name}_epoch_4.npz", again, clusters())
         resumed.train()
         assert resumed.loss_history == solver.loss_history
         results.append((solver.loss_history, dict(model.params), dict(again.params)))

@@ -221,7 +221,7 @@ def test_names_that_are_folders(tmp_path, monkeypatch, given):
         ValueError, match=r"checkpoint_name is '.*', expected a name to begin its f"
     ):
         runs.solver(checkpoint_name=given)
-    with pytest.raises(ValueError, match=r"checkpoint_name is a int, expected a path"):
+    with pytest.raises(TypeError, match=r"checkpoint_name is 3, expected a path"):
         runs.solver(checkpoint_name=3)
 
 
