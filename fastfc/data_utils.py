@@ -145,4 +145,5 @@ def load_CIFAR_batch(filename: StrPath) -> tuple[Array, Labels]:
 
 def _colours_last(X: Bytes) -> Array:
     """Return (N, 3, 32, 32) uint8 as (N, 32, 32, 3) float64."""
-    return X.transpose(0, 2, 3, 1).astype(np.float64, order="C")
+    images: Array = X.transpose(0, 2, 3, 1).astype(np.float64, order="C")
+    return images

@@ -57,7 +57,8 @@ class _Fused(fully_connected.FullyConnectedNet):
         return super()._test_scores(X) if fused is None else fused
 
     def _sum_of_squares(self, W: Array) -> Scalar:
-        return self.dtype(_core.sum_of_squares(W))
+        total: Scalar = self.dtype(_core.sum_of_squares(W))
+        return total
 
     def _network(self) -> _core.Network:
         """Return the memory between the layers, which is not part of the network's state."""

@@ -254,7 +254,8 @@ class _PickledArray:
 
     def array(self) -> AnyArray:
         flat = np.frombuffer(self.raw, self.kind.dtype())
-        return flat.reshape(self.shape, order="F" if self.fortran else "C")
+        array: AnyArray = flat.reshape(self.shape, order="F" if self.fortran else "C")
+        return array
 
 
 def _reconstruct(*_: object) -> _PickledArray:
