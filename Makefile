@@ -10,10 +10,10 @@ install:
 	$(PYTHON) -m pip install -e '.[test]'
 
 # The core and its bindings in place, for a package that is installed in editable mode: compiles only
-# what has changed since the last time, where pip begins anew.
+# what has changed since the last time, where pip begins anew.  ISA=avx2: that instruction set alone.
 core:
 	cmake -S . -B build/core -G Ninja -DPython_EXECUTABLE="$$($(PYTHON) -c 'import sys; print(sys.executable)')" \
-	      --log-level=WARNING
+	      -DFASTFC_ISA=$(ISA) --log-level=WARNING
 	cmake --build build/core --parallel
 	cmake --install build/core --prefix . >/dev/null
 
