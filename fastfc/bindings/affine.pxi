@@ -17,11 +17,17 @@ def affine_forward(x, w, b):
     cdef int dtype
     cdef list arrays = [x, w, b]
     read_operands("affine_forward", ("x", "w", "b"), arrays, 3, &dtype)
-    cdef ndarray xa = arrays[0], wa = arrays[1], ba = arrays[2]
-    require_batch("affine_forward", xa)
-    cdef cnp.npy_intp N = xa.shape[0], D = count_features("affine_forward", xa)
-    cdef cnp.npy_intp M = require_weights("affine_forward", wa, xa, D)
-    ba = as_vector("affine_forward", "b", ba, M, dtype, "w", wa)
+    cdef ndarray xa, wa, ba
+    cdef cnp.npy_intp N, D, M
+    while True:
+        xa, wa, ba = arrays[0], arrays[1], arrays[2]
+        require_batch("affine_forward", xa)
+        N, D = xa.shape[0], count_features("affine_forward", xa)
+        M = require_weights("affine_forward", wa, xa, D)
+        require_vector("affine_forward", "b", ba, M, "w", wa)
+        if settled(arrays, dtype):
+            break
+    ba = as_row(ba, M, dtype)
     cdef ndarray out = fresh(2, [N, M], dtype)
     cdef void *pout = cnp.PyArray_DATA(out)
     cdef void *px = cnp.PyArray_DATA(xa)
@@ -40,13 +46,18 @@ def affine_backward(dout, cache):
     cdef int dtype
     cdef list arrays = [dout, cache[0], cache[1]]
     read_operands("affine_backward", ("dout", "x", "w"), arrays, 3, &dtype)
-    cdef ndarray g = arrays[0], x = arrays[1], w = arrays[2]
-    require_batch("affine_backward", x)
-    cdef cnp.npy_intp N = x.shape[0], D = count_features("affine_backward", x)
-    cdef cnp.npy_intp M = require_weights("affine_backward", w, x, D)
-    if g.ndim != 2 or g.shape[0] != N or g.shape[1] != M:
-        raise shape_error("affine_backward", "dout", g,
-                          f"({N}, {M}), the shape of affine_forward's output")
+    cdef ndarray g, x, w
+    cdef cnp.npy_intp N, D, M
+    while True:
+        g, x, w = arrays[0], arrays[1], arrays[2]
+        require_batch("affine_backward", x)
+        N, D = x.shape[0], count_features("affine_backward", x)
+        M = require_weights("affine_backward", w, x, D)
+        if g.ndim != 2 or g.shape[0] != N or g.shape[1] != M:
+            raise shape_error("affine_backward", "dout", g,
+                              f"({N}, {M}), the shape of affine_forward's output")
+        if settled(arrays, dtype):
+            break
     cdef ndarray dx = fresh_like(x, dtype)
     cdef ndarray dw = fresh_like(w, dtype)
     cdef ndarray db = fresh(1, [M], dtype)
@@ -80,6 +91,7 @@ def product(a, b):
             or is_factor(left, F64) and is_factor(right, F64)):
         arrays = [left, right]
         read_operands("product", ("a", "b"), arrays, 2, &dtype)
+        settle(arrays, dtype)
         left, right = arrays[0], arrays[1]
     dtype = cnp.PyArray_TYPE(left)
     require_matrix("product", "a", left, "(m, k)")

@@ -43,10 +43,11 @@ cdef object shape_error(str function, str name, ndarray array, str expected):
 #
 #   1. Everything that may run Python: conversions of arrays, numbers and words, look-ups in
 #      mappings, seeds, locks.  Any of it may change any array, mapping or model of the caller's.
-#   2. `settle`: arrays that the kernel cannot read as they lie are replaced by copies.  NumPy lets
-#      other threads run while it copies, and its warnings run Python, so it looks until none was
-#      replaced.
-#   3. From there to the kernel nothing of Python runs: checks, sizes, outputs, addresses.  What a
+#   2. Checks of shapes, then `settled`: arrays that the kernel cannot read as they lie are replaced
+#      by copies.  NumPy lets other threads run while it copies, and its warnings run Python, so the
+#      checks are made again, until none was replaced.  They come first because a view of the wrong
+#      shape may be larger than all memory.
+#   3. From the last checks to the kernel nothing of Python runs: sizes, outputs, addresses.  What a
 #      check has seen is what the kernel gets.  Python's own garbage collector counts: no list,
 #      tuple or dictionary is made here.
 #   4. The kernel, without the GIL.  It reads numbers of the caller's arrays, which other threads
@@ -108,22 +109,28 @@ cdef ndarray as_base(ndarray array):
     return cnp.PyArray_FROMANY(array, cnp.PyArray_TYPE(array), 0, 0, cnp.NPY_ARRAY_ENSUREARRAY)
 
 
-# Replaces the arrays that are not dense ones of dtype, until a look finds none.  None stays.
-cdef int settle(list arrays, int dtype) except -1:
+# Whether all arrays are dense ones of dtype, or None.  If not, those that were not are now, and
+# what was known of any of them is to be checked again.
+cdef bint settled(list arrays, int dtype) except -1:
     cdef Py_ssize_t i
-    cdef bint settled = False
-    while not settled:
-        settled = True
-        for i in range(len(arrays)):
-            if arrays[i] is not None and not is_dense(<ndarray> arrays[i], dtype):
-                arrays[i] = as_dense(<ndarray> arrays[i], dtype)
-                settled = False
+    cdef bint all_dense = True
+    for i in range(len(arrays)):
+        if arrays[i] is not None and not is_dense(<ndarray> arrays[i], dtype):
+            arrays[i] = as_dense(<ndarray> arrays[i], dtype)
+            all_dense = False
+    return all_dense
+
+
+# The same, for arrays whose shapes are not checked before.
+cdef int settle(list arrays, int dtype) except -1:
+    while not settled(arrays, dtype):
+        pass
     return 0
 
 
-# Turns arguments into dense arrays of one dtype, in their own list.  The first `leading` decide
-# which: float32 while all of them are, else float64; Python's own scalars leave it as it is.  The
-# others may be None.
+# Turns arguments into arrays of real numbers, in their own list, for `settled` in one dtype.  The
+# first `leading` decide which: float32 while all of them are, else float64; Python's own scalars
+# leave it as it is.  The others may be None.
 cdef int read_operands(str function, tuple names, list values, Py_ssize_t leading,
                        int *dtype) except -1:
     cdef Py_ssize_t i, count = len(values)
@@ -148,14 +155,20 @@ cdef int read_operands(str function, tuple names, list values, Py_ssize_t leadin
             dtype[0] = F32
     if dtype[0] == 0:
         dtype[0] = F64
-    return settle(values, dtype[0])
+    return 0
+
+
+# value as an array of integers.
+cdef ndarray as_integers(str function, str name, object value, str expected):
+    cdef ndarray array = as_array(function, name, value)
+    if not cnp.PyArray_ISINTEGER(array):
+        raise TypeError(f"{function}: {name} has dtype {array.dtype}, expected {expected}")
+    return array
 
 
 # A copy of integers, as int64, that nobody else holds.
 cdef ndarray copy_integers(str function, str name, object value, str expected):
-    cdef ndarray array = as_array(function, name, value)
-    if not cnp.PyArray_ISINTEGER(array):
-        raise TypeError(f"{function}: {name} has dtype {array.dtype}, expected {expected}")
+    cdef ndarray array = as_integers(function, name, value, expected)
     if cnp.PyArray_TYPE(array) == cnp.NPY_ULONGLONG or cnp.PyArray_TYPE(array) == cnp.NPY_ULONG:
         # so that none comes out negative; of a 0-d array NumPy makes a scalar
         array = np.asarray(np.minimum(array, <Py_ssize_t> PTRDIFF_MAX))
@@ -196,17 +209,14 @@ cdef ndarray repeat(ndarray number, cnp.npy_intp D, int dtype):
     return row
 
 
-# D numbers side by side, from a dense array of shape (D,), (1, D) or ().  D is what `other` asks
-# for.
-cdef ndarray as_vector(str function, str name, ndarray array, cnp.npy_intp D, int dtype,
-                       str other_name, ndarray other):
+# That array is (D,), (1, D) or ().  D is what `other` asks for.
+cdef int require_vector(str function, str name, ndarray array, cnp.npy_intp D, str other_name,
+                        ndarray other) except -1:
     cdef int ndim = array.ndim
-    if ndim == 0:
-        return repeat(array, D, dtype)
-    if array.shape[ndim - 1] != D or ndim > 2 or ndim == 2 and array.shape[0] != 1:
+    if ndim and (array.shape[ndim - 1] != D or ndim > 2 or ndim == 2 and array.shape[0] != 1):
         raise shape_error(function, name, array,
                           f"({D},) to match {other_name} of shape {(<object>other).shape}")
-    return array
+    return 0
 
 
 # Whether an array that require_broadcast has passed is the same for all rows.
@@ -226,7 +236,7 @@ cdef int require_broadcast(str function, str name, ndarray array, cnp.npy_intp N
     return 0
 
 
-# D numbers side by side, from a dense array that is_row.
+# D numbers side by side, from a dense array that require_vector has passed, or that is_row.
 cdef ndarray as_row(ndarray array, cnp.npy_intp D, int dtype):
     if array.ndim == 0 or array.shape[array.ndim - 1] != D:
         return repeat(array, D, dtype)
@@ -378,13 +388,20 @@ cdef object integer_at(object given, Py_ssize_t i, cnp.int64_t number):
     return number
 
 
+# That labels are (N,), for scores (N, C).
+cdef int require_label_count(str function, ndarray labels, cnp.npy_intp N,
+                             cnp.npy_intp C) except -1:
+    if labels.ndim != 1 or labels.shape[0] != N:
+        raise shape_error(function, "y", labels, f"({N},) to match x of shape ({N}, {C})")
+    return 0
+
+
 # That labels, a copy of y, are (N,) and each in [0, C).
 cdef int require_labels(str function, ndarray labels, object y, cnp.npy_intp N,
                         cnp.npy_intp C) except -1:
     cdef const cnp.int64_t *label = <const cnp.int64_t *> cnp.PyArray_DATA(labels)
     cdef cnp.npy_intp i
-    if labels.ndim != 1 or labels.shape[0] != N:
-        raise shape_error(function, "y", labels, f"({N},) to match x of shape ({N}, {C})")
+    require_label_count(function, labels, N, C)
     for i in range(N):
         if label[i] < 0 or label[i] >= C:
             raise ValueError(f"{function}: y[{i}] is {integer_at(y, i, label[i])}, "

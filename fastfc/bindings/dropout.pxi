@@ -53,6 +53,7 @@ def dropout_forward(x, dropout_param):
     cdef int dtype
     cdef list arrays = [x]
     read_operands("dropout_forward", ("x",), arrays, 1, &dtype)
+    settle(arrays, dtype)
     cdef cnp.uint64_t key = 0
     if philox:
         key = philox_key(read, not test)
@@ -86,16 +87,21 @@ def dropout_backward(dout, cache):
     if test:
         arrays = [dout]
         read_operands("dropout_backward", ("dout",), arrays, 1, &dtype)
+        settle(arrays, dtype)
         return as_base(arrays[0])
     if cache[1] is None:
         raise ValueError("dropout_backward: cache has no mask, but its dropout_param['mode'] is "
                          "'train': was it made in test mode?")
     arrays = [dout, cache[1]]
     read_operands("dropout_backward", ("dout", "mask"), arrays, 2, &dtype)
-    cdef ndarray g = arrays[0], mask = arrays[1]
-    if not same_shape(g, mask):
-        raise shape_error("dropout_backward", "dout", g,
-                          f"{(<object>mask).shape}, the shape of the mask")
+    cdef ndarray g, mask
+    while True:
+        g, mask = arrays[0], arrays[1]
+        if not same_shape(g, mask):
+            raise shape_error("dropout_backward", "dout", g,
+                              f"{(<object>mask).shape}, the shape of the mask")
+        if settled(arrays, dtype):
+            break
     cdef ndarray dx = fresh_like(g, dtype)
     cdef void *pdx = cnp.PyArray_DATA(dx)
     cdef void *pdout = cnp.PyArray_DATA(g)

@@ -7,14 +7,21 @@ cdef object as_loss(double loss, int dtype):
 cdef object loss_and_gradient(str function, object x, object y, bint softmax, double smoothing):
     cdef int dtype
     cdef double loss = 0
-    cdef ndarray labels = copy_integers(function, "y", y, "integer labels")
+    cdef ndarray given = as_integers(function, "y", y, "integer labels"), labels = None, xa
     cdef list arrays = [x]
     read_operands(function, ("x",), arrays, 1, &dtype)
-    cdef ndarray xa = arrays[0]
-    require_matrix(function, "x", xa, "(N, C)")
-    cdef cnp.npy_intp N = xa.shape[0], C = xa.shape[1]
-    if N == 0 or C == 0:
-        raise shape_error(function, "x", xa, "(N, C) with N >= 1 and C >= 1")
+    cdef cnp.npy_intp N, C
+    while True:
+        xa = arrays[0]
+        require_matrix(function, "x", xa, "(N, C)")
+        N, C = xa.shape[0], xa.shape[1]
+        if N == 0 or C == 0:
+            raise shape_error(function, "x", xa, "(N, C) with N >= 1 and C >= 1")
+        require_label_count(function, given if labels is None else labels, N, C)
+        if labels is None:
+            labels = copy_integers(function, "y", given, "integer labels")
+        elif settled(arrays, dtype):
+            break
     require_labels(function, labels, y, N, C)
     cdef ndarray dx = fresh_like(xa, dtype)
     cdef void *pdx = cnp.PyArray_DATA(dx)

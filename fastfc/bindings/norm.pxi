@@ -5,6 +5,7 @@ def sum_of_squares(x):
     cdef double total = 0
     cdef list arrays = [x]
     read_operands("sum_of_squares", ("x",), arrays, 1, &dtype)
+    settle(arrays, dtype)
     cdef ndarray array = arrays[0]
     cdef void *px = cnp.PyArray_DATA(array)
     cdef size_t n = cnp.PyArray_SIZE(array)

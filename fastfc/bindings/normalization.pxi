@@ -63,12 +63,9 @@ cdef object as_stored(ndarray array, cnp.npy_intp D):
     return array if array.ndim == 1 else array.reshape(D)
 
 
-# A running average of bn_param's, of D numbers; zeros where there is none yet.
-cdef ndarray as_running_average(str name, object array, ndarray x, int dtype):
-    cdef cnp.npy_intp D = x.shape[1]
-    if array is None:
-        return cnp.PyArray_ZEROS(1, &D, dtype, 0)
-    return as_vector("batchnorm_forward", name, array, D, dtype, "x", x)
+# A running average of bn_param's, which require_vector has passed, or None: zeros.
+cdef ndarray as_running_average(object array, cnp.npy_intp D, int dtype):
+    return constant_row(0, D, dtype) if array is None else as_row(array, D, dtype)
 
 
 # Both running averages into bn_param, or neither where it is somebody's own mapping and fails.
@@ -101,24 +98,33 @@ def batchnorm_forward(x, gamma, beta, bn_param):
     cdef list arrays = [x, gamma, beta, read.get("running_mean"), read.get("running_var")]
     read_operands("batchnorm_forward", ("x", "gamma", "beta", "bn_param['running_mean']",
                                         "bn_param['running_var']"), arrays, 3, &dtype)
-    cdef ndarray xa = arrays[0], ga = arrays[1], ba = arrays[2]
-    require_matrix("batchnorm_forward", "x", xa, "(N, D)")
-    cdef cnp.npy_intp N = xa.shape[0], D = xa.shape[1]
-    require_broadcast("batchnorm_forward", "gamma", ga, N, D, "x", xa)
-    require_broadcast("batchnorm_forward", "beta", ba, N, D, "x", xa)
+    cdef ndarray xa, ga, ba
+    cdef cnp.npy_intp N, D
+    while True:
+        xa, ga, ba = arrays[0], arrays[1], arrays[2]
+        require_matrix("batchnorm_forward", "x", xa, "(N, D)")
+        N, D = xa.shape[0], xa.shape[1]
+        require_broadcast("batchnorm_forward", "gamma", ga, N, D, "x", xa)
+        require_broadcast("batchnorm_forward", "beta", ba, N, D, "x", xa)
+        if arrays[3] is not None:
+            require_vector("batchnorm_forward", "bn_param['running_mean']", arrays[3], D, "x", xa)
+        if arrays[4] is not None:
+            require_vector("batchnorm_forward", "bn_param['running_var']", arrays[4], D, "x", xa)
+        if not test and N == 0:
+            raise shape_error("batchnorm_forward", "x", xa, "at least one row in train mode")
+        if settled(arrays, dtype):
+            break
     cdef bint composed = not (is_row(ga) and is_row(ba))
     cdef ndarray scale = constant_row(1, D, dtype) if composed else as_row(ga, D, dtype)
     cdef ndarray shift = constant_row(0, D, dtype) if composed else as_row(ba, D, dtype)
-    cdef ndarray mean = as_running_average("bn_param['running_mean']", arrays[3], xa, dtype)
-    cdef ndarray var = as_running_average("bn_param['running_var']", arrays[4], xa, dtype)
+    cdef ndarray mean = as_running_average(arrays[3], D, dtype)
+    cdef ndarray var = as_running_average(arrays[4], D, dtype)
     cdef ndarray out, normalized, rstd, next_mean, next_var
     cdef void *px = cnp.PyArray_DATA(xa)
     cdef void *pgamma = cnp.PyArray_DATA(scale)
     cdef void *pbeta = cnp.PyArray_DATA(shift)
     cdef void *pmean = cnp.PyArray_DATA(mean)
     cdef void *pvar = cnp.PyArray_DATA(var)
-    if not test and N == 0:
-        raise shape_error("batchnorm_forward", "x", xa, "at least one row in train mode")
     out = fresh_like(xa, dtype)
     cdef void *pout = cnp.PyArray_DATA(out)
     if test:
@@ -153,13 +159,18 @@ def layernorm_forward(x, gamma, beta, ln_param):
     cdef int dtype
     cdef list arrays = [x, gamma, beta]
     read_operands("layernorm_forward", ("x", "gamma", "beta"), arrays, 3, &dtype)
-    cdef ndarray xa = arrays[0], ga = arrays[1], ba = arrays[2]
-    require_matrix("layernorm_forward", "x", xa, "(N, D)")
-    cdef cnp.npy_intp N = xa.shape[0], D = xa.shape[1]
-    if D == 0:
-        raise shape_error("layernorm_forward", "x", xa, "(N, D) with D at least 1")
-    require_broadcast("layernorm_forward", "gamma", ga, N, D, "x", xa)
-    require_broadcast("layernorm_forward", "beta", ba, N, D, "x", xa)
+    cdef ndarray xa, ga, ba
+    cdef cnp.npy_intp N, D
+    while True:
+        xa, ga, ba = arrays[0], arrays[1], arrays[2]
+        require_matrix("layernorm_forward", "x", xa, "(N, D)")
+        N, D = xa.shape[0], xa.shape[1]
+        if D == 0:
+            raise shape_error("layernorm_forward", "x", xa, "(N, D) with D at least 1")
+        require_broadcast("layernorm_forward", "gamma", ga, N, D, "x", xa)
+        require_broadcast("layernorm_forward", "beta", ba, N, D, "x", xa)
+        if settled(arrays, dtype):
+            break
     cdef bint composed = not (is_row(ga) and is_row(ba))
     cdef ndarray scale = constant_row(1, D, dtype) if composed else as_row(ga, D, dtype)
     cdef ndarray shift = constant_row(0, D, dtype) if composed else as_row(ba, D, dtype)
@@ -225,18 +236,25 @@ cdef tuple normalization_backward(str function, object dout, dict cache, bint by
         arrays.append(cache[key])
     read_operands(function, ("dout", "cache['x_normalized']", "cache['rstd']", "cache['gamma']"),
                   arrays, 4, &dtype)
-    cdef ndarray g = arrays[0], normalized = arrays[1], rstd = arrays[2], gamma = arrays[3]
-    require_matrix(function, "cache['x_normalized']", normalized, "(N, D)")
-    cdef cnp.npy_intp N = normalized.shape[0], D = normalized.shape[1]
-    if by_rows and D == 0:
-        raise shape_error(function, "cache['x_normalized']", normalized,
-                          "(N, D) with D at least 1")
-    if not same_shape(g, normalized):
-        raise shape_error(function, "dout", g, f"({N}, {D}), the shape of the forward pass's out")
-    rstd = as_vector(function, "cache['rstd']", rstd, N if by_rows else D, dtype, "dout", g)
-    if beta_shape is not None:
-        require_beta_shape(function, beta_shape, N, D)
-    require_broadcast(function, "cache['gamma']", gamma, N, D, "dout", g)
+    cdef ndarray g, normalized, rstd, gamma
+    cdef cnp.npy_intp N, D
+    while True:
+        g, normalized, rstd, gamma = arrays[0], arrays[1], arrays[2], arrays[3]
+        require_matrix(function, "cache['x_normalized']", normalized, "(N, D)")
+        N, D = normalized.shape[0], normalized.shape[1]
+        if by_rows and D == 0:
+            raise shape_error(function, "cache['x_normalized']", normalized,
+                              "(N, D) with D at least 1")
+        if not same_shape(g, normalized):
+            raise shape_error(function, "dout", g,
+                              f"({N}, {D}), the shape of the forward pass's out")
+        require_vector(function, "cache['rstd']", rstd, N if by_rows else D, "dout", g)
+        if beta_shape is not None:
+            require_beta_shape(function, beta_shape, N, D)
+        require_broadcast(function, "cache['gamma']", gamma, N, D, "dout", g)
+        if settled(arrays, dtype):
+            break
+    rstd = as_row(rstd, N if by_rows else D, dtype)
     cdef bint by_element = not is_row(gamma)
     cdef ndarray scale = gamma, scaled = g
     if by_element:

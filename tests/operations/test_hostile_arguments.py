@@ -211,6 +211,39 @@ def test_many_rows_without_columns_take_no_time():
     assert _core.gather(rows, [n - 1, -n], np.float32).shape == (2, 0)
 
 
+WIDE = np.broadcast_to(np.float32(1), (2**40, 3))  # no copy of it has room in memory
+ONES = np.ones((2, 3), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda: layers.affine_forward(ONES, WIDE, 0), "w"),
+        (lambda: layers.affine_forward(ONES, ONES.T, WIDE), "b"),
+        (lambda: layers.affine_backward(WIDE, (ONES, ONES.T, 0)), "dout"),
+        (lambda: layers.affine_backward(ONES, (ONES, WIDE, 0)), "w"),
+        (lambda: layers.relu_backward(WIDE, ONES), "dout"),
+        (lambda: layers.dropout_backward(WIDE, ({"mode": "train"}, ONES)), "dout"),
+        (lambda: layers.batchnorm_forward(ONES, WIDE, 0, {"mode": "train"}), "gamma"),
+        (lambda: layers.batchnorm_forward(ONES, 1, WIDE, {"mode": "test"}), "beta"),
+        (
+            lambda: layers.batchnorm_forward(ONES, 1, 0, {"mode": "train", "running_var": WIDE}),
+            r"bn_param\['running_var'\]",
+        ),
+        (lambda: layers.layernorm_forward(ONES, WIDE, 0, {}), "gamma"),
+        (
+            lambda: layers.layernorm_backward(WIDE, layers.layernorm_forward(ONES, 1, 0, {})[1]),
+            "dout",
+        ),
+        (lambda: layers.softmax_loss(ONES, np.broadcast_to(np.int32(0), (2**45,))), "y"),
+        (lambda: layers.svm_loss(WIDE, [0, 1]), "y"),
+    ],
+)
+def test_shapes_are_checked_before_copies(call, name):
+    with pytest.raises(ValueError, match=f"^[a-z_]+: {name} has shape .*, expected"):
+        call()
+
+
 HUGE = 10**400
 
 
@@ -385,10 +418,10 @@ def calls(draw):
         elif kind == 8 and dictionaries(args):
             mapping = draw(st.sampled_from(dictionaries(args)))
             key = draw(st.sampled_from(["mode", "eps", "seed", "rng", 3, None, "t", "m"]))
-            mapping[key] = draw(st.sampled_from(ODD))
+            mapping[key] = copy.deepcopy(draw(st.sampled_from(ODD)))  # a call may fill it
             plain = False
         else:
-            args = put(args, path, draw(st.sampled_from(ODD)))
+            args = put(args, path, copy.deepcopy(draw(st.sampled_from(ODD))))
             plain = False
     return operation, args, small_arguments(operation, dtype) if plain else None
 
