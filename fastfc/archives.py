@@ -13,6 +13,7 @@ import errno
 import math
 import os
 import re
+import sys
 import typing
 import zipfile
 from typing import TYPE_CHECKING
@@ -131,6 +132,7 @@ class Archive:
                         raise ValueError(f"{name} is truncated")
                     part[:] = found
             entry.read(1)  # the end, where the sum is compared
+        check_text(name, array)
         return array
 
     def check_sums(self) -> None:
@@ -223,6 +225,19 @@ def describe_error(error: BaseException) -> str:
     """Return what an exception says, with its type unless it was made to be read."""
     wordy = isinstance(error, (ValueError, zipfile.BadZipFile))
     return str(error) if wordy and str(error) else repr(error)
+
+
+def check_text(name: str, array: AnyArray) -> None:
+    """Raise ValueError where text has a number above Unicode's greatest.
+
+    NumPy takes any: whoever looks at such an element gets a SystemError.
+    """
+    for field in array.dtype.names or ():
+        check_text(name, array[field])
+    if array.dtype.kind == "U" and array.size and array.itemsize:
+        code_point = np.dtype(np.uint32).newbyteorder(array.dtype.byteorder)
+        if np.ascontiguousarray(array).reshape(-1).view(code_point).max() > sys.maxunicode:
+            raise ValueError(f"{name} has text that is not Unicode's")
 
 
 def _read_header(name: str, entry: IO[bytes]) -> Header:

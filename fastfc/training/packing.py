@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..archives import check_text
+
 if TYPE_CHECKING:
     from typing import Any
 
@@ -94,7 +96,9 @@ def unpack(packed: Any, arrays: dict[str, Any]) -> Any:
     if tag == "$scalars":
         return list(_check_row(arrays.pop(content), np.number))
     if tag == "$scalar":
-        return np.frombuffer(bytes.fromhex(content[1]), content[0])[0]
+        scalar = np.frombuffer(bytes.fromhex(content[1]), content[0])
+        check_text("a scalar", scalar)
+        return scalar[0]
     if tag == "$tuple":
         return tuple(unpack(item, arrays) for item in content)
     if tag == "$dict":

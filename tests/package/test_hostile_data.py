@@ -10,6 +10,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
+from fastfc import archives
 from fastfc.cli import main
 from fastfc.data import load_npz
 from fastfc.data.mnist import read_idx
@@ -219,3 +220,20 @@ def test_any_bytes_anywhere_in_an_archive(mine, data):
     path.write_bytes(whole[:where] + new + whole[where + len(new) :])
     with memory.at_most(4 * MEGABYTE):
         assert reads_or_names(load_npz, path)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("structured", [False, True])
+def test_text_beyond_unicode(tmp_path, order, structured):
+    """NumPy takes any number for a character; looking at it is a SystemError."""
+    text = np.array([0x10FFFF, 0x66666666], f"{order}u4").view(f"{order}U1")
+    if structured:
+        text = text.view([("name", f"{order}U1")])
+    np.savez(tmp_path / "text.npz", good=text[:1], bad=text)
+    with archives.open_archive(tmp_path / "text.npz") as archive:
+        assert archive.read("good").tobytes() == text[:1].tobytes()
+    with (
+        pytest.raises(ValueError, match=r"text\.npz: bad has text that is not Unicode's"),
+        archives.open_archive(tmp_path / "text.npz") as archive,
+    ):
+        archive.read("bad")
