@@ -29,6 +29,12 @@ LIBRARY = {
 }
 
 
+# Parentheses and what is in them, others too, as deep as attributes go.
+NESTED = r"\([^()]*\)"
+for _ in range(4):
+    NESTED = rf"\((?:[^()]|{NESTED})*\)"
+
+
 def files_below(folder):
     """Return the C files below a folder; without any, a check would pass that checked nothing."""
     found = sorted(folder.rglob("*.[ch]"))
@@ -85,13 +91,13 @@ def without_bodies(text):
 
 def definitions(text):
     """Return the functions, and the other names, that C text defines at its top level."""
+    text = re.sub(rf"\b__attribute__\s*{NESTED}", "", text)
     functions = set(re.findall(r"^(?!typedef|_)\w[\w *]*?\b(\w+)\(", text, re.MULTILINE))
     names = set(re.findall(r"^#define (\w+)", text, re.MULTILINE))
     names -= set(re.findall(r"^#undef (\w+)", text, re.MULTILINE))
     names.update(re.findall(r"^#define fc_kernels (\w+)", text, re.MULTILINE))  # for table.h
     for declared in re.findall(r"^typedef ([^;]*);", without_bodies(text), re.MULTILINE):
-        plain = re.sub(r"__attribute__\s*\(\(.*\)\)", "", declared, flags=re.DOTALL)
-        names.update(re.findall(r"\(\*(\w+)\)|(\w+)\s*$", plain)[0])
+        names.update(re.findall(r"\(\*(\w+)\)|(\w+)\s*$", declared)[0])
     for constants in re.findall(r"^(?:typedef )?enum \{([^}]*)\}", text, re.MULTILINE):
         names.update(re.findall(r"(\w+)(?: = [^,]*)?(?:,|\s*$)", constants))
     return functions, names - {""}

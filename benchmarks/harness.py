@@ -84,7 +84,7 @@ class Contestant:
 
 def missing(package, purpose):
     """End in one line that names the extra."""
-    sys.exit(f"benchmarks: {purpose} needs {package}: pip install 'fastfc[bench]'")
+    sys.exit(f"benchmarks: {purpose} needs {package}: pip install '.[bench]' in a checkout")
 
 
 def thread_counts():

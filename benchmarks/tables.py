@@ -247,13 +247,13 @@ def _other_steps(run):
 
 
 def _training(runs):
-    """Tell how long the original's final experiment takes."""
+    """Tell how long the original's final experiment takes; ratios are those of a median epoch."""
     for row in _rows(_first(runs, "solver"), "solver"):
         totals = [r for r in row.get("readings", ()) if r.quantity == "total time"]
         if len(totals) > 1:
             ours, *others = totals
             faster = (
-                f"{_times(r.value / ours.value)} times as fast as {_whom(r.contestant)}"
+                f"{_times(row['ratio'][r.contestant])} times as fast as {_whom(r.contestant)}"
                 for r in others
             )
             seconds = _listed([f"{r.value:.1f}" for r in totals])

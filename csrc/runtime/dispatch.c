@@ -1,5 +1,5 @@
 /* Run-time dispatch: which instruction sets were built, which of them this CPU has, and which pair
- * of kernel tables is in use. */
+ * of kernel tables is in use.  FC_WITHOUT_<isa>: that one was left out, to build faster. */
 #include "fastfc.h"
 
 #define DECLARE_TABLES(isa)                                                                        \
@@ -7,16 +7,22 @@
     extern const fc_kernels_f64 fc_kernels_##isa##_f64
 #define ISA(isa, has_it) {#isa, &fc_kernels_##isa##_f32, &fc_kernels_##isa##_f64, has_it}
 
+#ifndef FC_WITHOUT_baseline
 static int always_available(void) { return 1; }
+#endif
 
 #if defined(__x86_64__)
+#if !defined(FC_WITHOUT_avx2) || !defined(FC_WITHOUT_avx512)
 static int has_avx2(void) {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
+#endif
+#ifndef FC_WITHOUT_avx512
 static int has_avx512(void) {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+#endif
 DECLARE_TABLES(baseline);
 DECLARE_TABLES(avx2);
 DECLARE_TABLES(avx512);
@@ -36,12 +42,18 @@ static const struct {
     int (*available)(void);
 } isas[] = {
 #if defined(__x86_64__)
+#ifndef FC_WITHOUT_baseline
     ISA(baseline, always_available),
-#ifdef FASTFC_WIDE
+#endif
+#if defined(FASTFC_WIDE) && !defined(FC_WITHOUT_wide)
     ISA(wide, has_avx2), /* 64-byte vectors as two AVX2 halves: tests that logic without AVX-512 */
 #endif
+#ifndef FC_WITHOUT_avx2
     ISA(avx2, has_avx2),
+#endif
+#ifndef FC_WITHOUT_avx512
     ISA(avx512, has_avx512),
+#endif
 #elif defined(__aarch64__)
     ISA(neon, always_available),
 #else

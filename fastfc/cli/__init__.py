@@ -8,7 +8,8 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, cast
 
-from fastfc.cli.options import UsageError, make_parser
+from fastfc.cli.options import make_parser
+from fastfc.cli.parser import UsageError, given_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Examples
     --------
     >>> main(["train", "--epochs", "1", "--print-every", "100"])  # doctest: +ELLIPSIS
+    data: digits, 1197 train, 300 val and 300 test examples of 1x8x8, 10 classes
+    network: 64-100-100-100-10, batchnorm, dropout 0.9, float32, 28310 parameters; adam, ...
     (Iteration 1 / 11) loss: 2.29...
     (Epoch 0 / 1) train acc: ...; val_acc: ...
     (Epoch 1 / 1) train acc: ...; val_acc: ...
@@ -92,8 +95,7 @@ def _run(argv: Sequence[str] | None) -> int:
         return run(options)
     from fastfc.cli.train import train
 
-    train(options)
-    return 0
+    return train(options, given_options(make_parser(), argv))
 
 
 def _discard_stdout() -> None:

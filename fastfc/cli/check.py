@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
         The file is not there, cannot be imported, or has no such function.
     """
     from fastfc.checking import check
-    from fastfc.cli.options import UsageError
+    from fastfc.cli.parser import UsageError
 
     try:
         report = check(

@@ -2,130 +2,186 @@
 
 from __future__ import annotations
 
-import math
+import contextlib
+import os
 import sys
 import time
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastfc import fc_net
-from fastfc.cli.options import UsageError, rule_config
-from fastfc.data import load_digits, load_mnist, load_npz
-from fastfc.data_utils import get_CIFAR10_data
+from fastfc.cli import result
+from fastfc.cli.arguments import (
+    NETWORK_ARGUMENTS,
+    network_arguments,
+    rule_config,
+    solver_arguments,
+    usage_error,
+)
+from fastfc.cli.data import describe, in_words, load
+from fastfc.cli.names import flag_of
+from fastfc.cli.parser import UsageError
 from fastfc.solver import Solver
-from fastfc.training import NonFiniteWarning
+from fastfc.training import NonFiniteLossError, NonFiniteWarning
 
 if TYPE_CHECKING:
     import argparse
     from typing import Any
 
-    from fastfc._types import DataSet, Model, UpdateRule
-    from fastfc.networks.fully_connected import FullyConnectedNet
+    from fastfc._types import DataSet, UpdateRule
 
 BACKENDS = ("fast", "reference")
+REMEDY = "choose a smaller --learning-rate"
 
 
-def train(options: argparse.Namespace) -> None:
+def train(options: argparse.Namespace, given: set[str]) -> int:
     """Train as the options say, with one backend or both, and print the figures.
 
     Parameters
     ----------
     options : argparse.Namespace
         As `fastfc.cli.options.make_parser` makes them.
+    given : set of str
+        The names of those that were given, see `fastfc.cli.parser.given_options`.
+
+    Returns
+    -------
+    int
+        The exit status: 0, or 130 if Ctrl-C has ended the training.
 
     Raises
     ------
     UsageError
-        The options do not fit together, the data are missing or unusable, or the loss becomes NaN
-        or infinite.
+        The options do not fit together, the data are missing or unusable; or the loss has become
+        NaN or infinite, in which case the figures of the best parameters have been printed.
     """
-    config = rule_config(options)
-    data = load(options.data, options.root)
-    if not options.compare:
-        run(options, options.backend, options.dtype or "float32", config, data)
-        return
-    dtype = options.dtype or "float64"
-    histories, seconds = {}, {}
+    _check_together(options, given)
+    stdout = sys.stdout
+    with contextlib.redirect_stdout(sys.stderr) if options.json else contextlib.nullcontext():
+        data = load(options.data, options.root)
+        if options.compare:
+            found = _compare(options, given, data)
+        else:
+            found = run(options, given, options.backend, data)
+    if options.json:
+        print(result.to_json(found), file=stdout)
+    runs = found.get("runs", [found])
+    for each in runs:
+        if each["nonfinite"] is not None:
+            raise UsageError(f"{each['nonfinite']}; {REMEDY}")
+    return 130 if any(each["stop_reason"] == "interrupt" for each in runs) else 0
+
+
+def _compare(options: argparse.Namespace, given: set[str], data: DataSet) -> dict[str, Any]:
+    """Train with both backends and print how they differ."""
+    runs = []
     for backend in BACKENDS:
-        print(f"backend: {backend}, {dtype}")
-        histories[backend], seconds[backend] = run(options, backend, dtype, config, data)
-    difference = np.abs(np.subtract(histories["fast"], histories["reference"])).max()
+        print(f"backend: {backend}, {options.dtype or 'float64'}")
+        runs.append(run(options, given, backend, data))
+        if runs[-1]["stop_reason"] in ("interrupt", "nonfinite"):
+            return {"runs": runs}
+    fast, reference = runs
+    difference = np.abs(np.subtract(fast["loss_history"], reference["loss_history"])).max()
+    ratio = reference["seconds"] / fast["seconds"]
     print(f"largest difference of the loss histories: {difference:.3g}")
-    print(f"speed ratio: {seconds['reference'] / seconds['fast']:.2f}")
-
-
-def load(source: str, root: str | None) -> DataSet:
-    """Return the data set that ``--data`` and ``--root`` name, as the dict that Solver takes.
-
-    Raises
-    ------
-    UsageError
-        There is no such data set, or its files are missing or unusable.
-
-    Examples
-    --------
-    >>> load("digits", None)["X_train"].shape
-    (1197, 1, 8, 8)
-    """
-    if root is not None and source not in ("cifar10", "mnist"):
-        raise UsageError(f"--root is for --data cifar10 and mnist: leave it out for {source}")
-    try:
-        if source == "digits":
-            return load_digits()
-        if source == "cifar10":
-            return get_CIFAR10_data(root=root)
-        if source == "mnist":
-            return load_mnist(root)
-        if source.endswith(".npz"):
-            return load_npz(source)
-    except (OSError, ValueError) as error:
-        raise UsageError(str(error)) from error
-    raise UsageError(f"--data {source}: choose digits, cifar10, mnist or a .npz file")
+    print(f"speed ratio: {ratio:.2f}")
+    return {"runs": runs, "largest_difference": difference, "speed_ratio": ratio}
 
 
 def run(
-    options: argparse.Namespace, backend: str, dtype: str, config: dict[str, float], data: DataSet
-) -> tuple[list[float], float]:
+    options: argparse.Namespace, given: set[str], backend: str, data: DataSet
+) -> dict[str, Any]:
     """Train with one backend and print its lines and figures.
 
     Returns
     -------
-    loss_history : list of float
-    seconds : float
-        Spent in training.
-
-    Raises
-    ------
-    UsageError
-        The network is too large; or training has ended at a loss that is NaN or infinite, in which
-        case the accuracies of the best parameters have been printed.
+    dict
+        As `fastfc.cli.result.collect` makes it.
     """
-    np.random.seed(options.seed)
-    solver, seconds = _solve(
-        _make_network(options, backend, dtype, data),
-        data,
-        update_rule=_find_rule(backend, options.update_rule),
-        optim_config=config,
-        lr_decay=options.lr_decay,
-        lr_schedule=options.lr_schedule,
-        clip_norm=options.clip_norm,
-        batch_size=options.batch_size,
-        num_epochs=options.epochs,
-        print_every=options.print_every,
-        num_train_samples=options.num_train_samples,
-        num_val_samples=options.num_val_samples,
-        progress=sys.stdout.isatty() and sys.stderr is not None and sys.stderr.isatty(),
-    )
-    _print_accuracy(solver, data, "val", "validation")
-    _print_accuracy(solver, data, "test", "test")
-    if solver.nonfinite is not None:
-        raise UsageError(f"{solver.nonfinite}; choose a smaller --learning-rate")
-    examples = len(solver.loss_history) * options.batch_size
+    make = _resume if options.resume else _begin
+    solver = make(options, given, backend, data)
+    about = describe(options.data, data)
+    print(in_words(about))
+    print(result.network_in_words(solver))
+    before, start = len(solver.loss_history), time.perf_counter()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NonFiniteWarning)  # it is said behind the figures
+            solver.train()
+    except NonFiniteLossError as error:
+        raise UsageError(f"{error}; {REMEDY}") from error
+    except KeyboardInterrupt:
+        if not solver.best_params:
+            raise
+        _leave_best(solver)
+    seconds = time.perf_counter() - start
+    if options.save:
+        model: Any = solver.model
+        model.save(options.save)
+    accuracies = {}
+    for split, name in {"val": "validation", "test": "test"}.items():
+        if f"X_{split}" in data:
+            accuracy = solver.check_accuracy(data[f"X_{split}"], data[f"y_{split}"])
+            print(f"{name} accuracy: {accuracy:.3f}")
+            accuracies[split] = accuracy
+    examples = (len(solver.loss_history) - before) * solver.batch_size
     print(f"seconds: {seconds:.2f}")
     print(f"examples per second: {examples / seconds:.0f}")
-    return solver.loss_history, seconds
+    if options.save:
+        print(f"saved: {options.save}")
+    figures = result.collect(options, given, solver, accuracies, seconds, examples)
+    return {"backend": backend, "data": about, **figures}
+
+
+def _begin(options: argparse.Namespace, given: set[str], backend: str, data: DataSet) -> Solver:
+    """Return the Solver of a new run."""
+    np.random.seed(options.seed)
+    arguments = network_arguments(options, data)
+    try:
+        model = _find_networks(backend).FullyConnectedNet(**arguments)
+    except ValueError as error:  # by default: NumPy cannot even address such an array
+        raise usage_error(error, "--hidden is too large") from error
+    settings = {
+        **solver_arguments(options, vars(options).keys()),
+        "update_rule": _find_rule(backend, options.update_rule),
+        "progress": _wants_progress(options),
+    }
+    try:
+        return Solver(model, data, **settings)
+    except (TypeError, ValueError) as error:
+        raise usage_error(error) from error
+
+
+def _resume(options: argparse.Namespace, given: set[str], backend: str, data: DataSet) -> Solver:
+    """Return the Solver that goes on from a checkpoint, with the network that it holds."""
+    shown = {"progress": _wants_progress(options), "verbose": options.verbose}
+    settings = {**solver_arguments(options, given), **shown}
+    try:
+        model = _find_networks(backend).FullyConnectedNet.load(options.resume, which="latest")
+        return Solver.resume(options.resume, model, data, **settings)
+    except OSError as error:
+        said = f"{options.resume}: {error.strerror}" if error.strerror else str(error)
+        raise UsageError(f"--resume {said}") from error
+    except (TypeError, ValueError) as error:
+        raise usage_error(error) from error
+
+
+def _leave_best(solver: Solver) -> None:
+    """Put the best parameters into the model of a run that Ctrl-C has ended."""
+    model: Any = solver.model
+    model.params = solver.best_params
+    for bn_param, best in zip(model.bn_params, solver.best_bn_params, strict=True):
+        bn_param.update(best)
+
+
+def _wants_progress(options: argparse.Namespace) -> bool:
+    """Return whether to show a bar: as asked for, or where somebody looks at a terminal."""
+    if options.progress is not None:
+        return bool(options.progress)
+    return all(stream is not None and stream.isatty() for stream in (sys.stdout, sys.stderr))
 
 
 def _find_networks(backend: str) -> Any:
@@ -147,58 +203,42 @@ def _find_rule(backend: str, name: str) -> str | UpdateRule:
     return rule
 
 
-def _make_network(
-    options: argparse.Namespace, backend: str, dtype: str, data: DataSet
-) -> FullyConnectedNet:
-    """Return the network that the options describe, for inputs and classes as in data."""
-    try:
-        network: FullyConnectedNet = _find_networks(backend).FullyConnectedNet(
-            options.hidden,
-            input_dim=math.prod(data["X_train"].shape[1:]),
-            num_classes=_count_classes(data),
-            dropout=options.dropout,
-            use_batchnorm=options.batchnorm,
-            reg=options.reg,
-            weight_scale=options.weight_scale,
-            dtype=np.dtype(dtype),
-            label_smoothing=options.label_smoothing,
+def _check_together(options: argparse.Namespace, given: set[str]) -> None:
+    """Raise a UsageError for options that do not fit together, before anything is loaded."""
+    if options.compare:
+        for name in ("save", "checkpoint_name", "resume"):
+            if getattr(options, name) is not None:
+                raise UsageError(f"{flag_of(name)} is for one run: leave it out with --compare")
+    if options.resume is None:
+        rule_config(options)
+        for name in ("checkpoint_every", "keep_last"):
+            if getattr(options, name) is not None and options.checkpoint_name is None:
+                raise UsageError(f"{flag_of(name)} needs --checkpoint NAME")
+    else:
+        _check_resumed(options, given)
+    for name in ("save", "checkpoint_name"):
+        path = getattr(options, name)
+        if path is not None:
+            _check_writable(flag_of(name), path)
+
+
+def _check_resumed(options: argparse.Namespace, given: set[str]) -> None:
+    """Raise a UsageError for options that a run which goes on has no use for."""
+    if options.backend == "reference":
+        raise UsageError("--resume goes on with the C kernels: leave --backend reference out")
+    for name in sorted(given & {*NETWORK_ARGUMENTS, "dropout_seed"}):
+        raise UsageError(
+            f"{flag_of(name)}: the checkpoint of --resume has the network and the state of the "
+            "random numbers: leave it out"
         )
-        return network
-    except ValueError as error:  # NumPy cannot even address such an array
-        raise UsageError(f"--hidden is too large: {error}") from error
 
 
-def _count_classes(data: DataSet) -> int:
-    """Return how many classes the labels have: the greatest of them and 0 to it.
-
-    Raises
-    ------
-    UsageError
-        It is far more than there are labels: a network as wide as a damaged label would be huge.
-    """
-    labels = {name: y for name, y in data.items() if name[0] == "y"}
-    most = max(10_000, sum(map(len, labels.values())))
-    for name, y in labels.items():
-        if y.max() >= most:
-            raise UsageError(
-                f"--data: {name} has the label {y.max()}, expected labels of classes 0 to C - 1, C "
-                f"at most {most} by the number of labels"
-            )
-    return 1 + int(max(y.max() for y in labels.values()))
-
-
-def _solve(model: Model, data: DataSet, **kwargs: Any) -> tuple[Solver, float]:
-    """Train; return the solver and the seconds it took."""
-    solver = Solver(model, data, **kwargs)
-    start = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NonFiniteWarning)  # `run` says it in its own words
-        solver.train()
-    return solver, time.perf_counter() - start
-
-
-def _print_accuracy(solver: Solver, data: DataSet, split: str, name: str) -> None:
-    """Print the accuracy of the best parameters on a split, if the data have it."""
-    if f"X_{split}" in data:
-        accuracy = solver.check_accuracy(data[f"X_{split}"], data[f"y_{split}"])
-        print(f"{name} accuracy: {accuracy:.3f}")
+def _check_writable(flag: str, path: str) -> None:
+    """Raise a UsageError where a file cannot be made, before a run that would end in that."""
+    folder = Path(path).parent
+    if os.path.isdir(path) or path.endswith(os.sep):
+        raise UsageError(f"{flag} {path}: it is a folder, expected the name of a file in it")
+    if not folder.is_dir():
+        raise UsageError(f"{flag} {path}: there is no folder {folder}: make it first")
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"{flag} {path}: the folder {folder} cannot be written to")

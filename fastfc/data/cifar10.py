@@ -82,20 +82,20 @@ def read_batches(
         found += len(X)
         md5 = hashlib.md5(raw, usedforsecurity=False).hexdigest()
         if OFFICIAL_MD5.get(name, md5) != md5:
-            foreign.append(str(folder / name))
-    _warn_foreign(foreign)
+            foreign.append(name)
+    _warn_foreign(folder, foreign)
     if num_rows is not None and found < num_rows:
         raise ValueError(f"{folder}: {num_rows} images wanted, {found} found in {', '.join(names)}")
     return np.concatenate(images)[:num_rows], np.concatenate(labels)[:num_rows]
 
 
-def _warn_foreign(paths: list[str]) -> None:
+def _warn_foreign(folder: Path, names: list[str]) -> None:
     """Warn, once in a process, that files differ from the official ones."""
     global _warned
-    if paths and not _warned:
+    if names and not _warned:
         _warned = True
         warnings.warn(
-            f"MD5 sums differ from the official CIFAR-10 files: {', '.join(paths)}",
+            f"{folder}: MD5 sums differ from the official CIFAR-10 files: {', '.join(names)}",
             UserWarning,
             stacklevel=4,
         )

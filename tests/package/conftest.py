@@ -1,7 +1,8 @@
-"""What the tests of install_as share."""
+"""What the tests of install_as share, and those of the command line."""
 
 import sys
 
+import numpy as np
 import pytest
 
 import fastfc
@@ -42,3 +43,15 @@ def printed_line(capsys):
         return out
 
     return line
+
+
+@pytest.fixture
+def empty_folder(monkeypatch, tmp_path):
+    """Work in an empty folder without data sets around, and leave NumPy's generator as it was."""
+    monkeypatch.delenv("FASTFC_DATA", raising=False)
+    folder = tmp_path / "elsewhere" / "work"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    state = np.random.get_state()
+    yield folder
+    np.random.set_state(state)

@@ -144,7 +144,7 @@ def test_an_absent_peer_ends_in_one_line(peer, monkeypatch):
     with pytest.raises(SystemExit) as stop:
         benchmarks.main(["step", "--quick", "--peers", peer])
     assert f"--peers {peer} needs {PACKAGES[peer]}" in stop.value.code
-    assert "pip install 'fastfc[bench]'" in stop.value.code
+    assert "pip install '.[bench]' in a checkout" in stop.value.code
     assert "\n" not in stop.value.code
 
 

@@ -1,6 +1,7 @@
 """The command line as a process: status, streams, signals and terminals."""
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 import fastfc
+from fastfc.data import load_digits
+from fastfc.fc_net import FullyConnectedNet
 
 
 def command(*argv):
@@ -33,7 +36,8 @@ def test_process(environment):
     argv = command("train", "--epochs", "1")
     done = subprocess.run(argv, capture_output=True, text=True, **environment, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("(Iteration 1 / 11) loss: 2.")
+    assert done.stdout.startswith("data: digits, 1197 train, ")
+    assert done.stdout.splitlines()[2].startswith("(Iteration 1 / 11) loss: 2.")
     assert re.search(r"^examples per second: [1-9]\d*$", done.stdout, re.MULTILINE)
 
 
@@ -50,7 +54,8 @@ def test_broken_pipe_is_quiet(environment):
     with subprocess.Popen(
         argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **environment
     ) as process:
-        assert process.stdout.readline().startswith(b"(Iteration 1 / 1100000)")
+        while not process.stdout.readline().startswith(b"(Iteration 1 / 1100000)"):
+            pass
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(60) == 141
@@ -107,21 +112,86 @@ def test_termination_has_the_signals_status(environment):
     with subprocess.Popen(
         argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **environment
     ) as process:
-        assert process.stdout.readline().startswith(b"(Iteration 1 / 1100000)")
+        while not process.stdout.readline().startswith(b"(Iteration 1 / 1100000)"):
+            pass
         process.terminate()
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (-signal.SIGTERM, b"")
 
 
-def test_interrupt_is_quiet(environment):
-    argv = command("train", "--epochs", "100000")
+def interrupted(environment, *argv):
+    """Return status, stdout and stderr of a run that Ctrl-C has ended in its second epoch."""
     with subprocess.Popen(
-        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **environment
+        command("train", "--epochs", "100000", *argv),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **environment,
     ) as process:
-        assert process.stdout.readline().startswith(b"(Iteration 1 / 1100000)")
+        lines, stream = [], process.stderr if "--json" in argv else process.stdout
+        while not (lines and lines[-1].startswith(b"(Epoch 1 ")):
+            lines.append(stream.readline())
+            assert lines[-1]
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (130, b"")
+        out, err = process.communicate(timeout=60)
+    return process.returncode, out.decode(), err.decode()
+
+
+def test_interrupt_reports_accuracies_and_saves(environment, tmp_path):
+    path = tmp_path / "net.npz"
+    status, out, err = interrupted(environment, "--save", str(path))
+    assert (status, err) == (130, "")
+    accuracy = float(re.search(r"^validation accuracy: (\S+)$", out, re.MULTILINE)[1])
+    assert re.search(r"^test accuracy: 0\.\d{3}\nseconds: .*\n.*\nsaved: .*net.npz$", out, re.M)
+    data = load_digits()
+    network = FullyConnectedNet.load(path)
+    found = (network.predict(data["X_val"]) == data["y_val"]).mean()
+    assert found == pytest.approx(accuracy, abs=5e-4)
+
+
+def test_interrupt_has_a_json_result(environment, tmp_path):
+    status, out, err = interrupted(environment, "--json", "--checkpoint", str(tmp_path / "run"))
+    found = json.loads(out)
+    assert status == 130
+    assert "Traceback" not in err
+    assert found["stop_reason"] == "interrupt"
+    assert found["steps"] == len(found["loss_history"]) >= 11
+    assert found["accuracy"]["val"] == max(found["val_acc_history"])
+    assert Path(found["checkpoint"]).is_file()
+
+
+def test_interrupt_while_nothing_is_trained_is_quiet(environment):
+    code = "import fastfc.solver as s; s.Solver.train = lambda self: (_ for _ in ()).throw({}); {}"
+    code = code.format("KeyboardInterrupt", "from fastfc.cli import main; print(main(['train']))")
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, **environment, timeout=60
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] == "130"
+    assert "accuracy" not in done.stdout
+
+
+def test_progress_while_data_load_on_a_terminal(environment):
+    code = (
+        "import time; from fastfc.cli.data import shown_on_terminals\n"
+        "with shown_on_terminals('loading mine', patience=0.01): time.sleep(1.3)"
+    )
+    for terminal in (True, False):
+        here, there = pty.openpty()
+        with subprocess.Popen(
+            [sys.executable, "-c", code],
+            stderr=there if terminal else subprocess.PIPE,
+            stdin=there,
+            **environment,
+        ) as process:
+            os.close(there)
+            assert process.wait(60) == 0
+            if terminal:
+                raw = os.read(here, 4096)
+                assert raw.startswith(b"\rloading mine: 0 s\rloading mine: 1 s")
+                assert screen(raw) == [""]
+            else:
+                assert process.stderr.read() == b""
+        os.close(here)
 
 
 def screen(raw):
@@ -157,10 +227,10 @@ def test_progress_bar_on_a_terminal(environment, epochs, status):
     assert re.search(rb"\r *\d+%\|.*ex/s, loss=\d\.\d{4}, val_acc=\d\.\d{3}\]", raw)
     assert b"Traceback" not in raw
     lines = screen(raw)
-    assert lines[0].startswith("(Iteration 1 / ")
-    assert lines[1].startswith("(Epoch 0 / ")
+    assert lines[2].startswith("(Iteration 1 / ")
+    assert lines[3].startswith("(Epoch 0 / ")
     assert lines[-1] == ""
     (bar,) = [i for i, line in enumerate(lines) if "%|" in line or "ex/s" in line]
     assert lines[bar - 1].startswith("(Epoch ")
     assert lines[bar].startswith("100%|" if status == 0 else "  0%|")
-    assert lines[bar + 1].startswith("validation accuracy: " if status == 0 else "")
+    assert lines[bar + 1].startswith("validation accuracy: ")

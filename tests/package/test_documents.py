@@ -24,7 +24,7 @@ SUFFIXES = (
     *(".md", ".txt", ".toml", ".cff", ".in", ".yml", ".json", ".csv", ".png", ".ipynb"),
 )
 # What is not of this checkout: a course's files, those that a run or a build writes.
-ELSEWHERE = ("nndl/", "cs231n/", "runs/", "dist/")
+ELSEWHERE = ("nndl/", "cs231n/", "runs/", "dist/", "build/")
 
 
 def paths(text):

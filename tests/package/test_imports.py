@@ -52,7 +52,7 @@ ARROWS = {
     },
     "": {"_core", "checking", "dropin", "runtime", "version"},  # fastfc/__init__.py
     "cli": {
-        "",
+        *("", "arguments"),
         "checking",
         "data",
         "data_utils",

@@ -37,6 +37,7 @@ def everywhere(function):
 @pytest.mark.parametrize("rate", [1e-30, 0.01, 1e30, 1e200])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("package", NETWORKS)
+@pytest.mark.filterwarnings("ignore:.*is beyond the largest number:RuntimeWarning")
 def test_training(package, dtype, rate, rule):
     def train():
         np.random.seed(0)
@@ -56,7 +57,10 @@ def test_training(package, dtype, rate, rule):
             verbose=False,
         )
         solver.train()
-        proba = model.predict_proba(runs.data()["X_val"] * 1e30)
+        try:
+            proba = model.predict_proba(runs.data()["X_val"] * 1e30)
+        except ValueError as error:  # of scores that are NaN
+            proba = str(error)
         return solver.loss_history, solver.val_acc_history, dict(model.params), proba
 
     assert_same(*everywhere(train))
@@ -101,6 +105,7 @@ EXTREME = {
 
 @pytest.mark.parametrize("size", EXTREME)
 @pytest.mark.parametrize("operation", operations.OPERATIONS, ids=str)
+@pytest.mark.filterwarnings("ignore:.*is beyond the largest number:RuntimeWarning")
 def test_every_operation_of_the_reference(operation, size):
     shape = ((6, 5), 4) if operation.function.startswith("affine") else (6, 5)
 

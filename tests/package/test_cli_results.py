@@ -1,0 +1,173 @@
+"""What the command line leaves behind: files, and results for machines."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from fastfc.cli import main
+from fastfc.data import load_digits
+from fastfc.fc_net import FullyConnectedNet
+from tests.support.cli import QUICK, complaint, figure, output
+
+pytestmark = pytest.mark.usefixtures("empty_folder")
+
+
+def json_result(capsys, *argv, status=0):
+    """Return the object that is all that ``fastfc train --json`` prints, and its stderr."""
+    assert main(["train", "--json", *argv]) == status
+    out, err = capsys.readouterr()
+    assert out.count("\n") == 1
+    return json.loads(out), err
+
+
+def test_save(capsys, empty_folder):
+    out = output(capsys, "train", *QUICK, "--save", "net.npz")
+    assert out.endswith("\nsaved: net.npz\n")
+    network, data = FullyConnectedNet.load("net.npz"), load_digits()
+    for split, name in {"val": "validation", "test": "test"}.items():
+        found = np.mean(network.predict(data[f"X_{split}"]) == data[f"y_{split}"])
+        assert found == pytest.approx(figure(f"{name} accuracy", out), abs=5e-4)
+    assert [path.name for path in empty_folder.iterdir()] == ["net.npz"]
+
+
+def test_save_holds_the_best_parameters(capsys):
+    options = ("--epochs", "4", "--learning-rate", "10", "--lr-decay", "1", "--save", "net.npz")
+    found, _ = json_result(capsys, *options)
+    scores = found["val_acc_history"]
+    assert max(scores) > scores[-1]
+    data = load_digits()
+    accuracy = np.mean(FullyConnectedNet.load("net.npz").predict(data["X_val"]) == data["y_val"])
+    assert accuracy == max(scores) == found["accuracy"]["val"]
+
+
+def test_json(capsys):
+    found, err = json_result(capsys, *QUICK, "--lr-schedule", "cosine", "--print-every", "1")
+    assert err.count("(Iteration ") == 11
+    assert "validation accuracy: " in err
+    assert found["data"] == {
+        "source": "digits",
+        "train": 1197,
+        "val": 300,
+        "test": 300,
+        "example": [1, 8, 8],
+        "classes": 10,
+    }
+    assert found["network"]["layers"] == [64, 8, 10]
+    assert found["network"]["parameters"] == 64 * 8 + 8 + 8 + 8 + 8 * 10 + 10
+    assert found["backend"] == "fast"
+    assert found["options"]["lr_schedule"] == {"name": "cosine"}
+    assert found["options"]["seed"] == 0
+    assert (found["stop_reason"], found["epochs"], found["steps"]) == ("finished", 1, 11)
+    assert len(found["loss_history"]) == 11
+    assert found["accuracy"].keys() == {"val", "test"}
+    assert found["examples_per_second"] == pytest.approx(1100 / found["seconds"])
+    assert (found["saved"], found["checkpoint"]) == (None, None)
+
+
+def test_json_of_a_comparison(capsys):
+    found, _ = json_result(capsys, *QUICK, "--compare")
+    assert [run["backend"] for run in found["runs"]] == ["fast", "reference"]
+    assert all(run["network"]["dtype"] == "float64" for run in found["runs"])
+    losses = [run["loss_history"] for run in found["runs"]]
+    assert found["largest_difference"] == np.abs(np.subtract(*losses)).max() < 1e-8
+    assert found["speed_ratio"] == found["runs"][1]["seconds"] / found["runs"][0]["seconds"]
+
+
+def test_json_of_an_error_is_nothing(capsys):
+    assert "--epochs" in complaint(capsys, "train", "--json", "--epochs", "x")
+    assert "missing.npz" in complaint(capsys, "train", "--json", "--data", "missing.npz")
+
+
+def test_quiet(capsys):
+    out = output(capsys, "train", *QUICK, "--quiet")
+    names = [line.split(":")[0] for line in out.splitlines()]
+    assert names[:2] == ["data", "network"]
+    assert names[2:] == ["validation accuracy", "test accuracy", "seconds", "examples per second"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        ("", "network: 64-8-10, batchnorm, dropout 0.9, float32, 626 parameters; adam, "),
+        ("--no-batchnorm --dropout 1", "network: 64-8-10, no normalisation, float32, 610 "),
+        ("--normalization layernorm --reg 0.1", "64-8-10, layernorm, dropout 0.9, L2 0.1, "),
+        ("--dropout 0.2 --dropout-convention drop", "dropout 0.2 of dropping, float32"),
+        ("--update-rule sgd", "; sgd, learning rate 0.01\n"),
+        ("--update-rule rmsprop --learning-rate 3e-4", "; rmsprop, learning rate 0.0003\n"),
+        ("--backend reference --dtype float64", "dropout 0.9, float64, 626 parameters; adam, "),
+    ],
+)
+def test_the_network_is_said(capsys, argv, words):
+    assert words in output(capsys, "train", *QUICK, *argv.split())
+
+
+def test_limits_end_the_run(capsys):
+    found, _ = json_result(capsys, *QUICK, "--max-steps", "4")
+    assert (found["stop_reason"], found["steps"]) == ("max_steps", 4)
+    options = ("--epochs", "50", "--early-stopping", "1,0.5")
+    found, _ = json_result(capsys, "--hidden", "8", *options)
+    assert found["stop_reason"] == "early_stopping"
+    assert found["epochs"] < 50
+
+
+def test_checkpoints(capsys, empty_folder):
+    options = ("--checkpoint", "run", "--checkpoint-every", "4", "--keep-last", "2")
+    found, _ = json_result(capsys, *QUICK, *options)
+    assert found["checkpoint"] == "run_epoch_1.npz"
+    names = sorted(path.name for path in empty_folder.iterdir())
+    assert names == ["run_epoch_1.npz", "run_step_8.npz"]
+    assert math.isfinite(found["seconds"])
+
+
+# --resume
+
+
+def test_a_resumed_run_is_the_run_that_was_not_interrupted(capsys):
+    whole, _ = json_result(capsys, "--hidden", "8", "--epochs", "4", "--save", "whole.npz")
+    options = ("--hidden", "8", "--epochs", "4", "--max-steps", "17", "--checkpoint", "run")
+    half, _ = json_result(capsys, *options)
+    assert (half["stop_reason"], half["steps"]) == ("max_steps", 17)
+    found, _ = json_result(
+        capsys, "--resume", half["checkpoint"], "--max-steps", "1000", "--save", "resumed.npz"
+    )
+    for name in ("loss_history", "train_acc_history", "val_acc_history", "accuracy", "network"):
+        assert found[name] == whole[name], name
+    assert found["stop_reason"] == "finished"
+    assert found["checkpoint"] == "run_epoch_4.npz"
+    assert found["options"].keys() == {"json", "max_steps", "resume", "save"}
+    networks = [FullyConnectedNet.load(name) for name in ("whole.npz", "resumed.npz")]
+    for name, value in networks[0].params.items():
+        np.testing.assert_array_equal(networks[1].params[name], value)
+
+
+def test_a_resumed_run_may_be_longer(capsys):
+    json_result(capsys, *QUICK, "--checkpoint", "run", "--quiet")
+    found, err = json_result(capsys, "--resume", "run_epoch_1.npz", "--epochs", "3")
+    assert found["epochs"] == 3
+    assert "(Epoch 3 / 3)" in err  # --quiet was the first call's
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("--learning-rate 0.1", "optim_config is "),
+        ("--batch-size 7", "batch_size is 7, expected 100"),
+        ("--data small.npz", "run_epoch_1.npz: "),
+        ("--epochs x", "argument --epochs"),
+    ],
+)
+def test_a_resumed_run_is_of_the_same_kind(capsys, argv, message):
+    output(capsys, "train", *QUICK, "--checkpoint", "run")
+    data = {name: array[:50] for name, array in load_digits().items()}
+    np.savez("small.npz", **data)
+    assert message in complaint(capsys, "train", "--resume", "run_epoch_1.npz", *argv.split())
+
+
+def test_only_checkpoints_are_resumed(capsys):
+    output(capsys, "train", *QUICK, "--save", "net.npz")
+    assert "net.npz: " in complaint(capsys, "train", "--resume", "net.npz")
+    np.savez("other.npz", a=np.eye(2))
+    assert "other.npz: " in complaint(capsys, "train", "--resume", "other.npz")
+    assert "--resume .: " in complaint(capsys, "train", "--resume", ".")
