@@ -43,7 +43,7 @@ ARROWS = {
     "layer_tests": {"fc_net", "gradient_check", "layer_utils", "layers"},
     "dropin": {"fc_net", "layer_tests", "layers", "networks", "optim"},
     "training": {
-        *("_core", "archives", "arguments", "clipping", "dropin", "files", "optim"),
+        *("_core", "archives", "arguments", "clipping", "data", "dropin", "files", "optim"),
         *("update_rules", "version"),
     },
     "solver": {"_core", "data", "training"},
