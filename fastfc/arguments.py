@@ -226,7 +226,7 @@ def check_dense(name: str, value: Any) -> None:
     if type(value) is np.ndarray:
         return
     if isinstance(value, np.ma.MaskedArray):
-        masked = int(np.ma.count_masked(value))  # type: ignore[no-untyped-call]
+        masked = int(np.ma.count_masked(value))  # type: ignore[no-untyped-call]  # NumPy
         if masked:
             raise ValueError(
                 f"{name} is a masked array, {masked} value{'s' * (masked > 1)} of it masked, "

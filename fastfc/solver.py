@@ -10,25 +10,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import _core
-from .data.rows import check_normalization, read_rows
 from .training import History, settings
 from .training.callbacks import EVENTS, find_methods, notify
 from .training.clipping import clip_gradients
 from .training.guard import Guarded, StateChecks, as_number, warn_of
 from .training.history import Log
-from .training.notices import warn_of_nan, warn_of_settings, warn_of_standstill
+from .training.notices import warn_of_settings, warn_of_standstill
 from .training.option_checks import Resumed
 from .training.progress import Progress
 from .training.rates import Rates
 from .training.resuming import Resumable
 from .training.rules import built_in, is_adamw
 from .training.saving import Saver
+from .training.scoring import Scored
 from .training.signatures import show_settings
 from .training.splits import (
     check_gradients,
     check_model,
     check_pair,
-    check_scoring,
     check_splits,
 )
 from .training.state import copy_arrays, running_statistics, set_running_statistics
@@ -41,19 +40,15 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ._types import (
-        AnyArray,
-        Array,
-        Examples,
         Labels,
         Model,
-        Normalization,
         SolverSettings,
     )
 
 __all__ = ["Solver"]
 
 
-class Solver(Resumable, Guarded):
+class Solver(Resumable, Guarded, Scored):
     """Minibatch training of a model, with accuracies on the way and the best parameters kept.
 
     The model is any object with ``params``, a dictionary of arrays, and ``loss(X, y=None)``,
@@ -313,76 +308,6 @@ class Solver(Resumable, Guarded):
             self.optim_configs[name] = next_config
         return loss
 
-    def _examples(self, X: Examples, rows: Labels | slice) -> AnyArray:
-        """Return rows of X as the model gets them."""
-        if self.normalize is None:
-            return read_rows(X, rows)
-        return read_rows(X, rows, self.normalize[0].dtype, self.normalize)
-
-    def _normalization(self, normalize: Normalization) -> tuple[Array, Array]:
-        """Return mean and standard deviation of every feature, in the model's dtype."""
-        example, other = self.X_train.shape[1:], self.X_val.shape[1:]
-        if math.prod(other) != math.prod(example):
-            raise ValueError(
-                f"X_val has examples of shape {other}, expected {example}, as X_train's, "
-                "to normalize both"
-            )
-        dtype = getattr(self.model, "dtype", np.float64)
-        dtype = dtype if dtype in (np.float32, np.float64) else np.float64
-        return check_normalization(normalize, example, dtype)
-
-    def check_accuracy(
-        self, X: Examples, y: AnyArray, num_samples: int | None = None, batch_size: int = 100
-    ) -> float:
-        """Return the fraction of examples that the model classifies as labelled.
-
-        Parameters
-        ----------
-        X : array, shape (N, d_1, ..., d_k)
-            Examples as in ``data``: not normalized yet, and not necessarily in memory.
-        y : array_like, shape (N,)
-            Labels.
-        num_samples : int, optional
-            If there are more examples, so many are drawn with replacement.
-        batch_size : int
-            Examples per call of the model, which bounds the memory in use.
-
-        Returns
-        -------
-        float
-
-        Raises
-        ------
-        TypeError
-            X or y is no array of examples or labels.
-        ValueError
-            y is not of shape (N,), or num_samples or batch_size is no integer of at least 1.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from types import SimpleNamespace
-        >>> model = SimpleNamespace(params={}, loss=lambda X, y=None: X)
-        >>> X, y = np.eye(2), np.array([0, 0])
-        >>> data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
-        >>> Solver(model, data).check_accuracy(X, y)
-        np.float64(0.5)
-        """
-        y = check_scoring(self.model, X, y, num_samples, batch_size)
-        mask = None
-        if num_samples is not None and X.shape[0] > num_samples:
-            mask = np.random.choice(X.shape[0], num_samples)
-            y = y[mask]
-        predictions = []
-        for start in range(0, X.shape[0] if mask is None else len(mask), batch_size):
-            rows = slice(start, start + batch_size)
-            batch = self._examples(X, rows if mask is None else mask[rows])
-            scores = self.model.loss(batch)
-            warn_of_nan(self, X, batch, scores)
-            predictions.append(np.argmax(scores, axis=1))
-        accuracy: float = np.mean(np.hstack(predictions) == y)
-        return accuracy
-
     def train(self) -> None:
         """Train for ``num_epochs``, then put the best parameters into the model.
 
@@ -522,21 +447,3 @@ class Solver(Resumable, Guarded):
                     # not in place: all parameters may share one array
                     config["learning_rate"] = config["learning_rate"] * self.lr_decay
         warn_of_standstill(self)
-
-    def _score(self) -> None:
-        """Note and print both accuracies; keep the parameters if they are the best so far."""
-        train_acc = self.check_accuracy(self.X_train, self.y_train, self.num_train_samples)
-        val_acc = self.check_accuracy(self.X_val, self.y_val, self.num_val_samples)
-        self.train_acc_history.append(train_acc)
-        self.val_acc_history.append(val_acc)
-        self._log.scored.append(len(self.loss_history))
-        if self.verbose:
-            self._say(
-                f"(Epoch {self.epoch} / {self.num_epochs}) "
-                f"train acc: {train_acc:f}; val_acc: {val_acc:f}"
-            )
-        if val_acc > self.best_val_acc or not self.best_params:
-            self.best_val_acc = val_acc
-            self.best_params = copy_arrays(self.model.params)
-            statistics = running_statistics(self._bn_params())
-            self.best_bn_params = [copy_arrays(found) for found in statistics]

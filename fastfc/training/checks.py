@@ -119,7 +119,8 @@ def check_random(random: dict[str, Any]) -> None:
 
     A generator believes its position, and reads there.
     """
-    trial = np.random.RandomState(type(np.random.get_bit_generator())(0))  # type: ignore[attr-defined]
+    generator = np.random.get_bit_generator()  # type: ignore[attr-defined]  # not in NumPy's stub
+    trial = np.random.RandomState(type(generator)(0))
     trial.set_state(random)
     state = random["state"] if isinstance(random["state"], dict) else {}
     for position, most in (

@@ -38,7 +38,7 @@ def summed_back(full, shape):
 
 @pytest.mark.parametrize("package", PACKAGES)
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("shapes", itertools.product(SHAPES, repeat=2), ids=str)
+@pytest.mark.parametrize("shapes", list(itertools.product(SHAPES, repeat=2)), ids=str)
 def test_formula(isa, dtype, package, kind, shapes):
     x, gamma, beta, param = arguments(kind, shapes, dtype)
     out, cache = forward_of(kind, package)(x, gamma, beta, dict(param))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import fastfc
+from tests.support.checkers import for_checkers_alone
 from tests.support.process import in_new_process
 
 ROOT = Path(fastfc.__file__).parent
@@ -42,7 +43,7 @@ ARROWS = {
     "layer_tests": {"fc_net", "gradient_check", "layer_utils", "layers"},
     "dropin": {"fc_net", "layer_tests", "layers", "networks", "optim"},
     "training": {
-        *("_core", "archives", "arguments", "clipping", "dropin", "files", "optim"),
+        *("_core", "archives", "arguments", "clipping", "data", "dropin", "files", "optim"),
         *("update_rules", "version"),
     },
     "solver": {"_core", "data", "training"},
@@ -71,18 +72,6 @@ MODULES = sorted(
     for path in ROOT.rglob("*.py")
     if path.relative_to(ROOT).parts[0] != "bindings"
 )
-
-
-def for_checkers_alone(tree):
-    """Return the ids of the nodes that run nowhere: those under `if TYPE_CHECKING`."""
-    return {
-        id(node)
-        for branch in ast.walk(tree)
-        if isinstance(branch, ast.If)
-        and ast.unparse(branch.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
-        for statement in branch.body
-        for node in ast.walk(statement)
-    }
 
 
 def imports(path, tree):

@@ -1,0 +1,116 @@
+"""How a Solver looks at examples: as the model gets them, and how many it classifies rightly."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..data.rows import check_normalization, read_rows
+from .attributes import Attributes
+from .notices import warn_of_nan
+from .splits import check_scoring
+from .state import copy_arrays, running_statistics
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .._types import AnyArray, Array, Examples, Labels, Normalization
+
+
+class Scored(Attributes):
+    """The part of a Solver that reads examples and counts accuracies."""
+
+    if TYPE_CHECKING:  # of the Solver
+
+        def _bn_params(self) -> list[dict[str, Any]]: ...
+
+    def _examples(self, X: Examples, rows: Labels | slice) -> AnyArray:
+        """Return rows of X as the model gets them."""
+        if self.normalize is None:
+            return read_rows(X, rows)
+        return read_rows(X, rows, self.normalize[0].dtype, self.normalize)
+
+    def _normalization(self, normalize: Normalization) -> tuple[Array, Array]:
+        """Return mean and standard deviation of every feature, in the model's dtype."""
+        example, other = self.X_train.shape[1:], self.X_val.shape[1:]
+        if math.prod(other) != math.prod(example):
+            raise ValueError(
+                f"X_val has examples of shape {other}, expected {example}, as X_train's, "
+                "to normalize both"
+            )
+        dtype = getattr(self.model, "dtype", np.float64)
+        dtype = dtype if dtype in (np.float32, np.float64) else np.float64
+        return check_normalization(normalize, example, dtype)
+
+    def check_accuracy(
+        self, X: Examples, y: AnyArray, num_samples: int | None = None, batch_size: int = 100
+    ) -> float:
+        """Return the fraction of examples that the model classifies as labelled.
+
+        Parameters
+        ----------
+        X : array, shape (N, d_1, ..., d_k)
+            Examples as in ``data``: not normalized yet, and not necessarily in memory.
+        y : array_like, shape (N,)
+            Labels.
+        num_samples : int, optional
+            If there are more examples, so many are drawn with replacement.
+        batch_size : int
+            Examples per call of the model, which bounds the memory in use.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        TypeError
+            X or y is no array of examples or labels.
+        ValueError
+            y is not of shape (N,), or num_samples or batch_size is no integer of at least 1.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from types import SimpleNamespace
+        >>> from fastfc.solver import Solver
+        >>> model = SimpleNamespace(params={}, loss=lambda X, y=None: X)
+        >>> X, y = np.eye(2), np.array([0, 0])
+        >>> data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
+        >>> Solver(model, data).check_accuracy(X, y)
+        np.float64(0.5)
+        """
+        y = check_scoring(self.model, X, y, num_samples, batch_size)
+        mask = None
+        if num_samples is not None and X.shape[0] > num_samples:
+            mask = np.random.choice(X.shape[0], num_samples)
+            y = y[mask]
+        predictions = []
+        for start in range(0, X.shape[0] if mask is None else len(mask), batch_size):
+            rows = slice(start, start + batch_size)
+            batch = self._examples(X, rows if mask is None else mask[rows])
+            scores = self.model.loss(batch)
+            warn_of_nan(self, X, batch, scores)
+            predictions.append(np.argmax(scores, axis=1))
+        accuracy: float = np.mean(np.hstack(predictions) == y)
+        return accuracy
+
+    def _score(self) -> None:
+        """Note and print both accuracies; keep the parameters if they are the best so far."""
+        train_acc = self.check_accuracy(self.X_train, self.y_train, self.num_train_samples)
+        val_acc = self.check_accuracy(self.X_val, self.y_val, self.num_val_samples)
+        self.train_acc_history.append(train_acc)
+        self.val_acc_history.append(val_acc)
+        self._log.scored.append(len(self.loss_history))
+        if self.verbose:
+            self._say(
+                f"(Epoch {self.epoch} / {self.num_epochs}) "
+                f"train acc: {train_acc:f}; val_acc: {val_acc:f}"
+            )
+        if val_acc > self.best_val_acc or not self.best_params:
+            self.best_val_acc = val_acc
+            self.best_params = copy_arrays(self.model.params)
+            statistics = running_statistics(self._bn_params())
+            self.best_bn_params = [copy_arrays(found) for found in statistics]
