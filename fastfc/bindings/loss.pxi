@@ -1,5 +1,36 @@
 # Losses of scores (N, C) with labels (N,), and their gradients.
 
+# The integer that stood at i, of which a copy holds `number`: what int64 cannot hold is not there.
+cdef object integer_at(object given, Py_ssize_t i, cnp.int64_t number):
+    if number == <Py_ssize_t> PTRDIFF_MAX:
+        try:
+            return np.asarray(given)[i]
+        except Exception:  # it is another one now
+            pass
+    return number
+
+
+# That labels are (N,), for scores (N, C).
+cdef int require_label_count(str function, ndarray labels, cnp.npy_intp N,
+                             cnp.npy_intp C) except -1:
+    if labels.ndim != 1 or labels.shape[0] != N:
+        raise shape_error(function, "y", labels, f"({N},) to match x of shape ({N}, {C})")
+    return 0
+
+
+# That labels, a copy of y, are (N,) and each in [0, C).
+cdef int require_labels(str function, ndarray labels, object y, cnp.npy_intp N,
+                        cnp.npy_intp C) except -1:
+    cdef const cnp.int64_t *label = <const cnp.int64_t *> cnp.PyArray_DATA(labels)
+    cdef cnp.npy_intp i
+    require_label_count(function, labels, N, C)
+    for i in range(N):
+        if label[i] < 0 or label[i] >= C:
+            raise ValueError(f"{function}: y[{i}] is {integer_at(y, i, label[i])}, "
+                             f"expected a label from 0 to {C - 1}")
+    return 0
+
+
 cdef object as_loss(double loss, int dtype):
     return np.float32(loss) if dtype == F32 else np.float64(loss)
 
