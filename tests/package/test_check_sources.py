@@ -7,6 +7,7 @@ import importlib
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -361,6 +362,7 @@ def test_the_commands_help(capsys):
 def test_the_command_in_a_process(tmp_path):
     student(tmp_path)
     command = [sys.executable, "-m", "fastfc", "check", str(tmp_path / "cs231n" / "layers.py")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    where = Path(fastfc.__file__).parents[1]  # of the very package that is tested here
+    done = subprocess.run(command, cwd=where, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert "the bias is missing" in done.stdout

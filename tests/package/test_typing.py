@@ -3,8 +3,6 @@
 import ast
 import inspect
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from fastfc import _core
 from fastfc._types import SolverSettings
 from fastfc.solver import Solver
 from fastfc.training.settings import SETTINGS
+from tests.support.process import in_new_process
 
 ROOT = Path(fastfc.__file__).parent
 README = Path(__file__).parents[2] / "README.md"
@@ -118,9 +117,9 @@ def test_signatures_show_the_settings():
 
 
 def test_help_says_what_the_settings_are():
-    code = "import fastfc; help(fastfc.Solver)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    signature = re.search(r"class Solver\(.*\n \|  Solver\((.*)\)", found.stdout)[1]
+    status, text = in_new_process("import fastfc; help(fastfc.Solver)")
+    assert status == 0, text
+    signature = re.search(r"class Solver\(.*\n \|  Solver\((.*)\)", text)[1]
     for text in ("model", "update_rule='sgd'", "num_epochs=10", "progress=False"):
         assert text in signature
 

@@ -224,7 +224,7 @@ def all_of_it(folder):
     network().save(folder + "/net.npz")
     FullyConnectedNet.load(folder + "/net.npz")
     settings = {"num_epochs": 2, "checkpoint_name": folder + "/run", "keep_last": 1}
-    solver = Solver(network(), data, verbose=False, **settings)
+    solver = Solver(network(), data, batch_size=20, verbose=False, **settings)
     solver.train()
     solver.save(folder + "/mine.npz")
     solver.history.to_csv(folder + "/run.csv")
