@@ -1,4 +1,4 @@
-# install · core · test · bench · lint · format · sanitize · compile_commands.json
+# install · core · test · bench · lint · format · sanitize · sanitize-python · compile_commands.json
 PYTHON ?= python
 
 # Files below a folder, by their endings.  None is an error: a linter that is given no file is content.
@@ -62,4 +62,23 @@ sanitize:
 	cmake --build build/sanitize-threads --parallel --target test_threads_0
 	build/sanitize-threads/test_threads_0
 
-.PHONY: install core test bench lint lint-csrc format sanitize build/lint compile_commands.json
+# The tests of operations and networks with the extension under both sanitizers.  Baseline kernels,
+# since AddressSanitizer does not see the masked loads and stores of wider ones; no leak check, since
+# Python itself keeps memory; malloc for all of Python's memory, so that its neighbours are watched.
+# TESTS: other tests.
+TESTS = tests/operations tests/network
+sanitize-python:
+	cmake -S . -B build/sanitize-python -DFASTFC_SANITIZE=address,undefined \
+	      -DPython_EXECUTABLE="$$($(PYTHON) -c 'import sys; print(sys.executable)')"
+	cmake --build build/sanitize-python --parallel
+	rm -rf build/sanitize-python/package
+	mkdir build/sanitize-python/package
+	cp -r fastfc build/sanitize-python/package
+	rm -f build/sanitize-python/package/fastfc/_core.*.so
+	cp build/sanitize-python/_core.*.so build/sanitize-python/package/fastfc
+	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 PYTHONMALLOC=malloc FASTFC_ISA=baseline \
+	sh -c 'cd build/sanitize-python/package && $(PYTHON) -m pytest -q -p no:cacheprovider \
+	       --rootdir $(CURDIR) -c $(CURDIR)/pyproject.toml $(addprefix $(CURDIR)/,$(TESTS))'
+
+.PHONY: install core test bench lint lint-csrc format sanitize sanitize-python build/lint compile_commands.json

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .arguments import check_dense
+from .arguments import check_dense, shown
 
 # Decorates what computes with NumPy and calls nobody else's code: infinities and NaN are results
 # like any other, as in the core, whatever the caller has told np.seterr or the warnings module.
@@ -18,11 +18,21 @@ if TYPE_CHECKING:
     from ._types import AnyArray, Array, ArrayLike
 
 
+def as_arrays(operation: str, **values: ArrayLike) -> list[AnyArray]:
+    """Return the values, as a list, as arrays of whatever they hold."""
+    arrays = []
+    for name, value in values.items():
+        check_dense(f"{operation}: {name}", value)
+        try:
+            arrays.append(np.asarray(value))
+        except ValueError as error:  # ragged nesting
+            raise ValueError(f"{operation}: {name} is not an array of numbers: {error}") from None
+    return arrays
+
+
 def as_real(operation: str, **arrays: ArrayLike) -> list[Array]:
     """Return the arrays, as a list, in the dtype in which ``operation`` computes."""
-    for name, value in arrays.items():
-        check_dense(f"{operation}: {name}", value)
-    converted = {name: np.asarray(value) for name, value in arrays.items()}
+    converted = dict(zip(arrays, as_arrays(operation, **arrays), strict=True))
     for name, array in converted.items():
         if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
             raise TypeError(
@@ -55,4 +65,4 @@ def as_number(operation: str, name: str, value: Any) -> float:
             raise TypeError
         return float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"{operation}: {name} is {value!r}, expected a number") from None
+        raise TypeError(f"{operation}: {name} is {shown(value)}, expected a number") from None

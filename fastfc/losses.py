@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import _core
-from .arguments import check_dense
+from .arguments import check_dense, shown
 
 if TYPE_CHECKING:
     from ._types import Array, ArrayLike, Scalar
 
 __all__ = ["softmax_loss", "svm_loss"]
 
-_core.set_array_check(check_dense)
+_core.set_argument_checks(check_dense, shown)
 
 
 def svm_loss(x: ArrayLike, y: ArrayLike) -> tuple[Scalar, Array]:

@@ -6,25 +6,36 @@ cdef int require_batch(str function, ndarray x) except -1:
     return 0
 
 
+# M of weights (D, M), where D is the number of x's features.
+cdef cnp.npy_intp require_weights(str function, ndarray w, ndarray x, cnp.npy_intp D) except -1:
+    if w.ndim != 2 or w.shape[0] != D:
+        raise shape_error(function, "w", w, f"({D}, M) to match x of shape {(<object>x).shape}")
+    return w.shape[1]
+
+
 def affine_forward(x, w, b):
-    cdef int dtype = 0
-    cdef ndarray xa = as_operand("affine_forward", "x", x, &dtype)
-    require_batch("affine_forward", xa)
-    cdef ndarray wa = as_operand("affine_forward", "w", w, &dtype)
-    cdef ndarray ba = as_operand("affine_forward", "b", b, &dtype)
-    cdef cnp.npy_intp N = xa.shape[0], D = count_features("affine_forward", xa)
-    if wa.ndim != 2 or wa.shape[0] != D:
-        raise shape_error("affine_forward", "w", wa,
-                          f"({D}, M) to match x of shape {(<object>xa).shape}")
-    cdef cnp.npy_intp M = wa.shape[1]
-    ba = as_vector("affine_forward", "b", ba, M, resolve_dtype(&dtype), "w", wa)
-    xa = as_dense(xa, dtype)
-    wa = as_dense(wa, dtype)
+    cdef int dtype
+    cdef list arrays = [x, w, b]
+    read_operands("affine_forward", ("x", "w", "b"), arrays, 3, &dtype)
+    cdef ndarray xa, wa, ba
+    cdef cnp.npy_intp N, D, M
+    while True:
+        xa, wa, ba = arrays[0], arrays[1], arrays[2]
+        require_batch("affine_forward", xa)
+        N, D = xa.shape[0], count_features("affine_forward", xa)
+        M = require_weights("affine_forward", wa, xa, D)
+        require_vector("affine_forward", "b", ba, M, "w", wa)
+        if settled(arrays, dtype):
+            break
+    ba = as_row(ba, M, dtype)
     cdef ndarray out = fresh(2, [N, M], dtype)
+    cdef void *pout = cnp.PyArray_DATA(out)
+    cdef void *px = cnp.PyArray_DATA(xa)
+    cdef void *pw = cnp.PyArray_DATA(wa)
+    cdef void *pb = cnp.PyArray_DATA(ba)
     cdef void *workspace = acquire_workspace()
     with nogil:
-        call_affine_forward(dtype, cnp.PyArray_DATA(out), cnp.PyArray_DATA(xa),
-                            cnp.PyArray_DATA(wa), cnp.PyArray_DATA(ba), N, D, M, workspace)
+        call_affine_forward(dtype, pout, px, pw, pb, N, D, M, workspace)
     release_workspace(workspace)
     return out, (x, w, b)
 
@@ -32,60 +43,70 @@ def affine_forward(x, w, b):
 def affine_backward(dout, cache):
     if type(cache) is not tuple or len(cache) != 3:
         raise ValueError("affine_backward: cache is not the (x, w, b) that affine_forward returns")
-    cdef int dtype = 0
-    cdef ndarray g = as_operand("affine_backward", "dout", dout, &dtype)
-    cdef ndarray x = as_operand("affine_backward", "x", cache[0], &dtype)
-    require_batch("affine_backward", x)
-    cdef ndarray w = as_operand("affine_backward", "w", cache[1], &dtype)
-    cdef cnp.npy_intp N = x.shape[0], D = count_features("affine_backward", x)
-    if w.ndim != 2 or w.shape[0] != D:
-        raise shape_error("affine_backward", "w", w,
-                          f"({D}, M) to match x of shape {(<object>x).shape}")
-    cdef cnp.npy_intp M = w.shape[1]
-    if g.ndim != 2 or g.shape[0] != N or g.shape[1] != M:
-        raise shape_error("affine_backward", "dout", g,
-                          f"({N}, {M}), the shape of affine_forward's output")
-    g = as_dense(g, resolve_dtype(&dtype))
-    x = as_dense(x, dtype)
-    w = as_dense(w, dtype)
+    cdef int dtype
+    cdef list arrays = [dout, cache[0], cache[1]]
+    read_operands("affine_backward", ("dout", "x", "w"), arrays, 3, &dtype)
+    cdef ndarray g, x, w
+    cdef cnp.npy_intp N, D, M
+    while True:
+        g, x, w = arrays[0], arrays[1], arrays[2]
+        require_batch("affine_backward", x)
+        N, D = x.shape[0], count_features("affine_backward", x)
+        M = require_weights("affine_backward", w, x, D)
+        if g.ndim != 2 or g.shape[0] != N or g.shape[1] != M:
+            raise shape_error("affine_backward", "dout", g,
+                              f"({N}, {M}), the shape of affine_forward's output")
+        if settled(arrays, dtype):
+            break
     cdef ndarray dx = fresh_like(x, dtype)
     cdef ndarray dw = fresh_like(w, dtype)
     cdef ndarray db = fresh(1, [M], dtype)
+    cdef void *pdx = cnp.PyArray_DATA(dx)
+    cdef void *pdw = cnp.PyArray_DATA(dw)
+    cdef void *pdb = cnp.PyArray_DATA(db)
+    cdef void *pdout = cnp.PyArray_DATA(g)
+    cdef void *px = cnp.PyArray_DATA(x)
+    cdef void *pw = cnp.PyArray_DATA(w)
     cdef void *workspace = acquire_workspace()
     with nogil:
-        call_affine_backward(dtype, cnp.PyArray_DATA(dx), cnp.PyArray_DATA(dw),
-                             cnp.PyArray_DATA(db), cnp.PyArray_DATA(g), cnp.PyArray_DATA(x),
-                             cnp.PyArray_DATA(w), N, D, M, workspace)
+        call_affine_backward(dtype, pdx, pdw, pdb, pdout, px, pw, N, D, M, workspace)
     release_workspace(workspace)
     return dx, dw, db
 
 
-# An array that rows or columns make dense, so that the product can read it as it lies.
-cdef ndarray as_factor(ndarray array, int dtype):
-    if array.ndim == 2 and cnp.PyArray_TYPE(array) == dtype:
-        if cnp.PyArray_IS_F_CONTIGUOUS(array) and cnp.PyArray_ISALIGNED(array):
-            return array
-    return as_dense(array, dtype)
+# Whether rows or columns are dense, so that the product can read the matrix as it lies.
+cdef bint is_factor(ndarray array, int dtype) noexcept:
+    return is_dense(array, dtype) or (array.ndim == 2 and cnp.PyArray_TYPE(array) == dtype
+                                      and cnp.PyArray_IS_F_CONTIGUOUS(array)
+                                      and cnp.PyArray_ISALIGNED(array)
+                                      and cnp.PyArray_ISNOTSWAPPED(array))
 
 
 def product(a, b):
     """The matrix product of a (m, k) and b (k, n), as the affine layers take it: for benchmarks."""
-    cdef int dtype = 0
-    cdef ndarray left = as_operand("product", "a", a, &dtype)
+    cdef int dtype
+    cdef list arrays
+    cdef ndarray left = as_array("product", "a", a), right = as_array("product", "b", b)
+    if not (is_factor(left, F32) and is_factor(right, F32)
+            or is_factor(left, F64) and is_factor(right, F64)):
+        arrays = [left, right]
+        read_operands("product", ("a", "b"), arrays, 2, &dtype)
+        settle(arrays, dtype)
+        left, right = arrays[0], arrays[1]
+    dtype = cnp.PyArray_TYPE(left)
     require_matrix("product", "a", left, "(m, k)")
-    cdef ndarray right = as_operand("product", "b", b, &dtype)
     require_matrix("product", "b", right, "(k, n)")
     cdef cnp.npy_intp m = left.shape[0], k = left.shape[1], n = right.shape[1]
     if right.shape[0] != k:
         raise shape_error("product", "b", right, f"({k}, n) to match a of shape ({m}, {k})")
-    left = as_factor(left, resolve_dtype(&dtype))
-    right = as_factor(right, dtype)
     cdef bint left_by_columns = not cnp.PyArray_IS_C_CONTIGUOUS(left)
     cdef bint right_by_columns = not cnp.PyArray_IS_C_CONTIGUOUS(right)
     cdef ndarray out = fresh(2, [m, n], dtype)
+    cdef void *pout = cnp.PyArray_DATA(out)
+    cdef void *pa = cnp.PyArray_DATA(left)
+    cdef void *pb = cnp.PyArray_DATA(right)
     cdef void *workspace = acquire_workspace()
     with nogil:
-        call_product(dtype, cnp.PyArray_DATA(out), cnp.PyArray_DATA(left), left_by_columns,
-                     cnp.PyArray_DATA(right), right_by_columns, m, n, k, workspace)
+        call_product(dtype, pout, pa, left_by_columns, pb, right_by_columns, m, n, k, workspace)
     release_workspace(workspace)
     return out

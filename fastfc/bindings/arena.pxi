@@ -11,10 +11,12 @@ cdef class Arena:
 
     cdef char *memory
     cdef size_t room
-    cdef list shape  # that it is laid out for, with zeros behind the columns; or None
+    cdef size_t *shape  # that it is laid out for, with zeros behind the columns: `shapes` numbers
+    cdef size_t shapes
 
     def __dealloc__(self):
         free(self.memory)
+        free(self.shape)
 
     cdef int reserve(self, size_t bytes) except -1:
         if bytes > self.room:
@@ -24,8 +26,26 @@ cdef class Arena:
             if self.memory == NULL:
                 raise MemoryError
             self.room = bytes
-            self.shape = None
+            self.shapes = 0
         return 0
+
+    # Notes what the memory is laid out for; returns whether it was that already.
+    cdef bint keep_shape(self, const fc_network *net, int dtype, bint gathered) except -1:
+        cdef size_t numbers = 4 + net.count, number, i
+        cdef bint same = numbers == self.shapes
+        cdef size_t *shape = self.shape
+        if not same:
+            self.shapes = 0
+            shape = <size_t *> realloc(shape, numbers * sizeof(size_t))
+            if shape == NULL:
+                raise MemoryError
+            self.shape, self.shapes = shape, numbers
+        for i in range(numbers):
+            number = net.N if i == 0 else dtype if i == 1 else gathered if i == 2 \
+                else net.layers[0].D if i == 3 else net.layers[i - 4].M
+            same &= shape[i] == number
+            shape[i] = number
+        return same
 
     # Lays out the work arrays of a training step with N examples.
     cdef int lay_out_step(self, fc_network *net, int dtype, bint dropout, bint gathered) except -1:
@@ -33,7 +53,6 @@ cdef class Arena:
         cdef size_t N = net.N, i, area, activation_mask
         cdef fc_layer *layer
         cdef char *at
-        cdef list shape = [N, dtype, gathered]
         if gathered:
             input = align_up(N * fc_row_stride(net.layers[0].D, itemsize) * itemsize)
         for i in range(net.count):
@@ -43,12 +62,10 @@ cdef class Arena:
             widest = max(widest, area)
             bytes += 2 * area + align_up(max(N, layer.M) * itemsize) \
                 + align_up(fc_activation_mask_bytes(N, layer.M)) + align_up(N * layer.M + 16)
-            shape.append(layer.M)
         bytes += 2 * widest + input
         self.reserve(bytes)
-        if shape != self.shape:
+        if not self.keep_shape(net, dtype, gathered):
             memset(self.memory, 0, bytes)  # the products multiply what lies behind the columns
-            self.shape = shape
         net.dout[0], net.dout[1] = self.memory, self.memory + widest
         at = self.memory + 2 * widest
         for i in range(net.count):
@@ -73,7 +90,7 @@ cdef class Arena:
             layer.stride = fc_row_stride(layer.M, itemsize)
             area = max(area, align_up(rows * layer.stride * itemsize))
         self.reserve(2 * area)
-        self.shape = None  # of this memory nothing stays zero
+        self.shapes = 0  # of this memory nothing stays zero
         for i in range(net.count):
             net.layers[i].out = self.memory + (i % 2) * area
         return 0

@@ -170,5 +170,6 @@ cdef extern from "<stdlib.h>":
 cdef extern from "numpy/random/bitgen.h":
     ctypedef struct bitgen_t:
         void *state
+        cnp.uint64_t (*next_uint64)(void *state) nogil
         cnp.uint32_t (*next_uint32)(void *state) nogil
         double (*next_double)(void *state) nogil

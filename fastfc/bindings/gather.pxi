@@ -1,26 +1,20 @@
 # Minibatches: rows of the training data, converted on the way.
 
-# index as dense int64 row numbers of an array of `rows` rows, negative ones counted from the end.
-cdef ndarray as_row_numbers(object index, cnp.npy_intp rows):
-    cdef ndarray given = np.asarray(index)
-    cdef ndarray numbers
-    cdef cnp.int64_t *number
+# That numbers, a copy of the index, are (N,) and each a row of X; negative ones, which count from
+# the end, are replaced.
+cdef int require_rows(ndarray numbers, object index, cnp.npy_intp rows) except -1:
+    cdef cnp.int64_t *number = <cnp.int64_t *> cnp.PyArray_DATA(numbers)
+    cdef cnp.int64_t row
     cdef cnp.npy_intp i
-    if not cnp.PyArray_ISINTEGER(given):
-        raise TypeError(f"gather: index has dtype {given.dtype}, expected integers")
-    if given.ndim != 1:
-        raise shape_error("gather", "index", given, "(N,)")
-    numbers = cnp.PyArray_FROMANY(
-        given, cnp.NPY_INT64, 0, 0,
-        cnp.NPY_ARRAY_CARRAY | cnp.NPY_ARRAY_FORCECAST | cnp.NPY_ARRAY_ENSURECOPY)
-    number = <cnp.int64_t *> cnp.PyArray_DATA(numbers)
+    if numbers.ndim != 1:
+        raise shape_error("gather", "index", numbers, "(N,)")
     for i in range(numbers.shape[0]):
-        if number[i] < 0 and cnp.PyArray_ISSIGNED(given):
-            number[i] += rows
-        if number[i] < 0 or number[i] >= rows:
-            raise IndexError(
-                f"gather: index[{i}] is {given[i]}, expected a row of X from {-rows} to {rows - 1}")
-    return numbers
+        row = number[i] + rows if number[i] < 0 else number[i]
+        if row < 0 or row >= rows:
+            raise IndexError(f"gather: index[{i}] is {integer_at(index, i, number[i])}, expected a "
+                             f"row of X from {-rows} to {rows - 1}")
+        number[i] = row
+    return 0
 
 
 # Whether the elements of a row lie side by side.
@@ -34,19 +28,22 @@ cdef bint has_dense_rows(ndarray x):
     return True
 
 
-# mean or std as a dense (D,) row: a number for each feature, or for what broadcasts to an example.
+# mean or std as a (D,) row of its own: a number for each feature, or for what broadcasts to an
+# example.
 cdef ndarray as_feature_row(str function, str name, object value, tuple example,
                             cnp.npy_intp D, int dtype):
-    cdef int given = 0
-    cdef ndarray array = as_operand(function, name, value, &given)
-    if array.ndim == 1 and array.shape[0] == D:
-        return as_dense(array, dtype)
-    try:
-        array = np.broadcast_to(array, example)
-    except ValueError:
-        raise shape_error(function, name, array, f"({D},), or what broadcasts to an example "
-                          f"of shape {example}") from None
-    return as_dense(array, dtype).reshape(D)
+    cdef ndarray array = as_array(function, name, value)
+    require_real(function, name, array)
+    if array.ndim != 1 or array.shape[0] != D:
+        try:
+            array = np.broadcast_to(array, example)
+        except ValueError:
+            raise shape_error(function, name, array, f"({D},), or what broadcasts to an example "
+                              f"of shape {example}") from None
+    array = cnp.PyArray_FROMANY(
+        array, dtype, 0, 0, cnp.NPY_ARRAY_CARRAY | cnp.NPY_ARRAY_FORCECAST
+        | cnp.NPY_ARRAY_ENSURECOPY | cnp.NPY_ARRAY_ENSUREARRAY)
+    return array.reshape(array.size)
 
 
 def feature_row(str function, str name, value, tuple example, dtype):
@@ -54,23 +51,18 @@ def feature_row(str function, str name, value, tuple example, dtype):
     return as_feature_row(function, name, value, example, math.prod(example), np.dtype(dtype).num)
 
 
-# Describes X[index], normalised or not, for the core; adds to `held` what must live as long.  False
-# where rows must go through NumPy: of other types, or not dense.  What is then in `held` is the
-# dense index and, unless None, mean and std.
-cdef bint bind_rows(fc_gather *rows, ndarray x, object index, object mean, object std,
-                    int dtype, list held) except -1:
+# Describes X[index], normalised or not, for the core; `read` has index, mean and std as
+# read_rows leaves them.  False where rows must go through NumPy: of other types, or not dense.
+cdef bint bind_rows(fc_gather *rows, ndarray x, object index, list read) except -1:
+    cdef ndarray numbers = read[0], mean = read[1], std = read[2]
+    cdef cnp.npy_intp D
     if x.ndim == 0:
         raise shape_error("gather", "X", x, "(N, d_1, ..., d_k)")
-    cdef ndarray numbers = as_row_numbers(index, x.shape[0])
-    cdef ndarray mean_row = None, std_row = None
-    cdef cnp.npy_intp D = count_features("gather", x)
-    if (mean is None) != (std is None):
-        raise ValueError("gather: mean and std must be given both or neither")
-    if mean is not None:
-        example = (<object> x).shape[1:]
-        mean_row = as_feature_row("gather", "mean", mean, example, D, dtype)
-        std_row = as_feature_row("gather", "std", std, example, D, dtype)
-    held += [numbers, mean_row, std_row]
+    require_rows(numbers, index, x.shape[0])
+    D = count_features("gather", x)
+    if mean is not None and (mean.shape[0] != D or std.shape[0] != D):
+        raise shape_error("gather", "X", x,
+                          "an array that nobody changes during the call")
     cdef int given = cnp.PyArray_TYPE(x)
     if given != F32 and given != F64 and given != cnp.NPY_UINT8:
         return False
@@ -80,9 +72,23 @@ cdef bint bind_rows(fc_gather *rows, ndarray x, object index, object mean, objec
     rows.type = FC_FLOAT32 if given == F32 else FC_FLOAT64 if given == F64 else FC_UINT8
     rows.stride = x.strides[0]
     rows.index = <const cnp.int64_t *> cnp.PyArray_DATA(numbers)
-    rows.mean = NULL if mean_row is None else cnp.PyArray_DATA(mean_row)
-    rows.std = NULL if std_row is None else cnp.PyArray_DATA(std_row)
+    rows.mean = NULL if mean is None else cnp.PyArray_DATA(mean)
+    rows.std = NULL if std is None else cnp.PyArray_DATA(std)
     return True
+
+
+# index, mean and std of the rows of X as arrays that only this call holds; the last two may be
+# None.
+cdef list read_rows(ndarray x, object index, object mean, object std, int dtype):
+    cdef list read = [copy_integers("gather", "index", index, "integers"), None, None]
+    if (mean is None) != (std is None):
+        raise ValueError("gather: mean and std must be given both or neither")
+    if mean is not None:
+        example = (<object> x).shape[1:]
+        D = count_features("gather", x)
+        read[1] = as_feature_row("gather", "mean", mean, example, D, dtype)
+        read[2] = as_feature_row("gather", "std", std, example, D, dtype)
+    return read
 
 
 def gather(X, index, dtype, mean=None, std=None):
@@ -102,16 +108,17 @@ def gather(X, index, dtype, mean=None, std=None):
         raise TypeError(f"gather: X is {type(X).__name__}, expected an array")
     cdef ndarray x = X
     cdef fc_gather rows
-    cdef list held = []
-    cdef bint plain = bind_rows(&rows, x, index, mean, std, kind, held)
-    cdef cnp.npy_intp N = len(held[0]), D = count_features("gather", x)
+    cdef list read = read_rows(x, index, mean, std, kind)
+    cdef bint plain = bind_rows(&rows, x, index, read)
+    cdef cnp.npy_intp N = (<ndarray> read[0]).shape[0], D = count_features("gather", x)
     if not plain:
         with np.errstate(all="ignore"):
-            converted = np.asarray(x)[held[0]].astype(dtype, order="C")
+            converted = np.asarray(x)[read[0]].astype(
+                np.float32 if kind == F32 else np.float64, order="C")
             if mean is not None:
                 by_feature = converted.reshape(N, D)
-                by_feature -= held[1]
-                by_feature /= held[2]
+                by_feature -= read[1]
+                by_feature /= read[2]
         return converted
     cdef cnp.npy_intp[64] shape  # NumPy's own limit of dimensions
     cdef int i
@@ -119,6 +126,7 @@ def gather(X, index, dtype, mean=None, std=None):
     for i in range(1, x.ndim):
         shape[i] = x.shape[i]
     cdef ndarray out = fresh(x.ndim, shape, kind)
+    cdef void *pout = cnp.PyArray_DATA(out)
     with nogil:
-        call_gather(kind, cnp.PyArray_DATA(out), &rows, N, D)
+        call_gather(kind, pout, &rows, N, D)
     return out

@@ -13,7 +13,7 @@ cdef bint is_eligible(object value, int dtype, int ndim):
             and cnp.PyArray_ISCARRAY_RO(<ndarray> value))
 
 
-# The address of an eligible (length,) array of a dictionary, else NULL.
+# The address of an eligible (length,) array of a plain dictionary, else NULL.
 cdef void *bind_vector(dict mapping, object key, size_t length, int dtype, list held):
     value = mapping.get(key)
     if not is_eligible(value, dtype, 1) or <size_t> cnp.PyArray_SIZE(<ndarray> value) != length:
@@ -30,15 +30,19 @@ cdef class Network:
     cdef fc_layer *layers
     cdef const fc_param **params  # in the order of the model's dictionary
     cdef size_t params_count
+    cdef Spans spans  # what must not meet
     cdef list names  # of each layer's four parameters
     cdef dict places  # of each name: four times the layer, and which of its parameters
     cdef Arena arena
-    cdef Transaction call  # the one that is going on
+    cdef Transaction call  # the one that is going on; and what it has read of the model:
+    cdef object model_params, normalization, bn_params, dropout_param, generator, seed
+    cdef bint seeded
     cdef dict grads  # of `step`, which nobody else sees
     cdef bint busy  # another thread is inside
 
     def __cinit__(self):
         self.arena = Arena()
+        self.spans = Spans()
         self.grads = {}
 
     def __dealloc__(self):
@@ -50,11 +54,14 @@ cdef class Network:
             return 0
         free(self.layers)
         free(self.params)
+        self.layers, self.params = NULL, NULL
         self.count = 0
         self.layers = <fc_layer *> calloc(count, sizeof(fc_layer))
         self.params = <const fc_param **> calloc(4 * <size_t> count, sizeof(fc_param *))
         if self.layers == NULL or self.params == NULL:
             raise MemoryError
+        # a parameter and its config each, a layer's normalisation, and X
+        self.spans.reserve(9 * <size_t> count + 1)
         self.count = count
         self.names = [(f"W{i}", f"b{i}", f"gamma{i}", f"beta{i}") for i in range(1, count + 1)]
         self.places = {name: 4 * i + j for i, names in enumerate(self.names)
@@ -72,8 +79,13 @@ cdef class Network:
         if rule is not None:
             if not cnp.PyArray_ISWRITEABLE(<ndarray> w):
                 return None
-            if not self.call.bind_update(param, rule, params, name, w, configs.get(name), True):
+            config = configs.get(name)
+            if not self.call.bind_update(param, rule, params, name, w, config):
                 return None
+            if rule.number == FC_SGD:
+                self.spans.add(cnp.PyArray_DATA(<ndarray> w), cnp.PyArray_NBYTES(<ndarray> w))
+            else:
+                self.spans.add(<const void *> <PyObject *> config, 1)
         if grads is not None:
             old = grads.get(name)
             if old is None or not same_shape_and_dtype(old, <ndarray> w):
@@ -108,23 +120,13 @@ cdef class Network:
                 w = self.bind_param(&layer.params[j], params, names[j], 1, grads, rule, configs)
                 if w is None or layer.params[j].n != layer.M:
                     return False
-        self.params_count = 4 * self.count - 2 if normalized else 2 * self.count
-        if <size_t> len(params) != self.params_count:
+        self.params_count = len(params)
+        if self.params_count != (4 * self.count - 2 if normalized else 2 * self.count):
             return False
         for i, name in enumerate(params):
             place = self.places[name]
             self.params[i] = &self.layers[place // 4].params[place % 4]
         return True
-
-    # Binds the model's layers but for what their normalisation is called with.  False where
-    # something is not eligible.
-    cdef bint bind_layers(self, object model, object normalization, dict params, dict grads,
-                          Rule rule, dict configs) except -1:
-        self.dtype = F32 if model.dtype is np.float32 else F64
-        self.reserve_layers(model.num_layers)
-        self.call = Transaction()
-        return normalization in (None, "batchnorm", "layernorm") \
-            and self.bind_params(params, normalization is not None, grads, rule, configs)
 
     # Binds what the normalisations are called with: of batch normalisation the running averages,
     # zeros at first, and arrays for the next ones.  In test mode there are no next ones, and the
@@ -134,24 +136,23 @@ cdef class Network:
         cdef ndarray mean, var
         cdef cnp.npy_intp M
         cdef int i
-        if type(bn_params) is not list or len(bn_params) != self.count - 1:
+        if type(bn_params) is not list or len(<list> bn_params) != self.count - 1:
             return False
         for i in range(self.count - 1):
             layer = &self.layers[i]
             M = layer.M
-            bn_param = bn_params[i]
-            if type(bn_param) is not dict:
+            bn_param = (<list> bn_params)[i]
+            if not is_plain_dict(bn_param):
                 return False
-            eps = (<dict> bn_param).get("eps", 1e-5)
-            if type(eps) is not float and type(eps) is not int:
+            if not read_number(&layer.eps, (<dict> bn_param).get("eps", 1e-5)) \
+                    or not is_eps(layer.eps):
                 return False
-            layer.eps = as_eps("layernorm_forward" if layernorm else "batchnorm_forward",
-                               "ln_param['eps']" if layernorm else "bn_param['eps']", eps)
             layer.layernorm = layernorm
             if layernorm:
                 continue
-            layer.momentum = as_momentum("batchnorm_forward", "bn_param['momentum']",
-                                         (<dict> bn_param).get("momentum", 0.9))
+            if not read_number(&layer.momentum, (<dict> bn_param).get("momentum", 0.9)) \
+                    or not is_momentum(layer.momentum):
+                return False
             if "running_mean" in <dict> bn_param and "running_var" in <dict> bn_param:
                 layer.running_mean = bind_vector(bn_param, "running_mean", M, self.dtype,
                                                  self.call.held)
@@ -171,24 +172,160 @@ cdef class Network:
             var = fresh(1, &M, self.dtype)
             layer.next_mean = cnp.PyArray_DATA(mean)
             layer.next_var = cnp.PyArray_DATA(var)
-            self.call.written.append((bn_param, "running_mean", mean))
-            self.call.written.append((bn_param, "running_var", var))
+            self.call.write(bn_param, "running_mean", mean)
+            self.call.write(bn_param, "running_var", var)
+            self.spans.add(<const void *> <PyObject *> bn_param, 1)
         return True
 
-    # Draws the masks before the pass, layer by layer, each after the seed if there is one.
-    cdef int draw_masks(self, dict dropout_param, double p, bint drop) except -1:
-        cdef bitgen_t *bitgen
-        cdef size_t j, n
+    # Reads the model: all of it, before anything is looked at.  False where it is not eligible.
+    cdef bint read_model(self, object model, bint test) except -1:
+        cdef object dtype = model.dtype, layers = model.num_layers
+        self.call = Transaction()
+        self.model_params, self.normalization = model.params, model.normalization
+        self.bn_params = None if self.normalization is None else model.bn_params
+        self.dropout_param = model.dropout_param if model.use_dropout else None
+        smoothing = None if test else model.label_smoothing
+        if dtype is not np.float32 and dtype is not np.float64:
+            return False
+        if not test and not (read_number(&self.net.label_smoothing, smoothing)
+                             and 0 <= self.net.label_smoothing <= 1):
+            return False
+        if type(layers) is not int or type(self.model_params) is not dict:
+            return False
+        if not 1 <= layers <= len(<dict> self.model_params):
+            return False
+        if self.normalization is not None:
+            if find_word(self.normalization, "batchnorm", "layernorm") < 0:
+                return False
+        self.dtype = F32 if dtype is np.float32 else F64
+        self.reserve_layers(layers)
+        return True
+
+    # Reads what dropout is called with in train mode.  False where it must be composed.
+    cdef bint read_dropout(self) except -1:
+        cdef int rng, convention
+        self.net.p, self.net.drop, self.net.philox = 1, False, False
+        self.generator, self.seed, self.seeded = None, None, False
+        if self.dropout_param is None:
+            return True
+        if type(self.dropout_param) is not dict:
+            return False
+        cdef dict dropout = self.dropout_param
+        rng = find_word(dropout.get("rng", "numpy"), "numpy", "philox")
+        convention = find_word(dropout.get("convention", "keep"), "keep", "drop")
+        p = dropout.get("p")
+        if rng < 0 or convention < 0 or not isinstance(p, float):
+            return False
+        self.net.p, self.net.drop, self.net.philox = p, convention, rng
+        if not (0 <= self.net.p < 1 if self.net.drop else 0 < self.net.p <= 1):
+            return False
+        self.seeded = "seed" in dropout
+        if self.seeded:
+            self.seed = philox_key(dropout, True) if self.net.philox else dropout["seed"]
+        if not (self.seeded and self.net.philox):
+            self.generator = global_bit_generator()
+        return True
+
+    # Binds all that the core reads of the model.  False where something is not eligible.  Nothing
+    # of Python runs here.
+    cdef bint bind_model(self, dict grads, Rule rule, dict configs, bint test) except -1:
+        cdef dict params = self.model_params
+        self.spans.clear()
+        self.call.held.clear()
+        self.call.written.clear()
+        if not is_plain_dict(params) or rule is not None and not is_plain_dict(configs):
+            return False
+        if not self.bind_params(params, self.normalization is not None, grads, rule, configs):
+            return False
+        return self.normalization is None or self.bind_normalization(
+            self.bn_params, find_word(self.normalization, "batchnorm", "layernorm") == 1, test)
+
+    # Binds a training step on the examples in `arrays`, or on the rows of X in `read`.  False where
+    # something is not eligible.
+    cdef bint bind_step(self, list arrays, ndarray labels, object y, dict grads, Rule rule,
+                        dict configs, ndarray X, fc_gather *gathered, list read) except -1:
+        cdef ndarray x
+        cdef cnp.npy_intp N, D
+        if not self.bind_model(grads, rule, configs, False):
+            return False
+        self.net.rows = NULL
+        if X is not None:
+            if not bind_rows(gathered, X, read[0], read):
+                return False  # another thread has changed it
+            self.net.rows = gathered
+            x, N = X, (<ndarray> read[0]).shape[0]
+        else:
+            x = arrays[0]
+            if x.ndim == 0:
+                return False
+            N = x.shape[0]
+        D = count_features("loss", x)
+        if N == 0 or <size_t> D != self.layers[0].D:
+            return False
+        if rule is not None:
+            if X is None and rule.number == FC_SGD:
+                self.spans.add(cnp.PyArray_DATA(x), cnp.PyArray_NBYTES(x))
+            if self.spans.meet():
+                return False
+        elif self.normalization is not None and self.spans.meet():
+            return False
+        require_labels("softmax_loss", labels, y, N, self.layers[self.count - 1].M)
+        self.net.N, self.net.count, self.net.layers = N, self.count, self.layers
+        self.net.state = NULL
+        self.arena.lay_out_step(&self.net, self.dtype, self.dropout_param is not None,
+                                self.net.rows != NULL)
+        return True
+
+    # The masks of a seeded stream, layer by layer, each after the seed.
+    cdef list draw_masks(self):
+        cdef list sizes = [self.net.N * self.layers[i].M for i in range(self.count - 1)]
+        cdef list masks = []
+        cdef ndarray mask
+        cdef bitgen_t *bitgen = bitgen_of(self.generator)
+        cdef unsigned char *keep
+        cdef cnp.npy_intp n
+        for size in sizes:
+            seed_stream(self.dropout_param)
+            n = size
+            mask = cnp.PyArray_ZEROS(1, &n, cnp.NPY_UINT8, 0)
+            keep = <unsigned char *> cnp.PyArray_DATA(mask)
+            with self.generator.lock:
+                require_position(self.generator, bitgen)
+                with nogil:
+                    self.draw_mask(keep, bitgen, n)
+            masks.append(mask)
+        return masks
+
+    cdef void draw_mask(self, unsigned char *keep, bitgen_t *bitgen, size_t n) noexcept nogil:
+        cdef size_t i
+        for i in range(n):
+            keep[i] = (bitgen.next_double(bitgen.state) < self.net.p) != self.net.drop
+
+    # What the kernel needs for dropout, under the generator's lock: masks, the layers' keys, or a
+    # copy of the generator's state.
+    cdef int bind_masks(self, list masks, fc_mt19937 *state) except -1:
+        cdef bitgen_t *bitgen = NULL
+        cdef ndarray mask
+        cdef fc_layer *layer
         cdef int i
+        if self.generator is not None:
+            bitgen = bitgen_of(self.generator)
+            require_position(self.generator, bitgen)
+        if masks is None and type(self.generator) is mt19937_type and not self.net.philox:
+            state[0] = (<fc_mt19937 *> bitgen.state)[0]
+            self.net.state = state
+            return 0
         for i in range(self.count - 1):
-            if "seed" in dropout_param:
-                seed_global(dropout_param["seed"])
-            generator = global_bit_generator()
-            bitgen = bitgen_of(generator)
-            n = self.net.N * self.layers[i].M
-            with generator.lock, nogil:
-                for j in range(n):
-                    self.layers[i].keep[j] = (bitgen.next_double(bitgen.state) < p) != drop
+            layer = &self.layers[i]
+            if self.net.philox:
+                layer.key = self.seed if self.seeded else bitgen.next_uint64(bitgen.state)
+            elif masks is None:
+                self.draw_mask(layer.keep, bitgen, self.net.N * layer.M)
+            else:
+                mask = masks[i]
+                if <size_t> cnp.PyArray_SIZE(mask) != self.net.N * layer.M:
+                    raise ValueError("loss: the model changed during the call")
+                memcpy(layer.keep, cnp.PyArray_DATA(mask), self.net.N * layer.M)
         return 0
 
     # Forward and backward pass into `grads`, and with a rule the update of every parameter: by
@@ -198,118 +335,102 @@ cdef class Network:
     cdef object run_step(self, object X, object y, object model, dict grads, Rule rule,
                          dict configs, double reg, double clip_norm, object rows, object mean,
                          object std, bint takes_nonfinite):
-        cdef double loss = 0, p = 1
-        cdef int given = 0, i
-        cdef ndarray x, labelled
+        cdef double loss = 0
+        cdef int dtype, number
+        cdef ndarray labels, source = None
         cdef fc_gather gathered
-        cdef cnp.npy_intp N, D
+        cdef fc_mt19937 state
+        cdef list arrays = [None], read = None, masks = None
         cdef const cnp.int64_t *py
         cdef void *px = NULL
-        cdef bint drop = False, philox = False
         cdef bint clipped = rule is not None and clip_norm > 0
-        params, normalization = model.params, model.normalization
-        if type(params) is not dict:
+        if not self.read_model(model, False) or not self.read_dropout():
             return None
         if not grads:
-            grads.update(dict.fromkeys(params))  # in their order
-        if not self.bind_layers(model, normalization, params, grads, rule, configs):
-            return None
-        dropout = model.dropout_param if model.use_dropout else None
-        if dropout is not None:
-            if type(dropout) is not dict:
-                return None
-            rng = dropout.get("rng", "numpy")
-            philox = rng == "philox"
-            if not philox and rng != "numpy" or not isinstance(dropout.get("p"), float):
-                return None
-            p, convention = dropout["p"], dropout.get("convention", "keep")
-            drop = convention == "drop"
-            if not drop and convention != "keep" or not (0 <= p < 1 if drop else 0 < p <= 1):
-                return None
-        self.net.label_smoothing = model.label_smoothing
-        if not 0 <= self.net.label_smoothing <= 1:
-            return None
-        if normalization is not None and not self.bind_normalization(
-                model.bn_params, normalization == "layernorm", False):
-            return None
-        cdef list indexed = []
-        self.net.rows = NULL
+            grads.update(dict.fromkeys(self.model_params))  # in their order
+        dtype = self.dtype
         if rows is not None:
-            if bind_rows(&gathered, X, rows, mean, std, self.dtype, indexed):
-                self.net.rows = &gathered
-            else:
-                X = gather(X, rows, model.dtype, mean, std)
-        x = as_operand("loss", "X", X, &given)
-        if x.ndim == 0:
-            return None
-        D = count_features("loss", x)
-        N = x.shape[0] if self.net.rows == NULL else len(indexed[0])
-        if N == 0 or <size_t> D != self.layers[0].D:
-            return None
-        if self.net.rows == NULL:
-            x = as_dense(x, self.dtype)
-            px = cnp.PyArray_DATA(x)
-        labelled = as_labels("softmax_loss", y, N, self.layers[self.count - 1].M)
-
-        self.net.N, self.net.count, self.net.layers = N, self.count, self.layers
-        self.net.p, self.net.drop = p, drop
-        self.net.reg, self.net.philox, self.net.state = reg, philox, NULL
-        self.net.rule = FC_NO_UPDATE if rule is None or clipped else rule.number
-        self.net.takes_nonfinite = takes_nonfinite
-        self.arena.lay_out_step(&self.net, self.dtype, dropout is not None, self.net.rows != NULL)
-        py = <const cnp.int64_t *> cnp.PyArray_DATA(labelled)
-        generator = None
-        if philox:
-            for i in range(self.count - 1):
-                self.layers[i].key = philox_key(dropout, True)
-        elif dropout is not None:
-            generator = global_bit_generator()
-            if "seed" in dropout or type(generator) is not mt19937_type:
-                self.draw_masks(dropout, p, drop)
-                generator = None
-        self.net.workspace = acquire_workspace()
-        if generator is None:
+            source = X
+            read = read_rows(source, rows, mean, std, dtype)
+            if not bind_rows(&gathered, source, rows, read):
+                X, source = gather(X, read[0], model.dtype, mean, std), None
+        if source is None:
+            arrays[0] = as_array("loss", "X", X)
+            require_real("loss", "X", <ndarray> arrays[0])
+        labels = copy_integers("softmax_loss", "y", y, "integer labels")
+        if self.seeded and not self.net.philox:
+            settle(arrays, dtype)
+            if not self.bind_step(arrays, labels, y, grads, rule, configs, source, &gathered,
+                                  read):
+                return None
+            masks = self.draw_masks()
+            self.generator = None
+        lock = None if self.generator is None else self.generator.lock
+        if lock is not None:
+            lock.__enter__()
+        try:
+            settle(arrays, dtype)
+            if not self.bind_step(arrays, labels, y, grads, rule, configs, source, &gathered,
+                                  read):
+                return None
+            if self.dropout_param is not None:
+                self.bind_masks(masks, &state)
+            if lock is not None and self.net.philox and type(lock) in LOCKS:
+                lock.release()  # C alone
+                lock = None
+            self.net.reg, self.net.takes_nonfinite = reg, takes_nonfinite
+            self.net.rule = FC_NO_UPDATE if rule is None or clipped else rule.number
+            py = <const cnp.int64_t *> cnp.PyArray_DATA(labels)
+            if source is None:
+                px = cnp.PyArray_DATA(<ndarray> arrays[0])
+            self.net.workspace = acquire_workspace()
             with nogil:
-                call_network_loss(self.dtype, &loss, &self.net, px, py)
-        else:
-            self.net.state = <fc_mt19937 *> bitgen_of(generator).state
-            with generator.lock, nogil:
-                call_network_loss(self.dtype, &loss, &self.net, px, py)
-        release_workspace(self.net.workspace)
-        if takes_nonfinite or isfinite(loss):
-            if clipped:
-                i = rule.number
-                with nogil:
-                    call_update(self.dtype, self.params, i, clip_norm, self.params_count)
-            self.call.commit()
-            for i in range(self.count - 1 if normalization == "batchnorm" else 0):
+                call_network_loss(dtype, &loss, &self.net, px, py)
+            release_workspace(self.net.workspace)
+            if self.net.state != NULL:
+                (<fc_mt19937 *> bitgen_of(self.generator).state)[0] = state
+            if takes_nonfinite or isfinite(loss):
+                if clipped:
+                    number = rule.number
+                    with nogil:
+                        call_update(dtype, self.params, number, clip_norm, self.params_count)
+                self.call.commit()
+                self.warn_of_variances()
+        finally:
+            if lock is not None:
+                lock.__exit__(None, None, None)
+        return as_loss(loss, dtype)
+
+    # Says which running averages the kernel left as they were.
+    cdef int warn_of_variances(self) except -1:
+        cdef int i
+        for i in range(self.count - 1):
+            if self.layers[i].next_mean != NULL:
                 warn_of_variances(self.dtype, self.layers[i].rstd, self.layers[i].M)
-        return as_loss(loss, self.dtype)
+        return 0
 
     # Scores in test mode, in a new array.  None where the layers must be composed.
     cdef object run_scores(self, object X, object model):
-        cdef int given = 0
         cdef ndarray x, out
         cdef cnp.npy_intp N
+        cdef list arrays = [None]
         cdef void *px
         cdef void *scores
-        params, normalization = model.params, model.normalization
-        if type(params) is not dict:
+        if not self.read_model(model, True):
             return None
-        if not self.bind_layers(model, normalization, params, None, None, None):
+        if self.dropout_param is not None and self.count > 1:
+            dropout_forward(np.empty(0), self.dropout_param)  # drops nothing, but checks and seeds
+        arrays[0] = as_array("loss", "X", X)
+        require_real("loss", "X", <ndarray> arrays[0])
+        settle(arrays, self.dtype)
+        x = arrays[0]
+        if not self.bind_model(None, None, None, True):
             return None
-        if normalization is not None and not self.bind_normalization(
-                model.bn_params, normalization == "layernorm", True):
-            return None
-        x = as_operand("loss", "X", X, &given)
         if x.ndim == 0 or x.shape[0] == 0:
             return None
         if <size_t> count_features("loss", x) != self.layers[0].D:
             return None
         N = x.shape[0]
-        if model.use_dropout and self.count > 1:
-            dropout_forward(np.empty(0), model.dropout_param)  # drops nothing, but checks and seeds
-        x = as_dense(x, self.dtype)
         out = fresh(2, [N, self.layers[self.count - 1].M], self.dtype)
         px, scores = cnp.PyArray_DATA(x), cnp.PyArray_DATA(out)
         self.net.N, self.net.count, self.net.layers = N, self.count, self.layers
@@ -319,6 +440,12 @@ cdef class Network:
             call_network_scores(self.dtype, scores, &self.net, px)
         release_workspace(self.net.workspace)
         return out
+
+    # Forgets what a call has read.
+    cdef void forget(self) noexcept:
+        self.call = None
+        self.model_params = self.normalization = self.bn_params = self.dropout_param = None
+        self.generator = self.seed = None
 
     cdef object run_step_alone(self, object X, object y, object model, dict grads, Rule rule,
                                dict configs, double reg, double clip_norm, object rows,
@@ -330,7 +457,7 @@ cdef class Network:
             return self.run_step(X, y, model, grads, rule, configs, reg, clip_norm, rows, mean, std,
                                  takes_nonfinite)
         finally:
-            self.call = None
+            self.forget()
             self.busy = False
 
     def loss(self, X, y, model):
@@ -348,7 +475,7 @@ cdef class Network:
         try:
             return self.run_scores(X, model)
         finally:
-            self.call = None
+            self.forget()
             self.busy = False
 
     def step(self, X, y, model, str rule, configs, double reg, double clip_norm, rows=None,

@@ -1,10 +1,14 @@
 # The norm that gradients are clipped to.
 
 def sum_of_squares(x):
-    cdef int dtype = 0
+    cdef int dtype
     cdef double total = 0
-    cdef ndarray array = as_operand("sum_of_squares", "x", x, &dtype)
-    array = as_dense(array, resolve_dtype(&dtype))
+    cdef list arrays = [x]
+    read_operands("sum_of_squares", ("x",), arrays, 1, &dtype)
+    settle(arrays, dtype)
+    cdef ndarray array = arrays[0]
+    cdef void *px = cnp.PyArray_DATA(array)
+    cdef size_t n = cnp.PyArray_SIZE(array)
     with nogil:
-        call_sum_of_squares(dtype, &total, cnp.PyArray_DATA(array), cnp.PyArray_SIZE(array))
+        call_sum_of_squares(dtype, &total, px, n)
     return total

@@ -4,8 +4,14 @@
 # is reached through its capsule, under its own lock.  That the memory there is laid out as
 # fc_mt19937 is checked once against what `.state` reports; if it is not, or the generator is
 # another one, doubles are drawn one by one through the generator's own next_double.
+#
+# The position in that state comes from anywhere (np.random.set_state takes any number), and says
+# where the next draw is read.  So it is checked at every use, and the kernel works on a copy of the
+# state, which goes back when the kernel has ended.
 
 cdef object np_random = None  # imported at the first draw: NumPy itself imports it lazily
+# Locks in C: to release one runs nothing of Python.
+cdef tuple LOCKS = (type(threading.Lock()), type(threading.RLock()))
 cdef object mt19937_type = None  # np.random.MT19937 once its layout is known, else None
 
 
@@ -37,6 +43,17 @@ cdef object global_bit_generator():
     return np_random.get_bit_generator()
 
 
+# That the generator's position lies inside its block, where that can be known.
+cdef int require_position(object generator, bitgen_t *bitgen) except -1:
+    cdef int pos
+    if mt19937_type is None or not isinstance(generator, mt19937_type):
+        return 0
+    pos = (<fc_mt19937 *> bitgen.state).pos
+    if not 0 <= pos <= 624:
+        raise ValueError(f"np.random's state has the position {pos}, expected one from 0 to 624")
+    return 0
+
+
 def random_rows(count, size):
     """``np.random.randint(count, size=size)``, draw for draw, without what that call costs around
     its draws: 8 us, or 19 after a training step has filled the caches.
@@ -57,39 +74,58 @@ def random_rows(count, size):
         return rows
     for i in (1, 2, 4, 8, 16):
         mask |= mask >> i
-    with generator.lock, nogil:
-        for i in range(n):
-            word = bitgen.next_uint32(bitgen.state) & mask
-            while word > greatest:
+    with generator.lock:
+        require_position(generator, bitgen)
+        with nogil:
+            for i in range(n):
                 word = bitgen.next_uint32(bitgen.state) & mask
-            out[i] = word
+                while word > greatest:
+                    word = bitgen.next_uint32(bitgen.state) & mask
+                out[i] = word
     return rows
 
 
+# What dropout_forward returns for x, which `arrays` holds:
 # out = x * mask, mask = (np.random.rand(*x.shape) < p) / p, or with drop (... >= p) / (1 - p).
-cdef int draw_dropout(ndarray out, ndarray mask, ndarray x, double p, bint drop,
-                      int dtype) except -1:
+cdef object draw_dropout(list arrays, object dropout_param, double p, bint drop, int dtype):
     cdef object generator = global_bit_generator()
     cdef bitgen_t *bitgen = bitgen_of(generator)
-    cdef fc_mt19937 *state
-    cdef void *po = cnp.PyArray_DATA(out)
-    cdef void *pm = cnp.PyArray_DATA(mask)
-    cdef void *px = cnp.PyArray_DATA(x)
-    cdef size_t i, n = cnp.PyArray_SIZE(x)
     cdef bint known = type(generator) is mt19937_type
-    with generator.lock:
-        with nogil:
-            if known:
-                state = <fc_mt19937 *> bitgen.state
-                call_dropout_forward(dtype, po, pm, state, px, p, drop, n)
-            elif dtype == F32:
+    cdef fc_mt19937 state
+    cdef ndarray x, out, mask
+    cdef void *po
+    cdef void *pm
+    cdef void *px
+    cdef double kept = 1 / (1 - p if drop else p)
+    if dtype == F32:
+        kept = <float> 1 / <float> (1 - p if drop else p)
+    cdef size_t i, n
+    with generator.lock:  # anybody's object
+        settle(arrays, dtype)
+        require_position(generator, bitgen)
+        x = arrays[0]
+        out = fresh_like(x, dtype)
+        mask = fresh_like(x, dtype)
+        n = cnp.PyArray_SIZE(out)
+        po, pm, px = cnp.PyArray_DATA(out), cnp.PyArray_DATA(mask), cnp.PyArray_DATA(x)
+        if known:
+            state = (<fc_mt19937 *> bitgen.state)[0]
+            with nogil:
+                call_dropout_forward(dtype, po, pm, &state, px, p, drop, n)
+            (<fc_mt19937 *> bitgen.state)[0] = state
+        else:
+            with nogil:
                 for i in range(n):
-                    (<float *> pm)[i] = (bitgen.next_double(bitgen.state) < p) != drop
-            else:
-                for i in range(n):
-                    (<double *> pm)[i] = (bitgen.next_double(bitgen.state) < p) != drop
-    if not known:
-        np.divide(mask, mask.dtype.type(1 - p if drop else p), out=mask)
-        with nogil:
-            call_dropout_apply(dtype, po, px, pm, n)
-    return 0
+                    if (bitgen.next_double(bitgen.state) < p) == drop:
+                        set_number(pm, i, 0, dtype)
+                    else:
+                        set_number(pm, i, kept, dtype)
+                call_dropout_apply(dtype, po, px, pm, n)
+    return out, (dropout_param, mask)
+
+
+cdef inline void set_number(void *numbers, size_t i, double value, int dtype) noexcept nogil:
+    if dtype == F32:
+        (<float *> numbers)[i] = <float> value
+    else:
+        (<double *> numbers)[i] = value

@@ -61,27 +61,47 @@ cdef bint same_shape_and_dtype(object value, ndarray like):
             and same_shape(<ndarray> value, like))
 
 
-# Whether b's memory meets a's at another offset: an update in place would read what it has written.
-cdef bint overlaps(ndarray a, ndarray b):
+# Whether the memory of two dense arrays meets.
+cdef bint overlaps(ndarray a, ndarray b) noexcept:
     cdef const char *pa = cnp.PyArray_BYTES(a)
     cdef const char *pb = cnp.PyArray_BYTES(b)
-    return pa != pb and pa < pb + cnp.PyArray_NBYTES(b) and pb < pa + cnp.PyArray_NBYTES(a)
+    return pa < pb + cnp.PyArray_NBYTES(b) and pb < pa + cnp.PyArray_NBYTES(a)
+
+
+# Reads a rule's constants, t as that of this step.  False where config, a plain dict, is not as the
+# rule leaves it.
+cdef bint read_constants(double *number, Rule rule, dict config) except -1:
+    cdef int j
+    for j, key in enumerate(rule.constants):
+        value = config.get(key)
+        if not read_number(&number[j], value):
+            return False
+        if key == "t":
+            number[j] += 1
+            if type(value) is not int or number[j] < 1:
+                return False
+    return True
 
 
 cdef class Transaction:
     """What one call of the core reads, and what it writes until `commit`.
 
     Nothing in the caller's dictionaries changes before that, but arrays that are updated in place.
+    Lists are flat: to make a tuple would let the garbage collector run.
     """
 
     cdef list held  # arrays that the core reads or writes, whatever becomes of the dictionaries
-    cdef list written  # (dictionary, key, array): new arrays, and where they belong
-    cdef list counting  # configs that count the rule's steps
+    cdef list written  # dictionary, key, new value; and so on
 
     def __cinit__(self):
         self.held = []
         self.written = []
-        self.counting = []
+
+    cdef int write(self, dict mapping, object key, object value) except -1:
+        self.written.append(mapping)
+        self.written.append(key)
+        self.written.append(value)
+        return 0
 
     # Where the next values of an array go: into itself, or into a new one.
     cdef void *bind_next(self, ndarray old, bint in_place, dict mapping, object key) except NULL:
@@ -89,50 +109,37 @@ cdef class Transaction:
         if in_place:
             return cnp.PyArray_DATA(old)
         new = fresh_like(old, cnp.PyArray_TYPE(old))
-        self.written.append((mapping, key, new))
+        self.write(mapping, key, new)
         return cnp.PyArray_DATA(new)
 
-    # Binds the update of w, the dense array that params has under name.  With in_place, an array is
-    # updated in itself if only its dictionary and one variable of the caller hold it; sgd's w is
-    # always.  False where config is not as the rule leaves it.
+    # Binds the update of w, the dense array that params has under name.  An array is updated in
+    # itself if only its dictionary and one variable of the caller hold it; sgd's w is always.
+    # False where config is not as the rule leaves it.
     cdef bint bind_update(self, fc_param *param, Rule rule, dict params, object name, object w,
-                          object config, bint in_place) except -1:
+                          object config) except -1:
         cdef int j, dtype = cnp.PyArray_TYPE(<ndarray> w)
         cdef bint ours
-        cdef ndarray state
-        if type(config) is not dict:
+        if not is_plain_dict(config) or not read_constants(param.number, rule, config):
             return False
-        for j, key in enumerate(rule.constants):
-            value = (<dict> config).get(key)
-            if not read_number(&param.number[j], value):
-                return False
-            if key == "t":  # of this step
-                param.number[j] += 1
-                if type(value) is not int or param.number[j] < 1:
-                    return False
-        ours = rule.number == FC_SGD or in_place and fc_is_ours(<PyObject *> w)
+        ours = rule.number == FC_SGD or fc_is_ours(<PyObject *> w)
         param.next_w = self.bind_next(<ndarray> w, ours, params, name)
         for j, key in enumerate(rule.state_keys(<dict> config)):
             value = (<dict> config).get(key)
-            if not same_shape_and_dtype(value, <ndarray> w):
+            if not same_shape_and_dtype(value, <ndarray> w) or not is_dense(<ndarray> value, dtype):
                 return False
-            # first, since `state` is one more that holds it
-            ours = in_place and fc_is_ours(<PyObject *> value) \
-                and cnp.PyArray_ISCARRAY(<ndarray> value)
-            state = as_dense(<ndarray> value, dtype)
-            param.state[j] = cnp.PyArray_DATA(state)
-            param.next_state[j] = self.bind_next(state, ours, <dict> config, key)
-            self.held.append(state)
+            ours = fc_is_ours(<PyObject *> value)
+            param.state[j] = cnp.PyArray_DATA(<ndarray> value)
+            param.next_state[j] = self.bind_next(<ndarray> value, ours, <dict> config, key)
+            self.held.append(value)
         if rule.counts:
-            self.counting.append(config)
+            self.write(config, "t", (<dict> config)["t"] + 1)
         return True
 
     # Puts what the core has written where it belongs.
     cdef int commit(self) except -1:
-        for mapping, key, new in self.written:
-            (<dict> mapping)[key] = new
-        for config in self.counting:
-            (<dict> config)["t"] += 1
+        cdef Py_ssize_t i
+        for i in range(0, len(self.written), 3):
+            (<dict> self.written[i])[self.written[i + 1]] = self.written[i + 2]
         return 0
 
 
@@ -142,35 +149,56 @@ def update(str rule, w, dw, config):
     been done.  sgd works in w itself."""
     cdef fc_param param
     cdef const fc_param *params = &param
-    cdef ndarray given, gradient
-    cdef dict results = {}
-    cdef Transaction call = Transaction()
-    cdef Rule used
-    cdef int dtype, number
-    if not cnp.PyArray_CheckExact(w) or type(config) is not dict \
-            or not same_shape_and_dtype(dw, w):
+    cdef ndarray first, new, next_w = None
+    cdef list arrays = [w, dw], results = []
+    cdef Rule used = rules[rule]
+    cdef int dtype, j, number = used.number
+    cdef Py_ssize_t i
+    if not cnp.PyArray_CheckExact(w) or not is_plain_dict(config):
         return None
     dtype = cnp.PyArray_TYPE(<ndarray> w)
     if dtype != F32 and dtype != F64:
         return None
-    used = rules[rule]
-    number = used.number
-    given = as_dense(w, dtype)
-    gradient = as_dense(dw, dtype)
-    if number == FC_SGD and overlaps(given, gradient):
-        given = given.copy()
     memset(&param, 0, sizeof(param))
-    if not call.bind_update(&param, used, results, "w", given, config, False):
+    if not read_constants(param.number, used, config):
         return None
+    steps = (<dict> config)["t"] + 1 if used.counts else None
+    cdef tuple keys = used.state_keys(<dict> config)
+    for key in keys:
+        arrays.append((<dict> config).get(key))
+    for value in arrays:
+        if not same_shape_and_dtype(value, <ndarray> w):
+            return None
     if number == FC_SGD and not cnp.PyArray_ISWRITEABLE(<ndarray> w):
         return None
-    param.n = cnp.PyArray_SIZE(given)
-    param.w, param.dw = cnp.PyArray_DATA(given), cnp.PyArray_DATA(gradient)
+    settle(arrays, dtype)
+    if number == FC_SGD and overlaps(<ndarray> arrays[0], <ndarray> arrays[1]):
+        arrays[1] = cnp.PyArray_NewCopy(<ndarray> arrays[1], cnp.NPY_CORDER)
+        settle(arrays, dtype)
+    first = arrays[0]
+    for i in range(1, len(arrays)):
+        if not same_shape(first, <ndarray> arrays[i]):
+            raise ValueError(f"{rule}: w, dw or the state changed its shape during the call")
+    param.n = cnp.PyArray_SIZE(first)
+    param.w, param.dw = cnp.PyArray_DATA(first), cnp.PyArray_DATA(<ndarray> arrays[1])
+    if number == FC_SGD:
+        next_w = first
+    else:
+        next_w = fresh_like(first, dtype)
+    param.next_w = cnp.PyArray_DATA(next_w)
+    for j in range(len(keys)):
+        new = fresh_like(first, dtype)
+        param.state[j] = cnp.PyArray_DATA(<ndarray> arrays[2 + j])
+        param.next_state[j] = cnp.PyArray_DATA(new)
+        results.append(new)
     with nogil:
         call_update(dtype, &params, number, 0, 1)
-    call.commit()
     if number != FC_SGD:
-        return results["w"]
-    if given is not w:
-        w[...] = given
+        for j, key in enumerate(keys):
+            (<dict> config)[key] = results[j]
+        if used.counts:
+            (<dict> config)["t"] = steps
+        return next_w
+    if next_w is not w:
+        w[...] = next_w
     return w

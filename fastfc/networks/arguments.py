@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arguments import check_word, is_real, is_whole, shown
+from ..arguments import check_word, count, is_real, is_whole, shown
 
 if TYPE_CHECKING:
     from typing import TypeVar
@@ -134,19 +134,26 @@ def check_params(params: Mapping[str, Any], num_layers: int, normalization: str 
     Raises
     ------
     ValueError
-        One is missing.
+        One is missing, or there cannot be so many layers.
 
     Examples
     --------
     >>> check_params({"W1": 0.0, "b1": 0.0, "W2": 0.0}, 2, None)
     Traceback (most recent call last):
-    ValueError: params has no b2, expected W1, b1, W2, b2 of a network of 2 layers
+    ValueError: params has no b2, expected W1, b1, W2, b2 of a network of 2 layers, its
+    num_layers
     """
+    count("num_layers", num_layers)
+    if num_layers > max(len(params), 2):  # anybody may set it: to what makes a very long list
+        raise ValueError(
+            f"num_layers is {num_layers}, expected the number of layers of params, which has "
+            f"{len(params)} arrays"
+        )
     names = [f"{kind}{i}" for i in range(1, num_layers + 1) for kind in "Wb"]
     if normalization:
         names += [f"{kind}{i}" for i in range(1, num_layers) for kind in ("gamma", "beta")]
     if missing := [name for name in names if name not in params]:
         raise ValueError(
             f"params has no {', '.join(missing)}, expected {', '.join(names)} of a network of "
-            f"{num_layers} layers"
+            f"{num_layers} layers, its num_layers"
         )

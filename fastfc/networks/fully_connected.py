@@ -303,20 +303,25 @@ class FullyConnectedNet(Model):
 
     def _forward(self, x: Array, params: Params) -> tuple[Array, list[Any]]:
         """Return the scores and each layer's caches."""
-        check_params(params, self.num_layers, self.normalization)
+        last, bn_params = self.num_layers, list(self.bn_params)  # anybody may set them
+        check_params(params, last, self.normalization)
+        if self.normalization and len(bn_params) < last - 1:
+            raise ValueError(
+                f"bn_params has {len(bn_params)} entries, expected {last - 1}, one for each hidden "
+                "layer"
+            )
         layers = self._layers
         hidden_forward = getattr(layers, f"{HIDDEN_LAYERS[self.normalization]}_forward")
         caches = []
-        for i in range(1, self.num_layers):
+        for i in range(1, last):
             arguments: list[Any] = [params[f"W{i}"], params[f"b{i}"]]
             if self.normalization:
-                arguments += [params[f"gamma{i}"], params[f"beta{i}"], self.bn_params[i - 1]]
+                arguments += [params[f"gamma{i}"], params[f"beta{i}"], bn_params[i - 1]]
             x, cache = hidden_forward(x, *arguments)
             dropout_cache = None
             if self.use_dropout:
                 x, dropout_cache = layers.dropout_forward(x, self.dropout_param)
             caches.append((cache, dropout_cache))
-        last = self.num_layers
         scores, cache = layers.affine_forward(x, params[f"W{last}"], params[f"b{last}"])
         return scores, [*caches, cache]
 
@@ -325,7 +330,7 @@ class FullyConnectedNet(Model):
         layers = self._layers
         hidden_backward = getattr(layers, f"{HIDDEN_LAYERS[self.normalization]}_backward")
         grads = {}
-        last = self.num_layers
+        last = len(caches)
         dout, grads[f"W{last}"], grads[f"b{last}"] = layers.affine_backward(dscores, caches[-1])
         for i in range(last - 1, 0, -1):
             cache, dropout_cache = caches[i - 1]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..arguments import shown
 from ..arrays import as_number, as_real, expect_shape, quiet
 from . import philox
 from .losses import softmax_loss, svm_loss
@@ -92,8 +93,8 @@ def _eps(operation: str, name: str, mapping: ReadParam) -> float:
     eps = as_number(operation, f"{name}['eps']", mapping.get("eps", 1e-5))
     if not 0 <= eps < math.inf:
         raise ValueError(
-            f"{operation}: {name}['eps'] is {mapping['eps']!r}, expected a finite number of at "
-            "least 0"
+            f"{operation}: {name}['eps'] is {shown(mapping['eps'])}, expected a finite number of "
+            "at least 0"
         )
     return eps
 
@@ -102,8 +103,8 @@ def _momentum(bn_param: ReadParam) -> float:
     momentum = as_number("batchnorm_forward", "bn_param['momentum']", bn_param.get("momentum", 0.9))
     if not 0 <= momentum <= 1:
         raise ValueError(
-            f"batchnorm_forward: bn_param['momentum'] is {bn_param['momentum']!r}, expected a "
-            "number from 0 to 1"
+            f"batchnorm_forward: bn_param['momentum'] is {shown(bn_param['momentum'])}, expected "
+            "a number from 0 to 1"
         )
     return momentum
 
@@ -292,7 +293,7 @@ def layernorm_forward(
     Every row is normalised by its own mean and biased variance, in training and testing alike.
     """
     if not isinstance(ln_param, abc.Mapping):
-        raise TypeError(f"layernorm_forward: ln_param is {ln_param!r}, expected a dict")
+        raise TypeError(f"layernorm_forward: ln_param is {shown(ln_param)}, expected a dict")
     eps = _eps("layernorm_forward", "ln_param", ln_param)
     x, gamma, beta = as_real("layernorm_forward", x=x, gamma=gamma, beta=beta)
     if x.ndim != 2 or x.shape[1] == 0:
@@ -315,7 +316,7 @@ def layernorm_backward(dout: ArrayLike, cache: NormalizationCache) -> Normalizat
     dx = rstd * (g - mean(g) - x_normalized * mean(g * x_normalized)).
     """
     if not isinstance(cache, dict):
-        raise TypeError(f"layernorm_backward: cache is {cache!r}, expected a dict")
+        raise TypeError(f"layernorm_backward: cache is {shown(cache)}, expected a dict")
     dout, x_normalized, rstd, gamma = as_real(
         "layernorm_backward",
         dout=dout,
@@ -352,7 +353,7 @@ def dropout_forward(x: ArrayLike, dropout_param: ReadParam) -> tuple[Array, Drop
     convention = dropout_param.get("convention", "keep")
     if not isinstance(convention, str) or convention not in ("keep", "drop"):
         raise ValueError(
-            f"dropout_forward: convention is {convention!r}, expected 'keep' or 'drop'"
+            f"dropout_forward: convention is {shown(convention)}, expected 'keep' or 'drop'"
         )
     drop = convention == "drop"
     if drop and not 0 <= p < 1:
@@ -364,7 +365,7 @@ def dropout_forward(x: ArrayLike, dropout_param: ReadParam) -> tuple[Array, Drop
     (x,) = as_real("dropout_forward", x=x)
     rng = dropout_param.get("rng", "numpy")
     if not isinstance(rng, str) or rng not in ("numpy", "philox"):
-        raise ValueError(f"dropout_forward: rng is {rng!r}, expected 'numpy' or 'philox'")
+        raise ValueError(f"dropout_forward: rng is {shown(rng)}, expected 'numpy' or 'philox'")
     if rng == "philox":
         key = philox.key_of(dropout_param, drawn=mode == "train")
     elif "seed" in dropout_param:
@@ -372,8 +373,8 @@ def dropout_forward(x: ArrayLike, dropout_param: ReadParam) -> tuple[Array, Drop
             np.random.seed(dropout_param["seed"])
         except (TypeError, ValueError) as error:
             raise type(error)(
-                f"dropout_forward: dropout_param['seed'] is {dropout_param['seed']!r}, expected an "
-                "integer in [0, 2**32)"
+                f"dropout_forward: dropout_param['seed'] is {shown(dropout_param['seed'])}, "
+                "expected an integer in [0, 2**32)"
             ) from None
     if mode == "test":
         return x, (dropout_param, None)

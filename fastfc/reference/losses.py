@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..arguments import check_dense
+from ..arguments import check_dense, shown
 from ..arrays import as_real, expect_shape, quiet
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ def softmax_loss(x: ArrayLike, y: ArrayLike, label_smoothing: float = 0.0) -> tu
     """
     x, y = _check_scores("softmax_loss", x, y)
     if not isinstance(label_smoothing, numbers.Real):
-        raise TypeError(f"softmax_loss: label_smoothing is {label_smoothing!r}, expected a number")
+        raise TypeError(
+            f"softmax_loss: label_smoothing is {shown(label_smoothing)}, expected a number"
+        )
     label_smoothing = float(label_smoothing)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(

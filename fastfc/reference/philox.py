@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..arguments import shown
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -53,8 +55,8 @@ def key_of(dropout_param: ReadParam, drawn: bool) -> int:
         key = operator.index(dropout_param["seed"])
     except TypeError:
         raise TypeError(
-            f"dropout_forward: dropout_param['seed'] is {dropout_param['seed']!r}, expected an "
-            "integer in [0, 2**64)"
+            f"dropout_forward: dropout_param['seed'] is {shown(dropout_param['seed'])}, "
+            "expected an integer in [0, 2**64)"
         ) from None
     if not 0 <= key < 2**64:
         raise ValueError(

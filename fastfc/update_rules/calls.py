@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..arguments import check_number, shown
-from ..arrays import as_real, quiet
+from ..arrays import as_arrays, as_real, quiet
 from .table import RULES
 
 if TYPE_CHECKING:
@@ -53,7 +54,14 @@ class UpdateRules:
             raise TypeError(f"{rule}: config is {shown(config)}, expected a dict")
         for key, value in RULES[rule].constants.items():
             config.setdefault(key, value)
+        # All that may run the caller's code comes first: numbers, then arrays.
         keys = RULES[rule].keys(config)
+        complete: OptimConfig = {
+            key: _read_number(rule, config, key) for key in RULES[rule].constants
+        }
+        state = {key: config.get(key) for key in keys}
+        given = {key: value for key, value in state.items() if value is not None}
+        given = dict(zip(given, as_arrays(rule, **given), strict=True))
         ours, dw = _match_arrays(rule, w, dw)
         in_place = None  # the array that sgd changes
         if rule == "sgd" and isinstance(w, np.ndarray) and w.shape == ours.shape:
@@ -61,14 +69,10 @@ class UpdateRules:
             _expect_writeable(rule, w)
         elif rule == "sgd":
             ours = ours.copy()
-        complete: OptimConfig = {key: _read_state(rule, config, key, ours) for key in keys}
-        for key in RULES[rule].constants:
-            complete[key] = check_number(
-                f"{rule}: {key}", config[key], "a number", lambda number: True
-            )
-        if "t" in complete:
-            complete["t"] = _count_steps(rule, config)
+        complete |= {key: _read_state(rule, key, given.get(key), ours) for key in keys}
         next_w = self._regular(rule, ours, dw, complete)
+        if next_w is None:
+            raise ValueError(f"{rule}: w, dw or the state has changed during the call")
         config.update({key: complete[key] for key in (*keys, "t") if key in complete})
         if in_place is None:
             return next_w, config
@@ -326,7 +330,12 @@ def _match_arrays(rule: str, w: ArrayLike, dw: ArrayLike) -> tuple[Array, Array]
     """Return w and dw as arrays of one shape and one dtype, float32 or float64."""
     (dw,) = as_real(rule, dw=dw)
     if type(w) in (int, float):
-        w = np.full(dw.shape, w, dw.dtype)
+        try:
+            w = np.full(dw.shape, w, dw.dtype)
+        except OverflowError:
+            raise ValueError(
+                f"{rule}: w is {shown(w)}, expected a number that {dw.dtype} can hold"
+            ) from None
     (w,) = as_real(rule, w=w)
     if w.ndim == 0 and dw.ndim > 0:
         w = np.full(dw.shape, w)
@@ -340,11 +349,11 @@ def _match_arrays(rule: str, w: ArrayLike, dw: ArrayLike) -> tuple[Array, Array]
     return w, dw
 
 
-def _read_state(rule: str, config: OptimConfig, key: str, w: Array) -> Array:
-    """Return the state under key, zeros at the first call, with the dtype of w."""
-    if config.get(key) is None:
+def _read_state(rule: str, key: str, given: AnyArray | None, w: Array) -> Array:
+    """Return the state that was given under key, zeros at the first call, with the dtype of w."""
+    if given is None:
         return np.zeros_like(w)
-    (state,) = as_real(rule, **{key: config[key]})
+    (state,) = as_real(rule, **{key: given})
     if state.ndim == 0:
         return np.full_like(w, state)
     if state.shape != w.shape:
@@ -362,9 +371,14 @@ def _expect_writeable(rule: str, w: AnyArray) -> None:
         raise ValueError(f"{rule}: w is read-only, expected an array to update in place")
 
 
-def _count_steps(rule: str, config: OptimConfig) -> int:
-    """Return the steps so far."""
-    t = int(config["t"])
-    if t < 0:
-        raise ValueError(f"{rule}: t is {t}, expected the number of steps so far, at least 0")
-    return t
+def _read_number(rule: str, config: OptimConfig, key: str) -> float:
+    """Return a hyper-parameter as a float; t, the steps so far, as an int."""
+    value = config.get(key)
+    number = check_number(f"{rule}: {key}", value, "a number", lambda number: True)
+    if key != "t":
+        return number
+    if not math.isfinite(number) or int(number) < 0:
+        raise ValueError(
+            f"{rule}: t is {shown(value)}, expected the number of steps so far, at least 0"
+        )
+    return int(number)

@@ -12,6 +12,7 @@ import pytest
 
 import fastfc
 from fastfc import fc_net, optim
+from fastfc.arguments import shown
 from fastfc.solver import Solver
 from fastfc.training import NonFiniteLossError
 from tests.support import cases
@@ -176,7 +177,7 @@ def test_what_normalization_may_not_be_called_with(key, network):
     for value, error, what in cases.NOT_EPS if key == "eps" else cases.NOT_MOMENTUM:
         model.bn_params[0][key] = value
         before = copy.deepcopy(model.bn_params)
-        message = re.escape(f"batchnorm_forward: bn_param[{key!r}] is {value!r}, {what}")
+        message = re.escape(f"batchnorm_forward: bn_param[{key!r}] is {shown(value)}, {what}")
         with pytest.raises(error, match=message):
             model.loss(X, y)
         with pytest.raises(error, match=message):

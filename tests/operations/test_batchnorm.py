@@ -1,3 +1,4 @@
+import collections
 import copy
 import re
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 
 from fastfc import layers
+from fastfc.arguments import shown
 from fastfc.layers import batchnorm_backward, batchnorm_forward
 from fastfc.reference import layers as reference
 from tests.support import cases, operations, tolerance
@@ -185,7 +187,7 @@ ones = np.ones
         ({"gamma": ones(4, object)}, TypeError, "gamma has dtype object"),
         ({"running_mean": ones(4, complex)}, TypeError, r"running_mean.* has dtype complex128"),
         *[
-            ({name: value}, error, re.escape(f"bn_param[{name!r}] is {value!r}, {what}"))
+            ({name: value}, error, re.escape(f"bn_param[{name!r}] is {shown(value)}, {what}"))
             for name, wrong in (("eps", cases.NOT_EPS), ("momentum", cases.NOT_MOMENTUM))
             for value, error, what in wrong
         ],
@@ -239,3 +241,23 @@ def test_scale_and_shift_may_be_a_row_or_a_number(isa, mode):
         for forward in (batchnorm_forward, reference.batchnorm_forward):
             out = forward(x, scale, shift, dict(bn_param))[0]
             np.testing.assert_array_equal(out, forward(x, *full, dict(bn_param))[0])
+
+
+class Refusing(collections.UserDict):
+    """Takes no running variance."""
+
+    def __setitem__(self, key, value):
+        if key == "running_var":
+            raise KeyError(key)
+        super().__setitem__(key, value)
+
+
+@pytest.mark.parametrize("mode", ["train", "test"])
+@pytest.mark.parametrize("given", [{}, {"running_mean": np.ones(3)}])
+def test_both_running_averages_are_stored_or_neither(mode, given):
+    bn_param = Refusing({"mode": mode, **given})
+    before = dict(bn_param)
+    with pytest.raises(KeyError):
+        batchnorm_forward(np.eye(4, 3), 1, 0, bn_param)
+    assert bn_param.keys() == before.keys()
+    assert all(bn_param[key] is before[key] for key in before)

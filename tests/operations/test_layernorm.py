@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 
 from fastfc import layers
+from fastfc.arguments import shown
 from fastfc.layers import layernorm_backward, layernorm_forward
 from fastfc.reference import layers as reference
 from tests.support import cases, operations, tolerance
@@ -139,7 +140,7 @@ ones = np.ones
             (
                 {"ln_param": {"eps": value}},
                 error,
-                re.escape(f"ln_param['eps'] is {value!r}, {what}"),
+                re.escape(f"ln_param['eps'] is {shown(value)}, {what}"),
             )
             for value, error, what in cases.NOT_EPS
         ],

@@ -1,0 +1,461 @@
+"""No argument does harm: whatever acts during a call, whatever stands in its place.
+
+The outcome is the right answer for what the arguments were when the call had read them, or an
+error that names the argument.  That memory beside the arrays stays untouched is what these tests
+show under AddressSanitizer: ``make sanitize-python``.
+"""
+
+import copy
+import os
+import threading
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from fastfc import _core, layers
+from tests.support import cases, hostile, operations
+from tests.support.arguments import look_up, paths, replace, small_arguments
+
+EXAMPLES = int(os.environ.get("FASTFC_HOSTILE_EXAMPLES", 1000))
+
+
+def leaves(value, path=()):
+    """Return the path to everything that is no container."""
+    if isinstance(value, dict):
+        return [found for k, v in value.items() for found in leaves(v, (*path, k))]
+    if isinstance(value, list | tuple):
+        return [found for i, v in enumerate(value) for found in leaves(v, (*path, i))]
+    return [path]
+
+
+def dictionaries(value):
+    """Return every dictionary within."""
+    if isinstance(value, dict):
+        return [value]
+    if isinstance(value, list | tuple):
+        return [found for v in value for found in dictionaries(v)]
+    return []
+
+
+def outcome(operation, args):
+    """Return what a call on the very arguments comes to: outputs by name, or the error."""
+    np.random.seed(0)
+    result, error = run(operation, args)
+    if error is not None:
+        assert str(error)
+        return type(error)
+    return {k: np.array(v) for k, v in operation.outputs(result, args).items()}
+
+
+def run(operation, args):
+    """Return the fast function's result and None, or None and the error."""
+    with np.errstate(all="ignore"):
+        return hostile.result_or_error(lambda: operation.callable(operations.FAST)(*args))
+
+
+def same(a, b):
+    """Whether two outcomes agree in every bit."""
+    if isinstance(a, type) or isinstance(b, type):
+        return a is b
+    return a.keys() == b.keys() and all(
+        (a[k].dtype, a[k].shape) == (b[k].dtype, b[k].shape) and a[k].tobytes() == b[k].tobytes()
+        for k in a
+    )
+
+
+def acting(value, act):
+    """Return the objects that stand for a value and act."""
+    if isinstance(value, str):
+        return [hostile.word(value, act)]
+    if isinstance(value, np.ndarray):
+        subclass = value.view(hostile.Matrix)
+        subclass.act = act
+        return [hostile.Actor(value, act), hostile.InterfaceActor(value, act), subclass]
+    return [hostile.Actor(value, act)]
+
+
+def put(args, path, value):
+    """Put a value into nested containers, as a copy of them; arrays stay the same objects."""
+    return replace(args, path, lambda _: value)
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES, ids=lambda dtype: dtype.__name__)
+@pytest.mark.parametrize("operation", operations.OPERATIONS, ids=str)
+def test_an_argument_changes_another(operation, dtype):
+    """Each argument in turn acts on each array, in each way; what is read is read after that."""
+    template = small_arguments(operation, dtype)
+    for path in leaves(template):
+        for victim in paths(template):
+            for change in hostile.CHANGES:
+                for kind in range(len(acting(look_up(template, path), None))):
+                    args = copy.deepcopy(template)
+                    value, target = look_up(args, path), look_up(args, victim)
+                    if value is target:
+                        continue
+                    plain = copy.deepcopy(args)
+                    hostile.attempt(change, look_up(plain, victim))
+                    actor = acting(value, lambda c=change, t=target: hostile.attempt(c, t))[kind]
+                    got = outcome(operation, put(args, path, actor))
+                    expected = outcome(operation, plain)
+                    before = outcome(operation, copy.deepcopy(template))  # copied before the change
+                    errors = isinstance(got, type)
+                    assert errors or same(got, expected) or same(got, before), (
+                        path,
+                        victim,
+                        change,
+                    )
+
+
+@pytest.mark.parametrize("operation", operations.OPERATIONS, ids=str)
+def test_an_argument_changes_a_dictionary(operation):
+    """Words, numbers and foreign keys empty the dictionary that they stand in, or spoil it."""
+    template = small_arguments(operation, np.float32)
+
+    def clear(mapping):
+        mapping.clear()
+
+    def spoil(mapping):
+        for key in mapping:
+            mapping[key] = None
+
+    def shrink(mapping):
+        for key, value in mapping.items():
+            if isinstance(value, np.ndarray):
+                mapping[key] = np.zeros((1, 1), np.float32)
+
+    for change in (clear, spoil, shrink):
+        for path in leaves(template):
+            args = copy.deepcopy(template)
+            for mapping in dictionaries(args):
+                actor = acting(look_up(args, path), lambda m=mapping, c=change: c(m))[0]
+                target = args
+                for step in path[:-1]:
+                    target = target[step]
+                if isinstance(target, tuple):
+                    continue
+                target[path[-1]] = actor
+                outcome(operation, args)
+                break
+        for i in range(len(dictionaries(template))):
+            for key in ("mode", "t", "velocity", "running_mean", "gamma", "learning_rate"):
+                args = copy.deepcopy(template)
+                mapping = dictionaries(args)[i]
+                old = dict(mapping)
+                mapping.clear()
+                mapping[hostile.Key(key, lambda m=mapping, c=change: c(m))] = 0
+                mapping.update(old)
+                outcome(operation, args)
+
+
+@pytest.mark.parametrize("loss", [layers.softmax_loss, layers.svm_loss])
+def test_labels_that_another_thread_writes(loss):
+    N, stop = 20000, threading.Event()
+    x, y = np.zeros((N, 4), np.float32), np.zeros(N, np.int64)
+
+    def write():
+        while not stop.is_set():
+            y[N - 1] = 10**8
+            y[N - 1] = 0
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(100):
+            error = hostile.result_or_error(lambda: loss(x, y))[1]
+            assert error is None or "y[19999] is 100000000" in str(error)
+    finally:
+        stop.set()
+        writer.join()
+
+
+@pytest.mark.parametrize("position", [-1, 625, 700, 10**8, -(2**31)])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: layers.dropout_forward(np.ones(1000), {"mode": "train", "p": 0.5}),
+        lambda: _core.random_rows(1000, 10),
+    ],
+    ids=["dropout_forward", "random_rows"],
+)
+def test_a_position_outside_the_generators_block(draw, position):
+    state = np.random.get_state(legacy=False)
+    state["state"]["pos"] = position
+    np.random.set_state(state)
+    with pytest.raises(ValueError, match=f"position {position}, expected one from 0 to 624"):
+        draw()
+
+
+def test_many_rows_without_columns_take_no_time():
+    n = 2**45
+    rows, none = np.empty((n, 0)), np.empty(0)
+    w = np.empty((0, 0))
+    out, cache = layers.affine_forward(rows, w, none)
+    assert out.shape == (n, 0)
+    assert layers.affine_backward(out, cache)[0].shape == (n, 0)
+    assert layers.affine_backward(np.empty((0, 0)), (np.empty((0, n, 0)), w, none))[1].shape == (
+        0,
+        0,
+    )
+    for mode in ("train", "test"):
+        bn_param = {"mode": mode}
+        out, cache = layers.batchnorm_forward(rows, none, none, bn_param)
+        assert out.shape == (n, 0)
+        if cache is not None:
+            assert layers.batchnorm_backward(out, cache)[0].shape == (n, 0)
+    assert layers.relu_forward(rows)[0].shape == (n, 0)
+    assert layers.relu_backward(rows, rows).shape == (n, 0)
+    assert layers.dropout_forward(rows, {"mode": "train", "p": 0.5})[0].shape == (n, 0)
+    assert _core.product(rows, w).shape == (n, 0)
+    assert _core.gather(rows, [n - 1, -n], np.float32).shape == (2, 0)
+
+
+WIDE = np.broadcast_to(np.float32(1), (2**40, 3))  # no copy of it has room in memory
+ONES = np.ones((2, 3), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda: layers.affine_forward(ONES, WIDE, 0), "w"),
+        (lambda: layers.affine_forward(ONES, ONES.T, WIDE), "b"),
+        (lambda: layers.affine_backward(WIDE, (ONES, ONES.T, 0)), "dout"),
+        (lambda: layers.affine_backward(ONES, (ONES, WIDE, 0)), "w"),
+        (lambda: layers.relu_backward(WIDE, ONES), "dout"),
+        (lambda: layers.dropout_backward(WIDE, ({"mode": "train"}, ONES)), "dout"),
+        (lambda: layers.batchnorm_forward(ONES, WIDE, 0, {"mode": "train"}), "gamma"),
+        (lambda: layers.batchnorm_forward(ONES, 1, WIDE, {"mode": "test"}), "beta"),
+        (
+            lambda: layers.batchnorm_forward(ONES, 1, 0, {"mode": "train", "running_var": WIDE}),
+            r"bn_param\['running_var'\]",
+        ),
+        (lambda: layers.layernorm_forward(ONES, WIDE, 0, {}), "gamma"),
+        (
+            lambda: layers.layernorm_backward(WIDE, layers.layernorm_forward(ONES, 1, 0, {})[1]),
+            "dout",
+        ),
+        (lambda: layers.softmax_loss(ONES, np.broadcast_to(np.int32(0), (2**45,))), "y"),
+        (lambda: layers.svm_loss(WIDE, [0, 1]), "y"),
+    ],
+)
+def test_shapes_are_checked_before_copies(call, name):
+    with pytest.raises(ValueError, match=f"^[a-z_]+: {name} has shape .*, expected"):
+        call()
+
+
+HUGE = 10**400
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (lambda x: layers.affine_forward(x, x, HUGE), "affine_forward: b is 1000"),
+        (lambda x: layers.softmax_loss(x, [0, 0], HUGE), "softmax_loss: label_smoothing is 1000"),
+        (
+            lambda x: layers.batchnorm_forward(x, 1, 1, {"mode": "train", "eps": HUGE}),
+            r"batchnorm_forward: bn_param\['eps'\] is 1000",
+        ),
+        (
+            lambda x: layers.batchnorm_forward(x, 1, 1, {"mode": np.ones(2)}),
+            "Invalid forward batchnorm mode",
+        ),
+        (
+            lambda x: layers.dropout_forward(x, {"mode": np.ones(2), "p": 0.5}),
+            "dropout_forward: "
+            r"dropout_param\['mode'\] is an array of shape \(2,\), expected 'train'",
+        ),
+        (
+            lambda x: layers.dropout_forward(x, {"mode": "train", "p": HUGE}),
+            "dropout_forward: "
+            r"dropout_param\['p'\] is 1000",
+        ),
+        (
+            lambda x: layers.dropout_forward(x, {"mode": "train", "p": 0.5, "seed": -1}),
+            "dropout_forward: "
+            r"dropout_param\['seed'\] is -1, expected an integer in \[0, 2\*\*32\)",
+        ),
+        (
+            lambda x: layers.dropout_forward(
+                x, {"mode": "train", "p": 0.5, "seed": 1.5, "rng": "philox"}
+            ),
+            "dropout_forward: "
+            r"dropout_param\['seed'\] is 1.5, expected an integer in \[0, 2\*\*64\)",
+        ),
+        (
+            lambda x: layers.dropout_forward(
+                x, {"mode": "train", "p": 0.5, "seed": 10**5000, "rng": "philox"}
+            ),
+            "dropout_forward: "
+            r"dropout_param\['seed'\] is a int, expected an integer in \[0, 2\*\*64\)",
+        ),
+        (
+            lambda x: layers.layernorm_backward(x, {"rstd": x}),
+            "layernorm_backward: cache has no key 'x_normalized', expected what layernorm_forward",
+        ),
+        (
+            lambda x: layers.batchnorm_backward(x, (x, x)),
+            "(?s)batchnorm_backward: cache is .*, expected what batchnorm_forward returns",
+        ),
+        (
+            lambda x: layers.affine_backward(x, x),
+            r"affine_backward: cache is not the \(x, w, b\) that affine_forward returns",
+        ),
+    ],
+)
+def test_what_errors_say(call, expected):
+    with pytest.raises((TypeError, ValueError), match=expected):
+        call(np.ones((2, 2)))
+
+
+# --- whatever stands in an argument's place ---------------------------------------------------
+
+
+def _object(a):
+    return a.astype(object)
+
+
+def _subclass(a):
+    return a.view(hostile.Matrix)
+
+
+def _masked(a):
+    return np.ma.masked_array(a)
+
+
+def _repeated(a):
+    return np.broadcast_to(a[..., :1] if a.ndim else a, a.shape)
+
+
+def _overlapping(a):
+    return np.lib.stride_tricks.as_strided(
+        np.resize(a, a.size + 8), a.shape, [a.itemsize] * a.ndim, writeable=False
+    )
+
+
+def _huge(a):
+    return np.broadcast_to(a.reshape(-1)[:1].reshape(()), (2**40, *a.shape[1:]))
+
+
+def _special(a):
+    a = a.copy()
+    if a.dtype.kind == "f":
+        a.reshape(-1)[: a.size // 2] = np.resize([np.nan, np.inf, -np.inf, -0.0], a.size // 2)
+    return a
+
+
+SAME_VALUES = {
+    **cases.LAYOUTS,
+    "list": lambda a: a.tolist(),
+    "subclass": _subclass,
+    "masked": _masked,
+    "buffer": lambda a: memoryview(a) if a.dtype.kind in "fiu" else a,
+    "actor": lambda a: hostile.Actor(a, None),
+}
+OTHER_ARRAYS = {
+    **{code: lambda a, code=code: np.abs(a).astype(code) for code in cases.CONVERTED},
+    **{str(c): lambda a, c=c: np.zeros(a.shape, c) for c in cases.REFUSED},
+    "object": _object,
+    "repeated": _repeated,
+    "overlapping": _overlapping,
+    "special": _special,
+    "huge": _huge,
+    "flat": lambda a: a.reshape(-1),
+    "deeper": lambda a: a[None],
+    "turned": lambda a: a.T,
+    "first row": lambda a: a[:1],
+    "first": lambda a: a[..., :1],
+    "nothing": lambda a: a[:0],
+    "no columns": lambda a: a[..., :0],
+    "scalar": lambda a: a.reshape(-1)[0],
+    "negative": lambda a: -a - 1,
+    "large": lambda a: (a + 100).astype(a.dtype),
+}
+ODD = [
+    None,
+    "",
+    "train",
+    0,
+    -1,
+    HUGE,
+    0.5,
+    np.nan,
+    np.inf,
+    (),
+    [],
+    {},
+    [[1], [2, 3]],
+    object(),
+    b"x",
+]
+ODD += [np.float32(0.5), np.array(0.5), np.ones(2), True, 2**63, 10**5000, "tset"]
+
+
+@st.composite
+def calls(draw):
+    """An operation, its arguments, and the plain ones where the values are still those."""
+    operation = draw(st.sampled_from(operations.OPERATIONS))
+    dtype = draw(st.sampled_from(cases.DTYPES))
+    args = small_arguments(operation, dtype)
+    plain = True
+    for _ in range(draw(st.integers(1, 3))):
+        path = draw(st.sampled_from(leaves(args) or [(0,)]))
+        value = look_up(args, path)
+        kind = draw(st.integers(0, 9))
+        small = (
+            type(value) is np.ndarray
+            and value.ndim
+            and 0 < value.size < 2**20
+            and value.dtype.kind in "fiu"
+        )
+        if small and kind < 5:
+            name = draw(st.sampled_from(sorted(SAME_VALUES)))
+            args = put(args, path, SAME_VALUES[name](value))
+            plain &= name != "list" or dtype is np.float64  # a list's numbers are float64
+        elif small and kind < 8:
+            args = put(args, path, OTHER_ARRAYS[draw(st.sampled_from(sorted(OTHER_ARRAYS)))](value))
+            plain = False
+        elif kind == 8 and dictionaries(args):
+            mapping = draw(st.sampled_from(dictionaries(args)))
+            key = draw(st.sampled_from(["mode", "eps", "seed", "rng", 3, None, "t", "m"]))
+            mapping[key] = copy.deepcopy(draw(st.sampled_from(ODD)))  # a call may fill it
+            plain = False
+        else:
+            args = put(args, path, copy.deepcopy(draw(st.sampled_from(ODD))))
+            plain = False
+    return operation, args, small_arguments(operation, dtype) if plain else None
+
+
+def reference(operation, args):
+    """Return what the reference makes of a copy of the arguments, or None."""
+    try:
+        return operation.run(operations.REFERENCE, args)
+    except Exception:  # it checks less, and what it raises is not promised
+        return None
+
+
+@hypothesis.settings(max_examples=EXAMPLES)
+@hypothesis.given(calls())
+def test_whatever_is_given(given):
+    """A right answer, or an error that names what is wrong."""
+    operation, args, plain = given
+    expected = reference(operation, args) if plain is None else outcome(operation, plain)
+    np.random.seed(0)
+    result, error = run(operation, args)
+    if error is not None:
+        assert plain is None or operation.function == "sgd", error  # whose w cannot be written to
+        words = str(error)
+        named = words.startswith(f"{operation.function}:") or "batchnorm mode" in words
+        assert named or isinstance(error, MemoryError), words
+        return
+    if expected is None:
+        return
+    for name, value in operation.outputs(result, args).items():
+        got, right = np.asarray(value), np.asarray(expected[name])
+        if plain is not None:
+            np.testing.assert_array_equal(got, right, err_msg=name)
+        elif np.isfinite(right).all():
+            if name.startswith("running"):  # of (1, D) or a number, kept as (D,) or as they are
+                got, right = np.broadcast_arrays(np.squeeze(got), np.squeeze(right))
+            size = np.abs(right).max(initial=0)
+            np.testing.assert_allclose(got, right, rtol=0, atol=1e-4 * size, err_msg=name)
