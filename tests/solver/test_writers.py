@@ -223,8 +223,8 @@ def network():
 def all_of_it(folder):
     network().save(folder + "/net.npz")
     FullyConnectedNet.load(folder + "/net.npz")
-    settings = {"num_epochs": 2, "checkpoint_name": folder + "/run", "keep_last": 1}
-    solver = Solver(network(), data, verbose=False, **settings)
+    settings = {"num_epochs": 2, "batch_size": 20, "checkpoint_name": folder + "/run"}
+    solver = Solver(network(), data, verbose=False, keep_last=1, **settings)
     solver.train()
     solver.save(folder + "/mine.npz")
     solver.history.to_csv(folder + "/run.csv")
