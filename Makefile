@@ -10,10 +10,12 @@ install:
 	$(PYTHON) -m pip install -e '.[test]'
 
 # The core and its bindings in place, for a package that is installed in editable mode: compiles only
-# what has changed since the last time, where pip begins anew.  ISA=avx2: that instruction set alone.
+# what has changed since the last time, where pip begins anew.  Kernels are compiled for the
+# instruction set in use, which is one unit a dtype; ISA=avx2 is another one, ISA=all all of them.
+ISA ?= $(shell $(PYTHON) -c 'from fastfc import _core; print(_core.isa())' 2>/dev/null)
 core:
 	cmake -S . -B build/core -G Ninja -DPython_EXECUTABLE="$$($(PYTHON) -c 'import sys; print(sys.executable)')" \
-	      -DFASTFC_ISA=$(ISA) --log-level=WARNING
+	      -DFASTFC_ISA=$(filter-out all,$(ISA)) --log-level=WARNING
 	cmake --build build/core --parallel
 	cmake --install build/core --prefix . >/dev/null
 

@@ -176,7 +176,7 @@ class SolverSettings(TypedDict, total=False):
     batch_size: int
     num_epochs: int
     normalize: Normalization | None
-    print_every: int
+    print_every: int | None
     verbose: bool
     num_train_samples: int | None
     num_val_samples: int | None

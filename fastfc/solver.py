@@ -97,7 +97,7 @@ class Solver(Resumable, Guarded, Scored):
         Examples per step, default 100.
     num_epochs : int
         Default 10; an epoch has max(examples // batch_size, 1) steps.
-    print_every : int
+    print_every : int or None
         Steps from one printed loss to the next, default 10; anything without ``verbose``.
     verbose : bool
         Whether to print at all, default True.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import dropin, layer_utils, layers, optim
+from ..arguments import did_you_mean
 from ..dropin.finder import own_module, without_fastfc
 
 if TYPE_CHECKING:
@@ -46,7 +47,10 @@ def functions_of(what: object, function: str | list[str] | None = None) -> Found
     wanted = [function] if isinstance(function, str) else list(function or [])
     for name in wanted:
         if name not in NAMES:
-            raise ValueError(f"check: function is {name!r}, expected {', '.join(NAMES)}")
+            raise ValueError(
+                f"check: function is {name!r}, expected {', '.join(NAMES)}"
+                f"{did_you_mean(name, NAMES)}"
+            )
     if isinstance(what, str | os.PathLike):
         return _of_module(_from_file(Path(what)), wanted)
     if isinstance(what, types.ModuleType):

@@ -116,5 +116,7 @@ def _print_warning(message: object, *_: object, **__: object) -> None:
 def _print_error(message: str) -> None:
     """Print one line on stderr, where there is one: the status tells the rest."""
     if sys.stderr is not None:
+        # what stands on a terminal's line, a bar or how long data have been loading, goes first
+        clear = "\r\x1b[K" if sys.stderr.isatty() else ""
         with contextlib.suppress(OSError):
-            print(" ".join(message.split()), file=sys.stderr)
+            print(clear + " ".join(message.split()), file=sys.stderr)

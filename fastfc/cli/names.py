@@ -12,6 +12,7 @@ from fastfc.cli import values
 from fastfc.update_rules import RULES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 # What each update rule can be told besides its learning rate, as keys of its config.
@@ -46,11 +47,13 @@ def add_option(group: Any, name: str, **kwargs: Any) -> None:
     group.add_argument(flag_of(name), dest=name, **kwargs)
 
 
-def add_counts(group: Any, *counts: tuple[str, int | None, str]) -> None:
+def add_counts(
+    group: Any, *counts: tuple[str, int | None, str], type: Callable[[str], Any] = values.count
+) -> None:
     """Add options that take a whole number from 1 on: (name, default, help) for each."""
     for name, default, text in counts:
         text += "" if default is None else " (default: %(default)s)"
-        add_option(group, name, type=values.count, default=default, metavar="N", help=text)
+        add_option(group, name, type=type, default=default, metavar="N", help=text)
 
 
 def rules_with(key: str) -> str:

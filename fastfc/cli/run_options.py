@@ -34,8 +34,9 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     )
     add_counts(
         group,
-        ("num_train_samples", 1000, "training examples drawn for the accuracy of an epoch"),
-        ("num_val_samples", None, "validation examples drawn for it (default: all)"),
+        ("num_train_samples", 1000, "training examples drawn for the accuracy of an epoch, or all"),
+        ("num_val_samples", None, "validation examples drawn for it, or all (default: all)"),
+        type=values.count_or_all,
     )
 
 

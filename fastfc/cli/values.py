@@ -74,6 +74,22 @@ count = whole(1, 2**31 - 1)
 seed = whole(0, 2**32 - 1)
 
 
+def count_or_all(text: str) -> int | None:
+    """Return a whole number from 1 on, or None for ``all``.
+
+    Examples
+    --------
+    >>> count_or_all("100"), count_or_all("all")
+    (100, None)
+    """
+    if text == "all":
+        return None
+    try:
+        return count(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, or all") from None
+
+
 def one_of(*words: str) -> Callable[[str], str]:
     """Return a type: one of the words.
 

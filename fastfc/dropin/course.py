@@ -127,16 +127,18 @@ class Course:
         does = f"replaces your {', '.join(replaced)}" if replaced else f"serves {', '.join(served)}"
         if stays:
             does += f" and leaves {', '.join(stays)} to you"
-        packages = ", ".join(_quoted(c.package) for c in courses)
-        also = f", dropout_convention={_quoted(convention)}" if convention else ""
-        names = [name.rpartition(".")[2] for name in replaced or ["layers"]]
-        kept = dict.fromkeys(name.rpartition(".")[2] for name in stays)
-        wanted = [*kept, "layers" if "layers" in names else names[0]]
-        keep = (
-            f"to keep a file of your own: fastfc.install_as({packages}, "
-            f"keep=[{', '.join(map(_quoted, wanted))}]{also})"
-        )
-        return "; ".join([f"fastfc {does}", *(note for c in courses for note in c.notes), keep])
+        parts = [f"fastfc {does}", *(note for c in courses for note in c.notes)]
+        if replaced or not stays:  # else all that there is to keep is kept
+            packages = ", ".join(_quoted(c.package) for c in courses)
+            also = f", dropout_convention={_quoted(convention)}" if convention else ""
+            names = [name.rpartition(".")[2] for name in replaced or ["layers"]]
+            kept = dict.fromkeys(name.rpartition(".")[2] for name in stays)
+            wanted = [*kept, "layers" if "layers" in names else names[0]]
+            parts.append(
+                f"to keep a file of your own: fastfc.install_as({packages}, "
+                f"keep=[{', '.join(map(_quoted, wanted))}]{also})"
+            )
+        return "; ".join(parts)
 
 
 def _quoted(name: str) -> str:

@@ -79,10 +79,11 @@ def check_splits(model: Any, data: Any) -> dict[str, Any]:
                 )
         checked[X_name] = X = data[X_name]
         check_examples(X_name, X)
-        checked[y_name] = y = as_labels(y_name, data[y_name], X_name, X.shape[0])
-        if sizes is not None:
+        if sizes is not None:  # before the labels, of which one example's axis is no count
             _check_type(X_name, X)
             check_features(X_name, X.shape, sizes[0])
+        checked[y_name] = y = as_labels(y_name, data[y_name], X_name, X.shape[0])
+        if sizes is not None:
             _check_labels(y_name, y, sizes[1], indices=split == "train")
     return checked
 
@@ -120,7 +121,9 @@ def check_examples(name: str, X: Any) -> None:
     check_dense(name, X)
     frame = hasattr(X, "iloc")  # pandas finds rows by their labels
     if frame or not hasattr(X, "shape") or not hasattr(X, "dtype") or not X.shape:
-        remedy = ": pass its .to_numpy()" if hasattr(X, "to_numpy") else ""
+        remedy = ": its shape is ()" if getattr(X, "shape", None) == () else ""
+        if hasattr(X, "to_numpy"):
+            remedy = ": pass its .to_numpy()"
         raise TypeError(f"{name} is a {type(X).__name__}, expected an array of examples{remedy}")
 
 
@@ -169,8 +172,11 @@ def check_scoring(
     Their range is not looked at; but no class that a network of fastfc's predicts can equal text.
     """
     check_examples("X", X)
+    sizes = model_sizes(model)
+    if sizes is not None:
+        check_features("X", X.shape, sizes[0])
     labels = as_labels("y", y, "X", X.shape[0])
-    if model_sizes(model) is not None and labels.dtype.kind not in "iufbO":
+    if sizes is not None and labels.dtype.kind not in "iufbO":
         raise TypeError(f"y has dtype {labels.dtype}, expected integers, the numbers of classes")
     if num_samples is not None:
         count("num_samples", num_samples)

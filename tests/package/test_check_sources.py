@@ -324,6 +324,7 @@ def test_the_command(tmp_path, monkeypatch, capsys, arguments, status, said):
         ([], "the following arguments are required: PATH.py"),
         (["nothing.py"], "nothing.py: no such file"),
         (["."], "no such file"),
+        (["layers.py", "--function", "relu_forwrad"], "did you mean 'relu_forward'?"),
         (["layers.py", "--function", "conv_forward"], "function is 'conv_forward', expected"),
         (["layers.py", "--function", "adam"], "there is no adam in"),
         (["vis_utils.py"], "there is no function that has the name of a layer in"),

@@ -91,6 +91,13 @@ def test_every_argument_of_the_api_has_an_option():
     assert constants - {"t"} <= options.keys()
 
 
+@pytest.mark.parametrize("name", ["num_train_samples", "num_val_samples"])
+def test_all_examples_may_be_scored(capsys, spies, name):
+    solver, _ = spies
+    train_quickly(capsys, "--" + name.replace("_", "-"), "all")
+    assert solver.kwargs[name] is None
+
+
 @pytest.mark.parametrize("name", [*NETWORK, *SOLVER])
 def test_every_option_arrives(capsys, spies, name):
     solver, network = spies

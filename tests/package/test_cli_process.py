@@ -194,12 +194,32 @@ def test_progress_while_data_load_on_a_terminal(environment):
         os.close(here)
 
 
+def test_warnings_while_data_load_have_a_line_of_their_own(environment):
+    code = (
+        "import time, warnings; import fastfc.cli as cli; from fastfc.cli.data import *\n"
+        "warnings.showwarning = cli._print_warning\n"
+        "with shown_on_terminals('loading mine', patience=0.01):\n"
+        "    time.sleep(0.3); warnings.warn('look'); time.sleep(0.8)"
+    )
+    here, there = pty.openpty()
+    argv = [sys.executable, "-c", code]
+    with subprocess.Popen(argv, stderr=there, stdin=there, **environment) as process:
+        os.close(there)
+        assert process.wait(60) == 0
+        raw = os.read(here, 4096)
+    os.close(here)
+    assert b"loading mine: 0 s" in raw
+    assert screen(raw) == ["fastfc: warning: look", ""]
+
+
 def screen(raw):
     """Return the lines that a terminal shows after these bytes."""
     lines = []
     for line in raw.decode().replace("\r\n", "\n").split("\n"):
         shown = ""
         for text in line.split("\r"):
+            if text.startswith("\x1b[K"):
+                shown, text = "", text.removeprefix("\x1b[K")
             shown = text + shown[len(text) :]
         lines.append(shown.rstrip())
     return lines

@@ -91,6 +91,17 @@ def test_the_line_as_it_says_to_be_run(folder, printed_line):
     assert fastfc.installed()["nndl.fc_net"] == "fastfc.fc_net"
 
 
+def test_the_line_proposes_nothing_where_all_is_kept(folder, printed_line):
+    """Proposed were a name twice, or one of which the course has no file."""
+    course.write(folder, "cs231n", ["layers.py", "solver.py"])
+    for keep in (["layers", "solver"], ["layers"]):
+        fastfc.install_as("cs231n", keep=keep)
+        out = printed_line()
+        assert "leaves cs231n.layers" in out
+        assert ("to keep a file" in out) == ("solver" not in keep)
+        assert '"layers", "layers"' not in out
+
+
 def test_the_line_repeats_the_convention(printed_line):
     fastfc.install_as("nndl", dropout_convention="drop")
     assert 'install_as("nndl", keep=["layers"], dropout_convention="drop")' in printed_line()

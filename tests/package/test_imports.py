@@ -48,7 +48,8 @@ ARROWS = {
     },
     "solver": {"_core", "data", "training"},
     "checking": {
-        *("dropin", "gradient_check", "layer_utils", "layers", "optim", "reference", "update_rules")
+        *("arguments", "dropin", "gradient_check", "layer_utils", "layers", "optim", "reference"),
+        "update_rules",
     },
     "": {"_core", "checking", "dropin", "runtime", "version"},  # fastfc/__init__.py
     "cli": {

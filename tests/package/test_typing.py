@@ -212,7 +212,7 @@ solver = Solver(Mine(), splits, update_rule=halved, lr_schedule=schedule, early_
                 callbacks=[Stopper(), Callback()], normalize=(128, [1.0, 2.0, 3.0]), clip_norm=1.0,
                 checkpoint_name="run", checkpoint_every="5min", keep_last=2, max_seconds=1.5,
                 max_steps=10, num_train_samples=None, num_val_samples=100, progress=True,
-                verbose=False)
+                verbose=False, print_every=None)
 solver = Solver(two, splits, lr_schedule=lambda step, solver: 0.5**step, checkpoint_every=100)
 path = latest_checkpoint("run")
 if path is not None:

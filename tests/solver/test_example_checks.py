@@ -43,6 +43,21 @@ def test_what_are_no_examples(nets, name, case):
         solver(nets, {name: given, name.replace("X", "y"): Y})
 
 
+@NETS
+@pytest.mark.parametrize("name", ["X_train", "X_val"])
+@pytest.mark.parametrize("labels", [Y[:1], Y[:5], Y], ids=len)
+def test_one_example_is_the_fault_of_the_examples(nets, name, labels):
+    """Its numbers were taken for as many examples, and the labels named."""
+    with pytest.raises(ValueError, match=rf"^{name} has shape \(5,\), .*: one example is {name}\["):
+        solver(nets, {name: X[0], name.replace("X", "y"): labels})
+    with pytest.raises(ValueError, match=r"^X has shape \(5,\), .*: one example is X\["):
+        solver(nets).check_accuracy(X[0], labels)
+    with pytest.raises(ValueError, match=r"^X has shape \(60, 3\), expected .* = 5, the netw"):
+        solver(nets).check_accuracy(X[:, :3], Y)
+    with pytest.raises(TypeError, match=rf"^{name} is a ndarray, .*: its shape is \(\)$"):
+        solver(nets, {name: np.array(1.0), name.replace("X", "y"): labels})
+
+
 def test_matrices_of_scipy():
     sparse = pytest.importorskip("scipy.sparse", reason="scipy is not installed")
     for kind in (sparse.csr_array, sparse.csc_matrix, sparse.coo_array):
