@@ -228,8 +228,8 @@ def test_training_leaves_the_reference_alone():
     assert "'fastfc.reference.layers'" in output
 
 
-# What `import fastfc` loads beside NumPy, what that has loaded, and threading, which an environment's
-# own start-up files may have loaded before.
+# What `import fastfc` loads beside NumPy, what that has loaded, and threading, which the start-up
+# files of an environment may have loaded before.
 AT_IMPORT = {
     "fastfc",
     "fastfc._core",
