@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..arguments import check_number, did_you_mean, shown
-from ..update_rules import RULES, UpdateRules
+from ..update_rules import RULES
 from .notices import warn
+from .rules import rule_name
 
 # adamw is in no course: what only it knows is no slip of a shared dictionary.
 _COURSE_RULES = [name for name in RULES if name != "adamw"]
@@ -15,13 +16,6 @@ _COURSE_RULES = [name for name in RULES if name != "adamw"]
 
 class Resumed(dict[str, Any]):
     """The ``optim_config`` of a run that goes on: taken as it was."""
-
-
-def rule_name(rule: Any) -> str | None:
-    """Return the name of a rule of fastfc's, or of the reference's; None for any other."""
-    name = getattr(rule, "__name__", None)
-    ours = isinstance(getattr(rule, "__self__", None), UpdateRules) and name in RULES
-    return name if ours else None
 
 
 def check_optim_config(rule: Any, config: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ import types
 from typing import Any
 
 from .. import optim
-from ..update_rules import UpdateRules
+from ..update_rules import RULES, UpdateRules
 
 _NAMES = {getattr(UpdateRules, name): name for name in optim.__all__}
 
@@ -41,11 +41,17 @@ def shares_defaults(rule: Any) -> bool:
     return isinstance(getattr(rule, "__self__", None), UpdateRules)
 
 
+def rule_name(rule: Any) -> str | None:
+    """Return the name of a rule of fastfc's, or of the reference's; None for any other."""
+    name = getattr(rule, "__name__", None)
+    return name if shares_defaults(rule) and name in RULES else None
+
+
 def is_sgd(rule: Any) -> bool:
     """Return whether a rule is sgd, fastfc's or the reference's."""
-    return shares_defaults(rule) and rule.__name__ == "sgd"
+    return rule_name(rule) == "sgd"
 
 
 def is_adamw(rule: Any) -> bool:
     """Return whether a rule is adamw, fastfc's or the reference's."""
-    return shares_defaults(rule) and rule.__name__ == "adamw"
+    return rule_name(rule) == "adamw"
