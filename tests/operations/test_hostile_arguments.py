@@ -6,7 +6,6 @@ show under AddressSanitizer: ``make sanitize-python``.
 """
 
 import copy
-import os
 import threading
 
 import hypothesis
@@ -17,8 +16,7 @@ from hypothesis import strategies as st
 from fastfc import _core, layers
 from tests.support import cases, hostile, operations
 from tests.support.arguments import look_up, paths, replace, small_arguments
-
-EXAMPLES = int(os.environ.get("FASTFC_HOSTILE_EXAMPLES", 1000))
+from tests.support.effort import effort
 
 
 def leaves(value, path=()):
@@ -434,7 +432,7 @@ def reference(operation, args):
         return None
 
 
-@hypothesis.settings(max_examples=EXAMPLES)
+@hypothesis.settings(max_examples=effort(1000, 200_000))
 @hypothesis.given(calls())
 def test_whatever_is_given(given):
     """A right answer, or an error that names what is wrong."""
