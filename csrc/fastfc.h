@@ -47,7 +47,9 @@ enum { FC_STATES = 2, FC_NUMBERS = 6 }; /* the most that a rule has */
 /* One parameter: n elements of the table's dtype, their gradient, and what an update needs.  State
  * and numbers stand in the order of the rule's arguments in table.h; each parameter has its own
  * numbers, since it has its own config: another learning rate, no decay of biases.  Outputs may be
- * their own inputs. */
+ * their own inputs.  Of each rule number[0] is the learning rate, and of Adam's number[FC_T] the
+ * steps so far, this one included. */
+enum { FC_T = 4 };
 typedef struct {
     size_t n;
     const void *w;
@@ -92,6 +94,7 @@ typedef struct {
     const void *running_mean, *running_var; /* (M,) */
     double eps, momentum;
     void *next_mean, *next_var; /* (M,), set */
+    void *spare_mean, *spare_var; /* (M,) for the step after, in a call of several */
     size_t stride;              /* of rows of the work arrays: fc_row_stride; last layer: M */
     void *out, *x_normalized;   /* work: (N, M) each, aligned to 64, zero behind the columns */
     uint16_t *activation_mask;  /* work: fc_activation_mask_bytes, aligned to 64 */
@@ -116,7 +119,34 @@ typedef struct {
     int rule;   /* by which each parameter is updated once its gradient is there; FC_NO_UPDATE: the
                  * gradients of all are left in their dw */
     int takes_nonfinite; /* 0 or 1: parameters are updated too where the loss is not finite */
+    double clip_norm;    /* above 0: updates are by gradients that are scaled to this norm */
+    const fc_param *const *params; /* for clip_norm: all parameters, in the order of the sum */
+    size_t params_count;
 } fc_network;
+
+/* Labels of all examples: integers of 1, 2, 4 or 8 bytes, `stride` bytes apart. */
+typedef struct {
+    const void *y;
+    ptrdiff_t stride;
+    int bytes, is_signed;
+} fc_labels;
+
+/* Training steps in one call.  With `examples` each step draws its own minibatch; without there is
+ * one step, on the examples and labels given. */
+typedef struct {
+    size_t most;         /* steps; at least 1 */
+    int64_t nanoseconds; /* no step but the first begins so long after the call */
+    int64_t *y;          /* (N,) labels of the minibatch; with `examples` they are set */
+    double *loss;        /* (most,) set, also for a step that is not taken */
+    uint32_t examples;   /* each minibatch's rows are drawn from so many */
+    fc_mt19937 *state;   /* by this, which net->state may be too */
+    int64_t *index;      /* (N,) set to them; net->rows has it as its index */
+    fc_labels labels;
+    int draws_keys;      /* whether each layer's key is drawn too, in each step */
+    const double *base;  /* (layers, 4) learning rates of the parameters, of which each step takes */
+    const double *factor; /* (most,) its factor; NULL: they stay as they are in `number` */
+    int64_t *time;        /* (most,) set: nanoseconds from the call to the step's end */
+} fc_steps;
 
 /* network_scores reads N, count, layers and workspace of a network; of a layer its sizes, its
  * parameters' w, running averages, eps and stride, and of all layers but the last one out.  out
@@ -155,6 +185,9 @@ FC_VISIBLE int fc_get_threads(void);
  * is `scratch`. */
 typedef void (*fc_task)(void *context, size_t index, void *scratch);
 void fc_run(fc_task task, void *context, size_t count, void *scratch);
+
+/* A clock that only goes forward. */
+int64_t fc_nanoseconds(void);
 
 /* The tables in use. */
 extern const fc_kernels_f32 *fc_f32;

@@ -19,7 +19,7 @@
 #include "ops/loss.c"
 #include "ops/norm.c"
 #include "ops/update_rules.c"
-#include "network/train.c"
+#include "network/steps.c"
 #include "network/inference.c"
 #include "gemm/peak.c"
 
@@ -62,7 +62,7 @@ const TABLE_TYPE TABLE_NAME = {
     .adamw = adamw,
     .sum_of_squares = sum_of_squares,
     .update = update,
-    .network_loss = network_loss,
+    .network_steps = network_steps,
     .network_scores = network_scores,
     .peak = peak,
 };

@@ -54,7 +54,7 @@ typedef struct {
                   double epsilon, double t, double weight_decay, size_t n);
     double (*sum_of_squares)(const real *x, size_t n);
     void (*update)(const fc_param *const *params, int rule, double clip_norm, size_t count);
-    void (*network_loss)(double *loss, const fc_network *net, const void *x, const int64_t *y);
+    size_t (*network_steps)(const fc_steps *steps, const fc_network *net, const void *x);
     void (*network_scores)(real *scores, const fc_network *net, const real *x);
     double (*peak)(size_t tasks, size_t rounds);
 } fc_kernels;

@@ -1,6 +1,7 @@
 """The compiled core: what `fastfc/bindings` gives to Python."""
 
 from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -83,6 +84,25 @@ class Network:
         std: ArrayLike | None = None,
         takes_nonfinite: bool = False,
     ) -> Scalar | None: ...
+    def steps(
+        self,
+        X: AnyArray,
+        y: AnyArray,
+        model: Model,
+        rule: str,
+        configs: MutableMapping[str, OptimConfig],
+        reg: float | Scalar,
+        clip_norm: float,
+        batch_size: int,
+        most: int,
+        seconds: float,
+        losses: list[Any],
+        base: dict[str, float] | None = None,
+        factors: ArrayLike | None = None,
+        mean: ArrayLike | None = None,
+        std: ArrayLike | None = None,
+        takes_nonfinite: bool = False,
+    ) -> NDArray[np.float64] | None: ...
 
 # what serves the process
 def built_isas() -> tuple[str, ...]: ...

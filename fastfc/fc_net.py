@@ -20,6 +20,9 @@ from .update_rules import RULES
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
+    from typing import Any
+
+    from numpy.typing import NDArray
 
     from ._types import (
         AnyArray,
@@ -35,6 +38,13 @@ if TYPE_CHECKING:
 
 if not TYPE_CHECKING:  # checkers, which read lists of plain names only, take what the star brings
     __all__ = [*layer_utils.__all__, "FullyConnectedNet", "TwoLayerNet"]
+
+
+# What a step reads of a network: attributes of its own, not properties of a subclass's.
+_READ = (
+    *("params", "num_layers", "dtype", "reg", "label_smoothing", "normalization", "bn_params"),
+    *("use_dropout", "dropout_param"),
+)
 
 
 class _Fused(fully_connected.FullyConnectedNet):
@@ -163,6 +173,79 @@ class _Fused(fully_connected.FullyConnectedNet):
         )
 
     __fastfc_train_step__ = train_step  # a subclass may well have a train_step of its own
+
+    def __fastfc_train_steps__(
+        self,
+        X: AnyArray | Examples,
+        y: AnyArray,
+        update_rule: str,
+        optim_configs: MutableMapping[str, OptimConfig],
+        batch_size: int,
+        steps: int,
+        seconds: float,
+        losses: list[Any],
+        rates: tuple[dict[str, float], list[float]] | None = None,
+        normalize: Normalization | None = None,
+        clip_norm: float | None = None,
+        takes_nonfinite: bool = False,
+    ) -> NDArray[np.float64] | None:
+        """Do several training steps in one call, each as ``train_step`` would.
+
+        Parameters
+        ----------
+        X, y, update_rule, optim_configs, normalize, clip_norm, takes_nonfinite
+            As for ``train_step``.
+        batch_size : int
+            Each step is one on so many rows of X and y, drawn from ``np.random``.
+        steps : int
+            How many, at most.
+        seconds : float
+            No step but the first begins after so much time.
+        losses : list
+            Gets the loss of each step that was taken.
+        rates : (dict of float, list of float), optional
+            Of each parameter the learning rate, and of each step its factor.
+
+        Returns
+        -------
+        ndarray or None
+            The seconds after which each step was done: as many as were taken.  Fewer than asked
+            for, or none, if a step asks for the ordinary way: its loss is not finite, its labels
+            are none, or it has a warning to give.  None if nothing was done, as by ``train_step``,
+            or if something would notice that it is not called for each step.
+        """
+        if not self._is_plain() or type(self.reg) not in (float, int, self.dtype):
+            return None
+        check_dense("X", X)
+        clip_norm = 0 if clip_norm is None else check_clip_norm(clip_norm)
+        self._set_mode("train")
+        return self._network().steps(
+            X,
+            y,
+            self,
+            update_rule,
+            optim_configs,
+            self._own_reg(),
+            clip_norm,
+            batch_size,
+            steps,
+            seconds,
+            losses,
+            *(rates or (None, None)),
+            *(normalize or (None, None)),
+            takes_nonfinite=takes_nonfinite,
+        )
+
+    def _is_plain(self) -> bool:
+        """Return whether a training step runs nothing of a subclass's or an instance's own."""
+        own, mine = type(self), self.__dict__
+        return (
+            self._has_own_loss()
+            and own.__fastfc_train_step__ is _Fused.__fastfc_train_step__
+            and "__fastfc_train_step__" not in mine
+            and own.__getattribute__ is object.__getattribute__
+            and all(name in mine and not hasattr(own, name) for name in _READ)
+        )
 
 
 class FullyConnectedNet(_Fused, fully_connected.FullyConnectedNet):

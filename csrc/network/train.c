@@ -60,6 +60,11 @@ static void philox_masks(const fc_network *net) {
     fc_run(philox_task, (void *)(uintptr_t)net, tasks, NULL);
 }
 
+/* Whether a parameter is updated as soon as its gradient is there: clipping waits for all. */
+static int updates_at_once(const fc_network *net) {
+    return net->rule != FC_NO_UPDATE && !(net->clip_norm > 0);
+}
+
 typedef struct {
     const fc_network *net;
     const fc_layer *layer;
@@ -76,7 +81,7 @@ static void update_rows(const void *context, real *dw, size_t first, size_t last
             vec_store(dw + i, vec_load(dw + i, lanes) + reg * vec_load(w + i, lanes), lanes);
         });
     }
-    if (c->net->rule != FC_NO_UPDATE) update_by(&l->w, c->net->rule, dw, first * l->M, last * l->M);
+    if (updates_at_once(c->net)) update_by(&l->w, c->net->rule, dw, first * l->M, last * l->M);
 }
 
 /* The loss over the data plus the regularisation's. */
@@ -144,7 +149,7 @@ static void forward(const fc_network *net, const void *x) {
 static void backward(const fc_network *net, const void *x, real *dout, real *dx) {
     const fc_layer *layers = net->layers, *last = layers + net->count - 1;
     const size_t N = net->N;
-    const int updates = net->rule != FC_NO_UPDATE;
+    const int updates = updates_at_once(net);
     sum_rows(last->b.dw, dout, N, last->M, last->M);
     for (const fc_layer *l = last;; l--) {
         const matrix gradient = {dout, l->stride, 1, l < last};
@@ -173,16 +178,21 @@ static void backward(const fc_network *net, const void *x, real *dout, real *dx)
     }
 }
 
-/* The dw of every parameter, and the loss, of x (N, D) with labels y.  scores: (N, C).
- * Nothing is updated when the loss is not finite, unless net->takes_nonfinite. */
-static void network_loss(double *loss, const fc_network *net, const void *x, const int64_t *y) {
+/* The loss of x (N, D) with labels y, and the gradient of the scores in net->dout[0]. */
+static double network_loss(const fc_network *net, const void *x, const int64_t *y) {
     const fc_layer *last = net->layers + net->count - 1;
+    double loss;
     if (net->philox) philox_masks(net);
     forward(net, x);
-    softmax_loss(loss, net->dout[0], last->out, y, net->label_smoothing, net->N, last->M);
-    *loss = total_loss(net, *loss);
-    if (net->rule != FC_NO_UPDATE && !net->takes_nonfinite && !isfinite(*loss)) return;
+    softmax_loss(&loss, net->dout[0], last->out, y, net->label_smoothing, net->N, last->M);
+    return total_loss(net, loss);
+}
+
+/* The rest of the step: the dw of every parameter, and its update. */
+static void network_update(const fc_network *net, const void *x) {
     backward(net, x, net->dout[0], net->dout[1]);
+    if (net->rule != FC_NO_UPDATE && !updates_at_once(net))
+        update(net->params, net->rule, net->clip_norm, net->params_count);
 }
 
 #endif

@@ -66,6 +66,22 @@ static uint32_t mt19937_word(fc_mt19937 *state) {
     return y;
 }
 
+/* index (n,) = np.random.randint(count, size=n), whose stream is frozen (NEP 19): of a word the
+ * lowest bits that can hold count - 1 are kept, until they are less than count.  For one row
+ * nothing is drawn.  count is at least 1. */
+static void mt19937_rows(int64_t *index, fc_mt19937 *state, uint32_t count, size_t n) {
+    const uint32_t greatest = count - 1;
+    uint32_t mask = greatest;
+    for (int i = 1; i < 32; i *= 2) mask |= mask >> i;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t word = 0;
+        if (greatest > 0)
+            do word = mt19937_word(state) & mask;
+            while (word > greatest);
+        index[i] = word;
+    }
+}
+
 /* below (n,) = all ones where a < upper, 0 elsewhere, for the n draws that begin at key; n is at
  * least WORD_LANES; the last vector may overlap the one before it.  Loads include the last draw's
  * v, which is ignored; if u is key[623], that load reads state->pos.  Returns whether any a ==

@@ -79,7 +79,7 @@ static void cpu_relax(void) {
 #endif
 }
 
-static int64_t monotonic_nanoseconds(void) {
+int64_t fc_nanoseconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
@@ -144,13 +144,13 @@ static void *run_worker(void *argument) {
     atomic_store_explicit(&pool.worker[self.thread - 1].id, current_thread_id(),
                           memory_order_relaxed);
     for (;;) {
-        const int64_t until = monotonic_nanoseconds() + SPIN_NANOSECONDS;
+        const int64_t until = fc_nanoseconds() + SPIN_NANOSECONDS;
         uint64_t word;
         for (int i = 0;; i++) {
             word = atomic_load_explicit(&pool.word, memory_order_acquire);
             if (word >> 32 != seen >> 32) break;
             cpu_relax();
-            if (i % 64 == 63 && monotonic_nanoseconds() > until) {
+            if (i % 64 == 63 && fc_nanoseconds() > until) {
                 atomic_store_explicit(&pool.worker[self.thread - 1].core, current_core(),
                                       memory_order_relaxed);
                 pthread_mutex_lock(&pool.lock);

@@ -41,6 +41,8 @@ cdef extern from "fastfc.h":
         double eps, momentum
         void *next_mean
         void *next_var
+        void *spare_mean
+        void *spare_var
         size_t stride
         void *out
         void *x_normalized
@@ -62,6 +64,27 @@ cdef extern from "fastfc.h":
         bint philox
         bint takes_nonfinite
         int rule
+        double clip_norm
+        const fc_param *const *params
+        size_t params_count
+    ctypedef struct fc_labels:
+        const void *y
+        Py_ssize_t stride
+        int bytes
+        bint is_signed
+    ctypedef struct fc_steps:
+        size_t most
+        cnp.int64_t nanoseconds
+        cnp.int64_t *y
+        double *loss
+        cnp.uint32_t examples
+        fc_mt19937 *state
+        cnp.int64_t *index
+        fc_labels labels
+        bint draws_keys
+        const double *base
+        const double *factor
+        cnp.int64_t *time
     const size_t FC_WORKSPACE_BYTES, FC_SCORES_ROWS
     const float FC_LEAST_RSTD_F32
     const double FC_LEAST_RSTD_F64
@@ -105,7 +128,8 @@ cdef extern from *:
     #define call_sum_of_squares(dtype, sum, ...) \
         FC_FLUSHED(fc_flush_denormal, *(sum) = FC_OF(dtype, sum_of_squares, __VA_ARGS__))
     #define call_update(dtype, ...) FC_CALL(dtype, update, __VA_ARGS__)
-    #define call_network_loss(dtype, ...) FC_CALL(dtype, network_loss, __VA_ARGS__)
+    #define call_network_steps(dtype, taken, ...) \
+        FC_FLUSHED(fc_flush_denormal, *(taken) = FC_OF(dtype, network_steps, __VA_ARGS__))
     #define call_network_scores(dtype, ...) FC_CALL(dtype, network_scores, __VA_ARGS__)
     #define call_peak(dtype, ...) FC_OF(dtype, peak, __VA_ARGS__)
     """
@@ -146,8 +170,8 @@ cdef extern from *:
     void call_sum_of_squares(int dtype, double *sum, void *x, size_t n) nogil
     void call_update(int dtype, const fc_param **params, int rule, double clip_norm,
                      size_t count) nogil
-    void call_network_loss(int dtype, double *loss, const fc_network *net, const void *x,
-                           const cnp.int64_t *y) nogil
+    void call_network_steps(int dtype, size_t *taken, const fc_steps *steps, const fc_network *net,
+                            const void *x) nogil
     void call_network_scores(int dtype, void *scores, const fc_network *net, const void *x) nogil
     double call_peak(int dtype, size_t tasks, size_t rounds) nogil
 

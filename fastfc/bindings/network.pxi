@@ -38,6 +38,7 @@ cdef class Network:
     cdef object model_params, normalization, bn_params, dropout_param, generator, seed
     cdef bint seeded
     cdef dict grads  # of `step`, which nobody else sees
+    cdef bint several  # steps in this call
     cdef bint busy  # another thread is inside
 
     def __cinit__(self):
@@ -133,7 +134,7 @@ cdef class Network:
     # layers are composed where the averages are not there.
     cdef bint bind_normalization(self, object bn_params, bint layernorm, bint test) except -1:
         cdef fc_layer *layer
-        cdef ndarray mean, var
+        cdef ndarray mean, var, spare_mean, spare_var
         cdef cnp.npy_intp M
         cdef int i
         if type(bn_params) is not list or len(<list> bn_params) != self.count - 1:
@@ -172,8 +173,16 @@ cdef class Network:
             var = fresh(1, &M, self.dtype)
             layer.next_mean = cnp.PyArray_DATA(mean)
             layer.next_var = cnp.PyArray_DATA(var)
-            self.call.write(bn_param, "running_mean", mean)
-            self.call.write(bn_param, "running_var", var)
+            if self.several:
+                spare_mean = fresh(1, &M, self.dtype)
+                spare_var = fresh(1, &M, self.dtype)
+                layer.spare_mean = cnp.PyArray_DATA(spare_mean)
+                layer.spare_var = cnp.PyArray_DATA(spare_var)
+                self.call.write_by_turns(bn_param, "running_mean", mean, spare_mean)
+                self.call.write_by_turns(bn_param, "running_var", var, spare_var)
+            else:
+                self.call.write(bn_param, "running_mean", mean)
+                self.call.write(bn_param, "running_var", var)
             self.spans.add(<const void *> <PyObject *> bn_param, 1)
         return True
 
@@ -231,8 +240,7 @@ cdef class Network:
     cdef bint bind_model(self, dict grads, Rule rule, dict configs, bint test) except -1:
         cdef dict params = self.model_params
         self.spans.clear()
-        self.call.held.clear()
-        self.call.written.clear()
+        self.call.clear()
         if not is_plain_dict(params) or rule is not None and not is_plain_dict(configs):
             return False
         if not self.bind_params(params, self.normalization is not None, grads, rule, configs):
@@ -271,6 +279,7 @@ cdef class Network:
             return False
         require_labels("softmax_loss", labels, y, N, self.layers[self.count - 1].M)
         self.net.N, self.net.count, self.net.layers = N, self.count, self.layers
+        self.net.params, self.net.params_count = self.params, self.params_count
         self.net.state = NULL
         self.arena.lay_out_step(&self.net, self.dtype, self.dropout_param is not None,
                                 self.net.rows != NULL)
@@ -332,20 +341,31 @@ cdef class Network:
     # clipped gradients, where clip_norm is above 0, after the last gradient.  None where the layers
     # must be composed.  With `rows`, of an array X, the examples are X[rows], normalised if there
     # are mean and std.  reg is of the model's dtype; 0 leaves regularisation to the caller.
+    #
+    # With `drawn` there are several steps: the core draws rows and labels into the copies of `rows`
+    # and y, of which only the length counts, and what comes back is that of `steps`.
     cdef object run_step(self, object X, object y, object model, dict grads, Rule rule,
                          dict configs, double reg, double clip_norm, object rows, object mean,
-                         object std, bint takes_nonfinite):
-        cdef double loss = 0
-        cdef int dtype, number
+                         object std, bint takes_nonfinite, Drawn drawn):
+        cdef double loss = 0, factor = 1
+        cdef size_t taken = 0
+        cdef int dtype
         cdef ndarray labels, source = None
         cdef fc_gather gathered
         cdef fc_mt19937 state
+        cdef fc_steps one
+        cdef const fc_steps *steps = &one if drawn is None else &drawn.steps
         cdef list arrays = [None], read = None, masks = None
-        cdef const cnp.int64_t *py
         cdef void *px = NULL
-        cdef bint clipped = rule is not None and clip_norm > 0
+        self.several = drawn is not None
         if not self.read_model(model, False) or not self.read_dropout():
             return None
+        if drawn is not None:
+            if self.seeded and not self.net.philox:
+                return None  # np.random begins anew in each step
+            self.generator = global_bit_generator()
+            if not drawn.read(self.generator, X, self.count):
+                return None
         if not grads:
             grads.update(dict.fromkeys(self.model_params))  # in their order
         dtype = self.dtype
@@ -353,6 +373,8 @@ cdef class Network:
             source = X
             read = read_rows(source, rows, mean, std, dtype)
             if not bind_rows(&gathered, source, rows, read):
+                if drawn is not None:
+                    return None
                 X, source = gather(X, read[0], model.dtype, mean, std), None
         if source is None:
             arrays[0] = as_array("loss", "X", X)
@@ -373,28 +395,41 @@ cdef class Network:
             if not self.bind_step(arrays, labels, y, grads, rule, configs, source, &gathered,
                                   read):
                 return None
-            if self.dropout_param is not None:
-                self.bind_masks(masks, &state)
-            if lock is not None and self.net.philox and type(lock) in LOCKS:
-                lock.release()  # C alone
-                lock = None
             self.net.reg, self.net.takes_nonfinite = reg, takes_nonfinite
-            self.net.rule = FC_NO_UPDATE if rule is None or clipped else rule.number
-            py = <const cnp.int64_t *> cnp.PyArray_DATA(labels)
-            if source is None:
-                px = cnp.PyArray_DATA(<ndarray> arrays[0])
+            self.net.rule = FC_NO_UPDATE if rule is None else rule.number
+            self.net.clip_norm = clip_norm
+            if drawn is None:
+                if self.dropout_param is not None:
+                    self.bind_masks(masks, &state)
+                if lock is not None and self.net.philox and type(lock) in LOCKS:
+                    lock.release()  # C alone
+                    lock = None
+                memset(&one, 0, sizeof(one))
+                one.most, one.loss = 1, &loss
+                one.y = <cnp.int64_t *> cnp.PyArray_DATA(labels)
+                if source is None:
+                    px = cnp.PyArray_DATA(<ndarray> arrays[0])
+            elif not drawn.bind(&self.net, source, read[0], labels, self.generator,
+                                self.dropout_param is not None, self.seeded, self.seed):
+                return None
+            elif drawn.base is not None and not drawn.bind_rates(
+                    self.model_params, self.places, configs, self.call):
+                return None
             self.net.workspace = acquire_workspace()
             with nogil:
-                call_network_loss(dtype, &loss, &self.net, px, py)
+                call_network_steps(dtype, &taken, steps, &self.net, px)
             release_workspace(self.net.workspace)
-            if self.net.state != NULL:
+            if drawn is not None:
+                drawn.finish()
+            elif self.net.state != NULL:
                 (<fc_mt19937 *> bitgen_of(self.generator).state)[0] = state
-            if takes_nonfinite or isfinite(loss):
-                if clipped:
-                    number = rule.number
-                    with nogil:
-                        call_update(dtype, self.params, number, clip_norm, self.params_count)
-                self.call.commit()
+            if taken > 0:
+                if drawn is not None and drawn.base is not None:
+                    factor = steps.factor[taken - 1]
+                self.call.commit(taken, factor)
+            if drawn is not None:
+                return drawn.results(taken, dtype)
+            if taken > 0:
                 self.warn_of_variances()
         finally:
             if lock is not None:
@@ -449,13 +484,13 @@ cdef class Network:
 
     cdef object run_step_alone(self, object X, object y, object model, dict grads, Rule rule,
                                dict configs, double reg, double clip_norm, object rows,
-                               object mean, object std, bint takes_nonfinite):
+                               object mean, object std, bint takes_nonfinite, Drawn drawn=None):
         if self.busy:
             return None
         self.busy = True
         try:
             return self.run_step(X, y, model, grads, rule, configs, reg, clip_norm, rows, mean, std,
-                                 takes_nonfinite)
+                                 takes_nonfinite, drawn)
         finally:
             self.forget()
             self.busy = False
@@ -493,3 +528,24 @@ cdef class Network:
             return None
         return self.run_step_alone(X, y, model, self.grads, rules[rule], configs, reg, clip_norm,
                                    rows, mean, std, takes_nonfinite)
+
+    def steps(self, X, y, model, str rule, configs, double reg, double clip_norm,
+              size_t batch_size, size_t most, double seconds, list losses not None, base=None,
+              factors=None, mean=None, std=None, bint takes_nonfinite=False):
+        """As many steps as there is time for, but the first in any case; at most `most` of them.
+
+        Each is a `step` on the rows ``random_rows(len(y), batch_size)`` of X and y, under the
+        learning rates ``base[name] * factors[i]`` if these are given.  losses gets the loss of each
+        step that was taken, and what is returned, the seconds after which it was done.  None where
+        nothing has been done, and nothing drawn.
+
+        A step that is not like the others ends the call before it, maybe before the first: where
+        the loss is not finite, unless takes_nonfinite, a label is out of range, or there is a
+        warning to give.  Until the end np.random is locked.
+        """
+        if type(configs) is not dict or most < 1:
+            return None
+        cdef Drawn drawn = Drawn(y, most, seconds, losses, base, factors)
+        zeros = np.zeros(batch_size, np.int64)
+        return self.run_step_alone(X, zeros, model, self.grads, rules[rule], configs, reg,
+                                   clip_norm, zeros, mean, std, takes_nonfinite, drawn)

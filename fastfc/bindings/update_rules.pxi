@@ -92,15 +92,37 @@ cdef class Transaction:
 
     cdef list held  # arrays that the core reads or writes, whatever becomes of the dictionaries
     cdef list written  # dictionary, key, new value; and so on
+    # The same for what depends on the number of steps: counts of the steps before; two arrays by
+    # turns; rates, to be multiplied by a factor.
+    cdef list counted, alternating, rated
 
     def __cinit__(self):
         self.held = []
         self.written = []
+        self.counted = []
+        self.alternating = []
+        self.rated = []
+
+    cdef int clear(self) except -1:
+        self.held.clear()
+        self.written.clear()
+        self.counted.clear()
+        self.alternating.clear()
+        self.rated.clear()
+        return 0
 
     cdef int write(self, dict mapping, object key, object value) except -1:
         self.written.append(mapping)
         self.written.append(key)
         self.written.append(value)
+        return 0
+
+    # What an odd number of steps leaves in one array, and an even one in another.
+    cdef int write_by_turns(self, dict mapping, object key, ndarray odd, ndarray even) except -1:
+        self.alternating.append(mapping)
+        self.alternating.append(key)
+        self.alternating.append(odd)
+        self.alternating.append(even)
         return 0
 
     # Where the next values of an array go: into itself, or into a new one.
@@ -132,14 +154,23 @@ cdef class Transaction:
             param.next_state[j] = self.bind_next(<ndarray> value, ours, <dict> config, key)
             self.held.append(value)
         if rule.counts:
-            self.write(config, "t", (<dict> config)["t"] + 1)
+            self.counted.append(config)
+            self.counted.append((<dict> config)["t"])
         return True
 
-    # Puts what the core has written where it belongs.
-    cdef int commit(self) except -1:
+    # Puts what the core has written in so many steps, at least 1, where it belongs.  factor: that
+    # of the last step's rates.
+    cdef int commit(self, size_t steps, double factor) except -1:
         cdef Py_ssize_t i
         for i in range(0, len(self.written), 3):
             (<dict> self.written[i])[self.written[i + 1]] = self.written[i + 2]
+        for i in range(0, len(self.counted), 2):
+            (<dict> self.counted[i])["t"] = self.counted[i + 1] + steps
+        for i in range(0, len(self.alternating), 4):
+            (<dict> self.alternating[i])[self.alternating[i + 1]] = \
+                self.alternating[i + 2 if steps % 2 else i + 3]
+        for i in range(0, len(self.rated), 2):
+            (<dict> self.rated[i])["learning_rate"] = <double> self.rated[i + 1] * factor
         return 0
 
 
