@@ -214,9 +214,11 @@ class _Fused(fully_connected.FullyConnectedNet):
             are none, or it has a warning to give.  None if nothing was done, as by ``train_step``,
             or if something would notice that it is not called for each step.
         """
-        if not self._is_plain() or type(self.reg) not in (float, int, self.dtype):
-            return None
         check_dense("X", X)
+        if not isinstance(X, np.ndarray) or not self._is_plain():
+            return None
+        mean, std = normalize or (None, None)
+        base, factors = rates or (None, None)
         clip_norm = 0 if clip_norm is None else check_clip_norm(clip_norm)
         self._set_mode("train")
         return self._network().steps(
@@ -231,9 +233,11 @@ class _Fused(fully_connected.FullyConnectedNet):
             steps,
             seconds,
             losses,
-            *(rates or (None, None)),
-            *(normalize or (None, None)),
-            takes_nonfinite=takes_nonfinite,
+            base,
+            factors,
+            mean,
+            std,
+            takes_nonfinite,
         )
 
     def _is_plain(self) -> bool:
@@ -245,6 +249,7 @@ class _Fused(fully_connected.FullyConnectedNet):
             and "__fastfc_train_step__" not in mine
             and own.__getattribute__ is object.__getattribute__
             and all(name in mine and not hasattr(own, name) for name in _READ)
+            and type(self.reg) in (float, int, self.dtype)
         )
 
 

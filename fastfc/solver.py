@@ -2,53 +2,38 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import uuid
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import _core
 from .training import History, settings
 from .training.callbacks import EVENTS, find_methods, notify
-from .training.clipping import clip_gradients
-from .training.guard import Guarded, StateChecks, as_number, warn_of
+from .training.guard import StateChecks, warn_of
 from .training.history import Log
 from .training.notices import warn_of_settings, warn_of_standstill
 from .training.option_checks import Resumed
 from .training.progress import Progress
 from .training.rates import Rates
-from .training.resuming import Resumable
-from .training.rules import built_in, is_adamw
+from .training.rules import is_adamw
 from .training.saving import Saver
-from .training.scoring import Scored
 from .training.signatures import show_settings
-from .training.splits import (
-    check_gradients,
-    check_model,
-    check_pair,
-    check_splits,
-)
-from .training.state import copy_arrays, running_statistics, set_running_statistics
+from .training.splits import check_model, check_splits
+from .training.steps import Stepping, Stretches
 from .training.stopping import Interrupts, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
 
     from typing_extensions import Unpack
 
-    from ._types import (
-        Labels,
-        Model,
-        SolverSettings,
-    )
+    from ._types import Model, SolverSettings
 
 __all__ = ["Solver"]
 
 
-class Solver(Resumable, Guarded, Scored):
+class Solver(Stepping):
     """Minibatch training of a model, with accuracies on the way and the best parameters kept.
 
     The model is any object with ``params``, a dictionary of arrays, and ``loss(X, y=None)``,
@@ -59,8 +44,14 @@ class Solver(Resumable, Guarded, Scored):
     Minibatches are drawn from ``np.random``: one ``choice`` per step, and one per accuracy on
     more images than are asked for.  An exception leaves histories and best parameters on the
     solver and the latest parameters in the model.  So does Ctrl-C, which lets the running step
-    finish first, in the main thread and where nobody else handles it; a second one interrupts at
-    once.  SIGTERM does too, and ends the process when the checkpoint has been written.
+    finish first, or those of up to 50 ms, in the main thread and where nobody else handles it; a
+    second one interrupts at once.  SIGTERM does too, and ends the process when the checkpoint has
+    been written.
+
+    Where nobody can look between them, many steps of a network of fastfc's are one call of its
+    core.  They are those that ``_step`` would take one by one, which is what happens where ``_step``
+    is overridden or a callback has ``on_step``.  Another thread that looks meanwhile finds
+    parameters that are ahead of the histories, and ``np.random`` locked.
 
     Parameters
     ----------
@@ -258,56 +249,6 @@ class Solver(Resumable, Guarded, Scored):
         self._say = print
         self._reset_call()
 
-    def _step(self) -> None:
-        """Draw a minibatch and update every parameter once; may be called and overridden."""
-        self._rates.before_step(self)
-        batch_mask = _core.random_rows(len(self.y_train), self.batch_size)
-        loss = self._fused_step(batch_mask)
-        if loss is None:
-            loss = self._composed_step(batch_mask)
-        if self.on_nonfinite != "continue" and not math.isfinite(loss):
-            loss = self._refuse_step(loss, batch_mask)
-        self.loss_history.append(loss)
-
-    def _fused_step(self, batch_mask: Labels) -> Any:
-        """Let the model do it all in one call if it offers to; return the loss or None."""
-        offered = getattr(self.model, "__fastfc_train_step__", None)
-        rule = built_in(self.update_rule)
-        if offered is None or rule is None:
-            return None
-        options = {
-            "normalize": self.normalize,
-            "clip_norm": self.clip_norm,
-            "takes_nonfinite": True if self.on_nonfinite == "continue" else None,
-        }
-        given = {name: value for name, value in options.items() if value is not None}
-        return offered(
-            self.X_train, self.y_train, rule, self.optim_configs, rows=batch_mask, **given
-        )
-
-    def _composed_step(self, batch_mask: Labels) -> Any:
-        """Compute the gradients and update every parameter by the rule; return the loss.
-
-        A loss that is not finite changes nothing, but under ``on_nonfinite='continue'``.
-        """
-        statistics = [copy_arrays(found) for found in running_statistics(self._bn_params())]
-        loss, grads = check_pair(
-            self.model.loss(self._examples(self.X_train, batch_mask), self.y_train[batch_mask])
-        )
-        loss = as_number(loss)
-        if self.on_nonfinite != "continue" and not math.isfinite(loss):
-            set_running_statistics(self._bn_params(), statistics)
-            return loss
-        check_gradients(grads, self.model.params)
-        if self.clip_norm is not None:
-            grads = {name: grads[name] for name in self.model.params}
-            grads, _ = clip_gradients(grads, self.clip_norm)
-        for name, w in self.model.params.items():
-            next_w, next_config = self.update_rule(w, grads[name], self.optim_configs[name])
-            self.model.params[name] = next_w
-            self.optim_configs[name] = next_config
-        return loss
-
     def train(self) -> None:
         """Train for ``num_epochs``, then put the best parameters into the model.
 
@@ -318,7 +259,7 @@ class Solver(Resumable, Guarded, Scored):
         Raises
         ------
         KeyboardInterrupt
-            Ctrl-C, after the step that was running; the model has the latest parameters.
+            Ctrl-C, after the steps that were running; the model has the latest parameters.
         NonFiniteLossError
             With ``on_nonfinite='raise'``: the loss has become NaN or infinite; the model has the
             parameters before that step.  Or the update rule's state has, a `NonFiniteStateError`.
@@ -328,21 +269,20 @@ class Solver(Resumable, Guarded, Scored):
         steps_per_epoch = max(len(self.y_train) // self.batch_size, 1)
         num_steps = self.num_epochs * steps_per_epoch
         step = saved = self._begin()
-        call, log, saver, callbacks = self._call, self._log, self._saver, self.callbacks
+        call, saver, callbacks = self._call, self._saver, self.callbacks
         checks, signals = StateChecks(step), Interrupts()
         if self.progress:
             callbacks = [bar := Progress(self, step, num_steps), *callbacks]
             self._say = bar.print
         on_step, on_epoch, _, on_stop = (find_methods(callbacks, event) for event in EVENTS)
         limits = Limits(self, step, num_steps, call["scorings"])
+        stretches = Stretches(self, step, steps_per_epoch, limits)
         try:
             self._training = True
             with signals:
                 while (reason := self._asked or limits.reached(step)) is None and not signals.came:
                     call["step"] = 0  # an exception in a step ends the call
-                    step += 1
-                    self._step()
-                    log.note(self.optim_configs)
+                    step += stretches.take(step)
                     if self.verbose and self.print_every and (step - 1) % self.print_every == 0:
                         self._say(
                             f"(Iteration {step} / {num_steps}) loss: {self.loss_history[-1]:f}"
@@ -394,6 +334,8 @@ class Solver(Resumable, Guarded, Scored):
 
     def stop(self, reason: str = "stopped") -> None:
         """Have ``train`` return after the running step; for callbacks, signals and other threads.
+
+        Signals and other threads may have to wait for the steps of 50 ms.
 
         Parameters
         ----------

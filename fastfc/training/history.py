@@ -57,10 +57,19 @@ class Log:
         spent = next((seconds for seconds in reversed(self.seconds) if seconds == seconds), 0.0)
         self._start = time.perf_counter() - spent
 
+    def now(self) -> float:
+        """Return the seconds spent in ``train``."""
+        return time.perf_counter() - self._start
+
     def note(self, optim_configs: Mapping[str, OptimConfig]) -> None:
         """Note the step that has just been done."""
-        self.seconds.append(time.perf_counter() - self._start)
+        self.seconds.append(self.now())
         self.learning_rate.append(learning_rate(optim_configs))
+
+    def note_steps(self, seconds: AnyArray, learning_rates: AnyArray) -> None:
+        """Note steps that have been done in one call: float64, an entry for each."""
+        self.seconds.frombytes(seconds.tobytes())
+        self.learning_rate.frombytes(learning_rates.tobytes())
 
     def fit(self, steps: int) -> None:
         """Set the number of steps; steps that were not noted are NaN."""

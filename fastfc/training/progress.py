@@ -26,6 +26,7 @@ class Progress(Callback):
         from tqdm.auto import tqdm  # not at the top: runs without a bar do not wait for it
 
         self._examples = solver.batch_size
+        self._seen = len(solver.loss_history)
         self._tqdm = tqdm
         self._bar = tqdm(
             total=last * self._examples,
@@ -42,13 +43,15 @@ class Progress(Callback):
             print(line)
 
     def on_step(self, solver: Solver) -> None:
-        """Count the step's examples; only when the bar is drawn, say the figures of the next one.
+        """Count the new steps' examples; only when the bar is drawn, say the figures of the next.
 
         Parameters
         ----------
         solver : Solver
         """
-        if self._bar.update(self._examples):
+        steps = len(solver.loss_history) - self._seen
+        self._seen += steps
+        if self._bar.update(steps * self._examples):
             self._describe(solver)
 
     def on_epoch(self, solver: Solver) -> None:

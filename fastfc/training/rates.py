@@ -84,14 +84,29 @@ class Rates:
                 name: float(config.get("learning_rate", self._default))
                 for name, config in configs.items()
             }
+        factor = self._factor(step, solver)
+        for name, config in configs.items():
+            config["learning_rate"] = self.base[name] * factor
+
+    def ahead(self, solver: Resumable, steps: int) -> tuple[dict[str, float], list[float]] | None:
+        """Return the base of each parameter and the factor of each of the coming steps.
+
+        They hold until the epoch ends.  None where a schedule of the user's own wants to be asked
+        at each step, or has not been asked yet.
+        """
+        if not isinstance(self.schedule, Schedule) or self.base is None:
+            return None
+        first = len(solver.loss_history)
+        return self.base, [self._factor(step, solver) for step in range(first, first + steps)]
+
+    def _factor(self, step: int, solver: Resumable) -> float:
+        """Return what every base rate is multiplied by at a step of this epoch."""
         factor: Any = self.schedule(step, solver)
         if not is_real(factor) or not 0 <= factor < math.inf:
             raise ValueError(
                 f"lr_schedule gave {factor!r} at step {step}, expected a number of at least 0"
             )
-        factor = float(factor) * float(solver.lr_decay) ** solver.epoch
-        for name, config in configs.items():
-            config["learning_rate"] = self.base[name] * factor
+        return float(factor) * float(solver.lr_decay) ** solver.epoch
 
     def end_epoch(self, solver: Resumable) -> None:
         """Tell the schedule that an epoch has been scored."""

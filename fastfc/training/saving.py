@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 import warnings
 from pathlib import Path
@@ -102,6 +103,13 @@ class Saver:
         if self._steps is not None:
             return iteration % self._steps == 0
         return self._seconds is not None and time.perf_counter() - self._time >= self._seconds
+
+    def left(self, iteration: int) -> tuple[float, float]:
+        """Return the steps, at least 1, and the seconds after which one will be due."""
+        steps = math.inf if self._steps is None else self._steps - iteration % self._steps
+        if self._seconds is None:
+            return steps, math.inf
+        return steps, self._seconds - (time.perf_counter() - self._time)
 
     def save(self, solver: Resumable, epoch_ends: bool) -> str:
         """Write a checkpoint, then delete those that are too many; return its path."""

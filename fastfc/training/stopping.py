@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import sys
 import threading
@@ -199,3 +200,10 @@ class Limits:
         if self._deadline is not None and time.perf_counter() >= self._deadline:
             return "max_seconds"
         return None
+
+    def left(self, step: int) -> tuple[float, float]:
+        """Return the steps and the seconds after which one of the limits will be reached."""
+        return (
+            min(self._last, math.inf if self._end is None else self._end) - step,
+            math.inf if self._deadline is None else self._deadline - time.perf_counter(),
+        )

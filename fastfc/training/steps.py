@@ -1,0 +1,181 @@
+"""The steps of a run: one by one, or many in one call where nobody can look between them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .. import _core
+from .callbacks import find_methods
+from .clipping import clip_gradients
+from .guard import Guarded, as_number
+from .history import learning_rate
+from .resuming import Resumable
+from .rules import built_in
+from .scoring import Scored
+from .splits import check_gradients, check_pair
+from .state import copy_arrays, running_statistics, set_running_statistics
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .._types import Labels
+    from .stopping import Limits
+
+MOST_STEPS = 512  # in one call: their rates are computed before it
+MOST_SECONDS = 0.05  # in one call: so soon Ctrl-C is seen
+
+
+class Stepping(Resumable, Guarded, Scored):
+    """The part of a Solver that takes steps."""
+
+    def _step(self) -> None:
+        """Draw a minibatch and update every parameter once; may be called and overridden."""
+        self._rates.before_step(self)
+        batch_mask = _core.random_rows(len(self.y_train), self.batch_size)
+        loss = self._fused_step(batch_mask)
+        if loss is None:
+            loss = self._composed_step(batch_mask)
+        if self.on_nonfinite != "continue" and not math.isfinite(loss):
+            loss = self._refuse_step(loss, batch_mask)
+        self.loss_history.append(loss)
+
+    def _fused_step(self, batch_mask: Labels) -> Any:
+        """Let the model do it all in one call if it offers to; return the loss or None."""
+        offered = getattr(self.model, "__fastfc_train_step__", None)
+        rule = built_in(self.update_rule)
+        if offered is None or rule is None:
+            return None
+        return offered(
+            self.X_train, self.y_train, rule, self.optim_configs, rows=batch_mask, **self._options()
+        )
+
+    def _options(self) -> dict[str, Any]:
+        """Return what a model's own step is called with, as far as it is not the default."""
+        options = {
+            "normalize": self.normalize,
+            "clip_norm": self.clip_norm,
+            "takes_nonfinite": True if self.on_nonfinite == "continue" else None,
+        }
+        return {name: value for name, value in options.items() if value is not None}
+
+    def _composed_step(self, batch_mask: Labels) -> Any:
+        """Compute the gradients and update every parameter by the rule; return the loss.
+
+        A loss that is not finite changes nothing, but under ``on_nonfinite='continue'``.
+        """
+        statistics = [copy_arrays(found) for found in running_statistics(self._bn_params())]
+        loss, grads = check_pair(
+            self.model.loss(self._examples(self.X_train, batch_mask), self.y_train[batch_mask])
+        )
+        loss = as_number(loss)
+        if self.on_nonfinite != "continue" and not math.isfinite(loss):
+            set_running_statistics(self._bn_params(), statistics)
+            return loss
+        check_gradients(grads, self.model.params)
+        if self.clip_norm is not None:
+            grads = {name: grads[name] for name in self.model.params}
+            grads, _ = clip_gradients(grads, self.clip_norm)
+        for name, w in self.model.params.items():
+            next_w, next_config = self.update_rule(w, grads[name], self.optim_configs[name])
+            self.model.params[name] = next_w
+            self.optim_configs[name] = next_config
+        return loss
+
+    def _many_steps(self, most: int, seconds: float) -> int:
+        """Let the model do steps in one call if it offers to; return how many, which may be none.
+
+        They leave what so many calls of ``_step`` would, bit for bit.
+        """
+        offered = getattr(self.model, "__fastfc_train_steps__", None)
+        rule = built_in(self.update_rule)
+        if offered is None or rule is None or not self._has_own_steps():
+            return 0
+        configs, options, rates = self.optim_configs, self._options(), None
+        if self._rates.schedule is not None:
+            rates = options["rates"] = self._rates.ahead(self, most)
+            if rates is None or not rates[0].keys() == configs.keys() == self.model.params.keys():
+                return 0
+        before = self._log.now()
+        spent = offered(
+            self.X_train,
+            self.y_train,
+            rule,
+            configs,
+            batch_size=self.batch_size,
+            steps=most,
+            seconds=seconds,
+            losses=self.loss_history,
+            **options,
+        )
+        if spent is None or not len(spent):
+            return 0
+        if rates is None:
+            noted = np.full(len(spent), learning_rate(configs))
+        else:
+            noted = np.array(rates[1][: len(spent)]) * rates[0][next(iter(configs))]
+        self._log.note_steps(before + spent, noted)
+        return len(spent)
+
+    def _has_own_steps(self) -> bool:
+        """Return whether nobody has overridden what is called for each step."""
+        names = ("_step", "_fused_step", "_composed_step")
+        return (
+            type(self.batch_size) is int
+            and type(self.loss_history) is list
+            and not any(name in vars(self) for name in names)
+            and all(getattr(type(self), name) is getattr(Stepping, name) for name in names)
+        )
+
+
+class Stretches:
+    """A call of ``train`` in stretches: steps between which nobody can look.
+
+    Somebody can after the first step of the call, at the end of an epoch, where a loss is printed
+    or a checkpoint due, where a limit is reached, and after each step where a callback looks at
+    each.  Signals, and what other threads ask for, are seen every `MOST_SECONDS`.
+
+    Parameters
+    ----------
+    solver : Stepping
+        The Solver.
+    first, per_epoch : int
+        Steps of the call that are done already, and of an epoch.
+    limits : Limits
+        Of the call.
+    """
+
+    def __init__(self, solver: Stepping, first: int, per_epoch: int, limits: Limits) -> None:
+        self._solver = solver
+        self._per_epoch = per_epoch
+        self._limits = limits
+        looks = find_methods(solver.callbacks, "on_step")
+        self._singly_until: float = math.inf if looks else first + 1
+
+    def take(self, step: int) -> int:
+        """Take a step, or more, after so many of the call; return how many."""
+        solver = self._solver
+        if step >= self._singly_until:
+            most, seconds = self._ahead(step)
+            if most > 1 and (taken := solver._many_steps(most, seconds)):
+                return taken
+            self._singly_until = step + most
+        solver._step()
+        solver._log.note(solver.optim_configs)
+        return 1
+
+    def _ahead(self, step: int) -> tuple[int, float]:
+        """Return the steps and the seconds until somebody can look."""
+        solver = self._solver
+        steps, seconds = self._limits.left(step)
+        steps = min(steps, MOST_STEPS, self._per_epoch - step % self._per_epoch)
+        if solver.verbose and solver.print_every:
+            after = -step % solver.print_every
+            if math.isfinite(after):  # not whole: step by step
+                steps = min(steps, after + 1 if after == int(after) else 1)
+        if solver._saver is not None:
+            due, seconds_due = solver._saver.left(len(solver.loss_history))
+            steps, seconds = min(steps, due), min(seconds, seconds_due)
+        return int(steps), min(seconds, MOST_SECONDS)
