@@ -49,9 +49,9 @@ class Solver(Stepping):
     been written.
 
     Where nobody can look between them, many steps of a network of fastfc's are one call of its
-    core.  They are those that ``_step`` would take one by one, which is what happens where ``_step``
-    is overridden or a callback has ``on_step``.  Another thread that looks meanwhile finds
-    parameters that are ahead of the histories, and ``np.random`` locked.
+    core, with the same bits; where ``_step`` is overridden or a callback has ``on_step``, they are
+    taken one by one.  Another thread that looks meanwhile finds parameters that are ahead of the
+    histories, and ``np.random`` locked.
 
     Parameters
     ----------

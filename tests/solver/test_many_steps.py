@@ -316,7 +316,7 @@ def long_run(kind, examples=200000, **settings):
 
 
 def interrupted(made, delay):
-    """Train until a Ctrl-C after so many seconds, within the first epoch; return how long it took."""
+    """Train until a Ctrl-C within the first epoch, after so many seconds; return its delay."""
     came = []
 
     def interrupt():
