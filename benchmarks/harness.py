@@ -75,17 +75,21 @@ class Reading:
 
 @dataclasses.dataclass(frozen=True)
 class Contestant:
-    """What is called, without arguments, and a context that its turns run in."""
+    """What is called, without arguments, and a context that its turns run in.
+
+    Of a call that does the same several times over, ``times`` says how often; times are of one.
+    """
 
     call: Callable
     during: Callable = contextlib.nullcontext
+    times: int = 1
 
     def time(self, count):
-        """Return the mean seconds of so many calls."""
+        """Return the mean seconds in so many calls."""
         start = time.perf_counter()
         for _ in range(count):
             self.call()
-        return (time.perf_counter() - start) / count
+        return (time.perf_counter() - start) / (count * self.times)
 
 
 def missing(package, purpose):
@@ -194,7 +198,7 @@ def _plan(contestant):
     with contestant.during():
         contestant.time(2)
         calls = 1
-        while (seconds := contestant.time(calls) * calls) < SAMPLE / 4:
+        while (seconds := contestant.time(calls) * calls * contestant.times) < SAMPLE / 4:
             calls *= 2
     seconds /= calls
     wanted = max(1, round(SAMPLE / seconds))

@@ -1,4 +1,7 @@
-"""JAX: the whole training step as one jitted function that may reuse its arguments' memory."""
+"""JAX: the whole training step as one jitted function that may reuse its arguments' memory.
+
+Or many steps in such a function, by `lax.scan`.
+"""
 
 import itertools
 import math
@@ -13,6 +16,38 @@ EPSILON, MOMENTUM, BETA1, BETA2, ADAM_EPSILON = 1e-5, 0.9, 0.9, 0.999, 1e-8
 
 def steps(network, data, learning_rate):
     """Return what runs one training step, by name."""
+    step, state, x, y = _step(network, data, learning_rate)
+    jitted = jax.jit(step, donate_argnums=0)
+
+    def call():
+        nonlocal state
+        loss, state = jitted(state, x, y)
+        jax.block_until_ready(state)
+        return float(loss)
+
+    return {"jax": call}
+
+
+def many_steps(network, data, learning_rate, count):
+    """Return what runs so many steps in one call."""
+    step, state, x, y = _step(network, data, learning_rate)
+
+    def scan(state, x, y):
+        return jax.lax.scan(lambda state, _: step(state, x, y)[::-1], state, length=count)
+
+    jitted = jax.jit(scan, donate_argnums=0)
+
+    def call():
+        nonlocal state
+        state, losses = jitted(state, x, y)
+        jax.block_until_ready(state)
+        return losses.tolist()
+
+    return {"jax.scan": call}
+
+
+def _step(network, data, learning_rate):
+    """Return the function of a step, the state that it begins with, and the examples."""
     batch, example, hidden, classes, keep = network
     x, y = jnp.asarray(data["X_train"]), jnp.asarray(data["y_train"])
     sizes = [math.prod(example), *hidden, classes]
@@ -58,15 +93,7 @@ def steps(network, data, learning_rate):
         moments = {"first": first, "second": second}
         return loss, {"params": params, "running": running, **moments, "key": key, "t": t}
 
-    jitted = jax.jit(step, donate_argnums=0)
-
-    def call():
-        nonlocal state
-        loss, state = jitted(state, x, y)
-        jax.block_until_ready(state)
-        return float(loss)
-
-    return {"jax": call}
+    return step, state, x, y
 
 
 def _start(sizes, dtype):

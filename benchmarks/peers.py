@@ -12,6 +12,8 @@ STEPS = {
     "jax": ("jax",),
     "sklearn": ("sklearn",),
 }
+# And those that can do many of them in one call.
+MANY_STEPS = {"jax": ("jax.scan",)}
 NAMES = tuple(STEPS)
 _FILES = {"torch": "peer_torch", "jax": "peer_jax", "sklearn": "peer_sklearn"}
 
@@ -19,7 +21,8 @@ _FILES = {"torch": "peer_torch", "jax": "peer_jax", "sklearn": "peer_sklearn"}
 def load(name):
     """Import a peer's file; without the peer end in one line that names the extra.
 
-    Each has ``steps(network, data, learning_rate)``, which returns its contestants.
+    Each has ``steps(network, data, learning_rate)``, which returns its contestants, and those of
+    `MANY_STEPS` ``many_steps`` with a fourth argument, how many.
     """
     if name not in _FILES:
         return None

@@ -1,7 +1,8 @@
 """A whole training step under the Solver: draw a minibatch, forward, backward, Adam.
 
 NumPy does it in the row's dtype, and where that is float32 also in the dtype in which the original
-does.  The peers do the same with their own means, see `peers`.  Then the scores of a batch in test
+does.  The peers do the same with their own means, see `peers`.  Then such a step where many are
+one call, as the Solver does them between two looks at a run.  Then the scores of a batch in test
 mode.
 """
 
@@ -27,11 +28,14 @@ SOLVERS = {
     "original": (fastfc.reference, fastfc.reference.optim.adam, np.float64),
 }
 LEARNING_RATE = 5e-4
+MANY = 100  # steps in one call
 
 
 def contestants(run):
     """Return the names of the table's columns."""
-    theirs = [name for peer in run.peers for name in peers.STEPS[peer]]
+    theirs = [
+        name for peer in run.peers for name in (*peers.STEPS[peer], *peers.MANY_STEPS.get(peer, ()))
+    ]
     return ["fastfc", *theirs]
 
 
@@ -50,7 +54,27 @@ def rows(run):
                     calls.update(steps)
             rate = ("GFLOP/s", flops(network))
             yield harness.row(run, "step", name, text(network), dtype, calls, rate)
+            calls = many_steps(run, network, dtype)
+            yield harness.row(run, "step", f"{name}, many", text(network), dtype, calls, rate)
             yield harness.row(run, "step", f"{name}, scoring", *scoring(run, network, dtype))
+
+
+def many_steps(run, network, dtype):
+    """Return the contestants that do many steps in one call."""
+    ours = solver("fastfc", network, dtype)
+    ours._begin()
+    ours._step()  # which makes Adam's state
+
+    def call():
+        if ours._many_steps(MANY, math.inf) != MANY:
+            raise RuntimeError("the core has refused a step")
+
+    calls = {"fastfc": call}
+    for peer in run.peers:
+        if peer in peers.MANY_STEPS:
+            given = data(network, dtype), LEARNING_RATE, MANY
+            calls.update(peers.load(peer).many_steps(network, *given))
+    return {name: harness.Contestant(call, times=MANY) for name, call in calls.items()}
 
 
 def scoring(run, network, dtype):

@@ -10,6 +10,7 @@ LABELS = {
     "torch": "PyTorch",
     "torch.compile": "compiled",
     "jax": "JAX",
+    "jax.scan": "JAX, scan",
     "sklearn": "scikit-learn",
     "numpy": "`numpy.dot`",
 }
@@ -150,7 +151,7 @@ def _runs(runs, names):
 
 
 def _steps(run):
-    rows = [row for row in _trained(run) if row["dtype"] == DTYPE]
+    rows = [row for row in _trained(run, ", scoring") if row["dtype"] == DTYPE]
     if not rows:
         return ""
     ours, *others = _contestants(rows)
@@ -167,9 +168,9 @@ def _steps(run):
     return _marked(_table([about, ours, *map(_label, others), "share of peak"], lines))
 
 
-def _trained(run):
-    """Return the rows of the suite step that are about a training step."""
-    return [row for row in _rows(run, "step") if not row["name"].endswith(", scoring")]
+def _trained(run, *without):
+    """Return the rows of the suite step that are about a training step, but those that end so."""
+    return [row for row in _rows(run, "step") if not row["name"].endswith(without)]
 
 
 def _operations(run):
@@ -245,7 +246,7 @@ def _product(run):
 
 
 def _other_steps(run):
-    rows = [row for row in _trained(run) if row["dtype"] == DTYPE]
+    rows = [row for row in _trained(run, ", scoring", ", many") if row["dtype"] == DTYPE]
     others = [name for name in _contestants(rows) if all(name in row["ratio"] for row in rows)]
     if others:
         ratios = []

@@ -1,5 +1,6 @@
 import contextlib
 import dataclasses
+import functools
 import importlib.util
 import sys
 import time
@@ -60,7 +61,12 @@ def _expected(suite):
         "ops": [
             str(op) for op in operations.OPERATIONS for _ in op.benchmark for _ in cases.DTYPES
         ],
-        "step": [row for name in SMALL for _ in cases.DTYPES for row in (name, f"{name}, scoring")],
+        "step": [
+            row
+            for name in SMALL
+            for _ in cases.DTYPES
+            for row in (name, f"{name}, many", f"{name}, scoring")
+        ],
         "solver": ["epoch of 2, random"],
         "threads": ["digits"],
         "memory": ["40 steps, seed"],
@@ -86,6 +92,8 @@ CONTESTANTS = {
 
 def _contestants(row):
     """Return who a row is about: the original's own dtype makes a row of float32 training only."""
+    if row["name"].endswith(", many"):
+        return ["fastfc"]
     promoted = row["dtype"] == "float32" and not row["name"].endswith(", scoring")
     return [n for n in CONTESTANTS[row["suite"]] if n != "original" or promoted]
 
@@ -129,6 +137,8 @@ def test_peers_join_the_tables(peer, tmp_path, monkeypatch):
     for row in _written(tmp_path, "ops", "step", "--peers", peer).rows:
         if row["name"].endswith(", scoring"):
             assert list(row["seconds"]) == ["fastfc"]
+        elif row["name"].endswith(", many"):
+            assert list(row["seconds"]) == ["fastfc", *peers.MANY_STEPS.get(peer, ())]
         elif row["suite"] == "step":
             assert list(row["seconds"]) == ["fastfc", *peers.STEPS[peer]]
         else:
@@ -164,6 +174,13 @@ def test_wrong_arguments_end_in_one_line(arguments, message, capsys):
         benchmarks.main(arguments)
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_call_may_do_the_same_many_times():
+    """Its time is that of once."""
+    call = functools.partial(time.sleep, 0.01)
+    seconds = harness.measure({"many": harness.Contestant(call, times=100)}, quick=True)
+    assert 1e-4 <= seconds["many"]["min"] < 1e-2
 
 
 def test_contestants_take_turns():
