@@ -6,6 +6,9 @@ grow until they change accuracies, their distributions over many seeds are the s
 equivalence, whose margin and power are stated here.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -20,10 +23,12 @@ only_long = pytest.mark.skipif(not LONG, reason="minutes of training: FASTFC_TRU
 # --- float64 ----------------------------------------------------------------------------------
 
 # A run over the core may lie this many times as far from the reference's as the furthest disturbed
-# run. Its roundings are of the disturbance's size. A step's own are counted in tolerance.adam: one
-# of w, and 16 of the step, which is a hundredth of a typical w or less; those of a gradient reach w
-# as a step's do. The disturbance is a rounding of w or two (the distance of two neighbours is 1 to
-# 2 units of roundoff). So the count says 1 to 2; what is left is for the largest of few draws.
+# run. In units of u |w|, u the unit of roundoff, the disturbance is 1 to 2: the distance of two
+# neighbours. A step of Adam is at first a twentieth of a typical w (5e-4 of 0.01) and goes through
+# 16 roundings, w through one (tolerance.adam): 1.8 in either run. Gradients are sums of 100 to 3072
+# terms, whose roundings are chance and so about the root of that, 55 at most, a twentieth of which
+# reaches w: 3 in either run. Together, as independent errors add, less than 5; twice that is for
+# the largest of few draws.
 FACTOR = 10
 DISTURBED = 2
 
@@ -87,76 +92,81 @@ def test_a_rate_off_by_a_trillionth_is_seen():
 
 # --- float32 ----------------------------------------------------------------------------------
 
-# Two one-sided t tests of paired differences (Schuirmann 1987) at the level of 5 %: a difference of
-# mean accuracies of MARGIN or more is held to be none in at most 5 % of all trials. Both runs of a
-# pair have a seed in common, so they start alike and draw alike.
+# Two one-sided t tests of paired differences (Schuirmann 1987) at the level of 5 %: mean accuracies
+# that are a margin apart are found equivalent in at most 5 % of all trials. The runs of a pair have
+# a seed in common, so they start alike and draw alike.
 SEEDS = 20
-MARGIN = 0.0025
 STUDENT = 1.729  # 95 % of Student's distribution with SEEDS - 1 degrees of freedom lie below
 
-# The standard deviation of a difference, from 15 pairs of digits and 10 of CIFAR-10: the reference
-# against itself, every first weight moved to a neighbour, with seeds of their own (100 and on).
-SIGMA = 0.0015
 
-ACCURACIES = [
-    pytest.param("digits", load_digits, 3, id="digits"),
-    pytest.param(
-        "seed", lambda: cifar.real_images(5000, 5000), 4, id="seed on CIFAR-10", marks=only_long
-    ),
-]
+@dataclass(frozen=True)
+class Trial:
+    """Runs of some epochs, the margin, and the deviation of a difference that is expected.
 
+    The deviation was measured before any run over the core, between runs of the reference and the
+    same with all first parameters moved to neighbouring numbers, seeds 100 and on.
+    """
 
-def equivalent(differences):
-    """Whether the mean differences, over the last axis, are shown to be within the margin."""
-    error = differences.std(axis=-1, ddof=1) / np.sqrt(differences.shape[-1])
-    return np.abs(differences.mean(axis=-1)) + STUDENT * error < MARGIN
+    network: str
+    load: Callable
+    epochs: int
+    margin: float
+    sigma: float
 
+    def accuracies(self, package, data, **settings):
+        """Return the validation accuracy at the end of a run in float32 with each seed."""
+        settings = {"num_train_samples": 10, **settings}
+        arguments = package, self.network, data, self.epochs, np.float32
+        runs = (drift.train(*arguments, seed, **settings) for seed in range(SEEDS))
+        return np.array([run.val_acc[-1] for run in runs])
 
-def power(mean):
-    """Return how often normal differences of this mean and of SIGMA are found equivalent."""
-    draws = np.random.default_rng(0).normal(mean, SIGMA, (20_000, SEEDS))
-    return equivalent(draws).mean()
+    def equivalent(self, differences):
+        """Whether their means over the last axis are shown to be within the margin."""
+        error = differences.std(axis=-1, ddof=1) / np.sqrt(SEEDS)
+        return np.abs(differences.mean(axis=-1)) + STUDENT * error < self.margin
 
-
-def accuracies(package, network, data, epochs, **settings):
-    """Return the validation accuracies at the end of runs with each seed, in float32."""
-    settings = {"num_train_samples": 10, **settings}
-    return np.array(
-        [
-            drift.train(package, network, data, epochs, np.float32, seed, **settings).val_acc[-1]
-            for seed in range(SEEDS)
-        ]
-    )
+    def power(self, mean):
+        """Return how often normal differences of this mean are found equivalent."""
+        draws = np.random.default_rng(0).normal(mean, self.sigma, (20_000, SEEDS))
+        return self.equivalent(draws).mean()
 
 
-def test_power_of_the_test_of_accuracies():
-    """Equal means are found equivalent; means a margin apart are in 5 % of all trials."""
-    report("float32 accuracies", power=f"{power(0):.4f}", level=f"{power(MARGIN):.3f}")
-    assert power(0) > 0.999
-    assert power(MARGIN) == pytest.approx(0.05, abs=0.005)
+DIGITS = Trial("digits", load_digits, 3, 0.0025, 0.0015)
+CIFAR = Trial("seed", lambda: cifar.real_images(5000, 5000), 4, 0.01, 0.007)
 
 
-@pytest.mark.parametrize(("network", "load", "epochs"), ACCURACIES)
-def test_float32_accuracies_do_not_differ(network, load, epochs):
-    data = load()
-    fast = accuracies(FAST, network, data, epochs)
-    reference = accuracies(REFERENCE, network, data, epochs)
+@pytest.mark.parametrize("trial", [DIGITS, CIFAR], ids=lambda trial: trial.network)
+def test_power_of_the_test_of_accuracies(trial):
+    """Equal means are found equivalent; means a margin apart in 5 % of all trials."""
+    power, level = trial.power(0), trial.power(trial.margin)
+    report(f"float32 accuracies, {trial.network}", power=f"{power:.4f}", level=f"{level:.3f}")
+    assert power > 0.999
+    assert level == pytest.approx(0.05, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    "trial",
+    [pytest.param(DIGITS, id="digits"), pytest.param(CIFAR, id="CIFAR-10", marks=only_long)],
+)
+def test_float32_accuracies_do_not_differ(trial):
+    data = trial.load()
+    fast, reference = (trial.accuracies(package, data) for package in (FAST, REFERENCE))
     differences = fast - reference
     report(
-        f"float32 accuracies, {network}, {SEEDS} seeds",
+        f"float32 accuracies, {trial.network}, {SEEDS} seeds",
         core=f"{fast.mean():.4f} ± {fast.std(ddof=1):.4f}",
         reference=f"{reference.mean():.4f} ± {reference.std(ddof=1):.4f}",
         differences=f"{differences.mean():.5f} ± {differences.std(ddof=1):.5f}",
         largest=f"{np.abs(differences).max():.4f}",
     )
-    assert equivalent(differences)
-    # The stated power holds only for such a deviation: 1.52 is the square root of chi-squared's
-    # 99.9 % point with SEEDS - 1 degrees of freedom over these.
-    assert differences.std(ddof=1) <= 1.52 * SIGMA
+    assert trial.equivalent(differences)
+    # The stated power holds for the deviation that is expected: 1.52 is the square root of
+    # chi-squared's 99.9 % point with SEEDS - 1 degrees of freedom over these.
+    assert differences.std(ddof=1) <= 1.52 * trial.sigma
 
 
 def test_another_learning_rate_is_seen_in_the_accuracies():
     data = load_digits()
     rate = {"learning_rate": 0.9 * drift.LEARNING_RATE}
-    other = accuracies(FAST, "digits", data, 3, optim_config=rate)
-    assert not equivalent(accuracies(FAST, "digits", data, 3) - other)
+    differences = DIGITS.accuracies(FAST, data) - DIGITS.accuracies(FAST, data, optim_config=rate)
+    assert not DIGITS.equivalent(differences)
