@@ -14,10 +14,10 @@
  *
  * dgamma and dbeta are sums over the batch.  Each range of rows of the backward pass has its own
  * partial sums, which are added at the end; shape alone decides the ranges.  Sums of a range and of
- * all ranges go in blocks, as in reduce.c.  Blocks of a range need scratch memory.  Where that ends,
- * at the earliest for D above 32768 doubles or 65536 floats, the sums are computed before the rows
- * and by slices of columns, as batchnorm.c does.  Doing so always, in tasks beside those of the
- * rows, made the pass take 350 instead of 155 us for (256, 1024) floats. */
+ * all ranges go in blocks, as in reduce.c.  Blocks of a range need scratch memory.  Where that
+ * ends, at the earliest for D above 32768 doubles or 65536 floats, the sums are computed before the
+ * rows and by slices of columns, as batchnorm.c does.  Doing so always, in tasks beside those of
+ * the rows, made the pass take 350 instead of 155 us for (256, 1024) floats. */
 #ifndef FASTFC_OPS_LAYERNORM_C
 #define FASTFC_OPS_LAYERNORM_C
 

@@ -1,4 +1,4 @@
-/* Which instruction sets this machine has: the answer of csrc/runtime/dispatch.c is the compiler's. */
+/* Which instruction sets this machine has: csrc/runtime/dispatch.c answers as the compiler does. */
 #include "test.h"
 
 #if defined(__x86_64__)
@@ -16,7 +16,8 @@ static int compiler_says(const char *isa) { return isa != NULL; }
 int main(void) {
     (void)products;
 #if defined(__x86_64__)
-    if (!__builtin_cpu_supports("sse2")) { /* every x86-64 has it: the compiler's answer is a stub */
+    /* every x86-64 has it: the compiler's answer is a stub */
+    if (!__builtin_cpu_supports("sse2")) {
         printf("0 passed, 0 failed\n");
         return 0;
     }
