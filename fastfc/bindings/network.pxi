@@ -427,14 +427,12 @@ cdef class Network:
                 if drawn is not None and drawn.base is not None:
                     factor = steps.factor[taken - 1]
                 self.call.commit(taken, factor)
-            if drawn is not None:
-                return drawn.results(taken, dtype)
-            if taken > 0:
+            if taken > 0 and drawn is None:
                 self.warn_of_variances()
         finally:
             if lock is not None:
                 lock.__exit__(None, None, None)
-        return as_loss(loss, dtype)
+        return as_loss(loss, dtype) if drawn is None else drawn.results(taken, dtype)
 
     # Says which running averages the kernel left as they were.
     cdef int warn_of_variances(self) except -1:

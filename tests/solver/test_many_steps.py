@@ -387,3 +387,35 @@ def test_other_threads_may_stop_a_run():
     made.train()
     thread.join()
     assert made.stop_reason == "other"
+
+
+def test_other_threads_may_look_meanwhile():
+    """They get what is there: no answer is wrong for lack of care of the core's."""
+    made = long_run(Counting, max_seconds=0.3)
+    model, y = made.model, made.y_train.copy()
+    errors, done = [], threading.Event()
+
+    def look():
+        try:
+            while not done.is_set():
+                assert np.isfinite(model.loss(made.X_val)).all()
+                assert np.isfinite(model.loss(made.X_val, made.y_val)[0])
+                assert 0 <= np.random.rand() < 1
+                made.y_train[:] = y
+                assert len(made.history["seconds"]) <= len(made.loss_history)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=look) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        made.train()
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert not errors
+    assert made.stop_reason == "max_seconds"
+    assert np.isfinite(made.loss_history).all()
+    assert many(made)
