@@ -57,6 +57,7 @@ typedef struct {
     const void *state[FC_STATES];
     void *next_w, *next_state[FC_STATES];
     double number[FC_NUMBERS];
+    double power[2]; /* work: of Adam's betas, to the power of the steps */
 } fc_param;
 
 /* Row stride of a network's work arrays of M columns, in elements of `size` bytes: a whole and odd
@@ -93,14 +94,14 @@ typedef struct {
     int layernorm;                          /* over the features; else over the batch, and then: */
     const void *running_mean, *running_var; /* (M,) */
     double eps, momentum;
-    void *next_mean, *next_var; /* (M,), set */
+    void *next_mean, *next_var;   /* (M,), set */
     void *spare_mean, *spare_var; /* (M,) for the step after, in a call of several */
-    size_t stride;              /* of rows of the work arrays: fc_row_stride; last layer: M */
-    void *out, *x_normalized;   /* work: (N, M) each, aligned to 64, zero behind the columns */
-    uint16_t *activation_mask;  /* work: fc_activation_mask_bytes, aligned to 64 */
-    void *rstd;                 /* work: (M,), for layer normalisation (N,) */
-    uint8_t *keep;              /* (N, M) mask, 16 bytes more may be read; NULL: no dropout */
-    uint64_t key;               /* of the mask's stream, for philox */
+    size_t stride;                /* of rows of the work arrays: fc_row_stride; last layer: M */
+    void *out, *x_normalized;     /* work: (N, M) each, aligned to 64, zero behind the columns */
+    uint16_t *activation_mask;    /* work: fc_activation_mask_bytes, aligned to 64 */
+    void *rstd;                   /* work: (M,), for layer normalisation (N,) */
+    uint8_t *keep;                /* (N, M) mask, 16 bytes more may be read; NULL: no dropout */
+    uint64_t key;                 /* of the mask's stream, for philox */
 } fc_layer;
 
 typedef struct {
@@ -118,9 +119,9 @@ typedef struct {
     int philox; /* 0 or 1: masks are drawn by the layers' keys; then state is NULL */
     int rule;   /* by which each parameter is updated once its gradient is there; FC_NO_UPDATE: the
                  * gradients of all are left in their dw */
-    int takes_nonfinite; /* 0 or 1: parameters are updated too where the loss is not finite */
-    double clip_norm;    /* above 0: updates are by gradients that are scaled to this norm */
-    const fc_param *const *params; /* for clip_norm: all parameters, in the order of the sum */
+    int takes_nonfinite;     /* 0 or 1: parameters are updated too where the loss is not finite */
+    double clip_norm;        /* above 0: updates are by gradients that are scaled to this norm */
+    fc_param *const *params; /* for clip_norm: all parameters, in the order of the sum */
     size_t params_count;
 } fc_network;
 
@@ -142,8 +143,8 @@ typedef struct {
     fc_mt19937 *state;   /* by this, which net->state may be too */
     int64_t *index;      /* (N,) set to them; net->rows has it as its index */
     fc_labels labels;
-    int draws_keys;      /* whether each layer's key is drawn too, in each step */
-    const double *base;  /* (layers, 4) learning rates of the parameters, of which each step takes */
+    int draws_keys;     /* whether each layer's key is drawn too, in each step */
+    const double *base; /* (layers, 4) learning rates of the parameters, of which each step takes */
     const double *factor; /* (most,) its factor; NULL: they stay as they are in `number` */
     int64_t *time;        /* (most,) set: nanoseconds from the call to the step's end */
 } fc_steps;

@@ -53,7 +53,7 @@ typedef struct {
                   const real *v, const real *a, double learning_rate, double beta1, double beta2,
                   double epsilon, double t, double weight_decay, size_t n);
     double (*sum_of_squares)(const real *x, size_t n);
-    void (*update)(const fc_param *const *params, int rule, double clip_norm, size_t count);
+    void (*update)(fc_param *const *params, int rule, double clip_norm, size_t count);
     size_t (*network_steps)(const fc_steps *steps, const fc_network *net, const void *x);
     void (*network_scores)(real *scores, const fc_network *net, const real *x);
     double (*peak)(size_t tasks, size_t rounds);

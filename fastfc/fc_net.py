@@ -41,10 +41,10 @@ if not TYPE_CHECKING:  # checkers, which read lists of plain names only, take wh
 
 
 # What a step reads of a network: attributes of its own, not properties of a subclass's.
-_READ = (
+_READ = {
     *("params", "num_layers", "dtype", "reg", "label_smoothing", "normalization", "bn_params"),
     *("use_dropout", "dropout_param"),
-)
+}
 
 
 class _Fused(fully_connected.FullyConnectedNet):
@@ -248,7 +248,8 @@ class _Fused(fully_connected.FullyConnectedNet):
             and own.__fastfc_train_step__ is _Fused.__fastfc_train_step__
             and "__fastfc_train_step__" not in mine
             and own.__getattribute__ is object.__getattribute__
-            and all(name in mine and not hasattr(own, name) for name in _READ)
+            and mine.keys() >= _READ
+            and all(_READ.isdisjoint(vars(base)) for base in own.__mro__)
             and type(self.reg) in (float, int, self.dtype)
         )
 

@@ -6,7 +6,8 @@
  *
  * A step with news ends the call before it, so that its caller can take it by itself and say what
  * there is to say: a loss that is not finite, a variance beyond the dtype, a label that is none.
- * Then parameters, running averages and the generator's state are those that the step began with. */
+ * Then parameters, running averages and the generator's state are those that the step began with.
+ */
 #ifndef FASTFC_NETWORK_STEPS_C
 #define FASTFC_NETWORK_STEPS_C
 
@@ -76,7 +77,8 @@ static void advance(const fc_network *net) {
 
 static void set_rates(const fc_steps *s, const fc_network *net, double factor) {
     for (size_t i = 0; i < net->count; i++)
-        for (size_t j = 0; j < 4; j++) net->layers[i].params[j].number[0] = s->base[4 * i + j] * factor;
+        for (size_t j = 0; j < 4; j++)
+            net->layers[i].params[j].number[0] = s->base[4 * i + j] * factor;
 }
 
 /* Whether a variance of the step is beyond the dtype, so that a running average stays. */

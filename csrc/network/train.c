@@ -190,6 +190,13 @@ static double network_loss(const fc_network *net, const void *x, const int64_t *
 
 /* The rest of the step: the dw of every parameter, and its update. */
 static void network_update(const fc_network *net, const void *x) {
+    const fc_param *known = NULL;
+    for (size_t i = 0; i < 4 * net->count; i++) {
+        fc_param *p = &net->layers[i / 4].params[i % 4];
+        if (!p->w) continue;
+        set_powers(p, known, net->rule);
+        known = p;
+    }
     backward(net, x, net->dout[0], net->dout[1]);
     if (net->rule != FC_NO_UPDATE && !updates_at_once(net))
         update(net->params, net->rule, net->clip_norm, net->params_count);

@@ -75,8 +75,8 @@ static void mt19937_rows(int64_t *index, fc_mt19937 *state, uint32_t count, size
     for (int i = 1; i < 32; i *= 2) mask |= mask >> i;
     for (size_t i = 0; i < n; i++) {
         uint32_t word = 0;
-        if (greatest > 0)
-            do word = mt19937_word(state) & mask;
+        if (greatest > 0) do
+                word = mt19937_word(state) & mask;
             while (word > greatest);
         index[i] = word;
     }

@@ -79,7 +79,7 @@ static double scaled_sum_of_squares(const real *x, size_t n, double scale) {
 static double sum_of_squares(const real *x, size_t n) { return scaled_sum_of_squares(x, n, 1); }
 
 /* Of `count` arrays, whose norm is to be at most clip_norm: what to multiply them by. */
-static double clip_factor(const fc_param *const *params, double clip_norm, size_t count) {
+static double clip_factor(fc_param *const *params, double clip_norm, size_t count) {
     double squares = 0, greatest = 0;
     for (size_t i = 0; i < count; i++) squares += sum_of_squares(params[i]->dw, params[i]->n);
     double norm = sqrt(squares);

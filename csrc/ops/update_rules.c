@@ -71,15 +71,16 @@ static void rmsprop(real *next_w, real *next_a, const real *w, const real *dw, c
     });
 }
 
-/* adam, or adamw where `decays` says so: with weight_decay 0 they differ where w is infinite. */
+/* adam, or adamw where `decays` says so: with weight_decay 0 they differ where w is infinite.
+ * power1 and power2 are beta1^t and beta2^t. */
 ALWAYS_INLINE void adam_step(real *next_w, real *next_v, real *next_a, const real *w,
                              const real *dw, const real *v, const real *a, double learning_rate,
-                             double beta1, double beta2, double epsilon, double t, int decays,
-                             double weight_decay, size_t n) {
+                             double beta1, double beta2, double epsilon, double power1,
+                             double power2, int decays, double weight_decay, size_t n) {
     const vec b1 = vec_set((real)beta1), one_minus_b1 = vec_set((real)(1 - beta1));
     const vec b2 = vec_set((real)beta2), one_minus_b2 = vec_set((real)(1 - beta2));
-    const vec lr = vec_set((real)(learning_rate / (1 - pow(beta1, t))));
-    const vec correction = vec_set((real)(1 / (1 - pow(beta2, t))));
+    const vec lr = vec_set((real)(learning_rate / (1 - power1)));
+    const vec correction = vec_set((real)(1 / (1 - power2)));
     const vec eps = vec_set((real)epsilon), decay = vec_set((real)(learning_rate * weight_decay));
     EACH_VECTOR(i, n, {
         vec g = vec_load(dw + i, lanes), old = vec_load(w + i, lanes);
@@ -98,22 +99,35 @@ ALWAYS_INLINE void adam_step(real *next_w, real *next_v, real *next_a, const rea
 static void adam(real *next_w, real *next_v, real *next_a, const real *w, const real *dw,
                  const real *v, const real *a, double learning_rate, double beta1, double beta2,
                  double epsilon, double t, size_t n) {
-    adam_step(next_w, next_v, next_a, w, dw, v, a, learning_rate, beta1, beta2, epsilon, t, 0, 0,
-              n);
+    adam_step(next_w, next_v, next_a, w, dw, v, a, learning_rate, beta1, beta2, epsilon,
+              pow(beta1, t), pow(beta2, t), 0, 0, n);
 }
 
 static void adamw(real *next_w, real *next_v, real *next_a, const real *w, const real *dw,
                   const real *v, const real *a, double learning_rate, double beta1, double beta2,
                   double epsilon, double t, double weight_decay, size_t n) {
-    adam_step(next_w, next_v, next_a, w, dw, v, a, learning_rate, beta1, beta2, epsilon, t, 1,
-              weight_decay, n);
+    adam_step(next_w, next_v, next_a, w, dw, v, a, learning_rate, beta1, beta2, epsilon,
+              pow(beta1, t), pow(beta2, t), 1, weight_decay, n);
+}
+
+/* Sets the powers of a parameter's betas that an update needs: a parameter is updated in many
+ * pieces, and a power takes as long as a dozen vectors of one.  Those of `known`, a parameter whose
+ * powers are set, or NULL, are taken over where they are the same. */
+static void set_powers(fc_param *p, const fc_param *known, int rule) {
+    if (rule != FC_ADAM && rule != FC_ADAMW) return;
+    const double *k = p->number, *other = known ? known->number : NULL;
+    for (int i = 0; i < 2; i++)
+        p->power[i] = other && other[1 + i] == k[1 + i] && other[FC_T] == k[FC_T]
+                          ? known->power[i]
+                          : pow(k[1 + i], k[FC_T]);
 }
 
 /* Elements of a task, several microseconds of work; and elements that are scaled at a time, few
  * enough for L1. */
 enum { UPDATE_WORK = 1 << 14, SCALED_WORK = 1 << 11 };
 
-/* Updates elements first to last - 1 of one parameter by their gradient dw. */
+/* Updates elements first to last - 1 of one parameter, whose powers are set, by their gradient dw.
+ */
 static void update_by(const fc_param *p, int rule, const real *dw, size_t first, size_t last) {
     const real *w = (const real *)p->w + first;
     const real *s0 = p->state[0] ? (const real *)p->state[0] + first : NULL;
@@ -137,10 +151,12 @@ static void update_by(const fc_param *p, int rule, const real *dw, size_t first,
         rmsprop(next_w, n0, w, dw, s0, k[0], k[1], k[2], n);
         break;
     case FC_ADAM:
-        adam(next_w, n0, n1, w, dw, s0, s1, k[0], k[1], k[2], k[3], k[4], n);
+        adam_step(next_w, n0, n1, w, dw, s0, s1, k[0], k[1], k[2], k[3], p->power[0], p->power[1],
+                  0, 0, n);
         break;
     case FC_ADAMW:
-        adamw(next_w, n0, n1, w, dw, s0, s1, k[0], k[1], k[2], k[3], k[4], k[5], n);
+        adam_step(next_w, n0, n1, w, dw, s0, s1, k[0], k[1], k[2], k[3], p->power[0], p->power[1],
+                  1, k[5], n);
         break;
     }
 }
@@ -163,7 +179,7 @@ static void update_scaled(const fc_param *p, int rule, real factor, size_t first
 }
 
 typedef struct {
-    const fc_param *const *params;
+    fc_param *const *params;
     int rule;
     real scale;
 } update_job;
@@ -171,7 +187,7 @@ typedef struct {
 static void update_task(void *context, size_t task, void *scratch) {
     (void)scratch;
     const update_job *c = context;
-    const fc_param *const *p = c->params;
+    fc_param *const *p = c->params;
     for (; task >= ceil_div((*p)->n, UPDATE_WORK); p++) task -= ceil_div((*p)->n, UPDATE_WORK);
     const size_t first = task * UPDATE_WORK, last = min_size((*p)->n, first + UPDATE_WORK);
     if (c->scale == 1)
@@ -183,10 +199,13 @@ static void update_task(void *context, size_t task, void *scratch) {
 /* Updates all parameters of a training step, in parallel.  If clip_norm is above 0 and the
  * gradients' norm is above clip_norm, they are scaled to that norm.  Their squares are summed in
  * the parameters' order. */
-static void update(const fc_param *const *params, int rule, double clip_norm, size_t count) {
+static void update(fc_param *const *params, int rule, double clip_norm, size_t count) {
     update_job job = {params, rule, 1};
     size_t tasks = 0;
-    for (size_t i = 0; i < count; i++) tasks += ceil_div(params[i]->n, UPDATE_WORK);
+    for (size_t i = 0; i < count; i++) {
+        set_powers(params[i], i > 0 ? params[i - 1] : NULL, rule);
+        tasks += ceil_div(params[i]->n, UPDATE_WORK);
+    }
     if (clip_norm > 0) job.scale = (real)clip_factor(params, clip_norm, count);
     fc_run(update_task, &job, tasks, NULL);
 }

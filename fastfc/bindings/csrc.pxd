@@ -65,7 +65,7 @@ cdef extern from "fastfc.h":
         bint takes_nonfinite
         int rule
         double clip_norm
-        const fc_param *const *params
+        fc_param **params
         size_t params_count
     ctypedef struct fc_labels:
         const void *y
@@ -172,7 +172,7 @@ cdef extern from *:
     void call_svm_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y, size_t N,
                        size_t C) nogil
     void call_sum_of_squares(int dtype, double *sum, void *x, size_t n) nogil
-    void call_update(int dtype, const fc_param **params, int rule, double clip_norm,
+    void call_update(int dtype, fc_param **params, int rule, double clip_norm,
                      size_t count) nogil
     void call_network_steps(int dtype, size_t *taken, const fc_steps *steps, const fc_network *net,
                             const void *x) nogil

@@ -28,7 +28,7 @@ cdef class Network:
     cdef int dtype, count
     cdef fc_network net
     cdef fc_layer *layers
-    cdef const fc_param **params  # in the order of the model's dictionary
+    cdef fc_param **params  # in the order of the model's dictionary
     cdef size_t params_count
     cdef Spans spans  # what must not meet
     cdef list names  # of each layer's four parameters
@@ -58,7 +58,7 @@ cdef class Network:
         self.layers, self.params = NULL, NULL
         self.count = 0
         self.layers = <fc_layer *> calloc(count, sizeof(fc_layer))
-        self.params = <const fc_param **> calloc(4 * <size_t> count, sizeof(fc_param *))
+        self.params = <fc_param **> calloc(4 * <size_t> count, sizeof(fc_param *))
         if self.layers == NULL or self.params == NULL:
             raise MemoryError
         # a parameter and its config each, a layer's normalisation, and X

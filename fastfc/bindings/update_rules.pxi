@@ -179,7 +179,7 @@ def update(str rule, w, dw, config):
     float32 or float64 and of one shape, constants that are floats.  Elsewhere None, and nothing has
     been done.  sgd works in w itself."""
     cdef fc_param param
-    cdef const fc_param *params = &param
+    cdef fc_param *params = &param
     cdef ndarray first, new, next_w = None
     cdef list arrays = [w, dw], results = []
     cdef Rule used = rules[rule]

@@ -393,7 +393,7 @@ static void test_update(double clip_norm) {
     enum { PARAMS = 3 };
     const size_t sizes[PARAMS] = {40000, 1, 17};
     fc_param params[PARAMS] = {0};
-    const fc_param *pointers[PARAMS];
+    fc_param *pointers[PARAMS];
     real *expected[PARAMS][3], *gradient[PARAMS];
     double squares = 0;
     for (int i = 0; i < PARAMS; i++) {
@@ -411,7 +411,7 @@ static void test_update(double clip_norm) {
         KERNELS->adam(expected[i][0], expected[i][1], expected[i][2], w, dw, v, a, 0.1, 0.9, 0.99,
                       1e-3, 2, n);
         memcpy(dw, gradient[i], n * sizeof(real));
-        params[i] = (fc_param){n, w, dw, {v, a}, w, {v, a}, {0.1, 0.9, 0.99, 1e-3, 2}};
+        params[i] = (fc_param){n, w, dw, {v, a}, w, {v, a}, {0.1, 0.9, 0.99, 1e-3, 2}, {0}};
         pointers[i] = &params[i];
     }
     KERNELS->update(pointers, FC_ADAM, clip_norm, PARAMS);
