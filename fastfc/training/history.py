@@ -45,8 +45,8 @@ class Log:
     def state(self) -> dict[str, AnyArray]:
         """Return the constructor's arguments, as arrays."""
         return {
-            "seconds": np.array(self.seconds),
-            "learning_rate": np.array(self.learning_rate),
+            "seconds": _copied(self.seconds),
+            "learning_rate": _copied(self.learning_rate),
             "scored": np.array(self.scored, np.int64),
             "epochs": np.array(self.epochs, np.int64),
         }
@@ -76,6 +76,14 @@ class Log:
         for column in (self.seconds, self.learning_rate):
             del column[steps:]
             column.extend([math.nan] * (steps - len(column)))
+
+
+def _copied(column: array[float]) -> AnyArray:
+    """Return a column as an array.
+
+    NumPy would hold its memory while it copies, and training could not append meanwhile.
+    """
+    return np.array(np.frombuffer(column.tobytes()))
 
 
 def learning_rate(optim_configs: Mapping[str, OptimConfig]) -> float:
