@@ -35,6 +35,7 @@ cnp.import_array()
 
 include "checks.pxi"
 include "workspace.pxi"
+include "watch.pxi"
 include "random.pxi"
 include "affine.pxi"
 include "relu.pxi"
