@@ -166,6 +166,7 @@ typedef struct fc_watch {
     int asked, finishing;
     struct fc_watch *outer;
 } fc_watch;
+extern int64_t fc_look_nanoseconds; /* from one look to the next: tests set it */
 /* Around one operation, on the thread that calls it. */
 void fc_begin_watch(fc_watch *watch, int (*look)(fc_watch *watch));
 void fc_end_watch(fc_watch *watch);

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <time.h>
 
-enum { LOOK_NANOSECONDS = 100000000 };
+int64_t fc_look_nanoseconds = 100000000;
 
 static _Thread_local fc_watch *watching;
 
@@ -25,7 +25,7 @@ static int64_t now_nanoseconds(void) {
 
 void fc_begin_watch(fc_watch *watch, int (*look)(fc_watch *watch)) {
     watch->look = look;
-    watch->due = now_nanoseconds() + LOOK_NANOSECONDS;
+    watch->due = now_nanoseconds() + fc_look_nanoseconds;
     watch->asked = watch->finishing = 0;
     watch->outer = watching;
     watching = watch;
@@ -42,7 +42,7 @@ static void look(fc_watch *watch) {
     watch->asked = watch->look(watch);
     fc_set_control(control);
     watching = watch;
-    watch->due = now_nanoseconds() + LOOK_NANOSECONDS;
+    watch->due = now_nanoseconds() + fc_look_nanoseconds;
 }
 
 int fc_look(void) {

@@ -67,6 +67,7 @@ cdef extern from "fastfc.h":
     const double FC_LEAST_RSTD_F64
     ctypedef struct fc_watch:
         bint asked, finishing
+    cnp.int64_t fc_look_nanoseconds
     void fc_begin_watch(fc_watch *watch, int (*look)(fc_watch *watch) noexcept) nogil
     void fc_end_watch(fc_watch *watch) nogil
     int fc_isa_count() nogil

@@ -328,7 +328,7 @@ cdef class Network:
             require_position(self.generator, bitgen)
         if masks is None and type(self.generator) is mt19937_type and not self.net.philox:
             state[0] = (<fc_mt19937 *> bitgen.state)[0]
-            if self.work() > LONG_WORK:  # no signal is looked for under the lock
+            if self.work() > long_work:  # no signal is looked for under the lock
                 for i in range(self.count - 1):
                     layer = &self.layers[i]
                     self.keep_units(layer.keep, state, self.net.N * layer.M)

@@ -18,7 +18,7 @@ cdef tuple LOCKS = (type(threading.Lock()), type(threading.RLock()))
 cdef object mt19937_type = None  # np.random.MT19937 once its layout is known, else None
 
 
-cdef enum: DRAWS = 1 << 23
+cdef size_t most_draws = 1 << 23
 
 
 cdef bitgen_t *bitgen_of(object bit_generator) except NULL:
@@ -93,7 +93,7 @@ def random_rows(count, size):
     for i in (1, 2, 4, 8, 16):
         mask |= mask >> i
     while first < n:
-        last = min(n, first + DRAWS)
+        last = min(n, first + <cnp.npy_intp> most_draws)
         with generator.lock:
             require_position(generator, bitgen)
             with nogil:
@@ -135,7 +135,7 @@ cdef object draw_dropout(list arrays, object dropout_param, double p, bint drop,
                 n = cnp.PyArray_SIZE(out)
                 po, pm, px = cnp.PyArray_DATA(out), cnp.PyArray_DATA(mask), cnp.PyArray_DATA(x)
             require_position(generator, bitgen)
-            last = min(n, first + DRAWS)
+            last = min(n, first + most_draws)
             if known:
                 state = (<fc_mt19937 *> bitgen.state)[0]
                 with nogil:

@@ -6,7 +6,7 @@
 # A handler is code of the caller's that runs beside the kernel, as that of another thread may.
 
 # Multiply-adds, or elements, from which an operation is a long one: no kernel takes 100 ms for less.
-cdef double LONG_WORK = 1 << 25
+cdef double long_work = 1 << 25
 
 
 cdef struct Watch:
@@ -27,7 +27,7 @@ cdef int look_for_signals(fc_watch *watch) noexcept with gil:
 
 # Before an operation of so much work.
 cdef void begin_watch(Watch *watch, double work) noexcept nogil:
-    watch.begun = work > LONG_WORK
+    watch.begun = work > long_work
     watch.core.asked = watch.core.finishing = False
     if watch.begun:
         fc_begin_watch(&watch.core, look_for_signals)
@@ -51,6 +51,16 @@ cdef int raise_noted(Watch *watch) except -1:
         PyErr_Restore(watch.type, watch.value, watch.traceback)
         return -1
     return 0
+
+
+def _watch(double work, double seconds, size_t draws):
+    """Set from how much work an operation looks for signals, how often, and after how many draws
+    from np.random; return what was: for tests, which then need no long operations."""
+    global long_work, fc_look_nanoseconds, most_draws
+    before = long_work, fc_look_nanoseconds / 1e9, most_draws
+    long_work, fc_look_nanoseconds = work, <cnp.int64_t> (seconds * 1e9)
+    most_draws = draws
+    return before
 
 
 # Between two parts of an operation: raises what a handler raises.
