@@ -24,6 +24,16 @@ cdef void *bind_vector(dict mapping, object key, size_t length, int dtype, list 
 
 cdef enum: IN_KERNEL = 2
 
+cdef size_t forks = 0  # of which this process is the child of a child ...
+
+
+def _count_fork():
+    global forks
+    forks += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
 
 cdef class Network:
     """A network's training steps and scores, and what they keep between calls."""
@@ -42,6 +52,7 @@ cdef class Network:
     cdef bint seeded
     cdef dict grads  # of `step`, which nobody else sees
     cdef int busy  # whether a call is inside, or even its kernel
+    cdef size_t forks  # as it was at the last call
 
     def __cinit__(self):
         self.arena = Arena()
@@ -477,6 +488,9 @@ cdef class Network:
     # Whether a call is going on, which itself has called code of the model's: threads wait for each
     # other in fastfc.networks.
     cdef bint is_busy(self) except -1:
+        if self.forks != forks:  # whoever was inside is not in this process
+            self.forks, self.busy = forks, False
+            self.arena.shapes = 0
         if self.busy == IN_KERNEL:
             raise RuntimeError("the network is in the middle of a step or of scores, which a "
                                "signal's handler or a thread of its own cannot use")
