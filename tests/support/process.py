@@ -7,7 +7,7 @@ import sys
 import fastfc
 
 
-def in_new_process(code, **environment):
+def in_new_process(code, timeout=60, **environment):
     """Run Python code with environment variables set; return (exit status, output).
 
     It imports the very package that is tested here: `python -c` looks in its directory first.
@@ -18,6 +18,6 @@ def in_new_process(code, **environment):
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=timeout,
     )
     return result.returncode, result.stdout + result.stderr
