@@ -177,7 +177,8 @@ def test_a_variable_that_is_wrong_is_one_line_of_the_command(variable, command, 
     done = subprocess.run(
         [sys.executable, *arguments, "config"],
         cwd=pathlib.Path(fastfc.__file__).parents[1],
-        env=os.environ | {variable: "x", "PYTHONPATH": str(pathlib.Path(fastfc.__file__).parents[1])},
+        env=os.environ
+        | {variable: "x", "PYTHONPATH": str(pathlib.Path(fastfc.__file__).parents[1])},
         capture_output=True,
         text=True,
     )

@@ -223,7 +223,8 @@ time.sleep(0.02)
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
 def test_no_more_threads():
     """RLIMIT_NPROC, which does not hold for root: another user's process, that may start none."""
-    lines = printed("""
+    lines = printed(
+        """
 import resource
 expected = run()
 def limited():
@@ -236,7 +237,9 @@ def limited():
         pass
     return run() == expected, len(os.listdir("/proc/self/task"))
 print(in_child(limited))
-""", OPENBLAS_NUM_THREADS="1")
+""",
+        OPENBLAS_NUM_THREADS="1",
+    )
     assert lines == ["(True, 1)"]
 
 

@@ -149,7 +149,9 @@ def big_step(model, rule, configs, clip_norm=None):
 
 
 @pytest.mark.parametrize("rule", ["sgd", "adam"])
-@pytest.mark.parametrize("options", [{}, {"dropout": 0.9}, {"dropout": 0.9, "rng": "philox"}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"dropout": 0.9}, {"dropout": 0.9, "rng": "philox"}], ids=str
+)
 @pytest.mark.parametrize("clip_norm", [None, 0.1])
 def test_a_step_is_taken_whole_or_not_at_all(rule, options, clip_norm, alarm):
     """Whenever a handler raises, parameters, state and running averages are those of a whole number
