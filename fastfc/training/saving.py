@@ -49,6 +49,8 @@ class Saver:
         The run's, see `fastfc.training.folder`; None before it has begun.
     part : str
         The identity of this call of ``train`` within the run.
+    owes : bool
+        Whether the last checkpoint that was due could not be written.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Saver:
         self._resumed: int | None = None
         self.turn: int | None = None
         self.part = uuid.uuid4().hex
+        self.owes = False
         if not overwrite and (found := list_paths(name)):
             self._refuse(found[0])
 
@@ -116,7 +119,9 @@ class Saver:
         """
         part = f"epoch_{solver.epoch}" if epoch_ends else f"step_{len(solver.loss_history)}"
         path = self._name.with_name(f"{self._name.name}_{part}.npz")
+        self.owes = True
         write_state(path, solver)
+        self.owes = False
         self._written.pop(path.name, None)
         self._written[path.name] = self.part
         if self._keep_last is not None:

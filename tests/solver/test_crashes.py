@@ -236,7 +236,7 @@ def test_resumed_while_another_process_writes(quick_folder, states):
 
 def test_two_processes_that_delete(quick_folder):
     """Of one name, with keep_last=1: there is always a checkpoint, and it loads."""
-    found, looks, epochs = set(), 0, effort(quick=8, long=30)
+    found, looks, epochs = set(), 0, effort(quick=4, long=30)
     for _ in range(effort(quick=1, long=20)):
         argv = "write", quick_folder / "run", epochs, 1, 1
         with runs.process(*argv) as one, runs.process(*argv) as other:
