@@ -73,8 +73,7 @@ class _Written(zipfile.ZipFile):
     entry is still open, or that the file is closed by now.
     """
 
-    def __del__(self) -> None:
-        """Do nothing."""
+    __del__ = object.__init__  # does nothing, and Ctrl-C cannot come and be lost in it
 
 
 class Archive:

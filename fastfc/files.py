@@ -83,8 +83,7 @@ def atomic_write(path: StrPath, write: Callable[[BinaryIO], object]) -> None:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
-        unnamed = isinstance(error, OSError) and error.filename in (None, temporary)
-        if unnamed and error.errno:
+        if isinstance(error, OSError) and error.errno and error.filename in (None, temporary):
             raise type(error)(error.errno, error.strerror, path) from error
         raise
 

@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import signal
+import sys
 import tempfile
 import warnings
 from collections import Counter
@@ -206,6 +207,44 @@ def test_interrupted_at_random_moments(quick_folder):
     assert came > number // 20
     FullyConnectedNet.load(quick_folder / "a.npz")
     read_checkpoint(quick_folder / "b.npz")
+
+
+def interrupted_at(instruction, act):
+    """Do something, interrupted at an instruction of Python's; return how many there were."""
+    count = 0
+
+    def trace(frame, event, _):
+        nonlocal count
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            count += 1
+            if count == instruction:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        act()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.filterwarnings("ignore:Exception ignored in.*FileIO")
+def test_interrupted_at_any_instruction(quick_folder):
+    """Nothing is left, and no error takes the interruption's place."""
+    network = FullyConnectedNet([2], input_dim=2, num_classes=2)
+    path = quick_folder / "a.npz"
+    network.save(path)  # whatever is imported late is here now
+    total = interrupted_at(None, lambda: network.save(path))
+    tries = effort(quick=100, long=total)
+    for instruction in random.Random(4).sample(range(1, total + 1), tries):
+        with pytest.raises(KeyboardInterrupt):
+            interrupted_at(instruction, lambda: network.save(path))
+        assert names(quick_folder) == [path.name]
+        FullyConnectedNet.load(path)
+    report("interruptions at an instruction of a save", instructions=total, tried=tries)
 
 
 # --- while others write -----------------------------------------------------------------------

@@ -32,9 +32,7 @@ def start(module, *argv, stdout=None, **environment):
     path = os.pathsep.join(map(str, folders))
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1", **environment}
     argv = [sys.executable, "-m", module, *map(str, argv)]
-    with subprocess.Popen(
-        argv, env=environment, stdout=stdout, stderr=subprocess.PIPE
-    ) as started:
+    with subprocess.Popen(argv, env=environment, stdout=stdout, stderr=subprocess.PIPE) as started:
         try:
             yield started
         finally:
