@@ -55,7 +55,7 @@ def atomic_write(path: StrPath, write: Callable[[BinaryIO], object]) -> None:
     ['greeting']
     """
     path = os.fsdecode(path)
-    temporary = None
+    temporary = ""
     try:
         if os.path.exists(path) and not os.path.isfile(path):
             with open(path, "wb") as file:  # an error of its own where it is a folder
@@ -80,7 +80,7 @@ def atomic_write(path: StrPath, write: Callable[[BinaryIO], object]) -> None:
             os.replace(temporary, target)
         _sync_folder(folder)
     except BaseException as error:  # also Ctrl-C between any two lines above
-        if temporary is not None:
+        if temporary:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
         if isinstance(error, OSError) and error.errno and error.filename in (None, temporary):

@@ -134,7 +134,7 @@ def test_a_device_that_is_full(tmp_path):
     path = device(tmp_path, "full", 7)
     network, history = FullyConnectedNet([5]), History(a=np.ones(2))
     for write in (network.save, runs.solver().save, history.to_csv, history.to_json):
-        with pytest.raises(OSError, match="No space left on device: '.*/full'"):
+        with pytest.raises(OSError, match=r"No space left on device: '.*/full'"):
             write(path)
     assert path.is_char_device()
 

@@ -27,7 +27,7 @@ def in_new_process(code, **environment):
 
 @contextlib.contextmanager
 def start(module, *argv, stdout=None, **environment):
-    """Start ``python -m MODULE`` of these tests, with arguments; it is killed when the block ends."""
+    """Start ``python -m MODULE ARGV`` of these tests; it is killed when the block ends."""
     folders = [Path(fastfc.__file__).parents[1], Path(__file__).parents[2]]
     path = os.pathsep.join(map(str, folders))
     environment = {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1", **environment}
