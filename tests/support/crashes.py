@@ -246,6 +246,8 @@ def kill_at_moments(folder, number, seed):
         killed = True
         while killed:
             child = fork(lambda: go_on(keep_last=2))
+            while not os.listdir():  # a busy machine: it has not begun
+                time.sleep(1e-3)
             time.sleep(chance.uniform(0, longest / 2))
             os.kill(child, signal.SIGKILL)
             killed = reap(child)
