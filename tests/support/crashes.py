@@ -246,8 +246,10 @@ def kill_at_moments(folder, number, seed):
         killed = True
         while killed:
             child = fork(lambda: go_on(keep_last=2))
-            while not os.listdir():  # a busy machine: it has not begun
-                time.sleep(1e-3)
+            for _ in range(60000):
+                if os.listdir():
+                    break
+                time.sleep(1e-3)  # a busy machine: it has not begun
             time.sleep(chance.uniform(0, longest / 2))
             os.kill(child, signal.SIGKILL)
             killed = reap(child)
