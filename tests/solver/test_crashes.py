@@ -78,7 +78,7 @@ def temporary(folder):
 
 
 def test_killed_at_random_moments(quick_folder, states, whole):
-    number = effort(quick=8, long=1000)
+    number = effort(quick=5, long=1000)
     count = Counter()
     for kill in crashes.kills("moments", quick_folder, number, 1):
         count["kills"] += 1
