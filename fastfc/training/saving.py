@@ -130,7 +130,7 @@ class Saver:
                     _delete_own(path.with_name(name), solver._run, self._written[name])
                     del self._written[name]
                 except OSError as error:
-                    warnings.warn(f"keep_last cannot delete a checkpoint: {error}", stacklevel=4)
+                    warnings.warn(f"keep_last cannot delete a checkpoint: {error}", stacklevel=5)
         self._time = time.perf_counter()
         return str(path)
 
