@@ -281,7 +281,6 @@ def test_solvers_of_one_network(rule):
 
 def test_saved_while_it_trains(tmp_path):
     """A file holds a network between two steps."""
-    X, y = examples(3)
     model = network(3, use_batchnorm=False)
     for w in model.params.values():
         w[...] = 0

@@ -158,8 +158,8 @@ def test_joblib():
     lines = printed("""
 from joblib import Parallel, delayed
 expected = run()
-for prefer in ("processes",):
-    print({answer == expected for answer in Parallel(n_jobs=2, prefer=prefer)(delayed(run)() for _ in range(4))})
+answers = Parallel(n_jobs=2, prefer="processes")(delayed(run)() for _ in range(4))
+print({answer == expected for answer in answers})
 """)
     assert lines == ["{True}"]
 
@@ -173,7 +173,8 @@ from fastfc.fc_net import FullyConnectedNet
 fastfc.set_num_threads(3)
 x, w, b = np.ones((500, 500)), np.ones((500, 500)), np.ones(500)
 def busy(times=10**9):
-    net = FullyConnectedNet([100], input_dim=500, dropout=0.5, rng="philox", seed=3, use_batchnorm=True)
+    options = {"dropout": 0.5, "rng": "philox", "seed": 3, "use_batchnorm": True}
+    net = FullyConnectedNet([100], input_dim=500, **options)
     configs = {name: {"learning_rate": 0.01} for name in net.params}
     for _ in range(times):
         layers.affine_forward(x, w, b)
@@ -259,7 +260,8 @@ def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[0]) * resource.getpagesize()
 def state(net, configs):
-    arrays = [*net.params.values(), *(v for c in (*net.bn_params, *configs.values()) for v in c.values())]
+    arrays = [*net.params.values()]
+    arrays += [v for c in (*net.bn_params, *configs.values()) for v in c.values()]
     return [np.array(v).tobytes() for v in arrays if not isinstance(v, str)]
 X = np.random.randn(1000, 200).astype(np.float32); y = np.random.randint(10, size=1000)
 def start(rule):
