@@ -1,4 +1,4 @@
-# install · core · test · bench · lint · format · sanitize · sanitize-python · compile_commands.json
+# install · core · test · test-parallel · bench · lint · format · sanitize · sanitize-python · compile_commands.json
 PYTHON ?= python
 
 # Files below a folder, by their endings.  None is an error: a linter that is given no file is content.
@@ -21,6 +21,15 @@ core:
 
 test:
 	$(PYTHON) -m pytest
+
+# Each test in several threads at once (pytest-run-parallel).  Left out are those that draw from
+# np.random, whose stream all threads share, and those that set what belongs to the whole process,
+# as instruction sets do: one is in use.
+PARALLEL = $(filter-out $(foreach w,dropout random_rows philox every_operation hostile reference layer_utils, \
+             $(wildcard tests/operations/*$(w)*)),$(wildcard tests/operations/test_*.py))
+test-parallel:
+	FASTFC_ISA=$$($(PYTHON) -c 'from fastfc import _core; print(_core.available_isas()[-1])') \
+	$(PYTHON) -m pytest --parallel-threads=3 $(PARALLEL)
 
 bench:
 	$(PYTHON) -m benchmarks
@@ -83,4 +92,4 @@ sanitize-python:
 	sh -c 'cd build/sanitize-python/package && $(PYTHON) -m pytest -q -p no:cacheprovider \
 	       --rootdir $(CURDIR) -c $(CURDIR)/pyproject.toml $(addprefix $(CURDIR)/,$(TESTS))'
 
-.PHONY: install core test bench lint lint-csrc format sanitize sanitize-python build/lint compile_commands.json
+.PHONY: install core test test-parallel bench lint lint-csrc format sanitize sanitize-python build/lint compile_commands.json
