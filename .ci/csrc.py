@@ -157,9 +157,9 @@ def one_way_to_parse(path, units):
     return [*best[0], "-Wno-unused-function", "-x", "c"]
 
 
-# Each file by itself: kernels.c, which is all of them, takes GCC minutes and gigabytes.  GCC follows
-# calls, so inlining would only repeat bodies; of the states in which a program may come to a place it
-# keeps two: with eight, its default, train.c takes minutes.  GCC 12 believes that elements of
+# Each file by itself: kernels.c, which is all of them, takes minutes and gigabytes.  GCC follows
+# calls, so inlining would only repeat bodies.  Of the states in which a program may come to a place
+# it keeps two; with eight, its default, train.c takes minutes.  GCC 12 believes that elements of
 # vectors have one bit where it checks shifts; UndefinedBehaviorSanitizer checks those.
 GCC_ANALYZER = [
     *("-O0", "-fanalyzer", "-Werror", "-Dalways_inline=", "-fkeep-static-functions"),
