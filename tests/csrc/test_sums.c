@@ -2,7 +2,8 @@
  * statistics of numbers whose squares the dtype cannot hold (csrc/ops/statistics.c).  What is
  * expected is summed in double with the errors kept, which rounds as if once.
  *
- * Numbers lie far from zero: added one after the other, their sums would drift past the bounds. */
+ * Terms of a long sum are alike, so that rounding errs to the same side each time: added one after
+ * the other, they would drift far past the bounds. */
 #include "test.h"
 
 /* The sum of numbers, and what rounding it has lost so far (Knuth's two-sum). */
@@ -34,12 +35,6 @@ static void check_sum(const char *what, size_t at, double got, const exact_sum *
     check(what, at, got, total(s), bound);
 }
 
-static real *far_from_zero(size_t n) {
-    real *a = array(n);
-    for (size_t i = 0; i < n; i++) a[i] = 285 + 35 * a[i];
-    return a;
-}
-
 static real *filled(size_t n, double value) {
     real *a = output(n);
     for (size_t i = 0; i < n; i++) a[i] = (real)value;
@@ -48,12 +43,13 @@ static real *filled(size_t n, double value) {
 
 /* Sums over a batch of N rows: the bias's gradient, and those of both normalisations. */
 static void test_sums_over_batch(size_t N, size_t D) {
-    real *x = far_from_zero(N * D), *ones = filled(D, 1), *zeros = filled(N, 0);
+    real *x = output(N * D), *ones = filled(D, 1), *zeros = filled(N, 0);
     real *no_dx = output(N);
     real *rstd = filled(N > D ? N : D, 1), *alone = output(N);
     real *dx = output(N * D), *dw = output(D), *db = output(D), *one = output(1);
     real *dgamma = output(D), *dbeta = output(D), *row_dgamma = output(D), *row_dbeta = output(D);
     void *workspace = aligned_alloc(64, FC_WORKSPACE_BYTES);
+    for (size_t i = 0; i < N * D; i++) x[i] = (real)(285.3 + 0.7 * (double)(i % D));
     KERNELS->affine_backward(no_dx, dw, db, x, zeros, ones, N, 1, D, workspace);
     KERNELS->batchnorm_backward(dx, dgamma, dbeta, x, x, rstd, ones, N, D);
     KERNELS->layernorm_backward(dx, row_dgamma, row_dbeta, x, x, rstd, ones, N, D, workspace);
@@ -98,11 +94,16 @@ static statistics statistics_of(const real *x, size_t n, size_t step, double sca
     return (statistics){mean, total(&squares) / (double)n};
 }
 
-/* Batch and layer normalisation of n numbers: a power of two times numbers within 1 of `mean`. */
-static void test_statistics(size_t n, double scale, double mean, double eps) {
+/* Batch and layer normalisation of n numbers: scale, a power of two, times numbers `away` below
+ * and above `mean` in turn, a little more in later columns, and noise. */
+static void test_statistics(size_t n, double scale, double mean, double away, double noise,
+                            double eps) {
     enum { ROWS = 3 };
     real *x = array(n * ROWS), *by_rows = output(n * ROWS);
-    for (size_t i = 0; i < n * ROWS; i++) x[i] = (real)((mean + x[i]) * scale);
+    for (size_t i = 0; i < n * ROWS; i++) {
+        const double d = away + 0.05 * (double)(i % ROWS) + noise * x[i];
+        x[i] = (real)((i / ROWS % 2 ? mean + d : mean - d) * scale);
+    }
     for (size_t i = 0; i < n * ROWS; i++) by_rows[i % ROWS * n + i / ROWS] = x[i];
     const size_t longest = n > ROWS ? n : ROWS;
     real *ones = filled(longest, 1), *halves = filled(longest, 0.5), *old = filled(ROWS, 0.25);
@@ -164,15 +165,16 @@ static void test_many_classes(size_t C) {
     const double behind = (double)x[1] - 2, sum = 1 + (double)(C - 1) * exp(behind);
     const double g = gamma_of(roundings(C) + 8, EPSILON);
     KERNELS->softmax_loss(&loss, dx, x, &y, 0, 1, C);
-    check("softmax loss of classes", C, loss, log(sum), g * (1 + log(sum)));
-    x[0] = (real)0.1;
+    check("softmax loss of classes", C, loss, log(sum), g + 4 * EPSILON * log(sum));
+    x[0] = (real)-0.2;
+    const double hinge = (double)(C - 1) * ((double)x[1] - (double)x[0] + 1);
     KERNELS->svm_loss(&loss, dx, x, &y, 1, C);
-    check("svm loss of classes", C, loss, (double)(C - 1), g * (double)C);
+    check("svm loss of classes", C, loss, hinge, g * hinge);
     free(x), free(dx);
 }
 
 static void test_sum_of_squares(size_t n) {
-    real *x = far_from_zero(n);
+    real *x = filled(n, 285.3);
     exact_sum sum = {0};
     for (size_t i = 0; i < n; i++) add(&sum, (double)x[i] * (double)x[i]);
     /* a square's rounding; 64 parts are added one after the other */
@@ -186,8 +188,8 @@ static void tests(void) {
     static const size_t lengths[] = {128, 129, 257, 1000, 20001};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         test_sums_over_batch(lengths[i], 5);
-        test_statistics(lengths[i], 1, 9, 1e-5);
-        test_statistics(lengths[i], 1, 300, 0);
+        test_statistics(lengths[i], 1, 9, 0.6, 0, 1e-5);
+        test_statistics(lengths[i], 1, 300, 0.6, 0.2, 0);
         test_many_classes(lengths[i]);
     }
     test_sums_over_batch(700, 300);
@@ -195,6 +197,8 @@ static void tests(void) {
     test_loss_of_many(70001);
     test_many_classes(70001);
     test_sum_of_squares(3000001);
+    /* differences from the mean that overflow */
+    test_statistics(3, ldexp(1, FC_DOUBLE ? 1023 : 127), 0, 1.85, 0, 1e-5);
     /* sums of squares that overflow; variances that do; squares that vanish, with and
      * without an eps of their size */
     const int over = FC_DOUBLE ? 510 : 62, beyond = FC_DOUBLE ? 1000 : 120;
@@ -204,8 +208,8 @@ static void tests(void) {
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         for (size_t j = 0; j < sizeof exponents / sizeof *exponents; j++) {
             const double scale = ldexp(1, exponents[j]);
-            if (counts[i] > 1) test_statistics(counts[i], scale, 3, scale > 1 ? 1e-5 : 0);
-            if (scale < 1) test_statistics(counts[i], scale, 3, scale * scale / 4);
+            if (counts[i] > 1) test_statistics(counts[i], scale, 3, 0.6, 0.2, scale > 1 ? 1e-5 : 0);
+            if (scale < 1) test_statistics(counts[i], scale, 3, 0.6, 0.2, scale * scale / 4);
         }
 }
 
