@@ -52,7 +52,7 @@ format:
 	ruff format .
 	clang-format -i $(SOURCES)
 
-# GCC's -fanalyzer over each file of csrc; clang-tidy over each unit and the C tests (.clang-tidy).
+# GCC's -fanalyzer over the files of csrc; clang-tidy over its units and the C tests (.clang-tidy).
 analyze: build/lint
 	$(PYTHON) .ci/csrc.py analyze $<
 

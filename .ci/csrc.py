@@ -150,32 +150,38 @@ def check(units):
     print(f"{len(csrc)} files of csrc and {len(tests)} of its tests parse alone")
 
 
-def one_way_to_parse(path, units):
-    """Return the flags of one of a file's units: of float32, and where there is one, of AVX2."""
+def ways_of_one_isa(path, units):
+    """Return the flags of a file's units, float32 first; of AVX2 alone where they differ by that."""
     ways = ways_to_parse(path, units)
-    best = [flags for flags in ways if "-mfma" in flags and "-DFC_ISA=avx2" in flags] or ways
-    return [*best[0], "-Wno-unused-function", "-x", "c"]
+    return [flags for flags in ways if "-mfma" in flags and "-DFC_ISA=avx2" in flags] or ways
 
 
-# Each file by itself: kernels.c, which is all of them, takes minutes and gigabytes.  GCC follows
-# calls, so inlining would only repeat bodies.  Of the states in which a program may come to a place
-# it keeps two; with eight, its default, train.c takes minutes.  GCC 12 believes that elements of
-# vectors have one bit where it checks shifts; UndefinedBehaviorSanitizer checks those.
+def one_way_to_parse(path, units):
+    """Return the flags of the first of these, and what lets a part of kernels.c stand alone."""
+    return [*ways_of_one_isa(path, units)[0], "-Wno-unused-function", "-x", "c"]
+
+
+# Each file by itself, without inlining, which would repeat bodies: GCC follows calls anyway.
+# kernels.c, which is all files, and train.c, which calls most of them, take it minutes and gigabytes;
+# clang-tidy has its own analyser for them.  GCC 12 believes that elements of vectors have one bit
+# where it checks shifts; UndefinedBehaviorSanitizer checks those.
 GCC_ANALYZER = [
     *("-O0", "-fanalyzer", "-Werror", "-Dalways_inline=", "-fkeep-static-functions"),
-    *("--param", "analyzer-max-enodes-per-program-point=2", "-Wno-analyzer-shift-count-overflow"),
-    *("-c", "-o", "/dev/null"),
+    *("-Wno-unused-function", "-Wno-analyzer-shift-count-overflow", "-x", "c", "-c"),
+    *("-o", "/dev/null"),
 ]
+NOT_FOR_GCC = {"kernels.c", "train.c"}
 
 
 def analyze(units):
     """Exit with all that the analysers find in csrc, and clang-tidy also in its tests."""
     commands = []
     for path in files_below(CSRC):
-        if path.suffix == ".c" and path.name != "kernels.c":
-            flags = one_way_to_parse(path, units)
+        if path.suffix == ".c" and path.name not in NOT_FOR_GCC:
+            flags = ways_to_parse(path, units)[0]
             commands.append(["gcc", *flags[1:], *GCC_ANALYZER, str(path)])
-    for path, ways in units.items():
+    for path in units:
+        ways = ways_of_one_isa(path, units)
         commands += [["clang-tidy", "--quiet", str(path), "--", *flags[1:]] for flags in ways]
     complaints = failed(commands)
     if complaints:
