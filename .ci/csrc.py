@@ -151,7 +151,7 @@ def check(units):
 
 
 def ways_of_one_isa(path, units):
-    """Return the flags of a file's units, float32 first; of AVX2 alone where they differ by that."""
+    """Return the flags of a file's units, float32 first; of those for AVX2 where there are any."""
     ways = ways_to_parse(path, units)
     return [flags for flags in ways if "-mfma" in flags and "-DFC_ISA=avx2" in flags] or ways
 
@@ -162,9 +162,9 @@ def one_way_to_parse(path, units):
 
 
 # Each file by itself, without inlining, which would repeat bodies: GCC follows calls anyway.
-# kernels.c, which is all files, and train.c, which calls most of them, take it minutes and gigabytes;
-# clang-tidy has its own analyser for them.  GCC 12 believes that elements of vectors have one bit
-# where it checks shifts; UndefinedBehaviorSanitizer checks those.
+# kernels.c, which is all files, and train.c, which calls most of them, take it minutes and
+# gigabytes; clang-tidy has an analyser of its own for these.  GCC 12 believes that elements of
+# vectors have one bit where it checks shifts; UndefinedBehaviorSanitizer checks those.
 GCC_ANALYZER = [
     *("-O0", "-fanalyzer", "-Werror", "-Dalways_inline=", "-fkeep-static-functions"),
     *("-Wno-unused-function", "-Wno-analyzer-shift-count-overflow", "-x", "c", "-c"),
