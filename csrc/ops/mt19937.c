@@ -119,7 +119,7 @@ static void mt19937_below(uint32_t *below, fc_mt19937 *state, double p, size_t n
 static void mt19937_keep(uint8_t *keep, fc_mt19937 *state, double p, int drop, size_t n) {
     enum { MOST = 4 * MT19937_BLOCK };
     uint32_t below[MOST];
-    for (size_t i = 0; i < n; i += MOST) {
+    for (size_t i = 0; i < n && !fc_look(); i += MOST) {
         const size_t count = n - i < MOST ? n - i : MOST;
         mt19937_below(below, state, p, count);
         for (size_t j = 0; j < count; j++) keep[i + j] = (below[j] ^ (uint32_t)drop) & 1;
