@@ -75,7 +75,7 @@ comma = ,
 memcheck:
 	$(call c_tests,build/memcheck,-DFASTFC_WIDE=ON -DCMAKE_C_FLAGS=-g)
 	for test in $(MEMCHECK); do for dtype in 0 1; do \
-	    valgrind --quiet --fair-sched=yes --error-exitcode=1 --leak-check=full \
+	    FASTFC_MEMCHECK=1 valgrind --quiet --fair-sched=yes --error-exitcode=1 --leak-check=full \
 	             --errors-for-leak-kinds=definite,indirect \
 	             build/memcheck/test_$${test}_$$dtype || exit 1; done; done
 MEMCHECK = kernels sums threads callers

@@ -232,7 +232,7 @@ static void tests(void) {
         memcpy(c->expected, c->memory, MEMORY * sizeof(real));
         for (int step = 0; step < STEPS; step++)
             check("loss of a caller", i, isfinite(c->number[2 + step]), 1, 0);
-        if (c->flush && FC_FLUSH_BITS != 0)
+        if (c->flush && FC_FLUSH_BITS != 0 && !under_valgrind())
             check("the mode shows", i,
                   memcmp(c->expected, twin->expected, MEMORY * sizeof(real)) != 0, 1, 0);
     }
