@@ -11,6 +11,7 @@ holds is changed before that call succeeds.
 What C offers is declared in csrc.pxd, and nowhere else.  The parts below are named by what they
 bind, and make one module, because pool and instruction set are one in a process.
 """
+cimport cython
 cimport numpy as cnp
 from cpython.dict cimport PyDict_Next
 from cpython.object cimport PyObject
@@ -47,4 +48,5 @@ include "gather.pxi"
 include "arena.pxi"
 include "spans.pxi"
 include "network.pxi"
+include "predictor.pxi"
 include "runtime.pxi"
