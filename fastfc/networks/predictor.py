@@ -57,8 +57,8 @@ def freeze(network: FullyConnectedNet) -> FullyConnectedNet:
     frozen.bn_params = copy.deepcopy(list(network.bn_params))
     frozen.use_dropout = False  # drops nothing in test mode, but would seed np.random
     frozen._set_mode("test")
-    features = frozen._shape_of("W1")[:1] or (0,)
-    frozen._test_scores(np.zeros((1, *features), frozen.dtype))  # says what is wrong
+    features, *_ = *frozen._shape_of("W1"), frozen._arguments["input_dim"]
+    frozen._test_scores(np.zeros((1, features), frozen.dtype))  # says what is wrong
     return frozen
 
 
