@@ -121,22 +121,34 @@ static void row_of_vectors(real *out, const real *addend, const real *x, const r
 /* out = b + x w for one row.  out has whole vectors, but in the last layer, which is not
  * rectified. */
 static void predict_layer_of_row(real *out, const fc_layer *l, const real *x, int is_last) {
-    const size_t parts = ceil_div(l->D, KC);
-    const columns_cut cut = whole_vectors(l->M);
-    const size_t groups = ceil_div(cut.panels, MOST_VECTORS / NV), width = cut.whole * LANES;
-    for (size_t part = 0; part < parts; part++) {
-        const size_t start = share_start(l->D, parts, part);
-        const size_t k = share_start(l->D, parts, part + 1) - start;
+    const size_t parts = ceil_div(l->D, KC), vectors = ceil_div(l->M, LANES);
+    const size_t panels = ceil_div(vectors, NV), groups = ceil_div(panels, MOST_VECTORS / NV);
+    const size_t rest = vectors * LANES - l->M, in_last = is_last ? LANES - rest : LANES;
+    const real *w = l->w.w;
+    for (size_t part = 0, start = 0, k; part < parts; part++, start += k) {
+        k = share_start(l->D, parts, part + 1) - start;
         const int rectified = !is_last && !l->gamma.w && part + 1 == parts;
-        const real *w = (const real *)l->w.w + start * width, *addend = part ? out : l->b.w;
-        for (size_t group = 0; group < groups; group++) {
-            const size_t column = panel_start(cut, share_start(cut.panels, groups, group));
-            const size_t end = panel_start(cut, share_start(cut.panels, groups, group + 1));
-            const size_t lanes = is_last && end > l->M ? LANES - (end - l->M) : LANES;
-            row_of_vectors(out + column, addend + column, x + start, w + column * k, k, lanes,
-                           rectified, (end - column) / LANES);
+        const real *addend = part ? out : l->b.w;
+        for (size_t group = 0, first = 0, end; group < groups; group++, first = end) {
+            end = min_size(share_start(panels, groups, group + 1) * NV, vectors);
+            row_of_vectors(out + first * LANES, addend + first * LANES, x + start,
+                           w + start * vectors * LANES + first * LANES * k, k,
+                           end == vectors ? in_last : LANES, rectified, end - first);
         }
     }
+}
+
+/* scores: (C,).  x: (D,).  memory: as that of predict. */
+static void predict_row(real *scores, const fc_predictor *net, const real *x, real *memory) {
+    const size_t last = net->count - 1;
+    for (size_t i = 0; i < last; i++) {
+        const fc_layer *l = net->layers + i;
+        real *out = memory + i % 2 * net->widest;
+        predict_layer_of_row(out, l, x, 0);
+        if (l->gamma.w) activate_rows(l, out, 0, 1);
+        x = out;
+    }
+    predict_layer_of_row(scores, net->layers + last, x, 1);
 }
 
 /* out = b + x w for several rows, `stride` elements apart, as those of x. */
@@ -175,17 +187,11 @@ static void predict_task(void *context, size_t task, void *scratch) {
     size_t x_stride = layers->D;
     for (const fc_layer *l = layers; l < last; l++) {
         real *out = c->out[(l - layers) % 2] + first * c->net->widest;
-        if (c->N == 1)
-            predict_layer_of_row(out, l, x, 0);
-        else
-            predict_layer(out, l->stride, l, x, x_stride, rows, scratch);
-        if (c->N > 1 || l->gamma.w) activate_rows(l, out, 0, rows);
+        predict_layer(out, l->stride, l, x, x_stride, rows, scratch);
+        activate_rows(l, out, 0, rows);
         x = out, x_stride = l->stride;
     }
-    if (c->N == 1)
-        predict_layer_of_row(c->scores, last, x, 1);
-    else
-        predict_layer(c->scores + first * last->M, last->M, last, x, x_stride, rows, scratch);
+    predict_layer(c->scores + first * last->M, last->M, last, x, x_stride, rows, scratch);
 }
 
 /* How many tasks: of TASK_WORK each, but of enough rows to read the weights for: some panels, if
@@ -200,18 +206,21 @@ static size_t predict_tasks(size_t N, size_t work) {
 static void predict(real *scores, const fc_predictor *net, const real *x, size_t N, void *memory) {
     const size_t D = net->layers->D, C = net->layers[net->count - 1].M;
     const size_t blocks = ceil_div(N, FC_SCORES_ROWS);
-    char *scratch = memory;
-    real *out = (real *)(scratch + (N > 1 ? FC_PREDICT_SCRATCH : 0));
+    if (N == 1) {
+        predict_row(scores, net, x, memory);
+        return;
+    }
     for (size_t block = 0; block < blocks; block++) {
         const size_t first = share_start(N, blocks, block);
         const size_t rows = share_start(N, blocks, block + 1) - first;
+        real *out = (real *)((char *)memory + FC_PREDICT_SCRATCH);
         predict_job c = {scores + first * C,
                          net,
                          x + first * D,
                          {out, out + rows * net->widest},
                          rows,
                          predict_tasks(rows, net->work)};
-        fc_run(predict_task, &c, c.tasks, scratch);
+        fc_run(predict_task, &c, c.tasks, memory);
     }
 }
 
