@@ -172,6 +172,14 @@ static inline size_t fc_predict_bytes(const fc_predictor *net, size_t N, size_t 
 FC_VISIBLE void fc_set_threads(int threads);
 FC_VISIBLE int fc_get_threads(void);
 
+/* The size of a core's L2 cache, after which products are cut into blocks.  No result depends on
+ * it. fc_detect_caches sets bytes[i] to the size of the data cache of level i + 1, or to 0 where
+ * the processor does not say. */
+enum { FC_CACHE_LEVELS = 3 };
+void fc_set_l2_bytes(size_t bytes);
+size_t fc_get_l2_bytes(void);
+void fc_detect_caches(size_t bytes[FC_CACHE_LEVELS]);
+
 /* Runs tasks 0 to count - 1, in any order and on any thread, and returns when all are done.  Each
  * task gets FC_SCRATCH_BYTES of scratch memory that no other uses meanwhile: the calling thread's
  * is `scratch`. */

@@ -234,6 +234,7 @@ AT_IMPORT = {
     "fastfc",
     "fastfc._core",
     "fastfc.runtime",
+    "fastfc.runtime.caches",
     "fastfc.runtime.config",
     "fastfc.runtime.denormals",
     "fastfc.runtime.threadpoolctl",
