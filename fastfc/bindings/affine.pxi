@@ -85,20 +85,19 @@ cdef bint is_factor(ndarray array, int dtype) noexcept:
 def product(a, b):
     """The matrix product of a (m, k) and b (k, n), as the affine layers take it: for benchmarks."""
     cdef int dtype
-    cdef list arrays
-    cdef ndarray left = as_array("product", "a", a), right = as_array("product", "b", b)
-    if not (is_factor(left, F32) and is_factor(right, F32)
-            or is_factor(left, F64) and is_factor(right, F64)):
-        arrays = [left, right]
-        read_operands("product", ("a", "b"), arrays, 2, &dtype)
-        settle(arrays, dtype)
+    cdef list arrays = [a, b]
+    read_operands("product", ("a", "b"), arrays, 2, &dtype)
+    cdef ndarray left, right
+    cdef cnp.npy_intp m, k, n
+    while True:
         left, right = arrays[0], arrays[1]
-    dtype = cnp.PyArray_TYPE(left)
-    require_matrix("product", "a", left, "(m, k)")
-    require_matrix("product", "b", right, "(k, n)")
-    cdef cnp.npy_intp m = left.shape[0], k = left.shape[1], n = right.shape[1]
-    if right.shape[0] != k:
-        raise shape_error("product", "b", right, f"({k}, n) to match a of shape ({m}, {k})")
+        require_matrix("product", "a", left, "(m, k)")
+        require_matrix("product", "b", right, "(k, n)")
+        m, k, n = left.shape[0], left.shape[1], right.shape[1]
+        if right.shape[0] != k:
+            raise shape_error("product", "b", right, f"({k}, n) to match a of shape ({m}, {k})")
+        if is_factor(left, dtype) and is_factor(right, dtype) or settled(arrays, dtype):
+            break
     cdef bint left_by_columns = not cnp.PyArray_IS_C_CONTIGUOUS(left)
     cdef bint right_by_columns = not cnp.PyArray_IS_C_CONTIGUOUS(right)
     cdef ndarray out = fresh(2, [m, n], dtype)

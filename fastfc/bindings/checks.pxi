@@ -179,10 +179,10 @@ cdef ndarray copy_integers(str function, str name, object value, str expected):
 
 # --- outputs ----------------------------------------------------------------------------------
 
-cdef ndarray fresh(int ndim, const cnp.npy_intp *dims, int dtype):
+cdef ndarray fresh(int ndim, cnp.npy_intp *dims, int dtype):
     cdef ndarray array
     try:
-        array = cnp.PyArray_EMPTY(ndim, <cnp.npy_intp *> dims, dtype, 0)
+        array = cnp.PyArray_EMPTY(ndim, dims, dtype, 0)
     except ValueError:  # more bytes than can be counted
         raise MemoryError(
             f"no memory for an array of shape {tuple([dims[i] for i in range(ndim)])}") from None

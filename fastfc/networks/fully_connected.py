@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, cast, overload
 
 import numpy as np
@@ -26,7 +26,6 @@ from .model import Model
 from .watched_layers import WatchedLayers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Any
 
     from numpy.typing import DTypeLike
@@ -222,8 +221,19 @@ class FullyConnectedNet(Model):
         if self.use_dropout:
             self.dropout_param["mode"] = mode
         if self.normalization == "batchnorm":
-            for bn_param in self.bn_params:
+            for bn_param in self._own_bn_params():
                 bn_param["mode"] = mode
+
+    def _own_bn_params(self) -> list[MutableMapping[str, Any]]:
+        """Return the dictionaries of the normalisations; users may set them."""
+        found: Any = self.bn_params
+        single = isinstance(found, (str, Mapping)) or not isinstance(found, Iterable)
+        bn_params = [] if single else list(found)
+        if single or not all(isinstance(bn_param, MutableMapping) for bn_param in bn_params):
+            raise TypeError(
+                f"bn_params is {shown(found)}, expected a list of dicts, one for each hidden layer"
+            )
+        return bn_params
 
     def _test_scores(self, X: ArrayLike) -> Array:
         """Return the scores of a pass in test mode."""
@@ -282,10 +292,14 @@ class FullyConnectedNet(Model):
     def _examples(self, X: ArrayLike) -> Array:
         """Return X in the network's dtype, if it holds examples of the network's size."""
         x = self._cast("X", X)
+        self._check_features(x)
+        return x
+
+    def _check_features(self, x: AnyArray) -> None:
+        """Raise ValueError unless x holds examples of the network's size."""
         W = self._shape_of("W1")
         if len(W) == 2:
             check_features("X", x.shape, W[0])
-        return x
 
     def _own_params(self) -> Params:
         """Return the parameters in the network's dtype, whatever users put there."""
@@ -299,11 +313,15 @@ class FullyConnectedNet(Model):
         array = np.asarray(value)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers")
-        return array if array.dtype == self.dtype else _convert(array, self.dtype)
+        if array.dtype == self.dtype:
+            return array
+        if name == "X":  # before the copy: a view of another shape may be larger than all memory
+            self._check_features(array)
+        return _convert(array, self.dtype)
 
     def _forward(self, x: Array, params: Params) -> tuple[Array, list[Any]]:
         """Return the scores and each layer's caches."""
-        last, bn_params = self.num_layers, list(self.bn_params)  # anybody may set them
+        last, bn_params = self.num_layers, self._own_bn_params()
         check_params(params, last, self.normalization)
         if self.normalization and len(bn_params) < last - 1:
             raise ValueError(

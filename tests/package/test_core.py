@@ -36,6 +36,17 @@ def test_impossible_variable_is_an_import_error(name):
     assert all(possible in message for possible in _core.available_isas())
 
 
+@pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("readelf"), reason="looks at an ELF file"
+)
+def test_addresses_of_functions_are_read_only():
+    """What an error in memory could overwrite, to be called later, is found at loading."""
+    command = ["readelf", "--wide", "--dynamic", "--segments", _core.__file__]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "BIND_NOW" in said
+    assert "GNU_RELRO" in said
+
+
 def test_instruction_set_of_another_machine_is_an_import_error():
     name = next(name for name in NAMES if name not in _core.available_isas())
     status, output = in_new_process("import fastfc", FASTFC_ISA=name)
