@@ -124,7 +124,8 @@ cdef extern from *:
     #define FC_OF_TABLE(table, dtype, operation, ...) \
         ((dtype) == NPY_FLOAT64 ? ((const fc_kernels_f64 *)(table))->operation(__VA_ARGS__) \
                                 : ((const fc_kernels_f32 *)(table))->operation(__VA_ARGS__))
-    #define call_copy_weights(table, dtype, ...) FC_OF_TABLE(table, dtype, copy_weights, __VA_ARGS__)
+    #define call_copy_weights(table, dtype, ...) \
+        FC_OF_TABLE(table, dtype, copy_weights, __VA_ARGS__)
     #define call_predict(table, dtype, ...) \
         FC_FLUSHED(fc_flush_denormal, FC_OF_TABLE(table, dtype, predict, __VA_ARGS__))
     """
