@@ -54,7 +54,7 @@ def freeze(network: FullyConnectedNet) -> FullyConnectedNet:
         )
     frozen = copy.copy(network)
     frozen.params = {name: np.array(value) for name, value in network._own_params().items()}
-    frozen.bn_params = copy.deepcopy(list(network.bn_params))
+    frozen.bn_params = copy.deepcopy(network._own_bn_params()) if network.normalization else []
     frozen.use_dropout = False  # drops nothing in test mode, but would seed np.random
     frozen._set_mode("test")
     features, *_ = *frozen._shape_of("W1"), frozen._arguments["input_dim"]

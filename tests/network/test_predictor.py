@@ -421,6 +421,8 @@ def test_a_loss_of_ones_own(package):
         lambda m: m.bn_params[0].update(eps=-1),
         lambda m: m.bn_params[0].update(running_var=np.ones(3)),
         lambda m: m.bn_params.pop(),
+        lambda m: setattr(m, "bn_params", None),
+        lambda m: setattr(m, "bn_params", ["a", "b"]),
         lambda m: setattr(m, "num_layers", 10**9),
         lambda m: setattr(m, "params", None),
     ],
