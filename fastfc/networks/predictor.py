@@ -54,7 +54,8 @@ def freeze(network: FullyConnectedNet) -> FullyConnectedNet:
         )
     frozen = copy.copy(network)
     frozen.params = {name: np.array(value) for name, value in network._own_params().items()}
-    frozen.bn_params = copy.deepcopy(network._own_bn_params()) if network.normalization else []
+    bn_params = network._own_bn_params() if network.normalization else []
+    frozen.bn_params = [dict(copy.deepcopy(bn_param)) for bn_param in bn_params]
     frozen.use_dropout = False  # drops nothing in test mode, but would seed np.random
     frozen._set_mode("test")
     features, *_ = *frozen._shape_of("W1"), frozen._arguments["input_dim"]
