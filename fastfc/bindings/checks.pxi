@@ -363,10 +363,11 @@ cdef bint is_plain_dict(object mapping) noexcept:
     cdef PyObject *key
     if type(mapping) is not dict:
         return False
-    while PyDict_Next(mapping, &at, &key, NULL):
-        if not PyUnicode_CheckExact(<object> key):
-            return False
-    return True
+    cdef bint plain = True
+    with cython.critical_section(mapping):  # for a Python without the GIL
+        while plain and PyDict_Next(mapping, &at, &key, NULL):
+            plain = PyUnicode_CheckExact(<object> key)
+    return plain
 
 
 cdef object require_entry(str function, str name, dict mapping, str key):

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..arguments import check_dense, check_features, check_number, check_word, shown
 from ..arrays import quiet
+from ..locks import lock_of
 from .arguments import (
     HIDDEN_LAYERS,
     check_dropout,
@@ -158,14 +159,15 @@ class FullyConnectedNet(Model):
             A shape does not fit, an array is masked, a label is out of range, reg is no number, or
             a parameter is missing.
         """
-        self._set_mode("test" if y is None else "train")
-        if y is None:
-            return self._test_scores(X)
+        with lock_of(self):
+            self._set_mode("test" if y is None else "train")
+            if y is None:
+                return self._test_scores(X)
 
-        loss, grads = self._data_loss(X, y)
-        if self.reg != 0:
-            loss = self._regularise(loss, grads)
-        return loss, grads
+            loss, grads = self._data_loss(X, y)
+            if self.reg != 0:
+                loss = self._regularise(loss, grads)
+            return loss, grads
 
     def first_nonfinite(self, X: ArrayLike) -> str | None:
         """Say which is the first in a training pass over X that is not finite.
@@ -273,6 +275,10 @@ class FullyConnectedNet(Model):
     def _has_own_loss(self) -> bool:
         """Return whether ``loss`` is the one above, not a subclass's or one that was put here."""
         return "loss" not in self.__dict__ and type(self).loss is FullyConnectedNet.loss
+
+    def __fastfc_lock__(self) -> Any:
+        """Return the lock under which a thread reads or changes the network."""
+        return lock_of(self)
 
     def __fastfc_sizes__(self) -> tuple[int, int] | None:
         """Return numbers per example and classes, or None where somebody else's loss decides."""

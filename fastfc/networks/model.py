@@ -8,6 +8,7 @@ import numpy as np
 
 from ..arguments import check_dense, count
 from ..arrays import quiet
+from ..locks import lock_of
 from .predictor import Predictor as ComposedPredictor
 from .predictor import freeze
 
@@ -207,7 +208,8 @@ class Model:
         """
         from . import network_file
 
-        network_file.write(path, cast("FullyConnectedNet", self))
+        with lock_of(self):
+            network_file.write(path, cast("FullyConnectedNet", self))
 
     @classmethod
     def load(cls, path: StrPath, which: str = "best") -> Self:
