@@ -211,7 +211,7 @@ static void predict(real *scores, const fc_predictor *net, const real *x, size_t
         predict_row(scores, net, x, memory);
         return;
     }
-    for (size_t block = 0; block < blocks; block++) {
+    for (size_t block = 0; block < blocks && !fc_look(); block++) {
         const size_t first = share_start(N, blocks, block);
         const size_t rows = share_start(N, blocks, block + 1) - first;
         real *out = (real *)((char *)memory + FC_PREDICT_SCRATCH);

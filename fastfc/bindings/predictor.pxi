@@ -212,6 +212,7 @@ cdef class Predictor:
         cdef char stack[STACK_BYTES + 64]
         cdef char *memory = stack + (64 - <size_t> stack % 64)
         cdef void *allocated = NULL
+        cdef Watch watch
         cdef void *px
         cdef void *pscores
         if not cnp.PyArray_CheckExact(x) or not (out is None or cnp.PyArray_CheckExact(out)):
@@ -235,10 +236,14 @@ cdef class Predictor:
         px, pscores = cnp.PyArray_DATA(examples), cnp.PyArray_DATA(scores)
         if N * self.net.work < RELEASED_WORK:
             call_predict(self.table, self.type, pscores, &self.net, px, N, memory)
-        else:
-            with nogil:
-                call_predict(self.table, self.type, pscores, &self.net, px, N, memory)
+            free(allocated)
+            return scores
+        begin_watch(&watch, <double> N * self.net.work)
+        with nogil:
+            call_predict(self.table, self.type, pscores, &self.net, px, N, memory)
+        end_watch(&watch)
         free(allocated)
+        raise_noted(&watch)
         return scores
 
 

@@ -141,7 +141,9 @@ class Model:
         >>> predictor(x), predictor(x[np.newaxis])
         (array([3., 1.], dtype=float32), array([[3., 1.]], dtype=float32))
         """
-        return self._predictor_of(freeze(cast("FullyConnectedNet", self)))
+        with lock_of(self):
+            frozen = freeze(cast("FullyConnectedNet", self))
+        return self._predictor_of(frozen)
 
     def _predictor_of(self, frozen: FullyConnectedNet) -> Predictor:
         """Return the predictor of a network that is ours."""

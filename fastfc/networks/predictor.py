@@ -53,6 +53,7 @@ def freeze(network: FullyConnectedNet) -> FullyConnectedNet:
             "network whose loss nobody has replaced: a predictor gives the scores of fastfc's"
         )
     frozen = copy.copy(network)
+    frozen.__dict__.pop("_lock", None)
     frozen.params = {name: np.array(value) for name, value in network._own_params().items()}
     bn_params = network._own_bn_params() if network.normalization else []
     frozen.bn_params = [dict(copy.deepcopy(bn_param)) for bn_param in bn_params]
