@@ -19,7 +19,7 @@ ROOT = Path(fastfc.__file__).parent
 README = Path(__file__).parents[2] / "README.md"
 
 # What is of use to nobody outside the core.
-INTERNAL = {"Arena", "Spans", "Rule", "Transaction", "_choose_isa"}
+INTERNAL = {"Arena", "Spans", "Rule", "Transaction", "_choose_isa", "_count_fork", "open_lock"}
 
 
 def described(parameters):
