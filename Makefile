@@ -78,7 +78,7 @@ memcheck:
 	    FASTFC_MEMCHECK=1 valgrind --quiet --fair-sched=yes --error-exitcode=1 --leak-check=full \
 	             --errors-for-leak-kinds=definite,indirect \
 	             build/memcheck/test_$${test}_$$dtype || exit 1; done; done
-MEMCHECK = kernels sums threads callers
+MEMCHECK = kernels sums predictor threads callers
 
 # The tests with the extension under AddressSanitizer and UndefinedBehaviorSanitizer; TESTS: some of
 # them.  Baseline kernels, since AddressSanitizer does not see the masked loads and stores of wider
