@@ -17,6 +17,7 @@ from .data.rows import read_rows
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
 from .locks import lock_of
 from .networks import fully_connected
+from .networks.predictor import check_call, fold, read_layers
 from .update_rules import RULES
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         Normalization,
         OptimConfig,
         Params,
+        Predictor,
         Scalar,
     )
 
@@ -56,6 +58,10 @@ class _Fused(fully_connected.FullyConnectedNet):
         X = self._cast("X", X)
         fused = self._network().scores(X, self)
         return super()._test_scores(X) if fused is None else fused
+
+    def _predictor_of(self, frozen: fully_connected.FullyConnectedNet) -> Predictor:
+        layers = [fold(layer) for layer in read_layers(frozen)]
+        return _core.Predictor(layers, np.dtype(self.dtype), check_call)
 
     def _sum_of_squares(self, W: Array) -> Scalar:
         total: Scalar = self.dtype(_core.sum_of_squares(W))
