@@ -6,6 +6,7 @@ it together again with lengths and sums that fit; some then spoil these too.
 
 import ast
 import contextlib
+import copy
 import gzip
 import json
 import pickletools
@@ -272,16 +273,16 @@ def _change_within(value, rng, mutate):
         where.pop(key)
     elif what == 1 and isinstance(where, dict):
         word = mutate(str(key).encode(), 30).decode("latin-1")
-        where[rng.choice((word, "$array", "$floats", "$tuple", "mode", "seed", "momentum"))] = old
+        where[rng.choice((word, "$array", "$floats", "$tuple", "mode", "seed", "momentum"))] = copy.deepcopy(old)
     elif what == 2 and isinstance(old, str):
         where[key] = mutate(old.encode("latin-1", "replace"), len(old) + 8).decode("latin-1")
     elif what == 3 and type(old) in (int, float):
-        where[key] = rng.choice((-old, old + 1, old * 2, old / 2, str(old), [old], int(old == 0)))
+        where[key] = rng.choice((-old, old + 1, old * 2, old // 2, 0.5, [old], int(old == 0)))
     elif what == 4 and other is not where:
         picked = rng.choice(list(other.values()) if isinstance(other, dict) else other)
-        where[key] = json.loads(json.dumps(picked))
+        where[key] = copy.deepcopy(picked)
     else:
-        where[key] = rng.choice(ODD_VALUES)
+        where[key] = copy.deepcopy(rng.choice(ODD_VALUES))
 
 
 def change_bytes(rng):

@@ -195,7 +195,7 @@ def read_model(path):
     network = NETWORKS[os.path.getsize(path) % len(NETWORKS)]
     net = network.load(path)
     with np.errstate(all="ignore"):
-        net.predict(np.ones((2, net.params["W1"].shape[0]), net.dtype))
+        net.loss(np.ones((2, net.params["W1"].shape[0]), net.dtype))
 
 
 def model_seeds():
