@@ -16,6 +16,7 @@ from .clipping import check_clip_norm
 from .data.rows import read_rows
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
 from .networks import fully_connected
+from .networks.arguments import check_attributes
 from .update_rules import RULES
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ class _Fused(fully_connected.FullyConnectedNet):
         >>> bool(net.params["b2"][0] > before[0])
         True
         """
+        check_attributes(self)
         reg = self._own_reg()
         if not self._has_own_loss() or not isinstance(reg, self.dtype):
             return None

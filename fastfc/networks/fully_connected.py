@@ -12,6 +12,7 @@ from ..arguments import check_dense, check_features, check_number, check_word, s
 from ..arrays import quiet
 from .arguments import (
     HIDDEN_LAYERS,
+    check_attributes,
     check_dropout,
     check_dtype,
     check_fraction,
@@ -66,7 +67,7 @@ class FullyConnectedNet(Model):
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name != "self"}
         if not np.iterable(hidden_dims) or isinstance(hidden_dims, str):
-            raise TypeError(f"hidden_dims is {hidden_dims!r}, expected a list of layer sizes")
+            raise TypeError(f"hidden_dims is {shown(hidden_dims)}, expected a list of layer sizes")
         dims = [
             check_size("input_dim", input_dim),
             *(check_size("hidden_dims", size) for size in hidden_dims),
@@ -164,7 +165,7 @@ class FullyConnectedNet(Model):
             return self._test_scores(X)
 
         loss, grads = self._data_loss(X, y)
-        if self.reg != 0:
+        if type(self.reg) is not float or self.reg != 0:
             loss = self._regularise(loss, grads)
         return loss, grads
 
@@ -199,6 +200,7 @@ class FullyConnectedNet(Model):
         >>> net.first_nonfinite(np.ones((2, 3)))
         'layer 2: affine'
         """
+        check_attributes(self)
         twin = copy.copy(self)
         twin.dropout_param = dict(self.dropout_param)
         twin.bn_params = [dict(bn_param) for bn_param in self.bn_params]
@@ -219,6 +221,7 @@ class FullyConnectedNet(Model):
 
     def _set_mode(self, mode: str) -> None:
         """Tell the dropout and batch normalisation layers which pass this is."""
+        check_attributes(self)
         if self.use_dropout:
             self.dropout_param["mode"] = mode
         if self.normalization == "batchnorm":
@@ -255,7 +258,7 @@ class FullyConnectedNet(Model):
         reg = self.reg
         if type(reg) is float and reg == 0:  # at no cost
             return self.dtype(0)
-        if not isinstance(reg, (float, np.floating, np.ndarray)):
+        if not isinstance(reg, (float, np.floating)):
             check_number("reg", reg, "a number", lambda number: True)
         with np.errstate(all="ignore"):
             return self.dtype(reg)
@@ -296,7 +299,10 @@ class FullyConnectedNet(Model):
     def _cast(self, name: str, value: Any) -> Array:
         """Return an array in the network's dtype: the value itself where it is one."""
         check_dense(name, value)
-        array = np.asarray(value)
+        try:
+            array = np.asarray(value)
+        except ValueError as error:  # ragged nesting
+            raise ValueError(f"{name} is not an array of numbers: {error}") from None
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers")
         return array if array.dtype == self.dtype else _convert(array, self.dtype)
@@ -305,6 +311,7 @@ class FullyConnectedNet(Model):
         """Return the scores and each layer's caches."""
         last, bn_params = self.num_layers, list(self.bn_params)  # anybody may set them
         check_params(params, last, self.normalization)
+        last = int(last)
         if self.normalization and len(bn_params) < last - 1:
             raise ValueError(
                 f"bn_params has {len(bn_params)} entries, expected {last - 1}, one for each hidden "

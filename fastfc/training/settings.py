@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import optim
-from ..arguments import check_number, count, did_you_mean, is_whole, shown
+from ..arguments import check_flag, check_number, count, did_you_mean, is_whole, shown
 from ..clipping import check_clip_norm
 from ..dropin.finder import rule
 from .callbacks import as_list
@@ -80,10 +80,7 @@ def _seconds(name: str, value: Any) -> Any:
 
 
 def _flag(name: str, value: Any) -> Any:
-    try:
-        bool(value)
-    except Exception:  # such as an array's
-        raise ValueError(f"{name} is {shown(value)}, expected True or False") from None
+    check_flag(name, value)
     return value
 
 
@@ -154,9 +151,10 @@ def interval(name: str, value: Any) -> tuple[int | None, float | None]:
 
 
 def _progress(name: str, value: Any) -> bool:
-    if value:
+    wanted = check_flag(name, value)
+    if wanted:
         import tqdm.auto  # noqa: F401  (before `train`, whose steps are timed)
-    return bool(value)
+    return wanted
 
 
 SETTINGS = {
@@ -175,7 +173,7 @@ SETTINGS = {
     "checkpoint_name": Setting(None, _optional(_name_of_files)),
     "checkpoint_every": Setting(None, _optional(_every)),
     "keep_last": Setting(None, _optional(count)),
-    "overwrite": Setting(True, lambda _, value: bool(value), stored=False),
+    "overwrite": Setting(True, check_flag, stored=False),
     "max_seconds": Setting(None, _optional(_seconds)),
     "max_steps": Setting(None, _optional(count)),
     "early_stopping": Setting(None, _optional(_early_stopping)),

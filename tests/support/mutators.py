@@ -273,7 +273,8 @@ def _change_within(value, rng, mutate):
         where.pop(key)
     elif what == 1 and isinstance(where, dict):
         word = mutate(str(key).encode(), 30).decode("latin-1")
-        where[rng.choice((word, "$array", "$floats", "$tuple", "mode", "seed", "momentum"))] = copy.deepcopy(old)
+        word = rng.choice((word, "$array", "$floats", "$tuple", "mode", "seed", "momentum"))
+        where[word] = copy.deepcopy(old)
     elif what == 2 and isinstance(old, str):
         where[key] = mutate(old.encode("latin-1", "replace"), len(old) + 8).decode("latin-1")
     elif what == 3 and type(old) in (int, float):
