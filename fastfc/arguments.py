@@ -224,7 +224,7 @@ def count(name: str, value: Any, least: int = 1) -> int:
     Traceback (most recent call last):
     ValueError: batch_size is 0, expected an integer of at least 1
     """
-    if not is_whole(value) or value < least:
+    if not is_whole(value) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name} is {shown(value)}, expected an integer of at least {least}")
     if value > sys.maxsize:
         raise ValueError(f"{name} is {shown(value)}, expected an integer of at most {sys.maxsize}")

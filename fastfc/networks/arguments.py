@@ -150,9 +150,8 @@ def check_attributes(network: Any) -> None:
             raise TypeError(f"bn_params[{i}] is {shown(bn_param)}, expected a dict")
     if network.use_dropout is not False:
         network.use_dropout = check_flag("use_dropout", network.use_dropout)
-        found = network.dropout_param
-        if network.use_dropout and not isinstance(found, MutableMapping):
-            raise TypeError(f"dropout_param is {shown(found)}, expected a dict")
+    if not isinstance(network.dropout_param, MutableMapping):
+        raise TypeError(f"dropout_param is {shown(network.dropout_param)}, expected a dict")
 
 
 def check_params(params: Mapping[str, Any], num_layers: int, normalization: str | None) -> None:

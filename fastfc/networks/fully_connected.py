@@ -276,11 +276,10 @@ class FullyConnectedNet(Model):
 
     def _shape_of(self, name: str) -> tuple[int, ...]:
         """Return a parameter's shape, () where there is none: others say so."""
-        return (
-            np.shape(cast("AnyArray", self.params.get(name)))
-            if isinstance(self.params, Mapping)
-            else ()
-        )
+        try:
+            return np.shape(cast("AnyArray", self.params.get(name)))
+        except (AttributeError, ValueError):  # params is no dict, or this no array
+            return ()
 
     def _examples(self, X: ArrayLike) -> Array:
         """Return X in the network's dtype, if it holds examples of the network's size."""

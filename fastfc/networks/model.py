@@ -102,6 +102,7 @@ class Model:
         if not rows.shape:
             yield self.loss(rows)  # says what it expects
             return
+        np.empty(rows.shape[0], np.intp)  # a MemoryError now, not hours later
         for start in range(0, max(rows.shape[0], 1), batch_size):
             batch = rows[start : start + batch_size]
             scores = self.loss(batch)

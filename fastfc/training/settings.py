@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import optim
-from ..arguments import check_flag, check_number, count, did_you_mean, is_whole, shown
+from ..arguments import check_flag, check_number, count, did_you_mean, is_real, is_whole, shown
 from ..clipping import check_clip_norm
 from ..dropin.finder import rule
 from .callbacks import as_list
@@ -58,25 +58,28 @@ def _from_zero(name: str, value: Any) -> Any:
 
 
 def _above_zero(name: str, value: Any) -> Any:
-    check_number(name, value, "a number above 0", lambda number: number > 0)
-    return value
+    number = check_number(name, value, "a number above 0", lambda number: number > 0)
+    return value if is_real(value) else number
 
 
 def _from_zero_on(name: str, value: Any) -> Any:
-    check_number(name, value, "a number of at least 0", lambda number: 0 <= number < math.inf)
-    return value
+    expected = "a number of at least 0"
+    number = check_number(name, value, expected, lambda number: 0 <= number < math.inf)
+    return value if is_real(value) else number
 
 
 def _policy(name: str, value: Any) -> str:
     if not isinstance(value, str) or value not in POLICIES:
-        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(map(repr, POLICIES))}")
+        raise ValueError(
+            f"{name} is {shown(value)}, expected one of {', '.join(map(repr, POLICIES))}"
+        )
     return value
 
 
 def _seconds(name: str, value: Any) -> Any:
     least = math.inf if isinstance(value, bool) else 0
-    check_number(name, value, "seconds, a number above 0", lambda number: number > least)
-    return value
+    number = check_number(name, value, "seconds, a number above 0", lambda number: number > least)
+    return value if is_real(value) else number
 
 
 def _flag(name: str, value: Any) -> Any:
@@ -201,7 +204,9 @@ def check_settings(given: Mapping[str, Any]) -> dict[str, Any]:
         _above_zero("print_every", values["print_every"])
     for name in ("checkpoint_every", "keep_last"):
         if values[name] is not None and values["checkpoint_name"] is None:
-            raise ValueError(f"{name} is {values[name]!r}, expected None without checkpoint_name")
+            raise ValueError(
+                f"{name} is {shown(values[name])}, expected None without checkpoint_name"
+            )
     check_optim_config(values["update_rule"], values["optim_config"])
     return values
 

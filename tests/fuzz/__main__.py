@@ -84,7 +84,11 @@ def _start(name, runs, seed):
     command = [sys.executable, "-m", "tests.fuzz", name, f"--runs={runs}", f"--seed={seed}"]
     with open(log, "wb") as file:
         started = subprocess.Popen(
-            [*command, "--child"], cwd=ROOT, stdout=file, stderr=subprocess.STDOUT
+            [*command, "--child"],
+            cwd=ROOT,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},  # a thread would reserve 128 MB for itself
         )
     return started, log
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import math
 import pickle
 import random
 import re
@@ -10,10 +11,14 @@ import warnings
 
 import hypothesis
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
-from fastfc import fc_net, optim
+from fastfc import fc_net, layer_utils, optim
+from fastfc.reference import layer_utils as reference
+from fastfc.training.clipping import clip_gradients, global_norm
 from tests.support import hostile
+from tests.support.arguments import look_up, paths
 from tests.support.composed import Composed
 from tests.support.effort import effort
 from tests.support.same import assert_same
@@ -164,3 +169,73 @@ def test_whatever_is_in_a_network(call, kind, seeds):
     assert (error is None) == (refusal is None), (call, said, error, refusal)
     if error is None:
         assert_same(got, expected, str((call, said)))
+
+
+# --- between a forward pass and its backward pass ---------------------------------------------
+
+JOINED = {
+    "affine_relu": (),
+    "affine_batchnorm_relu": ("gamma", "beta", {"mode": "train"}),
+    "affine_ln_relu": ("gamma", "beta", {}),
+}
+
+
+def forward(name, dtype):
+    """Return what a forward pass takes and gives."""
+    rng = np.random.RandomState(2)
+    args = [rng.randn(N, D).astype(dtype), rng.randn(D, H).astype(dtype), np.zeros(H, dtype)]
+    args += [copy.copy(v) if isinstance(v, dict) else np.ones(H, dtype) for v in JOINED[name]]
+    return args, *getattr(layer_utils, f"{name}_forward")(*args)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", JOINED)
+def test_arrays_that_change_between_forward_and_backward(name, dtype):
+    """Parameters and caches are resized, retyped and refilled: the gradients of what is there."""
+    args, out, cache = forward(name, dtype)
+    places = [("args", path) for path in paths(args)] + [("cache", path) for path in paths(cache)]
+    served = 0
+    for where, path in places:
+        for change in hostile.CHANGES:
+            args, out, cache = forward(name, dtype)
+            hostile.attempt(change, look_up(args if where == "args" else cache, path))
+            dout = np.ones_like(out)
+            with np.errstate(all="ignore"):
+                got, error = hostile.result_or_error(
+                    lambda d=dout, c=cache: getattr(layer_utils, f"{name}_backward")(d, c)
+                )
+                with contextlib.suppress(Exception):
+                    expected = getattr(reference, f"{name}_backward")(dout, copy.deepcopy(cache))
+            assert error is None or names_something(error), (path, change, error)
+            if error is None:
+                served += 1
+                for a, b in zip(got, expected, strict=True):
+                    np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3 * np.abs(b).max())
+    assert served
+
+
+# --- clipping ---------------------------------------------------------------------------------
+
+
+@hypothesis.settings(max_examples=effort(200, 20_000))
+@hypothesis.given(st.integers(0, 10**9))
+def test_whatever_is_clipped(seed):
+    rng = random.Random(seed)
+    grads = {"W": np.ones((2, 3), np.float32), "b": np.full(3, 2.0)}
+    norm = 1.0
+    kind = rng.randrange(4)
+    if kind == 0:
+        grads, _ = other(rng, grads)
+    elif kind == 1:
+        norm, _ = other(rng, norm)
+    else:
+        grads["W"], _ = other(rng, grads["W"])
+    for call in (lambda: global_norm(grads), lambda: clip_gradients(grads, norm)):
+        with np.errstate(all="ignore"):
+            got, error = hostile.result_or_error(call)
+        assert error is None or names_something(error) or "clip_norm" in str(error), error
+        if error is None and kind >= 2 and isinstance(got, float) and math.isfinite(got):
+            arrays = [np.asarray(g, np.float64) for g in grads.values()]
+            if all(a.size < 100 for a in arrays):
+                expected = math.sqrt(sum((a**2).sum() for a in arrays))
+                assert math.isclose(got, expected, rel_tol=1e-5)

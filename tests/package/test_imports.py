@@ -29,7 +29,7 @@ ARROWS = {
     "update_rules": {"arguments", "arrays"},
     "networks": {"archives", "arguments", "arrays", "files"},
     "reference": {"arguments", "arrays", "clipping", "networks", "update_rules"},
-    "runtime": {"_core", "version"},
+    "runtime": {"_core", "arguments", "version"},
     "data": {"_core", "archives", "arguments"},
     "data_utils": {"data"},
     "losses": {"_core", "arguments"},
@@ -41,7 +41,7 @@ ARROWS = {
         "update_rules",
     },
     "layer_tests": {"fc_net", "gradient_check", "layer_utils", "layers"},
-    "dropin": {"fc_net", "layer_tests", "layers", "networks", "optim"},
+    "dropin": {"arguments", "fc_net", "layer_tests", "layers", "networks", "optim"},
     "training": {
         *("_core", "archives", "arguments", "clipping", "data", "dropin", "files", "optim"),
         *("update_rules", "version"),
