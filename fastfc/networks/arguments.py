@@ -92,7 +92,7 @@ def check_dtype(value: Any) -> type[np.floating[Any]]:
     """Return np.float32 or np.float64, or say that dtype is neither."""
     try:
         dtype = np.dtype(value)
-    except TypeError:
+    except Exception:  # NumPy's words for it are of many types
         raise TypeError(f"dtype is {shown(value)}, expected float32 or float64") from None
     if dtype not in (np.float32, np.float64):
         raise TypeError(f"dtype is {dtype}, expected float32 or float64")

@@ -30,6 +30,7 @@ import numpy as np
 
 from .. import archives
 from ..arguments import shown
+from ..arrays import as_arrays
 from ..files import atomic_write
 from .arguments import check_attributes
 from .initial_weights import SCALES, UNDRAWN
@@ -52,8 +53,9 @@ def write(path: StrPath, network: FullyConnectedNet) -> None:
     check_attributes(network)
     arrays = {f"params/{name}": value for name, value in network._own_params().items()}
     for i, bn_param in enumerate(network.bn_params):
-        running = {name: bn_param[name] for name in bn_param if _is_statistic(name)}
-        arrays |= {f"bn_params/{i}/{name}": np.asarray(running[name]) for name in running}
+        for name in filter(_is_statistic, bn_param):
+            (array,) = as_arrays("save", **{f"bn_params[{i}][{name!r}]": bn_param[name]})
+            arrays[f"bn_params/{i}/{name}"] = array
     metadata = {**describe(network), "arrays": sorted(arrays)}
     # what could not be read is not written
     _build_network(type(network), metadata, arrays, arrays.__getitem__)

@@ -306,6 +306,22 @@ def test_what_errors_say(call, expected):
         call(np.ones((2, 2)))
 
 
+@pytest.mark.parametrize("package", [operations.FAST, operations.REFERENCE])
+@pytest.mark.parametrize("number", [HUGE, -HUGE, 10**5000], ids=["huge", "negative", "unprintable"])
+@pytest.mark.parametrize("operation", operations.OPERATIONS, ids=str)
+def test_numbers_beyond_all_are_named(operation, number, package):
+    """In the place of every argument, and of everything within it."""
+    template = small_arguments(operation, np.float64)
+    for path in leaves(template):
+        args = put(copy.deepcopy(template), path, number)
+        with np.errstate(all="ignore"):
+            error = hostile.result_or_error(lambda a=args: operation.callable(package)(*a))[1]
+        key = [step for step in path if isinstance(step, str)][-1:]
+        assert error is None or all(name in str(error) for name in key), (path, error)
+        named = str(error).startswith(operation.function) or "Invalid" in str(error)
+        assert error is None or named, (path, error)
+
+
 # --- whatever stands in an argument's place ---------------------------------------------------
 
 
@@ -380,7 +396,7 @@ def reference(operation, args):
         return None
 
 
-@hypothesis.settings(max_examples=effort(1000, 200_000))
+@hypothesis.settings(max_examples=effort(1000, 100_000))
 @hypothesis.given(calls())
 def test_whatever_is_given(given):
     """A right answer, or an error that names what is wrong."""
