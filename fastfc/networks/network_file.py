@@ -29,10 +29,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import archives
-from ..arguments import shown
+from ..arguments import check_number, check_word, shown
 from ..arrays import as_arrays
 from ..files import atomic_write
-from .arguments import check_attributes
+from .arguments import check_attributes, check_seed
 from .initial_weights import SCALES, UNDRAWN
 
 if TYPE_CHECKING:
@@ -282,11 +282,25 @@ def _check_dropout_param(found: Any, use_dropout: bool) -> dict[str, Any]:
         expected = "an object with mode and p" if use_dropout else "an empty object"
         raise ValueError(f"dropout_param is {shown(found)}, expected {expected}")
     if use_dropout:
-        p: Any = found.get("p")
-        if not _is_number(p) or not 0 <= p <= 1:
-            raise ValueError(f"dropout_param has p {shown(p)}, expected a number in [0, 1]")
+        convention = found.get("convention", "keep")
+        rng = check_word("dropout_param['rng']", found.get("rng", "numpy"), ("numpy", "philox"))
+        drop = check_word("dropout_param['convention']", convention, ("keep", "drop")) == "drop"
+        check_number(
+            "dropout_param['p']",
+            found.get("p"),
+            "a probability that leaves something",
+            lambda p: 0 <= p < 1 if drop else 0 < p <= 1,
+        )
+        if "seed" in found:
+            check_seed("dropout_param['seed']", found["seed"], rng)
         _check_mode("dropout_param", found)
     return dict(found)
+
+
+_NORMALIZATION: dict[str, tuple[str, Callable[[float], bool]]] = {  # what the layers ask for
+    "eps": ("a finite number of at least 0", lambda eps: 0 <= eps < math.inf),
+    "momentum": ("a number from 0 to 1", lambda momentum: 0 <= momentum <= 1),
+}
 
 
 def _check_bn_params(found: Any, count: int) -> list[dict[str, Any]]:
@@ -297,11 +311,9 @@ def _check_bn_params(found: Any, count: int) -> list[dict[str, Any]]:
         if not isinstance(bn_param, dict):
             raise ValueError(f"bn_params[{i}] is {shown(bn_param)}, expected an object")
         _check_mode(f"bn_params[{i}]", bn_param)
-        for key in {"eps", "momentum"} & bn_param.keys():
-            if not _is_number(bn_param[key]):
-                raise ValueError(
-                    f"bn_params[{i}] has {key} {shown(bn_param[key])}, expected a number"
-                )
+        for key, (expected, accepts) in _NORMALIZATION.items():
+            if key in bn_param:
+                check_number(f"bn_params[{i}][{key!r}]", bn_param[key], expected, accepts)
     return [dict(bn_param) for bn_param in found]
 
 

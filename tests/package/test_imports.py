@@ -24,7 +24,7 @@ ARROWS = {
     "arrays": {"arguments"},
     "files": set(),
     "archives": set(),
-    "gradient_check": {"arrays"},
+    "gradient_check": {"arguments", "arrays"},
     "clipping": {"arguments", "arrays"},
     "update_rules": {"arguments", "arrays"},
     "networks": {"archives", "arguments", "arrays", "files"},
