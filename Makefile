@@ -1,4 +1,4 @@
-# install · core · test · bench · lint · format · sanitize · sanitize-python · compile_commands.json
+# install · core · test · fuzz · bench · lint · format · sanitize · sanitize-python · compile_commands.json
 PYTHON ?= python
 
 # Files below a folder, by their endings.  None is an error: a linter that is given no file is content.
@@ -21,6 +21,14 @@ core:
 
 test:
 	$(PYTHON) -m pytest
+
+# Everything that reads files, fed with what atheris makes of files: pip install -e '.[fuzz]'.
+# What it finds lies in build/fuzz.  READERS="mnist cifar": these alone.
+RUNS = 1000000
+JOBS = 1
+READERS =
+fuzz:
+	$(PYTHON) -m tests.fuzz $(READERS) --runs $(RUNS) --jobs $(JOBS)
 
 bench:
 	$(PYTHON) -m benchmarks
@@ -83,4 +91,4 @@ sanitize-python:
 	sh -c 'cd build/sanitize-python/package && $(PYTHON) -m pytest -q -p no:cacheprovider \
 	       --rootdir $(CURDIR) -c $(CURDIR)/pyproject.toml $(addprefix $(CURDIR)/,$(TESTS))'
 
-.PHONY: install core test bench lint lint-csrc format sanitize sanitize-python build/lint compile_commands.json
+.PHONY: install core test fuzz bench lint lint-csrc format sanitize sanitize-python build/lint compile_commands.json

@@ -1,6 +1,7 @@
 """Measure, print tables, append each row to the run's file: `python -m benchmarks [suite ...]`.
 
-`python -m benchmarks render [RUN ...]` writes README's figures and picture from such files.
+`python -m benchmarks render [RUN ...]` writes README's figures and picture from such files;
+`python -m benchmarks profile [NETWORK ...]` says where the time of a training step goes.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from benchmarks import (
     ops,
     peak,
     peers,
+    profile,
     render,
     report,
     run_file,
@@ -39,6 +41,8 @@ def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["render"]:
         return render.main(argv[1:])
+    if argv[:1] == ["profile"]:
+        return profile.main(argv[1:])
     return measure(argv)
 
 

@@ -14,7 +14,7 @@ import fastfc
 
 OTHERS = ("torch", "jax", "scikit-learn", "threadpoolctl")
 # Variables that change how many threads there are, or whose kernels run.
-ENVIRONMENT = re.compile(r"\w+_NUM_THREADS|OPENBLAS_CORETYPE|FASTFC_ISA")
+ENVIRONMENT = re.compile(r"\w+_NUM_THREADS|OPENBLAS_CORETYPE|FASTFC_(ISA|CACHES)")
 
 
 def facts(quick=False):

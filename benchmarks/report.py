@@ -1,10 +1,13 @@
 """What a run prints: the machine, its limits, a table for each suite."""
 
+from benchmarks import harness
+
 
 def print_machine(facts):
     """Print the head of the tables."""
     machine = facts["machine"]
     print(f"{machine['cpu']}, {machine['cores']} cores; {machine['instruction set']}")
+    print(f"caches: {machine['caches'] or 'not known'}")
     print(", ".join(f"{name} {version}" for name, version in facts["version"].items()))
     print(f"threads: fastfc {machine['threads']}, environment {machine['environment'] or 'unset'}")
 
@@ -15,6 +18,8 @@ def print_peak(peak):
         for dtype, counts in dtypes.items():
             text = ", ".join(f"{value:.1f} on {count}" for count, value in counts.items())
             print(f"peak {unit:<8}{dtype:<9}{text} thread(s)", flush=True)
+    if harness.share_a_core(peak):
+        print("the two processors share a core, or somebody else is at work", flush=True)
 
 
 def print_head(title, names):
@@ -45,5 +50,7 @@ def print_row(row, names):
 
 
 def note(row):
-    """Return what a row says beside its figures."""
-    return f"  {row['note']}" if "note" in row else ""
+    """Return what a row says beside its figures, and which of them stayed noisy."""
+    names = harness.noisy(row["seconds"])
+    parts = [row.get("note"), f"noisy: {', '.join(names)}" if names else None]
+    return "".join(f"  {part}" for part in parts if part)

@@ -3,7 +3,7 @@
 import math
 import textwrap
 
-from benchmarks import run_file
+from benchmarks import harness, run_file
 
 DTYPE = "float32"  # of the tables; where somebody is ahead of fastfc, every dtype is shown
 LABELS = {
@@ -13,6 +13,7 @@ LABELS = {
     "sklearn": "scikit-learn",
     "numpy": "`numpy.dot`",
 }
+NOISY = "~"  # behind a median whose samples are spread widely
 # Of the suite ops: one size of every operation that the networks call, of some a larger one too.
 OPERATIONS = [
     ("affine_forward", "100x3072 -> 100"),
@@ -115,6 +116,7 @@ def _cell(row, contestant):
     if contestant not in row["seconds"]:
         return "-"
     median = _microseconds(row["seconds"][contestant]["median"])
+    median += NOISY * (contestant in harness.noisy(row["seconds"]))
     return f"{median} ({row['ratio'][contestant]:.1f})" if contestant in row["ratio"] else median
 
 
@@ -133,6 +135,8 @@ def _runs(runs, names):
         suites = dict.fromkeys(row["suite"] for row in run.rows)
         cores = f"{machine.get('cpu')}, {machine.get('cores')} cores, "
         cores += f"{machine.get('instruction set')}, {machine.get('threads')} threads"
+        cores += f"; {machine['caches']}" if machine.get("caches") else ""
+        cores += "; two processors of one core" if harness.share_a_core(run.peak) else ""
         link = f"[{run.path.stem}]({name})"
         rows.append([link, ", ".join(suites), cores, version.get("blas", "")])
     versions = {}
@@ -160,7 +164,7 @@ def _steps(run):
         for row in rows
     ]
     about = "training step: forward, backward, Adam; batch norm, dropout"
-    return _table([about, ours, *map(_label, others), "share of peak"], lines)
+    return _marked(_table([about, ours, *map(_label, others), "share of peak"], lines))
 
 
 def _trained(run):
@@ -185,7 +189,13 @@ def _operations(run):
         [f"`{row['name']}` {_shape(row['shape'])}", *(_cell(row, name) for name in names)]
         for row in rows
     ]
-    return _table(["operation", *map(_label, names)], lines)
+    return _marked(_table(["operation", *map(_label, names)], lines))
+
+
+def _marked(table):
+    """Return a table, and what its marks mean if it has any."""
+    spread = f"{NOISY}: the quartiles lie more than {harness.NOISY:.0%} of the median apart."
+    return f"{table}\n\n{spread}" if NOISY in table else table
 
 
 def _ahead(runs):

@@ -150,11 +150,38 @@ typedef struct {
 FC_VISIBLE void fc_set_threads(int threads);
 FC_VISIBLE int fc_get_threads(void);
 
+/* The size of a core's L2 cache, after which products are cut into blocks.  No result depends on
+ * it. fc_detect_caches sets bytes[i] to the size of the data cache of level i + 1, or to 0 where
+ * the processor does not say. */
+enum { FC_CACHE_LEVELS = 3 };
+void fc_set_l2_bytes(size_t bytes);
+size_t fc_get_l2_bytes(void);
+void fc_detect_caches(size_t bytes[FC_CACHE_LEVELS]);
+
 /* Runs tasks 0 to count - 1, in any order and on any thread, and returns when all are done.  Each
  * task gets FC_SCRATCH_BYTES of scratch memory that no other uses meanwhile: the calling thread's
  * is `scratch`. */
 typedef void (*fc_task)(void *context, size_t index, void *scratch);
 void fc_run(fc_task task, void *context, size_t count, void *scratch);
+
+/* A long operation looks up from its work: about every 100 ms the thread that called it calls
+ * `look`, between two tasks, which returns whether to end early.  If so the operation soon returns,
+ * and what it should have written is unspecified; `asked` says that it was.  An operation that has
+ * begun to write over its inputs finishes all the same. */
+typedef struct fc_watch {
+    int (*look)(struct fc_watch *watch);
+    int64_t due; /* when to look next */
+    int asked, finishing;
+    struct fc_watch *outer;
+} fc_watch;
+extern int64_t fc_look_nanoseconds; /* from one look to the next: tests set it */
+/* Around one operation, on the thread that calls it. */
+void fc_begin_watch(fc_watch *watch, int (*look)(fc_watch *watch));
+void fc_end_watch(fc_watch *watch);
+/* For operations: looks if it is time to, and returns whether to end early. */
+int fc_look(void);
+/* For operations: from here on this one finishes.  Returns 0 if it is to end early instead. */
+int fc_finish(void);
 
 /* The tables in use. */
 extern const fc_kernels_f32 *fc_f32;

@@ -15,6 +15,7 @@ from .arguments import check_dense, check_word, shown
 from .clipping import check_clip_norm
 from .data.rows import read_rows
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
+from .locks import lock_of
 from .networks import fully_connected
 from .networks.arguments import check_attributes
 from .update_rules import RULES
@@ -69,7 +70,7 @@ class _Fused(fully_connected.FullyConnectedNet):
         return network
 
     def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in self.__dict__.items() if name != "_memory"}
+        return {k: v for k, v in self.__dict__.items() if k not in ("_memory", "_lock")}
 
     def train_step(
         self,
@@ -148,21 +149,22 @@ class _Fused(fully_connected.FullyConnectedNet):
         if rows is None:
             X, normalize = self._cast("X", X), None
         clip_norm = 0 if clip_norm is None else check_clip_norm(clip_norm)
-        self._set_mode("train")
         mean, std = normalize or (None, None)
-        return self._network().step(
-            X,
-            y,
-            self,
-            update_rule,
-            optim_configs,
-            reg,
-            clip_norm,
-            rows,
-            mean,
-            std,
-            takes_nonfinite,
-        )
+        with lock_of(self):
+            self._set_mode("train")
+            return self._network().step(
+                X,
+                y,
+                self,
+                update_rule,
+                optim_configs,
+                reg,
+                clip_norm,
+                rows,
+                mean,
+                std,
+                takes_nonfinite,
+            )
 
     __fastfc_train_step__ = train_step  # a subclass may well have a train_step of its own
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import signal
 import uuid
@@ -32,6 +33,7 @@ from .training.splits import (
 )
 from .training.state import copy_arrays, running_statistics, set_running_statistics
 from .training.stopping import Interrupts, Limits
+from .training.threads import hold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -260,14 +262,19 @@ class Solver(Resumable, Guarded, Scored):
 
     def _step(self) -> None:
         """Draw a minibatch and update every parameter once; may be called and overridden."""
-        self._rates.before_step(self)
-        batch_mask = _core.random_rows(len(self.y_train), self.batch_size)
-        loss = self._fused_step(batch_mask)
-        if loss is None:
-            loss = self._composed_step(batch_mask)
-        if self.on_nonfinite != "continue" and not math.isfinite(loss):
-            loss = self._refuse_step(loss, batch_mask)
-        self.loss_history.append(loss)
+        lock = hold(self, "_step")
+        try:
+            self._rates.before_step(self)
+            batch_mask = _core.random_rows(len(self.y_train), self.batch_size)
+            loss = self._fused_step(batch_mask)
+            if loss is None:
+                with getattr(self.model, "__fastfc_lock__", contextlib.nullcontext)():
+                    loss = self._composed_step(batch_mask)
+            if self.on_nonfinite != "continue" and not math.isfinite(loss):
+                loss = self._refuse_step(loss, batch_mask)
+            self.loss_history.append(loss)
+        finally:
+            lock.release()
 
     def _fused_step(self, batch_mask: Labels) -> Any:
         """Let the model do it all in one call if it offers to; return the loss or None."""
@@ -324,7 +331,17 @@ class Solver(Resumable, Guarded, Scored):
             parameters before that step.  Or the update rule's state has, a `NonFiniteStateError`.
         OSError
             A checkpoint cannot be written; earlier ones are as they were.
+        RuntimeError
+            Another thread trains with this Solver.
         """
+        lock = hold(self, "train")
+        try:
+            self._train()
+        finally:
+            lock.release()
+
+    def _train(self) -> None:
+        """Do what ``train`` does, for the only thread."""
         steps_per_epoch = max(len(self.y_train) // self.batch_size, 1)
         num_steps = self.num_epochs * steps_per_epoch
         step = saved = self._begin()
@@ -390,7 +407,7 @@ class Solver(Resumable, Guarded, Scored):
                 signals.pass_on()
         if self.nonfinite is not None:
             done = "training has stopped, and the model has the best parameters so far"
-            warn_of(self.nonfinite, done, stacklevel=2)
+            warn_of(self.nonfinite, done, stacklevel=3)
 
     def stop(self, reason: str = "stopped") -> None:
         """Have ``train`` return after the running step; for callbacks, signals and other threads.

@@ -37,7 +37,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { NC = FC_DOUBLE ? 256 : 512 };
+/* A block of b fills half of L2.  Its columns are whole panels, and no more than fit the workspace.
+ */
+enum { MOST_NC = FC_DOUBLE ? 512 : 1024 };
+
+static size_t block_columns(void) {
+    const size_t panel = NV * LANES, fit = fc_get_l2_bytes() / 2 / (KC * sizeof(real));
+    return fit < panel ? panel : min_size(fit, MOST_NC) / panel * panel;
+}
 
 /* Split-K is for c of at most SMALL_M rows and SMALL_N columns, and has at most MOST_PARTS parts.
  */
@@ -55,7 +62,8 @@ enum { TASK_WORK = 1 << 20, SMALL_TASK_WORK = 1 << 17, MANY_TASKS = 8, PACK_WORK
 #define SCRATCH_REALS (PACKED_A + (size_t)KC * (SMALL_N + NV * LANES))
 
 _Static_assert(SHARED_REALS * sizeof(real) <= FC_SHARED_BYTES, "partial sums fit the workspace");
-_Static_assert((size_t)KC *(NC + NV * LANES) <= SHARED_REALS, "a block of b fits the workspace");
+_Static_assert((size_t)KC *(MOST_NC + NV * LANES) <= SHARED_REALS,
+               "a block of b fits the workspace");
 _Static_assert(SCRATCH_REALS * sizeof(real) <= FC_SCRATCH_BYTES, "packed panels fit the scratch");
 
 /* A task of the caller's, unrelated to the product, that runs beside the product's tasks; `run` may
@@ -90,6 +98,7 @@ typedef struct {
     size_t ldc;
     matrix a, b;
     size_t m, n, k, parts; /* into which the depth is cut */
+    size_t nc;             /* columns of a block of b */
     gemm_options options;
     real *shared;  /* the packed block of b; for split-K the partial sums */
     void *scratch; /* the calling thread's */
@@ -243,9 +252,9 @@ static void run_tasks(gemm_job *p, fc_task task, size_t count) {
 }
 
 static void gemm_blocked(gemm_job *p) {
-    for (p->column = 0; p->column < p->n; p->column += NC) {
-        p->cut = cut_columns(min_size(p->n - p->column, NC));
-        for (p->part = 0; p->part < p->parts; p->part++) {
+    for (p->column = 0; p->column < p->n; p->column += p->nc) {
+        p->cut = cut_columns(min_size(p->n - p->column, p->nc));
+        for (p->part = 0; p->part < p->parts && !fc_look(); p->part++) {
             const size_t k = part_depth(p, p->part), work = p->m * p->cut.columns * k;
             const size_t few = min_size(MANY_TASKS, ceil_div(work, SMALL_TASK_WORK));
             const size_t many = ceil_div(work, TASK_WORK);
@@ -267,7 +276,7 @@ static void split_k_task(void *context, size_t part, void *scratch) {
     real *sum = p->shared + part * p->m * p->n;
     const size_t end = part_start(p, part + 1);
     if (p->options.fill_a) p->options.fill_a(p->options.fill_context, part_start(p, part), end);
-    for (size_t start = part_start(p, part), k; start < end; start += k) {
+    for (size_t start = part_start(p, part), k; start < end && !fc_look(); start += k) {
         k = min_size(end - start, KC);
         const real *addend = start > part_start(p, part) ? sum : NULL;
         const b_block b = prepare_b_block(submatrix(p->b, start, 0), p->n, k, p->m, packed_b);
@@ -305,6 +314,7 @@ static gemm_job make_gemm_job(real *c, size_t ldc, matrix a, matrix b, gemm_opti
     p.shared = workspace;
     p.scratch = (char *)workspace + FC_SHARED_BYTES;
     p.parts = ceil_div(k, KC);
+    p.nc = block_columns();
     return p;
 }
 

@@ -174,7 +174,8 @@ static void backward(const fc_network *net, const void *x, real *dout, real *dx)
 }
 
 /* The dw of every parameter, and the loss, of x (N, D) with labels y.  scores: (N, C).
- * Nothing is updated when the loss is not finite, unless net->takes_nonfinite. */
+ * Nothing is updated when the loss is not finite, unless net->takes_nonfinite, nor when the step is
+ * to end before its updates have begun. */
 static void network_loss(double *loss, const fc_network *net, const void *x, const int64_t *y) {
     const fc_layer *last = net->layers + net->count - 1;
     if (net->philox) philox_masks(net);
@@ -182,6 +183,7 @@ static void network_loss(double *loss, const fc_network *net, const void *x, con
     softmax_loss(loss, net->dout[0], last->out, y, net->label_smoothing, net->N, last->M);
     *loss = total_loss(net, *loss);
     if (net->rule != FC_NO_UPDATE && !net->takes_nonfinite && !isfinite(*loss)) return;
+    if (net->rule != FC_NO_UPDATE && !fc_finish()) return;
     backward(net, x, net->dout[0], net->dout[1]);
 }
 

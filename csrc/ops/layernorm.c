@@ -14,10 +14,10 @@
  *
  * dgamma and dbeta are sums over the batch.  Each range of rows of the backward pass has its own
  * partial sums, which are added at the end; shape alone decides the ranges.  Sums of a range and of
- * all ranges go in blocks, as in reduce.c.  Blocks of a range need scratch memory, which there is
- * for D up to 32768 doubles or 65536 floats: wider rows are added one after the other.  Computing
- * the sums by slices of columns, as batchnorm.c does, in tasks beside those of the rows, made the
- * pass take 350 instead of 155 us for (256, 1024) floats. */
+ * all ranges go in blocks, as in reduce.c.  Blocks of a range need scratch memory.  Where that
+ * ends, at the earliest for D above 32768 doubles or 65536 floats, the sums are computed before the
+ * rows and by slices of columns, as batchnorm.c does.  Doing so always, in tasks beside those of
+ * the rows, made the pass take 350 instead of 155 us for (256, 1024) floats. */
 #ifndef FASTFC_OPS_LAYERNORM_C
 #define FASTFC_OPS_LAYERNORM_C
 
@@ -161,22 +161,26 @@ static size_t backward_ranges_of(size_t N, size_t D) {
  *   dx = rstd * (g - shift - x_normalized * slope)
  *
  * dx, dout, x_normalized: (N, D), rows `stride` apart.  rstd: (N,).  gamma, dgamma, dbeta: (D,).
- * dx may be dout.  Not part of the function below, whose calls of itself would each need its stack.
- */
-static __attribute__((noinline)) void layernorm_backward_block(real *dx, real *dgamma, real *dbeta,
-                                                               const real *dout,
-                                                               const real *x_normalized,
-                                                               const real *rstd, const real *gamma,
-                                                               size_t N, size_t D, size_t stride) {
-    memset(dgamma, 0, D * sizeof(real));
-    memset(dbeta, 0, D * sizeof(real));
+ * dx may be dout.  summed: dgamma and dbeta are computed, and not only dx. */
+ALWAYS_INLINE void layernorm_backward_some(real *dx, real *dgamma, real *dbeta, const real *dout,
+                                           const real *x_normalized, const real *rstd,
+                                           const real *gamma, size_t N, size_t D, size_t stride,
+                                           const int summed) {
+    if (summed) {
+        memset(dgamma, 0, D * sizeof(real));
+        memset(dbeta, 0, D * sizeof(real));
+    }
     EACH_ROW_BLOCK(i, N, {
         vec sum[2 * ROWS_AT_ONCE] = {{0}}; /* of g, and of its products with x_normalized */
         SUM_IN_BLOCKS(sum, 2 * ROWS_AT_ONCE, first, last, D, FEATURES_BLOCK, {
             EACH_VECTOR(k, last - first, {
                 const size_t j = first + k;
                 const vec scale = vec_load(gamma + j, lanes);
-                vec columns = vec_load(dbeta + j, lanes), products = vec_load(dgamma + j, lanes);
+                vec columns = vec_set(0), products = vec_set(0);
+                if (summed) {
+                    columns = vec_load(dbeta + j, lanes);
+                    products = vec_load(dgamma + j, lanes);
+                }
                 for (size_t r = 0; r < rows; r++) {
                     const size_t at = (i + r) * stride + j;
                     vec d = vec_load(dout + at, lanes), n = vec_load(x_normalized + at, lanes);
@@ -186,8 +190,10 @@ static __attribute__((noinline)) void layernorm_backward_block(real *dx, real *d
                     sum[r] += g;
                     sum[ROWS_AT_ONCE + r] = vec_fma(g, n, sum[ROWS_AT_ONCE + r]);
                 }
-                vec_store(dbeta + j, columns, lanes);
-                vec_store(dgamma + j, products, lanes);
+                if (summed) {
+                    vec_store(dbeta + j, columns, lanes);
+                    vec_store(dgamma + j, products, lanes);
+                }
             });
         });
         for (size_t r = 0; r < rows; r++) {
@@ -203,12 +209,38 @@ static __attribute__((noinline)) void layernorm_backward_block(real *dx, real *d
     });
 }
 
+/* Not part of the function below, whose calls of itself would each need their stack. */
+static __attribute__((noinline)) void layernorm_backward_block(real *dx, real *dgamma, real *dbeta,
+                                                               const real *dout,
+                                                               const real *x_normalized,
+                                                               const real *rstd, const real *gamma,
+                                                               size_t N, size_t D, size_t stride) {
+    layernorm_backward_some(dx, dgamma, dbeta, dout, x_normalized, rstd, gamma, N, D, stride, 1);
+}
+
+/* The same for more rows than a block's: the sums first, since dx may be dout. */
+static __attribute__((noinline)) void layernorm_backward_wide(real *dx, real *dgamma, real *dbeta,
+                                                              const real *dout,
+                                                              const real *x_normalized,
+                                                              const real *rstd, const real *gamma,
+                                                              size_t N, size_t D, size_t stride) {
+    for (size_t j = 0; j < D; j += SUM_COLUMNS) {
+        const summed_rows rows = {dout + j, x_normalized + j, min_size(D - j, SUM_COLUMNS), stride};
+        sum_blocks(sum_block_of_products, &rows, dbeta + j, dgamma + j, 0, N);
+    }
+    layernorm_backward_some(dx, NULL, NULL, dout, x_normalized, rstd, gamma, N, D, stride, 0);
+}
+
 /* The same, block by block.  room: space for sums of blocks, as far as it reaches. */
 static void layernorm_backward_rows(real *dx, real *dgamma, real *dbeta, const real *dout,
                                     const real *x_normalized, const real *rstd, const real *gamma,
                                     size_t N, size_t D, size_t stride, real *room, size_t reals) {
-    if (N <= SUM_BLOCK || reals < 2 * D) {
+    if (N <= SUM_BLOCK) {
         layernorm_backward_block(dx, dgamma, dbeta, dout, x_normalized, rstd, gamma, N, D, stride);
+        return;
+    }
+    if (reals < 2 * D) {
+        layernorm_backward_wide(dx, dgamma, dbeta, dout, x_normalized, rstd, gamma, N, D, stride);
         return;
     }
     const size_t half = first_half(N, SUM_BLOCK), at = half * stride;

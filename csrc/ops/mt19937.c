@@ -118,7 +118,7 @@ static void mt19937_below(uint32_t *below, fc_mt19937 *state, double p, size_t n
  * draws; p in [0, 1], drop 0 or 1. */
 static void mt19937_keep(uint8_t *keep, fc_mt19937 *state, double p, int drop, size_t n) {
     uint32_t below[4 * MT19937_BLOCK];
-    for (size_t i = 0; i < n; i += 4 * MT19937_BLOCK) {
+    for (size_t i = 0; i < n && !fc_look(); i += 4 * MT19937_BLOCK) {
         const size_t count = n - i < 4 * MT19937_BLOCK ? n - i : 4 * MT19937_BLOCK;
         mt19937_below(below, state, p, count);
         for (size_t j = 0; j < count; j++) keep[i + j] = (below[j] ^ (uint32_t)drop) & 1;

@@ -12,7 +12,7 @@
 
 #include <stddef.h>
 
-ALWAYS_INLINE vec rectify(vec x) { return (vec)(~(x < vec_set(0)) & (ivec)x); }
+ALWAYS_INLINE vec rectify(vec x) { return (vec)(~vec_negative(x) & (ivec)x); }
 
 static void relu_forward_task(void *context, size_t part, void *scratch) {
     (void)scratch;

@@ -2,6 +2,10 @@
  * of kernel tables is in use.  FC_WITHOUT_<isa>: that one was left out, to build faster. */
 #include "fastfc.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #define DECLARE_TABLES(isa)                                                                        \
     extern const fc_kernels_f32 fc_kernels_##isa##_f32;                                            \
     extern const fc_kernels_f64 fc_kernels_##isa##_f64
@@ -13,14 +17,26 @@ static int always_available(void) { return 1; }
 
 #if defined(__x86_64__)
 #if !defined(FC_WITHOUT_avx2) || !defined(FC_WITHOUT_avx512)
-static int has_avx2(void) {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+/* Which registers the operating system saves, as bits of XCR0. */
+enum { XMM_YMM = 0x6, XMM_YMM_ZMM = 0xe6 };
+
+/* Whether the processor has FMA and all of `features`, bits of CPUID's leaf 7, and the operating
+ * system saves `registers`.  Asked here, since __builtin_cpu_supports is no to all under zig. */
+static int has(unsigned features, unsigned registers) {
+    const unsigned basic = bit_FMA | bit_AVX | bit_OSXSAVE;
+    unsigned eax, ebx, ecx, edx, saved;
+    if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || (ecx & basic) != basic) return 0;
+    __asm__ volatile("xgetbv" : "=a"(saved), "=d"(edx) : "c"(0));
+    if ((saved & registers) != registers) return 0;
+    return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ebx & features) == features;
 }
+#endif
+#ifndef FC_WITHOUT_avx2
+static int has_avx2(void) { return has(bit_AVX2, XMM_YMM); }
 #endif
 #ifndef FC_WITHOUT_avx512
 static int has_avx512(void) {
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    return has(bit_AVX2 | bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL, XMM_YMM_ZMM);
 }
 #endif
 DECLARE_TABLES(baseline);

@@ -70,24 +70,30 @@ ALWAYS_INLINE void quarter_store(real *p, quarter_vec v, size_t lanes) {
 }
 
 ALWAYS_INLINE quarter_vec quarter_of(vec v, int place) {
-    const quarter_vec quarters[] = {
-        __builtin_shufflevector(v, v, 0, 1, 2, 3), __builtin_shufflevector(v, v, 4, 5, 6, 7),
-        __builtin_shufflevector(v, v, 8, 9, 10, 11), __builtin_shufflevector(v, v, 12, 13, 14, 15)};
+    quarter_vec quarters[4];
+    memcpy(quarters, &v, sizeof v);
     return quarters[place];
 }
 
+/* By way of memory only where there is no other: GCC 12 and later do not see through it. */
 ALWAYS_INLINE vec vec_of_quarters(quarter_vec a, quarter_vec b, quarter_vec c, quarter_vec d) {
+#if VEC_ANY_SHUFFLE
     const half_vec low = __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7);
     const half_vec high = __builtin_shufflevector(c, d, 0, 1, 2, 3, 4, 5, 6, 7);
     return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+#else
+    const quarter_vec quarters[] = {a, b, c, d};
+    vec v;
+    memcpy(&v, quarters, sizeof v);
+    return v;
+#endif
 }
 
 /* Four elements of v, each repeated four times: element `place` of every quarter
  * (vec_repeat_of_quarters), or the four of quarter `place` (vec_repeat_quarter). */
 #define FOUR_TIMES(a, b, c, d) a, a, a, a, b, b, b, b, c, c, c, c, d, d, d, d
-#define OF_QUARTERS(i) __builtin_shufflevector(v, v, FOUR_TIMES(i, i + 4, i + 8, i + 12))
-#define OF_QUARTER(i)                                                                              \
-    __builtin_shufflevector(v, v, FOUR_TIMES(4 * i, 4 * i + 1, 4 * i + 2, 4 * i + 3))
+#define OF_QUARTERS(i) VEC_SHUFFLE(ivec, v, v, FOUR_TIMES(i, i + 4, i + 8, i + 12))
+#define OF_QUARTER(i) VEC_SHUFFLE(ivec, v, v, FOUR_TIMES(4 * i, 4 * i + 1, 4 * i + 2, 4 * i + 3))
 ALWAYS_INLINE vec vec_repeat_of_quarters(vec v, int place) {
     const vec repeated[] = {OF_QUARTERS(0), OF_QUARTERS(1), OF_QUARTERS(2), OF_QUARTERS(3)};
     return repeated[place];

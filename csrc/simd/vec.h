@@ -51,9 +51,32 @@ ALWAYS_INLINE ivec vec_lane_numbers(void) {
     return numbers;
 }
 
+/* The lanes of a and b that the numbers name, those of b counted after those of a: as many as a
+ * has. `places`, a vector of as many integers as wide as a's lanes, is for GCC 11, which lacks
+ * clang's builtin; VEC_ANY_SHUFFLE: the others have it, which also makes wider vectors of narrow
+ * ones. */
+#if defined(__clang__) || __GNUC__ >= 12
+#define VEC_ANY_SHUFFLE 1
+#define VEC_SHUFFLE(places, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define VEC_ANY_SHUFFLE 0
+#define VEC_SHUFFLE(places, a, b, ...) __builtin_shuffle(a, b, (places){__VA_ARGS__})
+#endif
+
 /* Lanes of a where mask is set (all ones), of b elsewhere. */
 ALWAYS_INLINE vec vec_select(ivec mask, vec a, vec b) {
     return (vec)((mask & (ivec)a) | (~mask & (ivec)b));
+}
+
+/* x < 0.  A comparison with zero and a selection are a maximum to clang 13 to 16 for aarch64, which
+ * then makes +0 of -0: by integers but where SSE2 is, from whose comparison no compiler makes that.
+ * One less than its bits, a negative number is below -inf, but for -0. */
+ALWAYS_INLINE ivec vec_negative(vec x) {
+#if defined(__SSE2__)
+    return x < vec_set(0);
+#else
+    return (ivec)((uvec)x - 1) < (ivec)vec_set(-(real)__builtin_inf());
+#endif
 }
 
 /* The first `lanes` lanes, in the form that masked loads and stores take.  VEC_MASKED: the
@@ -282,8 +305,8 @@ ALWAYS_INLINE vec vec_sqrt(vec v) {
 #define LOW_HALVES 0, 2
 #define HIGH_HALVES 1, 3
 #endif
-ALWAYS_INLINE vec vec_zip_low(vec a, vec b) { return __builtin_shufflevector(a, b, LOW_HALVES); }
-ALWAYS_INLINE vec vec_zip_high(vec a, vec b) { return __builtin_shufflevector(a, b, HIGH_HALVES); }
+ALWAYS_INLINE vec vec_zip_low(vec a, vec b) { return VEC_SHUFFLE(ivec, a, b, LOW_HALVES); }
+ALWAYS_INLINE vec vec_zip_high(vec a, vec b) { return VEC_SHUFFLE(ivec, a, b, HIGH_HALVES); }
 
 /* The mask of a vec from LANES 32-bit words, each all ones or all zeros; double widens them. */
 ALWAYS_INLINE ivec vec_mask_load(const uint32_t *p) {

@@ -26,9 +26,7 @@ ALWAYS_INLINE void words_store(uint32_t *p, words v) { *(words_unaligned *)p = v
 #else
 #define EVEN_PLACES 0, 2, 4, 6
 #endif
-ALWAYS_INLINE words words_even(words a, words b) {
-    return __builtin_shufflevector(a, b, EVEN_PLACES);
-}
+ALWAYS_INLINE words words_even(words a, words b) { return VEC_SHUFFLE(words, a, b, EVEN_PLACES); }
 
 /* Whether any bit of v is set. */
 ALWAYS_INLINE int words_any(words v) {
@@ -74,11 +72,9 @@ ALWAYS_INLINE pairs pairs_product(pairs a, pairs b) {
 #define LOW_PAIRS 0, 2
 #define HIGH_PAIRS 1, 3
 #endif
-ALWAYS_INLINE pairs pairs_zip_low(pairs a, pairs b) {
-    return __builtin_shufflevector(a, b, LOW_PAIRS);
-}
+ALWAYS_INLINE pairs pairs_zip_low(pairs a, pairs b) { return VEC_SHUFFLE(pairs, a, b, LOW_PAIRS); }
 ALWAYS_INLINE pairs pairs_zip_high(pairs a, pairs b) {
-    return __builtin_shufflevector(a, b, HIGH_PAIRS);
+    return VEC_SHUFFLE(pairs, a, b, HIGH_PAIRS);
 }
 
 #endif

@@ -33,10 +33,14 @@ def affine_forward(x, w, b):
     cdef void *px = cnp.PyArray_DATA(xa)
     cdef void *pw = cnp.PyArray_DATA(wa)
     cdef void *pb = cnp.PyArray_DATA(ba)
+    cdef Watch watch
     cdef void *workspace = acquire_workspace()
+    begin_watch(&watch, <double> N * D * M)
     with nogil:
         call_affine_forward(dtype, pout, px, pw, pb, N, D, M, workspace)
+    end_watch(&watch)
     release_workspace(workspace)
+    raise_noted(&watch)
     return out, (x, w, b)
 
 
@@ -67,10 +71,14 @@ def affine_backward(dout, cache):
     cdef void *pdout = cnp.PyArray_DATA(g)
     cdef void *px = cnp.PyArray_DATA(x)
     cdef void *pw = cnp.PyArray_DATA(w)
+    cdef Watch watch
     cdef void *workspace = acquire_workspace()
+    begin_watch(&watch, <double> 2 * N * D * M)
     with nogil:
         call_affine_backward(dtype, pdx, pdw, pdb, pdout, px, pw, N, D, M, workspace)
+    end_watch(&watch)
     release_workspace(workspace)
+    raise_noted(&watch)
     return dx, dw, db
 
 
@@ -85,28 +93,31 @@ cdef bint is_factor(ndarray array, int dtype) noexcept:
 def product(a, b):
     """The matrix product of a (m, k) and b (k, n), as the affine layers take it: for benchmarks."""
     cdef int dtype
-    cdef list arrays
-    cdef ndarray left = as_array("product", "a", a), right = as_array("product", "b", b)
-    if not (is_factor(left, F32) and is_factor(right, F32)
-            or is_factor(left, F64) and is_factor(right, F64)):
-        arrays = [left, right]
-        read_operands("product", ("a", "b"), arrays, 2, &dtype)
-        settle(arrays, dtype)
+    cdef list arrays = [a, b]
+    read_operands("product", ("a", "b"), arrays, 2, &dtype)
+    cdef ndarray left, right
+    cdef cnp.npy_intp m, k, n
+    while True:
         left, right = arrays[0], arrays[1]
-    dtype = cnp.PyArray_TYPE(left)
-    require_matrix("product", "a", left, "(m, k)")
-    require_matrix("product", "b", right, "(k, n)")
-    cdef cnp.npy_intp m = left.shape[0], k = left.shape[1], n = right.shape[1]
-    if right.shape[0] != k:
-        raise shape_error("product", "b", right, f"({k}, n) to match a of shape ({m}, {k})")
+        require_matrix("product", "a", left, "(m, k)")
+        require_matrix("product", "b", right, "(k, n)")
+        m, k, n = left.shape[0], left.shape[1], right.shape[1]
+        if right.shape[0] != k:
+            raise shape_error("product", "b", right, f"({k}, n) to match a of shape ({m}, {k})")
+        if is_factor(left, dtype) and is_factor(right, dtype) or settled(arrays, dtype):
+            break
     cdef bint left_by_columns = not cnp.PyArray_IS_C_CONTIGUOUS(left)
     cdef bint right_by_columns = not cnp.PyArray_IS_C_CONTIGUOUS(right)
     cdef ndarray out = fresh(2, [m, n], dtype)
     cdef void *pout = cnp.PyArray_DATA(out)
     cdef void *pa = cnp.PyArray_DATA(left)
     cdef void *pb = cnp.PyArray_DATA(right)
+    cdef Watch watch
     cdef void *workspace = acquire_workspace()
+    begin_watch(&watch, <double> m * k * n)
     with nogil:
         call_product(dtype, pout, pa, left_by_columns, pb, right_by_columns, m, n, k, workspace)
+    end_watch(&watch)
     release_workspace(workspace)
+    raise_noted(&watch)
     return out

@@ -179,10 +179,10 @@ cdef ndarray copy_integers(str function, str name, object value, str expected):
 
 # --- outputs ----------------------------------------------------------------------------------
 
-cdef ndarray fresh(int ndim, const cnp.npy_intp *dims, int dtype):
+cdef ndarray fresh(int ndim, cnp.npy_intp *dims, int dtype):
     cdef ndarray array
     try:
-        array = cnp.PyArray_EMPTY(ndim, <cnp.npy_intp *> dims, dtype, 0)
+        array = cnp.PyArray_EMPTY(ndim, dims, dtype, 0)
     except ValueError:  # more bytes than can be counted
         raise MemoryError(
             f"no memory for an array of shape {tuple([dims[i] for i in range(ndim)])}") from None
@@ -371,10 +371,11 @@ cdef bint is_plain_dict(object mapping) noexcept:
     cdef PyObject *key
     if type(mapping) is not dict:
         return False
-    while PyDict_Next(mapping, &at, &key, NULL):
-        if not PyUnicode_CheckExact(<object> key):
-            return False
-    return True
+    cdef bint plain = True
+    with cython.critical_section(mapping):  # for a Python without the GIL
+        while plain and PyDict_Next(mapping, &at, &key, NULL):
+            plain = PyUnicode_CheckExact(<object> key)
+    return plain
 
 
 cdef object require_entry(str function, str name, dict mapping, str key):

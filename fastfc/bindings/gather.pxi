@@ -1,13 +1,18 @@
 # Minibatches: rows of the training data, converted on the way.
 
+cdef int require_index(ndarray index) except -1:
+    if index.ndim != 1:
+        raise shape_error("gather", "index", index, "(N,)")
+    return 0
+
+
 # That numbers, a copy of the index, are (N,) and each a row of X; negative ones, which count from
 # the end, are replaced.
 cdef int require_rows(ndarray numbers, object index, cnp.npy_intp rows) except -1:
     cdef cnp.int64_t *number = <cnp.int64_t *> cnp.PyArray_DATA(numbers)
     cdef cnp.int64_t row
     cdef cnp.npy_intp i
-    if numbers.ndim != 1:
-        raise shape_error("gather", "index", numbers, "(N,)")
+    require_index(numbers)
     for i in range(numbers.shape[0]):
         row = number[i] + rows if number[i] < 0 else number[i]
         if row < 0 or row >= rows:
@@ -80,7 +85,9 @@ cdef bint bind_rows(fc_gather *rows, ndarray x, object index, list read) except 
 # index, mean and std of the rows of X as arrays that only this call holds; the last two may be
 # None.
 cdef list read_rows(ndarray x, object index, object mean, object std, int dtype):
-    cdef list read = [copy_integers("gather", "index", index, "integers"), None, None]
+    cdef ndarray given = as_integers("gather", "index", index, "integers")
+    require_index(given)  # before it is copied
+    cdef list read = [copy_integers("gather", "index", given, "integers"), None, None]
     if (mean is None) != (std is None):
         raise ValueError("gather: mean and std must be given both or neither")
     if mean is not None:
@@ -108,6 +115,7 @@ def gather(X, index, dtype, mean=None, std=None):
         raise TypeError(f"gather: X is {type(X).__name__}, expected an array")
     cdef ndarray x = X
     cdef fc_gather rows
+    cdef Watch watch
     cdef list read = read_rows(x, index, mean, std, kind)
     cdef bint plain = bind_rows(&rows, x, index, read)
     cdef cnp.npy_intp N = (<ndarray> read[0]).shape[0], D = count_features("gather", x)
@@ -127,6 +135,9 @@ def gather(X, index, dtype, mean=None, std=None):
         shape[i] = x.shape[i]
     cdef ndarray out = fresh(x.ndim, shape, kind)
     cdef void *pout = cnp.PyArray_DATA(out)
+    begin_watch(&watch, <double> N * D)
     with nogil:
         call_gather(kind, pout, &rows, N, D)
+    end_watch(&watch)
+    raise_noted(&watch)
     return out

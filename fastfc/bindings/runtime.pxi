@@ -1,4 +1,4 @@
-# What serves the process: instruction set, threads, denormals.
+# What serves the process: instruction set, threads, caches, denormals.
 
 cdef int isa_in_use = -1
 
@@ -39,6 +39,22 @@ def set_num_threads(int n):
 
 def get_num_threads():
     return fc_get_threads()
+
+
+def detect_caches():
+    """Bytes of the data caches of levels 1, 2 and 3; 0 where the processor does not say."""
+    cdef size_t[FC_CACHE_LEVELS] size
+    fc_detect_caches(size)
+    return size[0], size[1], size[2]
+
+
+def set_l2_bytes(size_t size):
+    """Cut products for an L2 cache of this size from now on; no result depends on it."""
+    fc_set_l2_bytes(size)
+
+
+def get_l2_bytes():
+    return fc_get_l2_bytes()
 
 
 def set_flush_denormal(bint flush):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import operator
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -142,16 +142,22 @@ def check_attributes(network: Any) -> None:
         network.dtype = check_dtype(network.dtype)
     if network.normalization is not None:
         network.normalization = check_normalization("normalization", network.normalization)
-    found = network.bn_params
-    if not isinstance(found, (list, tuple)):
-        raise TypeError(f"bn_params is {shown(found)}, expected a list of dicts")
-    for i, bn_param in enumerate(found):
-        if type(bn_param) is not dict and not isinstance(bn_param, MutableMapping):
-            raise TypeError(f"bn_params[{i}] is {shown(bn_param)}, expected a dict")
+    list_bn_params(network.bn_params)
     if network.use_dropout is not False:
         network.use_dropout = check_flag("use_dropout", network.use_dropout)
     if not isinstance(network.dropout_param, MutableMapping):
         raise TypeError(f"dropout_param is {shown(network.dropout_param)}, expected a dict")
+
+
+def list_bn_params(found: Any) -> list[MutableMapping[str, Any]]:
+    """Return the dictionaries of the normalisations; users may set them."""
+    single = isinstance(found, (str, Mapping)) or not isinstance(found, Iterable)
+    bn_params = [] if single else list(found)
+    if single or not all(isinstance(bn_param, MutableMapping) for bn_param in bn_params):
+        raise TypeError(
+            f"bn_params is {shown(found)}, expected a list of dicts, one for each hidden layer"
+        )
+    return bn_params
 
 
 def check_params(params: Mapping[str, Any], num_layers: int, normalization: str | None) -> None:

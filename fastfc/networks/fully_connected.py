@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, cast, overload
 
 import numpy as np
 
 from ..arguments import check_dense, check_features, check_number, check_word, shown
 from ..arrays import quiet
+from ..locks import lock_of
 from .arguments import (
     HIDDEN_LAYERS,
     check_attributes,
@@ -21,13 +22,13 @@ from .arguments import (
     check_seed,
     check_size,
     choose_name,
+    list_bn_params,
 )
 from .initial_weights import check_weight_scale, draw_weights
 from .model import Model
 from .watched_layers import WatchedLayers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Any
 
     from numpy.typing import DTypeLike
@@ -160,14 +161,15 @@ class FullyConnectedNet(Model):
             A shape does not fit, an array is masked, a label is out of range, reg is no number, or
             a parameter is missing.
         """
-        self._set_mode("test" if y is None else "train")
-        if y is None:
-            return self._test_scores(X)
+        with lock_of(self):
+            self._set_mode("test" if y is None else "train")
+            if y is None:
+                return self._test_scores(X)
 
-        loss, grads = self._data_loss(X, y)
-        if type(self.reg) is not float or self.reg != 0:
-            loss = self._regularise(loss, grads)
-        return loss, grads
+            loss, grads = self._data_loss(X, y)
+            if type(self.reg) is not float or self.reg != 0:
+                loss = self._regularise(loss, grads)
+            return loss, grads
 
     def first_nonfinite(self, X: ArrayLike) -> str | None:
         """Say which is the first in a training pass over X that is not finite.
@@ -225,7 +227,7 @@ class FullyConnectedNet(Model):
         if self.use_dropout:
             self.dropout_param["mode"] = mode
         if self.normalization == "batchnorm":
-            for bn_param in self.bn_params:
+            for bn_param in list_bn_params(self.bn_params):
                 bn_param["mode"] = mode
 
     def _test_scores(self, X: ArrayLike) -> Array:
@@ -267,6 +269,10 @@ class FullyConnectedNet(Model):
         """Return whether ``loss`` is the one above, not a subclass's or one that was put here."""
         return "loss" not in self.__dict__ and type(self).loss is FullyConnectedNet.loss
 
+    def __fastfc_lock__(self) -> Any:
+        """Return the lock under which a thread reads or changes the network."""
+        return lock_of(self)
+
     def __fastfc_sizes__(self) -> tuple[int, int] | None:
         """Return numbers per example and classes, or None where somebody else's loss decides."""
         first, last = self._shape_of("W1"), self._shape_of(f"W{self.num_layers}")
@@ -284,10 +290,14 @@ class FullyConnectedNet(Model):
     def _examples(self, X: ArrayLike) -> Array:
         """Return X in the network's dtype, if it holds examples of the network's size."""
         x = self._cast("X", X)
+        self._check_features(x)
+        return x
+
+    def _check_features(self, x: AnyArray) -> None:
+        """Raise ValueError unless x holds examples of the network's size."""
         W = self._shape_of("W1")
         if len(W) == 2:
             check_features("X", x.shape, W[0])
-        return x
 
     def _own_params(self) -> Params:
         """Return the parameters in the network's dtype, whatever users put there."""
@@ -304,11 +314,15 @@ class FullyConnectedNet(Model):
             raise ValueError(f"{name} is not an array of numbers: {error}") from None
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers")
-        return array if array.dtype == self.dtype else _convert(array, self.dtype)
+        if array.dtype == self.dtype:
+            return array
+        if name == "X":  # before the copy: a view of another shape may be larger than all memory
+            self._check_features(array)
+        return _convert(array, self.dtype)
 
     def _forward(self, x: Array, params: Params) -> tuple[Array, list[Any]]:
         """Return the scores and each layer's caches."""
-        last, bn_params = self.num_layers, list(self.bn_params)  # anybody may set them
+        last, bn_params = self.num_layers, list_bn_params(self.bn_params)
         check_params(params, last, self.normalization)
         last = int(last)
         if self.normalization and len(bn_params) < last - 1:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from ..arguments import check_dense, count
-from ..arrays import quiet
+from ..arrays import as_arrays, quiet
+from ..locks import lock_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -98,7 +99,7 @@ class Model:
         check_dense("X", X)
         rows: Any = X
         if not hasattr(X, "shape") or hasattr(X, "iloc"):  # pandas finds rows by their labels
-            rows = np.asarray(X)
+            (rows,) = as_arrays("predict", X=cast("ArrayLike", X))
         if not rows.shape:
             yield self.loss(rows)  # says what it expects
             return
@@ -154,7 +155,8 @@ class Model:
         """
         from . import network_file
 
-        network_file.write(path, cast("FullyConnectedNet", self))
+        with lock_of(self):
+            network_file.write(path, cast("FullyConnectedNet", self))
 
     @classmethod
     def load(cls, path: StrPath, which: str = "best") -> Self:

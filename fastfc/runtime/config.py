@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict, overload
 
 from .. import _core
 from ..version import __version__
+from .caches import CACHES
 from .denormals import get_flush_denormal
 from .threads import get_num_threads
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
             "version": str,
             "compiler": str,
             "isa": InstructionSets,
+            "caches": dict[str, int],
             "threads": int,
             "flush denormal": bool,
             "dtypes": tuple[str, ...],
@@ -43,7 +45,8 @@ def show_config(mode: str = "stdout") -> "Configuration | None":
     -------
     dict or None
         With ``mode='dicts'``: ``version``, ``compiler``, ``isa`` (a dict of the instruction sets
-        ``built``, ``available`` on this machine and ``in use``), ``threads``, ``flush denormal``
+        ``built``, ``available`` on this machine and ``in use``), ``caches`` (bytes of a core's
+        data caches ``L1``, ``L2`` and ``L3``, 0 where not known), ``threads``, ``flush denormal``
         and ``dtypes``.
 
     Raises
@@ -65,6 +68,7 @@ def show_config(mode: str = "stdout") -> "Configuration | None":
             "available": _core.available_isas(),
             "in use": _core.isa(),
         },
+        "caches": dict(zip(("L1", "L2", "L3"), CACHES, strict=True)),
         "threads": get_num_threads(),
         "flush denormal": get_flush_denormal(),
         "dtypes": ("float32", "float64"),
@@ -81,6 +85,8 @@ def show_config(mode: str = "stdout") -> "Configuration | None":
     print(f"instruction sets  built: {', '.join(isa['built'])}")
     print(f"                  available: {', '.join(isa['available'])}")
     print(f"                  in use: {isa['in use']}")
+    sizes = [f"{name} {size >> 10} KB" for name, size in config["caches"].items() if size]
+    print(f"caches            {', '.join(sizes)}")
     print(f"threads           {config['threads']}")
     print(f"denormals         {'taken for zero' if config['flush denormal'] else 'kept'}")
     print(f"dtypes            {', '.join(config['dtypes'])}; others are computed in float64")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .splits import model_sizes
+from .splits import count_from_one, model_sizes
 
 # Measured: from small weights Adam's loss stands still for up to 30 steps, and then falls.
 _STEPS_TO_JUDGE = 50
@@ -38,6 +38,16 @@ def warn_of_settings(solver: Any) -> None:
             "dropout with a seed reseeds np.random in every pass, and the Solver draws minibatches "
             "from np.random: it draws the same few ones again and again.  Leave seed= out for "
             "training, or take rng='philox', whose masks leave np.random alone"
+        )
+
+
+def warn_of_labels(solver: Any, y: Any) -> None:
+    """Warn of labels from 1 on, of which hardly one is right; the Solver's own are refused."""
+    sizes = model_sizes(solver.model)
+    if sizes is not None and y.dtype.kind in "iuf" and count_from_one(y, sizes[1]):
+        warn(
+            f"y runs from {y.min()} to {y.max()}, expected labels from 0 to {sizes[1] - 1}, the "
+            f"model has {sizes[1]} classes: pass y - 1"
         )
 
 

@@ -208,7 +208,7 @@ class Resumable(Attributes):
             self._call["scorings"] = len(self.val_acc_history)
             if self.loss_history:
                 more = self.num_epochs * max(len(self.y_train) // self.batch_size, 1)
-                self._fit_schedule(len(self.loss_history) + more, stacklevel=4)
+                self._fit_schedule(len(self.loss_history) + more, stacklevel=5)
         self._log.begin(len(self.loss_history))
         return self._call["step"]
 

@@ -93,7 +93,7 @@ class Saver:
         if others and not self._overwrite:
             self._refuse(others[0].path)
         if others:
-            warnings.warn(TAKES_OVER, stacklevel=4)
+            warnings.warn(TAKES_OVER, stacklevel=5)
         self.turn = 1 + max([least, *(entry.turn for entry in found)])
         delete_abandoned(self._name.parent, file_pattern(self._name))
 

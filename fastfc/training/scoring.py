@@ -9,7 +9,7 @@ import numpy as np
 
 from ..data.rows import check_normalization, read_rows
 from .attributes import Attributes
-from .notices import warn_of_nan
+from .notices import warn_of_labels, warn_of_nan
 from .splits import check_scoring
 from .state import copy_arrays, running_statistics
 
@@ -71,6 +71,11 @@ class Scored(Attributes):
         ValueError
             y is not of shape (N,), or num_samples or batch_size is no integer of at least 1.
 
+        Warns
+        -----
+        UserWarning
+            The labels of a network of fastfc's run from 1 on, not from 0.
+
         Examples
         --------
         >>> import numpy as np
@@ -83,6 +88,7 @@ class Scored(Attributes):
         np.float64(0.5)
         """
         y = check_scoring(self.model, X, y, num_samples, batch_size)
+        warn_of_labels(self, y)
         mask = None
         if num_samples is not None and X.shape[0] > num_samples:
             mask = np.random.choice(X.shape[0], num_samples)

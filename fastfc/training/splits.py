@@ -169,7 +169,8 @@ def check_scoring(
 ) -> npt.NDArray[Any]:
     """Return the labels to which `Solver.check_accuracy` compares, after checking its arguments.
 
-    Their range is not looked at; but no class that a network of fastfc's predicts can equal text.
+    Of their range `notices.warn_of_labels` tells; but no class that a network of fastfc's predicts
+    can equal text.
     """
     check_examples("X", X)
     sizes = model_sizes(model)
@@ -194,6 +195,17 @@ def _check_type(name: str, X: Any) -> None:
         raise TypeError(f"{name} has dtype {dtype}, expected real numbers")
 
 
+def count_from_one(labels: npt.NDArray[Any], classes: int) -> bool:
+    """Return whether labels are such as 1 to ``classes`` are, where 0 to ``classes - 1`` are meant.
+
+    Examples
+    --------
+    >>> count_from_one(np.array([3, 1, 2]), 3), count_from_one(np.array([2, 0, 1]), 3)
+    (True, False)
+    """
+    return bool(labels.min() >= 1 and labels.max() == classes)
+
+
 def _check_labels(name: str, labels: Any, classes: Any, indices: Any) -> None:
     """Raise an error unless all labels are numbers of classes.
 
@@ -210,10 +222,9 @@ def _check_labels(name: str, labels: Any, classes: Any, indices: Any) -> None:
     if fits.all():
         return
     first = int(np.argmin(fits))
-    least, most = labels.min(), labels.max()
     hint = ""
-    if least == 1 and most == classes:
-        hint = f": these labels run from 1 to {most}, pass {name} - 1"
+    if count_from_one(labels, classes):
+        hint = f": these labels run from {labels.min()} to {labels.max()}, pass {name} - 1"
     raise ValueError(
         f"{name}[{first}] is {labels[first]}, expected a label from 0 to {classes - 1}, the model "
         f"has {classes} classes{hint}"

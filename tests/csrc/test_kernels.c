@@ -72,12 +72,13 @@ static void test_gather(size_t N, size_t D) {
 
 static void test_relu(size_t n) {
     static const real special[] = {NAN, INFINITY, -INFINITY, 0, -0.0};
+    static const real rectified[] = {NAN, INFINITY, 0, 0, -0.0}; /* in no compiler's words */
     real *x = array(n), *dout = array(n), *out = output(n), *dx = output(n);
     for (size_t i = 0; i < n; i += 7) x[i] = special[i % 5];
     KERNELS->relu_forward(out, x, n);
     KERNELS->relu_backward(dx, dout, x, n);
     for (size_t i = 0; i < n; i++) {
-        check_bits("relu out", i, out[i], x[i] < 0 ? 0 : x[i]);
+        check_bits("relu out", i, out[i], i % 7 == 0 ? rectified[i % 5] : x[i] < 0 ? 0 : x[i]);
         check_bits("relu dx", i, dx[i], dout[i] * (real)(x[i] >= 0));
     }
     free(x), free(dout), free(out), free(dx);

@@ -122,6 +122,28 @@ def test_parameters_that_are_missing(nets):
         net.loss(X, y)
 
 
+@NETS
+@pytest.mark.parametrize("normalization", ["batchnorm", "layernorm"])
+@pytest.mark.parametrize("found", [{"mode": "train"}, "train", None, [None]], ids=str)
+def test_bn_params_that_are_no_list_of_dictionaries(nets, normalization, found):
+    net = nets.FullyConnectedNet([4], 5, 3, normalization=normalization)
+    X, y = np.ones((2, 5)), [0, 1]
+    net.bn_params = found
+    message = r"^bn_params is .*, expected a list of dicts, one for each hidden layer$"
+    for call in (lambda: net.loss(X), lambda: net.loss(X, y), lambda: net.predict(X)):
+        with pytest.raises(TypeError, match=message):
+            call()
+
+
+@NETS
+def test_shape_of_examples_is_checked_before_they_are_converted(nets):
+    net = nets.FullyConnectedNet([4], 5, 3)
+    X = np.broadcast_to(np.uint8(1), (2**40, 6))  # no copy of it has room in memory
+    for call in (lambda: net.loss(X), lambda: net.loss(X, [0, 1])):
+        with pytest.raises(ValueError, match=r"^X has shape \(1099511627776, 6\), expected"):
+            call()
+
+
 @LAYERS
 @pytest.mark.parametrize(
     ("changes", "error", "message"),

@@ -121,6 +121,26 @@ def test_same_bits_again(isa, dtype, operation):
     assert_same_bits(*runs)
 
 
+# Those that go element by element; dropout_forward draws a number for each place.
+ELEMENTWISE = [
+    op for op in OPERATIONS if op.shapes is cases.ELEMENTWISE and op.function != "dropout_forward"
+]
+
+
+@pytest.mark.parametrize("operation", ELEMENTWISE, ids=str)
+def test_an_element_does_not_depend_on_its_place(isa, dtype, operation):
+    """Alone, first, last or in any lane of a vector: the same bits."""
+    n = 101
+    whole = operation.arguments((n,), dtype)
+    expected = call(operation, copy.deepcopy(whole))
+    for first, last in [(i, i + 1) for i in range(n)] + [(1, n), (3, n - 2), (40, n)]:
+        part = copy.deepcopy(whole)
+        for path in paths(whole):
+            part = replace(part, path, lambda a, where=slice(first, last): a[where].copy())
+        got = call(operation, part)
+        assert_same_bits(got, {k: v if k == "t" else v[first:last] for k, v in expected.items()})
+
+
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 def test_long_doubles_work_as_before(isa, dtype, operation):
     """GCC once used MMX registers for small vectors, which leaves the x87 unit unusable."""

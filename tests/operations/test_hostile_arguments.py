@@ -235,6 +235,9 @@ ONES = np.ones((2, 3), np.float32)
         ),
         (lambda: layers.softmax_loss(ONES, np.broadcast_to(np.int32(0), (2**45,))), "y"),
         (lambda: layers.svm_loss(WIDE, [0, 1]), "y"),
+        (lambda: _core.product(ONES.astype(float), WIDE), "b"),
+        (lambda: _core.product(WIDE, ONES), "b"),
+        (lambda: _core.gather(ONES, np.broadcast_to(np.int32(0), (2**40, 3)), np.float32), "index"),
     ],
 )
 def test_shapes_are_checked_before_copies(call, name):
@@ -385,6 +388,9 @@ def calls(draw):
         else:
             args = put(args, path, copy.deepcopy(draw(st.sampled_from(hostile.ODD))))
             plain = False
+    for mapping in dictionaries(args):
+        if mapping.get("seed", 0) is None:
+            del mapping["seed"]  # another mask each time
     return operation, args, small_arguments(operation, dtype) if plain else None
 
 

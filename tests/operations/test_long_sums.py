@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastfc
-from fastfc import _core
+from fastfc import _core, layers
 from tests.support import cases, operations, tolerance
 
 PACKAGES = [operations.FAST, operations.REFERENCE]
@@ -71,6 +71,26 @@ def test_layer_normalisation_over_the_batch(isa, dtype, package, shape):
     _, dgamma, dbeta = operations.find("layernorm_backward").callable(package)(x, cache)
     assert_sum(dbeta, x, dtype, more=130)  # of ranges of rows: see tolerance.layernorm_backward
     assert_sum(dgamma, x.astype(float) ** 2, dtype, more=131)
+
+
+@pytest.mark.parametrize(("d", "rows", "start"), [(70_000, 160, 0), (40_000, 416, 256)])
+def test_layer_normalisation_of_wide_rows_over_the_batch(d, rows, start):
+    """Rows of which scratch memory holds none, or a few: 2**24 + 1 + 1 + ... stops at 2**24.
+
+    Each range of rows, as backward_ranges_of in csrc/ops/layernorm.c cuts them, has a great number
+    first in a block of 128, after which are zeros, and then ones.
+    """
+    ranges = 1 + 2**18 // d
+    x = np.zeros((ranges * rows, d), np.float32)
+    columns = [0, 1, d - 1]
+    for at in range(0, len(x), rows):
+        x[at + start, columns] = 2**12
+        x[at + start + 128 : at + rows, columns] = 1
+    ones = np.ones(len(x), np.float32), np.ones(d, np.float32)
+    cache = {"x_normalized": x, "rstd": ones[0], "gamma": ones[1]}
+    _, dgamma, dbeta = layers.layernorm_backward(x, cache)
+    np.testing.assert_array_equal(dgamma[columns], exact(x[:, columns].astype(float) ** 2))
+    np.testing.assert_array_equal(dbeta[columns], exact(x[:, columns]))
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -177,6 +177,7 @@ def test_contestants_take_turns():
 def test_a_turn_warms_up_within_its_context(monkeypatch):
     warm, calls, samples = 5, 1, 3
     monkeypatch.setattr(harness, "PAUSE", 0)
+    monkeypatch.setattr(harness, "REPEATS", 0)
     monkeypatch.setattr(harness, "_plan", lambda contestant: (warm, calls, samples))
     seen = []
 
@@ -193,6 +194,41 @@ def test_a_turn_warms_up_within_its_context(monkeypatch):
     assert all(turn.startswith("in") for turn in turns)
     assert {turn.count("call") for turn in turns} == {warm + samples}
     assert timing["samples"] == harness.ROUNDS * samples
+
+
+def timing(spread, median=1.0):
+    return {"median": median, "min": median, "spread": spread, "samples": 5}
+
+
+@pytest.mark.parametrize(
+    ("spreads", "turns", "kept"),
+    [
+        ([(0.1, 0.15)], 1, 0),  # quiet enough
+        ([(0.1, 0.2), (0.1, 0.1)], 2, 1),
+        ([(0.3, 0.1), (0.1, 0.5), (0.2, 0.2)], 3, 2),  # the quietest, of all contestants
+        ([(0.2, 0.1), (0.3, 0.1), (0.9, 0.1)], 3, 0),
+    ],
+)
+def test_noisy_rows_are_repeated_and_the_quietest_is_kept(monkeypatch, spreads, turns, kept):
+    times = [{"a": timing(a), "b": timing(b)} for a, b in spreads]
+    given = iter(times)
+    taken = []
+
+    def take_turns(contestants, plans, quick):
+        taken.append(list(contestants))
+        return next(given)
+
+    monkeypatch.setattr(harness, "_plan", lambda contestant: (1, 1, 1))
+    monkeypatch.setattr(harness, "_take_turns", take_turns)
+    assert harness.measure({"a": int, "b": int}) is times[kept]
+    assert taken == [["a", "b"]] * turns
+
+
+def test_two_threads_that_are_hardly_faster_share_a_core():
+    for second, shared in ((110.0, True), (149.0, True), (150.0, False), (199.0, False)):
+        assert harness.share_a_core({"GFLOP/s": {"float32": {1: 100.0, 2: second}}}) is shared
+    assert not harness.share_a_core({"GFLOP/s": {"float32": {1: 100.0}}})
+    assert not harness.share_a_core({})
 
 
 def test_plans_fill_their_times_with_calls_within_the_context(monkeypatch):

@@ -36,6 +36,17 @@ def test_impossible_variable_is_an_import_error(name):
     assert all(possible in message for possible in _core.available_isas())
 
 
+@pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("readelf"), reason="looks at an ELF file"
+)
+def test_addresses_of_functions_are_read_only():
+    """What an error in memory could overwrite, to be called later, is found at loading."""
+    command = ["readelf", "--wide", "--dynamic", "--segments", _core.__file__]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "BIND_NOW" in said
+    assert "GNU_RELRO" in said
+
+
 def test_instruction_set_of_another_machine_is_an_import_error():
     name = next(name for name in NAMES if name not in _core.available_isas())
     status, output = in_new_process("import fastfc", FASTFC_ISA=name)
@@ -153,9 +164,9 @@ print(np.array_equal(mask, np.random.rand(1000) < .5))
 
 
 def test_source_folder_without_core_says_what_to_do(tmp_path):
-    package = tmp_path / "fastfc"
-    package.mkdir()
-    shutil.copy(fastfc.__file__, package)
+    source = pathlib.Path(fastfc.__file__).parent
+    ignored = shutil.ignore_patterns("_core.*", "__pycache__", "*.gz")
+    shutil.copytree(source, tmp_path / "fastfc", ignore=ignored)
     done = subprocess.run(  # -S: without the finder of an editable install, which has the core
         [sys.executable, "-S", "-c", "import fastfc"],
         cwd=tmp_path,
@@ -165,3 +176,23 @@ def test_source_folder_without_core_says_what_to_do(tmp_path):
     )
     assert done.stderr.splitlines()[-1].startswith("ImportError: fastfc's core is not built in ")
     assert "pip install -e ." in done.stderr
+
+
+@pytest.mark.parametrize("variable", ["FASTFC_NUM_THREADS", "FASTFC_ISA"])
+@pytest.mark.parametrize("command", ["script", "module", "module in dev mode"])
+def test_a_variable_that_is_wrong_is_one_line_of_the_command(variable, command, tmp_path):
+    script = tmp_path / "fastfc"
+    script.write_text("from fastfc.cli import main\nraise SystemExit(main())\n")
+    options = ["-X", "dev"] if "dev" in command else []
+    arguments = [str(script)] if command == "script" else [*options, "-m", "fastfc"]
+    done = subprocess.run(
+        [sys.executable, *arguments, "config"],
+        cwd=pathlib.Path(fastfc.__file__).parents[1],
+        env=os.environ | {variable: "x", "PYTHONPATH": str(pathlib.Path(fastfc.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"fastfc: {variable}")
+    assert done.stderr.count("\n") == 1

@@ -9,7 +9,10 @@ import pytest
 import fastfc
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [*sorted(ROOT.glob("docs/**/*.md")), ROOT / "CONTRIBUTING.md", ROOT / "README.md"]
+DOCUMENTS = [
+    *sorted(ROOT.glob("docs/**/*.md")),
+    *(ROOT / f"{name}.md" for name in ("CONTRIBUTING", "README", "SECURITY")),
+]
 
 FENCED = re.compile(r"^```.*?^```$", re.M | re.S)
 CODE = re.compile(r"`([^`]+)`")

@@ -174,6 +174,16 @@ def test_errors_of_check_accuracy(nets, y, error, message):
         solver(nets).check_accuracy(X, y)
 
 
+@NETS
+def test_labels_from_one_are_warned_of_in_check_accuracy(nets):
+    made = solver(nets)
+    for y in (Y + 1, (Y + 1).tolist(), Y + 1.0):
+        with pytest.warns(UserWarning, match=r"^y runs from 1.* to 3.*, expected .*: pass y - 1$"):
+            made.check_accuracy(X, y)
+    for y in (Y, np.maximum(Y, 1), np.full_like(Y, -1)):  # a class that is absent, none at all
+        made.check_accuracy(X, y)
+
+
 def test_one_hot_of_as_many_examples_as_classes():
     with pytest.raises(ValueError, match=r"^y has shape \(3, 3\), expected \(3,\)"):
         solver().check_accuracy(X[:3], np.eye(3)[Y[:3]])

@@ -1,10 +1,13 @@
-"""CIFAR-10 batch files of a few rows, pickled as Python 2 did."""
+"""CIFAR-10: batch files of a few rows, pickled as Python 2 did; the real images where they are."""
 
 import struct
+import warnings
 
 import numpy as np
+import pytest
 
 from fastfc.data import cifar10
+from fastfc.data_utils import get_CIFAR10_data
 
 FOLDER = "cifar-10-batches-py"
 
@@ -49,3 +52,14 @@ def write_folder(folder):
     folder.mkdir(parents=True)
     for seed, name in enumerate((*cifar10.TRAIN_FILES, cifar10.TEST_FILE)):
         (folder / name).write_bytes(python2_pickle(make_batch(seed)))
+
+
+def real_images(num_training, num_validation):
+    """Return training and validation images; skip the test where there are none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # copies of the images need not be the official files
+        try:
+            data = get_CIFAR10_data(num_training, num_validation, num_test=1)
+        except FileNotFoundError as error:
+            pytest.skip(str(error))
+    return {name: data[name] for name in ("X_train", "y_train", "X_val", "y_val")}

@@ -1,0 +1,24 @@
+# What fastfc needs of compiler and machine; anything else is refused in a sentence.  Asks variables
+# that CMake has set, so that tests/csrc/test_requirements.cmake can set others.
+#
+# The oldest compilers are those with which all C tests have passed.
+set(OLDEST_GNU 11)
+set(OLDEST_Clang 13)
+set(OLDEST_AppleClang 13.1) # made of clang 13
+
+set(FOUND "${CMAKE_C_COMPILER_ID} ${CMAKE_C_COMPILER_VERSION}")
+if(NOT DEFINED OLDEST_${CMAKE_C_COMPILER_ID}
+   OR CMAKE_C_COMPILER_VERSION VERSION_LESS OLDEST_${CMAKE_C_COMPILER_ID})
+  message(FATAL_ERROR
+    "fastfc needs GCC ${OLDEST_GNU} or clang ${OLDEST_Clang}, or a newer one, for their vector extensions, found "
+    "${FOUND}. Name another compiler in the environment variable CC.")
+endif()
+if(NOT CMAKE_SIZEOF_VOID_P EQUAL 8)
+  math(EXPR BITS "8 * ${CMAKE_SIZEOF_VOID_P}")
+  message(FATAL_ERROR
+    "fastfc needs a 64-bit machine, found one of ${BITS} bits: ${CMAKE_SYSTEM_PROCESSOR}, as ${FOUND} compiles.")
+endif()
+if(NOT CMAKE_C_BYTE_ORDER STREQUAL "LITTLE_ENDIAN")
+  message(FATAL_ERROR
+    "fastfc needs a little-endian machine, found ${CMAKE_SYSTEM_PROCESSOR}, ${CMAKE_C_BYTE_ORDER}.")
+endif()
