@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 import operator
 import sys
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -151,9 +151,11 @@ def check_attributes(network: Any) -> None:
 
 def list_bn_params(found: Any) -> list[MutableMapping[str, Any]]:
     """Return the dictionaries of the normalisations; users may set them."""
-    single = isinstance(found, (str, Mapping)) or not isinstance(found, Iterable)
-    bn_params = [] if single else list(found)
-    if single or not all(isinstance(bn_param, MutableMapping) for bn_param in bn_params):
+    try:
+        bn_params: list[Any] = [None] if isinstance(found, (str, Mapping)) else list(found)
+    except TypeError:
+        bn_params = [None]
+    if not all(isinstance(bn_param, MutableMapping) for bn_param in bn_params):
         raise TypeError(
             f"bn_params is {shown(found)}, expected a list of dicts, one for each hidden layer"
         )

@@ -260,7 +260,8 @@ class FullyConnectedNet(Model):
         reg = self.reg
         if type(reg) is float and reg == 0:  # at no cost
             return self.dtype(0)
-        if not isinstance(reg, (float, np.floating)):
+        one = isinstance(reg, np.ndarray) and reg.size == 1 and reg.dtype.kind in "fiub"
+        if not one and not isinstance(reg, (float, np.floating)):
             check_number("reg", reg, "a number", lambda number: True)
         with np.errstate(all="ignore"):
             return self.dtype(reg)

@@ -9,7 +9,6 @@ group's quota pays for.
 import math
 import operator
 import os
-import sys
 from typing import SupportsIndex
 
 from .. import _core
@@ -52,7 +51,9 @@ def set_num_threads(n: SupportsIndex) -> None:
 
         raise TypeError(f"set_num_threads: n is {shown(n)}, expected an integer") from None
     if n < 1:
-        raise ValueError(f"set_num_threads: n is {max(n, -sys.maxsize)}, expected at least 1")
+        from ..arguments import shown
+
+        raise ValueError(f"set_num_threads: n is {shown(n)}, expected at least 1")
     _core.set_num_threads(min(n, _core.MAX_THREADS))
 
 

@@ -226,7 +226,7 @@ def _huge(a):
 
 def _overflowing(a):
     """No element, but sizes whose product with any other overflows."""
-    return np.empty((0, 2**30, 2**29), a.dtype)
+    return np.empty((0, 2**29, 2**28), a.dtype)
 
 
 def _tall(a):
