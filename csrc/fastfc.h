@@ -124,6 +124,28 @@ typedef struct {
  * in turn.  Nothing past their columns is read. */
 #define FC_SCORES_ROWS 1024
 
+/* A network as it was at one time, for scores alone.  Of its layers, predict reads what
+ * network_scores reads, but w is packed (by copy_weights, for the same instruction set), b is
+ * padded with zeros as fc_padded says, and there is no out: an fc_predictor is never written, and
+ * any number of calls may use it at once. */
+typedef struct {
+    size_t count; /* layers */
+    fc_layer *layers;
+    size_t widest; /* greatest stride of a layer but the last; 0: there is none */
+    size_t work;   /* multiply-adds for an example */
+} fc_predictor;
+
+/* M elements of `size` bytes, padded to whole cache lines: room for b; times D for packed weights.
+ */
+static inline size_t fc_padded(size_t M, size_t size) { return (M * size + 63) / 64 * 64 / size; }
+
+/* The memory of a call for N examples. */
+#define FC_PREDICT_SCRATCH ((size_t)1 << 15)
+static inline size_t fc_predict_bytes(const fc_predictor *net, size_t N, size_t size) {
+    const size_t rows = N < FC_SCORES_ROWS ? N : FC_SCORES_ROWS;
+    return (N > 1 ? FC_PREDICT_SCRATCH : 0) + 2 * rows * net->widest * size;
+}
+
 #define real float
 #define fc_kernels fc_kernels_f32
 #include "table.h"

@@ -59,10 +59,21 @@ def write(file: BinaryIO, arrays: Mapping[str, AnyArray]) -> None:
     ValueError
         An array holds objects.
     """
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
+    archive = _Written(file, "w")
+    for name, array in arrays.items():
+        with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+            np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
+    archive.close()
+
+
+class _Written(zipfile.ZipFile):
+    """An archive that is left as it is after an exception.
+
+    Its end would be to write a directory, and an error of its own in the place of Ctrl-C: that an
+    entry is still open, or that the file is closed by now.
+    """
+
+    __del__ = object.__init__  # does nothing, and Ctrl-C cannot come and be lost in it
 
 
 class Archive:

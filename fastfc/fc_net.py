@@ -18,6 +18,7 @@ from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all
 from .locks import lock_of
 from .networks import fully_connected
 from .networks.arguments import check_attributes
+from .networks.predictor import check_call, fold, read_layers
 from .update_rules import RULES
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         Normalization,
         OptimConfig,
         Params,
+        Predictor,
         Scalar,
     )
 
@@ -57,6 +59,10 @@ class _Fused(fully_connected.FullyConnectedNet):
         X = self._cast("X", X)
         fused = self._network().scores(X, self)
         return super()._test_scores(X) if fused is None else fused
+
+    def _predictor_of(self, frozen: fully_connected.FullyConnectedNet) -> Predictor:
+        layers = [fold(layer) for layer in read_layers(frozen)]
+        return _core.Predictor(layers, np.dtype(self.dtype), check_call)
 
     def _sum_of_squares(self, W: Array) -> Scalar:
         total: Scalar = self.dtype(_core.sum_of_squares(W))

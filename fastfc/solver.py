@@ -346,6 +346,8 @@ class Solver(Resumable, Guarded, Scored):
         num_steps = self.num_epochs * steps_per_epoch
         step = saved = self._begin()
         call, log, saver, callbacks = self._call, self._log, self._saver, self.callbacks
+        if saver is not None and saver.owes:
+            saved = 0
         checks, signals = StateChecks(step), Interrupts()
         if self.progress:
             callbacks = [bar := Progress(self, step, num_steps), *callbacks]

@@ -62,6 +62,12 @@ cdef extern from "fastfc.h":
         bint philox
         bint takes_nonfinite
         int rule
+    ctypedef struct fc_predictor:
+        size_t count
+        fc_layer *layers
+        size_t widest, work
+    size_t fc_padded(size_t M, size_t size) nogil
+    size_t fc_predict_bytes(const fc_predictor *net, size_t N, size_t size) nogil
     const size_t FC_WORKSPACE_BYTES, FC_SCORES_ROWS
     const float FC_LEAST_RSTD_F32
     const double FC_LEAST_RSTD_F64
@@ -121,6 +127,16 @@ cdef extern from *:
     #define call_network_loss(dtype, ...) FC_CALL(dtype, network_loss, __VA_ARGS__)
     #define call_network_scores(dtype, ...) FC_CALL(dtype, network_scores, __VA_ARGS__)
     #define call_peak(dtype, ...) FC_OF(dtype, peak, __VA_ARGS__)
+
+    /* What is packed for a table is read by that table, whichever is in use by then. */
+    #define fc_table(dtype) ((dtype) == NPY_FLOAT64 ? (const void *)fc_f64 : (const void *)fc_f32)
+    #define FC_OF_TABLE(table, dtype, operation, ...) \
+        ((dtype) == NPY_FLOAT64 ? ((const fc_kernels_f64 *)(table))->operation(__VA_ARGS__) \
+                                : ((const fc_kernels_f32 *)(table))->operation(__VA_ARGS__))
+    #define call_copy_weights(table, dtype, ...) \
+        FC_OF_TABLE(table, dtype, copy_weights, __VA_ARGS__)
+    #define call_predict(table, dtype, ...) \
+        FC_FLUSHED(fc_flush_denormal, FC_OF_TABLE(table, dtype, predict, __VA_ARGS__))
     """
     int fc_flush_denormal
     void call_product(int dtype, void *c, void *a, bint a_by_columns, void *b, bint b_by_columns,
@@ -165,6 +181,11 @@ cdef extern from *:
                            const cnp.int64_t *y) nogil
     void call_network_scores(int dtype, void *scores, const fc_network *net, const void *x) nogil
     double call_peak(int dtype, size_t tasks, size_t rounds) nogil
+    const void *fc_table(int dtype) nogil
+    void call_copy_weights(const void *table, int dtype, void *packed, void *w, size_t D, size_t M,
+                           bint unpack) nogil
+    void call_predict(const void *table, int dtype, void *scores, const fc_predictor *net,
+                      const void *x, size_t N, void *memory) nogil
 
 cdef extern from *:
     """

@@ -304,7 +304,7 @@ class FullyConnectedNet(Model):
         """Return the parameters in the network's dtype, whatever users put there."""
         if not isinstance(self.params, Mapping):
             raise TypeError(f"params is {shown(self.params)}, expected a dict of arrays")
-        return {name: self._cast(name, value) for name, value in self.params.items()}
+        return {name: self._cast(name, value) for name, value in [*self.params.items()]}
 
     def _cast(self, name: str, value: Any) -> Array:
         """Return an array in the network's dtype: the value itself where it is one."""

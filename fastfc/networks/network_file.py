@@ -59,8 +59,8 @@ def write(path: StrPath, network: FullyConnectedNet) -> None:
     metadata = {**describe(network), "arrays": sorted(arrays)}
     # what could not be read is not written
     _build_network(type(network), metadata, arrays, arrays.__getitem__)
-    with atomic_write(path) as file:
-        archives.write(file, {"metadata": np.array(json.dumps(metadata)), **arrays})
+    entries = {"metadata": np.array(json.dumps(metadata)), **arrays}
+    atomic_write(path, lambda file: archives.write(file, entries))
 
 
 def describe(network: FullyConnectedNet) -> dict[str, Any]:

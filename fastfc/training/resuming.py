@@ -131,7 +131,7 @@ class Resumable(Attributes):
                 "there is no checkpoint to resume: path is None, which latest_checkpoint returns "
                 "where it finds none"
             )
-        state, (run, turn) = read_with_run(path)
+        state, (run, turn, _) = read_with_run(path)
         check_parts(path, state)
         given = settings.merge_settings(path, state["settings"], state["outside"], kwargs)
         try:

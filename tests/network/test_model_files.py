@@ -219,14 +219,13 @@ def test_a_failure_leaves_the_old_file(nets, path, monkeypatch):
 
 
 def test_an_interruption_leaves_nothing(path):
-    def interrupted():
-        with files.atomic_write(path) as file:
-            file.write(b"half")
-            assert len(os.listdir(path.parent)) == 1
-            raise KeyboardInterrupt
+    def interrupted(file):
+        file.write(b"half")
+        assert len(os.listdir(path.parent)) == 1
+        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        interrupted()
+        files.atomic_write(path, interrupted)
     assert os.listdir(path.parent) == []
 
 
@@ -234,8 +233,7 @@ def test_a_link_stays_a_link(path, tmp_path):
     path.write_bytes(b"old")
     link = tmp_path / "link"
     link.symlink_to(path)
-    with files.atomic_write(link) as file:
-        file.write(b"new")
+    files.atomic_write(link, lambda file: file.write(b"new"))
     assert link.is_symlink()
     assert path.read_bytes() == b"new"
 

@@ -67,6 +67,7 @@ def long_calls():
     long_ones = np.ones(8 * LONG, np.float32)
     index = np.arange(len(tall))
     config = {"learning_rate": 0.1, "momentum": 0.9, "velocity": flat}
+    predictor = FullyConnectedNet([128], input_dim=128).predictor()
     dropout = {"mode": "train", "p": 0.5}
     philox = {**dropout, "rng": "philox", "seed": 3}
     return {
@@ -89,6 +90,7 @@ def long_calls():
         "sum_of_squares": lambda: _core.sum_of_squares(long_ones),
         "sgd_momentum": lambda: optim.sgd_momentum(flat, flat, dict(config)),
         "random_rows": lambda: _core.random_rows(1000, LONG),
+        "predictor": lambda: predictor(deep),
     }
 
 

@@ -1,8 +1,10 @@
 """Python code in a process of its own."""
 
+import contextlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import fastfc
 
@@ -21,3 +23,17 @@ def in_new_process(code, **environment):
         timeout=60,
     )
     return result.returncode, result.stdout + result.stderr
+
+
+@contextlib.contextmanager
+def start(module, *argv, stdout=None, **environment):
+    """Start ``python -m MODULE ARGV`` of these tests; it is killed when the block ends."""
+    folders = [Path(fastfc.__file__).parents[1], Path(__file__).parents[2]]
+    path = os.pathsep.join(map(str, folders))
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1", **environment}
+    argv = [sys.executable, "-m", module, *map(str, argv)]
+    with subprocess.Popen(argv, env=environment, stdout=stdout, stderr=subprocess.PIPE) as started:
+        try:
+            yield started
+        finally:
+            started.kill()
