@@ -123,8 +123,8 @@ def build(network, normalization, dropout, rng, dtype):
 
 KNOWN = "params num_layers bn_param dropout_param dtype reg label_smoothing normalization X y x w b"
 KNOWN += " optim_config config velocity W1 W2 W3 b1 b2 b3 gamma beta gamma1 beta1 momentum cache"
-KNOWN += " learning_rate eps running_mean seed rng mode t grads gamma2 beta2 use_dropout dout arrays"
-KNOWN = set(KNOWN.split())
+KNOWN += " learning_rate eps running_mean seed rng mode t grads gamma2 beta2 dout arrays"
+KNOWN = {*KNOWN.split(), "use_dropout"}
 
 
 def names_something(error):
