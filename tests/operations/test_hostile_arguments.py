@@ -414,6 +414,7 @@ def test_whatever_is_given(given):
         assert plain is None or operation.function == "sgd", error  # whose w cannot be written to
         words = str(error)
         beginnings = f"{operation.function}:", f"{operation.function}()"  # the second: too many
+        beginnings += (f"UpdateRules.{operation.function}()",)
         named = words.startswith(beginnings) or "batchnorm mode" in words
         assert named or isinstance(error, MemoryError), words
         return

@@ -224,6 +224,11 @@ def _huge(a):
     return np.broadcast_to(a.reshape(-1)[:1].reshape(()), (2**40, *a.shape[1:]))
 
 
+def _converted(a, code):
+    with np.errstate(invalid="ignore"):  # NaN has no integer
+        return np.abs(a).astype(code)
+
+
 def _overflowing(a):
     """No element, but sizes whose product with any other overflows."""
     return np.empty((0, 2**29, 2**28), a.dtype)
@@ -252,7 +257,7 @@ SAME_VALUES = {
 }
 # What has other values, another type or another shape.
 OTHER_ARRAYS = {
-    **{code: lambda a, code=code: np.abs(a).astype(code) for code in cases.CONVERTED},
+    **{code: lambda a, code=code: _converted(a, code) for code in cases.CONVERTED},
     **{str(c): lambda a, c=c: np.zeros(a.shape, c) for c in cases.REFUSED},
     "object": _object,
     "repeated": _repeated,
