@@ -1,4 +1,4 @@
-# install · core · test · test-parallel · bench · lint · format · analyze · sanitize · memcheck · sanitize-python · compile_commands.json
+# install · core · test · test-parallel · fuzz · trust · bench · lint · format · analyze · sanitize · memcheck · sanitize-python · compile_commands.json
 PYTHON ?= python
 
 # Files below a folder, by their endings.  None is an error: a linter that is given no file is content.
@@ -30,6 +30,19 @@ PARALLEL = $(filter-out $(foreach w,dropout random_rows philox every_operation h
 test-parallel:
 	FASTFC_ISA=$$($(PYTHON) -c 'from fastfc import _core; print(_core.available_isas()[-1])') \
 	$(PYTHON) -m pytest --parallel-threads=3 $(PARALLEL)
+
+# Everything that reads files, fed with what atheris makes of files: pip install -e '.[fuzz]'.
+# What it finds lies in build/fuzz.  READERS="mnist cifar": these alone.
+RUNS = 1000000
+JOBS = 1
+READERS =
+fuzz:
+	$(PYTHON) -m tests.fuzz $(READERS) --runs $(RUNS) --jobs $(JOBS)
+
+# What docs/trust.md gives the figures of, at length: hours on two cores.  Lines that begin with
+# "trust:" are figures.  Needs pip install -e '.[test,dev,fuzz]' and valgrind.
+trust: analyze sanitize memcheck sanitize-python test-parallel fuzz
+	FASTFC_TRUST=1 $(PYTHON) -m pytest -s
 
 bench:
 	$(PYTHON) -m benchmarks
@@ -111,4 +124,4 @@ sanitize-python:
 	       --rootdir $(CURDIR) -c $(CURDIR)/pyproject.toml $(addprefix $(CURDIR)/,$(TESTS)) \
 	       $(addprefix --deselect=,$(NOT_SANITIZED))'
 
-.PHONY: install core test test-parallel bench lint lint-csrc format analyze sanitize memcheck sanitize-python build/lint compile_commands.json
+.PHONY: install core test test-parallel fuzz trust bench lint lint-csrc format analyze sanitize memcheck sanitize-python build/lint compile_commands.json

@@ -213,8 +213,9 @@ def open_archive(path: StrPath, compressed: bool = True) -> Iterator[Archive]:
         ...
     FileNotFoundError: digits.npz: no such file
     """
+    path = os.fspath(path)  # a number is the file that somebody has open under it
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"{path}: no such file")
+        raise FileNotFoundError(f"{os.fsdecode(path)}: no such file")
     with open(path, "rb") as file:
         try:
             yield Archive(file, compressed)

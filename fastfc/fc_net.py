@@ -17,6 +17,7 @@ from .data.rows import read_rows
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
 from .locks import lock_of
 from .networks import fully_connected
+from .networks.arguments import check_attributes
 from .networks.predictor import check_call, fold, read_layers
 from .update_rules import RULES
 
@@ -137,6 +138,7 @@ class _Fused(fully_connected.FullyConnectedNet):
         >>> bool(net.params["b2"][0] > before[0])
         True
         """
+        check_attributes(self)
         reg = self._own_reg()
         if not self._has_own_loss() or not isinstance(reg, self.dtype):
             return None

@@ -85,7 +85,7 @@ cdef int store_averages(object bn_param, object mean, object var) except -1:
 
 
 def batchnorm_forward(x, gamma, beta, bn_param):
-    cdef dict read = as_dict("batchnorm_forward", "bn_param", bn_param)
+    cdef dict read = as_writable("batchnorm_forward", "bn_param", bn_param)
     mode = require_entry("batchnorm_forward", "bn_param", read, "mode")
     cdef int test = find_word(mode, "train", "test")
     if test < 0:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from ..arguments import check_dense, count
-from ..arrays import quiet
+from ..arrays import as_arrays, quiet
 from ..locks import lock_of
 from .predictor import Predictor as ComposedPredictor
 from .predictor import freeze
@@ -155,10 +155,11 @@ class Model:
         check_dense("X", X)
         rows: Any = X
         if not hasattr(X, "shape") or hasattr(X, "iloc"):  # pandas finds rows by their labels
-            rows = np.asarray(X)
+            (rows,) = as_arrays("predict", X=cast("ArrayLike", X))
         if not rows.shape:
             yield self.loss(rows)  # says what it expects
             return
+        np.empty(rows.shape[0], np.intp)  # a MemoryError now, not hours later
         for start in range(0, max(rows.shape[0], 1), batch_size):
             batch = rows[start : start + batch_size]
             scores = self.loss(batch)

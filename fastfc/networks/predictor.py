@@ -10,6 +10,7 @@ import numpy as np
 
 from ..arguments import check_dense, shown
 from ..arrays import quiet
+from .arguments import list_bn_params
 
 if TYPE_CHECKING:
     from typing import Any
@@ -55,7 +56,7 @@ def freeze(network: FullyConnectedNet) -> FullyConnectedNet:
     frozen = copy.copy(network)
     frozen.__dict__.pop("_lock", None)
     frozen.params = {name: np.array(value) for name, value in network._own_params().items()}
-    bn_params = network._own_bn_params() if network.normalization else []
+    bn_params = list_bn_params(network.bn_params) if network.normalization else []
     frozen.bn_params = [dict(copy.deepcopy(bn_param)) for bn_param in bn_params]
     frozen.use_dropout = False  # drops nothing in test mode, but would seed np.random
     frozen._set_mode("test")
