@@ -1,4 +1,4 @@
-# install · core · test · bench · lint · format · sanitize · sanitize-python · compile_commands.json
+# install · core · test · test-parallel · fuzz · trust · bench · lint · format · analyze · sanitize · memcheck · sanitize-python · compile_commands.json
 PYTHON ?= python
 
 # Files below a folder, by their endings.  None is an error: a linter that is given no file is content.
@@ -21,6 +21,28 @@ core:
 
 test:
 	$(PYTHON) -m pytest
+
+# Each test in several threads at once (pytest-run-parallel).  Left out are those that draw from
+# np.random, whose stream all threads share, and those that set what belongs to the whole process,
+# as instruction sets do: one is in use.
+PARALLEL = $(filter-out $(foreach w,dropout random_rows philox every_operation hostile reference layer_utils, \
+             $(wildcard tests/operations/*$(w)*)),$(wildcard tests/operations/test_*.py))
+test-parallel:
+	FASTFC_ISA=$$($(PYTHON) -c 'from fastfc import _core; print(_core.available_isas()[-1])') \
+	$(PYTHON) -m pytest --parallel-threads=3 $(PARALLEL)
+
+# Everything that reads files, fed with what atheris makes of files: pip install -e '.[fuzz]'.
+# What it finds lies in build/fuzz.  READERS="mnist cifar": these alone.
+RUNS = 1000000
+JOBS = 1
+READERS =
+fuzz:
+	$(PYTHON) -m tests.fuzz $(READERS) --runs $(RUNS) --jobs $(JOBS)
+
+# What docs/trust.md gives the figures of, at length: hours on two cores.  Lines that begin with
+# "trust:" are figures.  Needs pip install -e '.[test,dev,fuzz]' and valgrind.
+trust: analyze sanitize memcheck sanitize-python test-parallel fuzz
+	FASTFC_TRUST=1 $(PYTHON) -m pytest -s
 
 bench:
 	$(PYTHON) -m benchmarks
@@ -52,25 +74,43 @@ format:
 	ruff format .
 	clang-format -i $(SOURCES)
 
-# The C tests, warnings as errors, under AddressSanitizer and UndefinedBehaviorSanitizer; and that of
-# the threads under ThreadSanitizer.
-sanitize:
-	cmake -S . -B build/sanitize -DFASTFC_EXTENSION=OFF -DFASTFC_TESTS=ON -DFASTFC_WIDE=ON \
-	      -DFASTFC_WERROR=ON -DFASTFC_SANITIZE=address,undefined
-	cmake --build build/sanitize --parallel
-	ctest --test-dir build/sanitize --output-on-failure
-	cmake -S . -B build/sanitize-threads -DFASTFC_EXTENSION=OFF -DFASTFC_TESTS=ON -DFASTFC_WERROR=ON \
-	      -DFASTFC_SANITIZE=thread
-	cmake --build build/sanitize-threads --parallel --target test_threads_0
-	build/sanitize-threads/test_threads_0
+# GCC's -fanalyzer over the files of csrc; clang-tidy over its units and the C tests (.clang-tidy).
+analyze: build/lint
+	$(PYTHON) .ci/csrc.py analyze $<
 
-# The tests of operations and networks with the extension under both sanitizers.  Baseline kernels,
-# since AddressSanitizer does not see the masked loads and stores of wider ones; no leak check, since
-# Python itself keeps memory; malloc for all of Python's memory, so that its neighbours are watched.
-# TESTS: other tests.
-TESTS = tests/operations tests/network
+# The C tests alone, warnings as errors: $(call c_tests,folder,cmake's options).
+c_tests = cmake -S . -B $(1) -DFASTFC_EXTENSION=OFF -DFASTFC_TESTS=ON -DFASTFC_WERROR=ON $(2) && \
+          cmake --build $(1) --parallel
+
+# The C tests under AddressSanitizer, which also looks for leaks, and UndefinedBehaviorSanitizer; and
+# those of threads under ThreadSanitizer: the pool, networks, callers at once.
+sanitize:
+	$(call c_tests,build/sanitize,-DFASTFC_WIDE=ON -DFASTFC_SANITIZE=address$(comma)undefined)
+	ASAN_OPTIONS=detect_leaks=1 ctest --test-dir build/sanitize --output-on-failure
+	$(call c_tests,build/sanitize-threads,-DFASTFC_SANITIZE=thread) --target test_threads_0 test_callers_0
+	ctest --test-dir build/sanitize-threads --output-on-failure -R '(threads|callers)_0'
+comma = ,
+
+# The C tests under valgrind's memcheck, with the code as it is released: it sees every load and
+# store, masked ones too, and whether what they bring was ever written.  It runs no AVX-512; the
+# 64-byte vectors are those over AVX2.  Leaks: what nothing points to any more.
+memcheck:
+	$(call c_tests,build/memcheck,-DFASTFC_WIDE=ON -DCMAKE_C_FLAGS=-g)
+	for test in $(MEMCHECK); do for dtype in 0 1; do \
+	    FASTFC_MEMCHECK=1 valgrind --quiet --fair-sched=yes --error-exitcode=1 --leak-check=full \
+	             --errors-for-leak-kinds=definite,indirect \
+	             build/memcheck/test_$${test}_$$dtype || exit 1; done; done
+MEMCHECK = kernels sums predictor threads callers
+
+# The tests with the extension under AddressSanitizer and UndefinedBehaviorSanitizer; TESTS: some of
+# them.  Baseline kernels, since AddressSanitizer does not see the masked loads and stores of wider
+# ones; no leak check, since Python itself keeps memory; malloc for all of Python's memory, so that
+# its neighbours are watched.
+TESTS = tests
+# They bound a process's memory, of which AddressSanitizer's own takes more than they leave.
+NOT_SANITIZED = tests/solver/test_sources.py::test_a_file_larger_than_memory
 sanitize-python:
-	cmake -S . -B build/sanitize-python -DFASTFC_SANITIZE=address,undefined \
+	cmake -S . -B build/sanitize-python -DFASTFC_SANITIZE=address,undefined -DFASTFC_ISA=baseline \
 	      -DPython_EXECUTABLE="$$($(PYTHON) -c 'import sys; print(sys.executable)')"
 	cmake --build build/sanitize-python --parallel
 	rm -rf build/sanitize-python/package
@@ -81,6 +121,7 @@ sanitize-python:
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 PYTHONMALLOC=malloc FASTFC_ISA=baseline \
 	sh -c 'cd build/sanitize-python/package && $(PYTHON) -m pytest -q -p no:cacheprovider \
-	       --rootdir $(CURDIR) -c $(CURDIR)/pyproject.toml $(addprefix $(CURDIR)/,$(TESTS))'
+	       --rootdir $(CURDIR) -c $(CURDIR)/pyproject.toml $(addprefix $(CURDIR)/,$(TESTS)) \
+	       $(addprefix --deselect=,$(NOT_SANITIZED))'
 
-.PHONY: install core test bench lint lint-csrc format sanitize sanitize-python build/lint compile_commands.json
+.PHONY: install core test test-parallel fuzz trust bench lint lint-csrc format analyze sanitize memcheck sanitize-python build/lint compile_commands.json

@@ -1,6 +1,7 @@
-"""Check that every C file stands by itself: it parses alone, and includes what it uses.
+"""Check every C file: it parses alone, includes what it uses, and analysers find no mistake in it.
 
     python .ci/csrc.py check BUILD       parse each file the way that each unit is compiled
+    python .ci/csrc.py analyze BUILD     run GCC's -fanalyzer and clang-tidy (.clang-tidy)
     python .ci/csrc.py commands BUILD    write compile_commands.json, with every file of csrc
 
 BUILD is a CMake build directory with the C tests and compile commands (the Makefile makes it), so
@@ -8,6 +9,7 @@ that flags are the build's: each instruction set, vector width and dtype.
 """
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -64,15 +66,19 @@ def parsed_alone(paths, units):
     """Return a complaint for each file that does not parse by itself without warnings."""
     # functions are unused where the files that call them are not there
     alone = ["-fsyntax-only", "-Werror", "-Wno-unused-function", "-x", "c"]
-    commands = [
+    return failed(
         [*flags, *alone, str(path)] for path in paths for flags in ways_to_parse(path, units)
-    ]
+    )
+
+
+def failed(commands):
+    """Run commands, one on each core; return a complaint for each that fails."""
 
     def complaint(command):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return f"{shlex.join(command)}\n{done.stderr}" if done.returncode else None
+        return f"{shlex.join(command)}\n{done.stdout}{done.stderr}" if done.returncode else None
 
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(filter(None, pool.map(complaint, commands)))
 
 
@@ -144,17 +150,55 @@ def check(units):
     print(f"{len(csrc)} files of csrc and {len(tests)} of its tests parse alone")
 
 
+def ways_of_one_isa(path, units):
+    """Return the flags of a file's units, float32 first; of those for AVX2 where there are any."""
+    ways = ways_to_parse(path, units)
+    return [flags for flags in ways if "-mfma" in flags and "-DFC_ISA=avx2" in flags] or ways
+
+
+def one_way_to_parse(path, units):
+    """Return the flags of the first of these, and what lets a part of kernels.c stand alone."""
+    return [*ways_of_one_isa(path, units)[0], "-Wno-unused-function", "-x", "c"]
+
+
+# Each file by itself, without inlining, which would repeat bodies: GCC follows calls anyway.
+# kernels.c, which is all files, and train.c, which calls most of them, take it minutes and
+# gigabytes; clang-tidy has an analyser of its own for these.  GCC 12 believes that elements of
+# vectors have one bit where it checks shifts; UndefinedBehaviorSanitizer checks those.
+GCC_ANALYZER = [
+    *("-O0", "-fanalyzer", "-Werror", "-Dalways_inline=", "-fkeep-static-functions"),
+    *("-Wno-unused-function", "-Wno-analyzer-shift-count-overflow", "-x", "c", "-c"),
+    *("-o", "/dev/null"),
+]
+NOT_FOR_GCC = {"kernels.c", "train.c"}
+
+
+def analyze(units):
+    """Exit with all that the analysers find in csrc, and clang-tidy also in its tests."""
+    commands = []
+    for path in files_below(CSRC):
+        if path.suffix == ".c" and path.name not in NOT_FOR_GCC:
+            flags = ways_to_parse(path, units)[0]
+            commands.append(["gcc", *flags[1:], *GCC_ANALYZER, str(path)])
+    for path in units:
+        ways = ways_of_one_isa(path, units)
+        commands += [["clang-tidy", "--quiet", str(path), "--", *flags[1:]] for flags in ways]
+    complaints = failed(commands)
+    if complaints:
+        sys.exit("\n".join(complaints))
+    print(f"analysed {len(commands)} times without a finding")
+
+
 def write_commands(units):
-    """Write compile_commands.json: editors get one way to parse each file, of float32's units."""
+    """Write compile_commands.json, for editors."""
     entries = []
     for path in files_below(CSRC) + files_below(TESTS):
-        ways = ways_to_parse(path, units)
-        best = [flags for flags in ways if "-mfma" in flags and "-DFC_ISA=avx2" in flags] or ways
-        arguments = [*best[0], "-Wno-unused-function", "-x", "c", str(path)]
+        arguments = [*one_way_to_parse(path, units), str(path)]
         entries.append({"directory": str(ROOT), "file": str(path), "arguments": arguments})
     (ROOT / "compile_commands.json").write_text(json.dumps(entries, indent=1) + "\n")
 
 
 if __name__ == "__main__":
     command, build = sys.argv[1:]
-    {"check": check, "commands": write_commands}[command](compiled_units(Path(build)))
+    commands = {"check": check, "analyze": analyze, "commands": write_commands}
+    commands[command](compiled_units(Path(build)))

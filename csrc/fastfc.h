@@ -155,6 +155,28 @@ typedef struct {
  * in turn.  Nothing past their columns is read. */
 #define FC_SCORES_ROWS 1024
 
+/* A network as it was at one time, for scores alone.  Of its layers, predict reads what
+ * network_scores reads, but w is packed (by copy_weights, for the same instruction set), b is
+ * padded with zeros as fc_padded says, and there is no out: an fc_predictor is never written, and
+ * any number of calls may use it at once. */
+typedef struct {
+    size_t count; /* layers */
+    fc_layer *layers;
+    size_t widest; /* greatest stride of a layer but the last; 0: there is none */
+    size_t work;   /* multiply-adds for an example */
+} fc_predictor;
+
+/* M elements of `size` bytes, padded to whole cache lines: room for b; times D for packed weights.
+ */
+static inline size_t fc_padded(size_t M, size_t size) { return (M * size + 63) / 64 * 64 / size; }
+
+/* The memory of a call for N examples. */
+#define FC_PREDICT_SCRATCH ((size_t)1 << 15)
+static inline size_t fc_predict_bytes(const fc_predictor *net, size_t N, size_t size) {
+    const size_t rows = N < FC_SCORES_ROWS ? N : FC_SCORES_ROWS;
+    return (N > 1 ? FC_PREDICT_SCRATCH : 0) + 2 * rows * net->widest * size;
+}
+
 #define real float
 #define fc_kernels fc_kernels_f32
 #include "table.h"
@@ -197,6 +219,25 @@ void fc_run(fc_task task, void *context, size_t count, void *scratch);
 
 /* A clock that only goes forward. */
 int64_t fc_nanoseconds(void);
+
+/* A long operation looks up from its work: about every 100 ms the thread that called it calls
+ * `look`, between two tasks, which returns whether to end early.  If so the operation soon returns,
+ * and what it should have written is unspecified; `asked` says that it was.  An operation that has
+ * begun to write over its inputs finishes all the same. */
+typedef struct fc_watch {
+    int (*look)(struct fc_watch *watch);
+    int64_t due; /* when to look next */
+    int asked, finishing;
+    struct fc_watch *outer;
+} fc_watch;
+extern int64_t fc_look_nanoseconds; /* from one look to the next: tests set it */
+/* Around one operation, on the thread that calls it. */
+void fc_begin_watch(fc_watch *watch, int (*look)(fc_watch *watch));
+void fc_end_watch(fc_watch *watch);
+/* For operations: looks if it is time to, and returns whether to end early. */
+int fc_look(void);
+/* For operations: from here on this one finishes.  Returns 0 if it is to end early instead. */
+int fc_finish(void);
 
 /* The tables in use. */
 extern const fc_kernels_f32 *fc_f32;

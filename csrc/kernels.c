@@ -21,6 +21,7 @@
 #include "ops/update_rules.c"
 #include "network/steps.c"
 #include "network/inference.c"
+#include "network/predictor.c"
 #include "gemm/peak.c"
 
 #define JOIN_(a, b, c) a##b##c
@@ -64,5 +65,7 @@ const TABLE_TYPE TABLE_NAME = {
     .update = update,
     .network_steps = network_steps,
     .network_scores = network_scores,
+    .copy_weights = copy_weights,
+    .predict = predict,
     .peak = peak,
 };

@@ -19,16 +19,23 @@ from typing import TYPE_CHECKING
 
 try:
     from . import _core  # noqa: F401  (everything below needs it)
+    from .runtime.config import show_config
+    from .runtime.denormals import get_flush_denormal, set_flush_denormal
+    from .runtime.threads import get_num_threads, set_num_threads
 except ImportError as error:
-    if error.name != __name__:  # the core is there and says what is wrong
-        raise
-    raise ImportError(
-        f"fastfc's core is not built in {__path__[0]}: if this is the source folder, "
-        "run `pip install -e .` or start Python elsewhere"
-    ) from None
-from .runtime.config import show_config
-from .runtime.denormals import get_flush_denormal, set_flush_denormal
-from .runtime.threads import get_num_threads, set_num_threads
+    from .runtime.command import is_command
+
+    if error.name == __name__:  # else the core is there and says what is wrong
+        error = ImportError(
+            f"fastfc's core is not built in {__path__[0]}: if this is the source folder, "
+            "run `pip install -e .` or start Python elsewhere"
+        )
+    if is_command():  # one line, as of any other error
+        import sys
+
+        print(f"fastfc: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    raise error from None
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:  # what `__getattr__` imports

@@ -1,6 +1,6 @@
 """The compiled core: what `fastfc/bindings` gives to Python."""
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from ._types import (
     ReadParam,
     Scalar,
 )
+from .networks.predictor import Layer
 from .update_rules import Rule
 
 MAX_THREADS: int
@@ -104,6 +105,19 @@ class Network:
         takes_nonfinite: bool = False,
     ) -> NDArray[np.float64] | None: ...
 
+# the scores of a network as it was, of layers as fastfc.networks.predictor has them
+class Predictor:
+    def __new__(
+        cls, layers: Sequence[Layer], dtype: np.dtype[Any], check: Callable[..., object]
+    ) -> Predictor: ...
+    def __call__(self, x: Array, out: Array | None = None) -> Array: ...
+    @property
+    def dtype(self) -> np.dtype[np.floating[Any]]: ...
+    @property
+    def input_dim(self) -> int: ...
+    @property
+    def num_classes(self) -> int: ...
+
 # what serves the process
 def built_isas() -> tuple[str, ...]: ...
 def available_isas() -> tuple[str, ...]: ...
@@ -120,8 +134,10 @@ def compiler() -> str: ...
 
 # for tests and benchmarks
 def product(a: ArrayLike, b: ArrayLike) -> Array: ...
+def nothing(x: object) -> None: ...
 def peak(dtype: DTypeLike, tasks: int, rounds: int) -> float: ...
 def _poison(on: bool) -> None: ...
+def _watch(work: float, seconds: float, draws: int) -> tuple[float, float, int]: ...
 
 # how arguments are checked and shown in messages
 def set_argument_checks(

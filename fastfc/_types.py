@@ -103,6 +103,21 @@ class NetworkLayers(Layers, Protocol):
     ) -> tuple[Scalar, Array]: ...
 
 
+class Predictor(Protocol):
+    """The scores of a network as it was at one time: what a network's ``predictor`` returns."""
+
+    @property
+    def dtype(self) -> np.dtype[np.floating[Any]]: ...
+
+    @property
+    def input_dim(self) -> int: ...
+
+    @property
+    def num_classes(self) -> int: ...
+
+    def __call__(self, x: Array, out: Array | None = None) -> Array: ...
+
+
 class UpdateRule(Protocol):
     """An update rule as the Solver calls it: fastfc's, or a function of one's own."""
 

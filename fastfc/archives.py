@@ -59,10 +59,21 @@ def write(file: BinaryIO, arrays: Mapping[str, AnyArray]) -> None:
     ValueError
         An array holds objects.
     """
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
+    archive = _Written(file, "w")
+    for name, array in arrays.items():
+        with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+            np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
+    archive.close()
+
+
+class _Written(zipfile.ZipFile):
+    """An archive that is left as it is after an exception.
+
+    Its end would be to write a directory, and an error of its own in the place of Ctrl-C: that an
+    entry is still open, or that the file is closed by now.
+    """
+
+    __del__ = object.__init__  # does nothing, and Ctrl-C cannot come and be lost in it
 
 
 class Archive:
@@ -202,8 +213,9 @@ def open_archive(path: StrPath, compressed: bool = True) -> Iterator[Archive]:
         ...
     FileNotFoundError: digits.npz: no such file
     """
+    path = os.fspath(path)  # a number is the file that somebody has open under it
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"{path}: no such file")
+        raise FileNotFoundError(f"{os.fsdecode(path)}: no such file")
     with open(path, "rb") as file:
         try:
             yield Archive(file, compressed)

@@ -146,13 +146,46 @@ def check_number(
     Traceback (most recent call last):
     ValueError: lr_decay is '0.9', expected a finite number
     """
+    none = isinstance(value, (str, bytes, bytearray))
+    none = none or (isinstance(value, np.ndarray) and value.ndim > 0)
     try:
-        number = None if isinstance(value, (str, bytes, bytearray)) else float(value)
+        number = None if none else float(value)
     except (TypeError, ValueError, OverflowError):
         number = None
     if number is None or not accepts(number):
         raise ValueError(f"{name} is {shown(value)}, expected {expected}")
     return number
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Return whether value is true.
+
+    Parameters
+    ----------
+    name : str
+        The argument's.
+    value : object
+        Anything that Python has as a condition.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    ValueError
+        It is none, as an array of many elements.
+
+    Examples
+    --------
+    >>> check_flag("verbose", np.ones(2))
+    Traceback (most recent call last):
+    ValueError: verbose is an array of shape (2,), expected True or False
+    """
+    try:
+        return bool(value)
+    except Exception:
+        raise ValueError(f"{name} is {shown(value)}, expected True or False") from None
 
 
 def is_real(value: object) -> bool:
@@ -191,7 +224,7 @@ def count(name: str, value: Any, least: int = 1) -> int:
     Traceback (most recent call last):
     ValueError: batch_size is 0, expected an integer of at least 1
     """
-    if not is_whole(value) or value < least:
+    if not is_whole(value) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name} is {shown(value)}, expected an integer of at least {least}")
     if value > sys.maxsize:
         raise ValueError(f"{name} is {shown(value)}, expected an integer of at most {sys.maxsize}")

@@ -66,3 +66,7 @@ def as_number(operation: str, name: str, value: Any) -> float:
         return float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{operation}: {name} is {shown(value)}, expected a number") from None
+    except OverflowError:
+        raise ValueError(
+            f"{operation}: {name} is {shown(value)}, expected a number that fits a float"
+        ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ from .arguments import shown
 from .arrays import as_real, quiet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from ._types import Array, ArrayLike
 _LEAST = 2.0**-960  # of a sum of squares: below, those that vanished may matter
@@ -64,6 +65,8 @@ class Clipping:
 
         It is 1 unless squares overflow float64, or so many vanish that it matters.
         """
+        if not isinstance(grads, Mapping):
+            raise TypeError(f"global_norm: grads is {shown(grads)}, expected a dict of arrays")
         arrays = [_as_array(name, gradient) for name, gradient in grads.items()]
         total = self._total(arrays)
         if not _LEAST <= total <= sys.float_info.max:
@@ -132,7 +135,7 @@ class Clipping:
 
 
 def _as_array(name: str, gradient: ArrayLike) -> Array:
-    (array,) = as_real("global_norm", **{f"grads[{name!r}]": gradient})
+    (array,) = as_real("global_norm", **{f"grads[{shown(name)}]": gradient})
     return array
 
 

@@ -15,7 +15,10 @@ from .arguments import check_dense, check_word, shown
 from .clipping import check_clip_norm
 from .data.rows import read_rows
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
+from .locks import lock_of
 from .networks import fully_connected
+from .networks.arguments import check_attributes
+from .networks.predictor import check_call, fold, read_layers
 from .update_rules import RULES
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
         Normalization,
         OptimConfig,
         Params,
+        Predictor,
         Scalar,
     )
 
@@ -66,6 +70,10 @@ class _Fused(fully_connected.FullyConnectedNet):
         fused = self._network().scores(X, self)
         return super()._test_scores(X) if fused is None else fused
 
+    def _predictor_of(self, frozen: fully_connected.FullyConnectedNet) -> Predictor:
+        layers = [fold(layer) for layer in read_layers(frozen)]
+        return _core.Predictor(layers, np.dtype(self.dtype), check_call)
+
     def _sum_of_squares(self, W: Array) -> Scalar:
         total: Scalar = self.dtype(_core.sum_of_squares(W))
         return total
@@ -78,7 +86,7 @@ class _Fused(fully_connected.FullyConnectedNet):
         return network
 
     def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in self.__dict__.items() if name != "_memory"}
+        return {k: v for k, v in self.__dict__.items() if k not in ("_memory", "_lock")}
 
     def train_step(
         self,
@@ -140,6 +148,7 @@ class _Fused(fully_connected.FullyConnectedNet):
         >>> bool(net.params["b2"][0] > before[0])
         True
         """
+        check_attributes(self)
         reg = self._own_reg()
         if not self._has_own_loss() or not isinstance(reg, self.dtype):
             return None
@@ -156,21 +165,22 @@ class _Fused(fully_connected.FullyConnectedNet):
         if rows is None:
             X, normalize = self._cast("X", X), None
         clip_norm = 0 if clip_norm is None else check_clip_norm(clip_norm)
-        self._set_mode("train")
         mean, std = normalize or (None, None)
-        return self._network().step(
-            X,
-            y,
-            self,
-            update_rule,
-            optim_configs,
-            reg,
-            clip_norm,
-            rows,
-            mean,
-            std,
-            takes_nonfinite,
-        )
+        with lock_of(self):
+            self._set_mode("train")
+            return self._network().step(
+                X,
+                y,
+                self,
+                update_rule,
+                optim_configs,
+                reg,
+                clip_norm,
+                rows,
+                mean,
+                std,
+                takes_nonfinite,
+            )
 
     __fastfc_train_step__ = train_step  # a subclass may well have a train_step of its own
 
@@ -220,25 +230,26 @@ class _Fused(fully_connected.FullyConnectedNet):
         mean, std = normalize or (None, None)
         base, factors = rates or (None, None)
         clip_norm = 0 if clip_norm is None else check_clip_norm(clip_norm)
-        self._set_mode("train")
-        return self._network().steps(
-            X,
-            y,
-            self,
-            update_rule,
-            optim_configs,
-            self._own_reg(),
-            clip_norm,
-            batch_size,
-            steps,
-            seconds,
-            losses,
-            base,
-            factors,
-            mean,
-            std,
-            takes_nonfinite,
-        )
+        with lock_of(self):
+            self._set_mode("train")
+            return self._network().steps(
+                X,
+                y,
+                self,
+                update_rule,
+                optim_configs,
+                self._own_reg(),
+                clip_norm,
+                batch_size,
+                steps,
+                seconds,
+                losses,
+                base,
+                factors,
+                mean,
+                std,
+                takes_nonfinite,
+            )
 
     def _is_plain(self) -> bool:
         """Return whether a training step runs nothing of a subclass's or an instance's own."""

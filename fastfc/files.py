@@ -6,10 +6,11 @@ import contextlib
 import errno
 import os
 import re
+import stat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
     from typing import BinaryIO
 
     from ._types import StrPath
@@ -20,9 +21,8 @@ except ImportError:  # Windows, where nobody can delete a file that is open
     fcntl = None  # type: ignore[assignment]  # which every use asks for first
 
 
-@contextlib.contextmanager
-def atomic_write(path: StrPath) -> Iterator[BinaryIO]:
-    """Open a new binary file that takes the place of ``path`` when the block ends.
+def atomic_write(path: StrPath, write: Callable[[BinaryIO], object]) -> None:
+    """Let a function write a new file, which takes the place of ``path`` when it returns.
 
     It is written beside ``path``, flushed to the disk and renamed: whatever happens, ``path`` holds
     either what it held before or all of the new.  An exception, Ctrl-C among them, leaves nothing.
@@ -33,11 +33,11 @@ def atomic_write(path: StrPath) -> Iterator[BinaryIO]:
     Parameters
     ----------
     path : path
-        May exist, may be a link, which stays one.
-
-    Yields
-    ------
-    file object
+        May exist, may be a link, which stays one: the file is its target, and is written in the
+        target's folder.  A device or a pipe is written to as it is.
+    write : callable
+        Called with the file, open in binary mode.  It is no block of a ``with``: Ctrl-C may come
+        between any two calls, so that only a ``try`` around all of them sees it every time.
 
     Raises
     ------
@@ -50,44 +50,49 @@ def atomic_write(path: StrPath) -> Iterator[BinaryIO]:
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with atomic_write(f"{folder}/greeting") as file:
-    ...         _ = file.write(b"hello")
+    ...     atomic_write(f"{folder}/greeting", lambda file: file.write(b"hello"))
     ...     os.listdir(folder)
     ['greeting']
     """
-    target = os.path.realpath(os.fsdecode(path))
-    folder, name = os.path.split(target)
-    if len(os.fsencode(name)) > 230:  # of 255; what is added needs 21, a character up to 4
-        name = name[:50]
-    delete_abandoned(folder, re.escape(name))
-    temporary = target
+    path = os.fsdecode(path)
+    temporary = ""
     try:
-        file = None
-        while file is None:
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "wb") as file:  # an error of its own where it is a folder
+                write(file)
+            return
+        target = os.path.realpath(path)
+        folder, name = os.path.split(target)
+        if len(os.fsencode(name)) > 230:  # of 255; what is added needs 21, a character up to 4
+            name = name[:50]
+        delete_abandoned(folder, re.escape(name))
+        created = None
+        while created is None:
             temporary = os.path.join(folder, f"{name}.{os.urandom(8).hex()}.tmp")
-            file = _create_locked(temporary)
-        with file:
-            yield file
+            created = _create_locked(temporary)
+        with created as file:
+            write(file)
             file.flush()
             os.fsync(file.fileno())
             if fcntl is not None:  # still locked: nobody takes it for one that was left
                 os.replace(temporary, target)
         if fcntl is None:
             os.replace(temporary, target)
+        _sync_folder(folder)
     except BaseException as error:  # also Ctrl-C between any two lines above
-        if temporary != target:
+        if temporary:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
         if isinstance(error, OSError) and error.errno and error.filename in (None, temporary):
-            raise type(error)(error.errno, error.strerror, os.fspath(path)) from error
+            raise type(error)(error.errno, error.strerror, path) from error
         raise
-    _sync_folder(folder)
 
 
 def _create_locked(path: str) -> BinaryIO | None:
     """Open a new file and lock it; return None if it has been swept before it was locked.
 
-    Where the file system has no locks, nothing is ever swept.
+    New: no link of that name is followed.  Where the file system has no locks, nothing is ever
+    swept.
     """
     file = open(path, "xb")  # noqa: SIM115  (closed by the caller)
     if fcntl is not None:
@@ -141,7 +146,13 @@ def delete_abandoned(folder: StrPath, names: str) -> None:
 
 
 def _delete_unless_locked(path: str) -> None:
+    """Delete a file that nobody is writing; no link is followed, and no pipe waited for."""
     assert fcntl is not None  # whoever deletes has asked
-    with contextlib.suppress(OSError), open(path, "rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.unlink(path)
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(path)
+        finally:
+            os.close(descriptor)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .arrays import quiet
+from .arguments import count
+from .arrays import as_arrays, as_number, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,6 +77,7 @@ def eval_numerical_gradient(
     array([ 2., -4.])
     """
     gradient = np.zeros_like(_check_floating(x))
+    h = as_number("eval_numerical_gradient", "h", h)
     for index in np.ndindex(x.shape):
         above, below = _on_both_sides(lambda: f(x), x, index, h)
         gradient[index] = _slope(above, below, h)
@@ -117,6 +119,10 @@ def eval_numerical_gradient_array(
     array([  2., -40.])
     """
     gradient = np.zeros_like(_check_floating(x))
+    h = as_number("eval_numerical_gradient_array", "h", h)
+    df = as_arrays("eval_numerical_gradient_array", df=df)[0]
+    if df.dtype.hasobject:
+        raise TypeError(f"eval_numerical_gradient_array: df has dtype {df.dtype}, expected numbers")
     for index in np.ndindex(x.shape):
         above, below = _on_both_sides(lambda: np.array(f(x)), x, index, h)
         gradient[index] = _slope(above, below, h, df)
@@ -167,6 +173,7 @@ def eval_numerical_gradient_blobs(
         f(*inputs, output)
         return np.array(output.vals)
 
+    h = as_number("eval_numerical_gradient_blobs", "h", h)
     gradients = []
     for blob in inputs:
         x = _check_floating(blob.vals)
@@ -255,7 +262,8 @@ def grad_check_sparse(
     numerical: 1.000000 analytic: 2.000000, relative error: 3.333333e-01
     """
     _check_floating(x)
-    for _ in range(num_checks):
+    h = as_number("grad_check_sparse", "h", h)
+    for _ in range(count("grad_check_sparse: num_checks", num_checks, least=0)):
         index = tuple(random.randrange(size) for size in x.shape)
         above, below = _on_both_sides(lambda: f(x), x, index, h)
         numerical = _slope(above, below, h)

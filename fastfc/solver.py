@@ -22,6 +22,7 @@ from .training.signatures import show_settings
 from .training.splits import check_model, check_splits
 from .training.steps import Stepping, Stretches
 from .training.stopping import Interrupts, Limits
+from .training.threads import hold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -265,11 +266,23 @@ class Solver(Stepping):
             parameters before that step.  Or the update rule's state has, a `NonFiniteStateError`.
         OSError
             A checkpoint cannot be written; earlier ones are as they were.
+        RuntimeError
+            Another thread trains with this Solver.
         """
+        lock = hold(self, "train")
+        try:
+            self._train()
+        finally:
+            lock.release()
+
+    def _train(self) -> None:
+        """Do what ``train`` does, for the only thread."""
         steps_per_epoch = max(len(self.y_train) // self.batch_size, 1)
         num_steps = self.num_epochs * steps_per_epoch
         step = saved = self._begin()
         call, saver, callbacks = self._call, self._saver, self.callbacks
+        if saver is not None and saver.owes:
+            saved = 0
         checks, signals = StateChecks(step), Interrupts()
         if self.progress:
             callbacks = [bar := Progress(self, step, num_steps), *callbacks]
@@ -330,7 +343,7 @@ class Solver(Stepping):
                 signals.pass_on()
         if self.nonfinite is not None:
             done = "training has stopped, and the model has the best parameters so far"
-            warn_of(self.nonfinite, done, stacklevel=2)
+            warn_of(self.nonfinite, done, stacklevel=3)
 
     def stop(self, reason: str = "stopped") -> None:
         """Have ``train`` return after the running step; for callbacks, signals and other threads.

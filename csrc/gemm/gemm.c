@@ -254,7 +254,7 @@ static void run_tasks(gemm_job *p, fc_task task, size_t count) {
 static void gemm_blocked(gemm_job *p) {
     for (p->column = 0; p->column < p->n; p->column += p->nc) {
         p->cut = cut_columns(min_size(p->n - p->column, p->nc));
-        for (p->part = 0; p->part < p->parts; p->part++) {
+        for (p->part = 0; p->part < p->parts && !fc_look(); p->part++) {
             const size_t k = part_depth(p, p->part), work = p->m * p->cut.columns * k;
             const size_t few = min_size(MANY_TASKS, ceil_div(work, SMALL_TASK_WORK));
             const size_t many = ceil_div(work, TASK_WORK);
@@ -276,7 +276,7 @@ static void split_k_task(void *context, size_t part, void *scratch) {
     real *sum = p->shared + part * p->m * p->n;
     const size_t end = part_start(p, part + 1);
     if (p->options.fill_a) p->options.fill_a(p->options.fill_context, part_start(p, part), end);
-    for (size_t start = part_start(p, part), k; start < end; start += k) {
+    for (size_t start = part_start(p, part), k; start < end && !fc_look(); start += k) {
         k = min_size(end - start, KC);
         const real *addend = start > part_start(p, part) ? sum : NULL;
         const b_block b = prepare_b_block(submatrix(p->b, start, 0), p->n, k, p->m, packed_b);

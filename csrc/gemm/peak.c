@@ -34,8 +34,9 @@ static void peak_task(void *context, size_t index, void *scratch) {
 /* Runs `tasks` of so many rounds each, on the threads in use; returns how many operations that
  * were, a multiplication and an addition being one each. */
 static double peak(size_t tasks, size_t rounds) {
+    const size_t operations = (size_t)2 * CHAINS * LANES;
     fc_run(peak_task, &rounds, tasks, NULL);
-    return 2.0 * (double)tasks * (double)rounds * CHAINS * LANES;
+    return (double)tasks * (double)rounds * (double)operations;
 }
 
 #endif

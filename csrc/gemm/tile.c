@@ -193,14 +193,15 @@ static void micro_kernel(real *c, size_t ldc, const real *addend, size_t ld_adde
     else                                                                                           \
         PART_TILE(quarter, by, rows)
 #define TILES(rows)                                                                                \
-    case rows:                                                                                     \
-        if (rows > MR) break;                                                                      \
+    case (rows):                                                                                   \
+        if ((rows) > MR) break;                                                                    \
         if (a.by_rows) {                                                                           \
-            BY(1, (rows > MR ? 1 : rows));                                                         \
+            BY(1, ((rows) > MR ? 1 : (rows)));                                                     \
         } else {                                                                                   \
-            BY(0, (rows > MR ? 1 : rows));                                                         \
+            BY(0, ((rows) > MR ? 1 : (rows)));                                                     \
         }                                                                                          \
         break
+    /* NOLINTBEGIN(bugprone-branch-clone): those above MR are alike, and never called */
     switch (mr) {
         TILES(1);
         TILES(2);
@@ -216,7 +217,10 @@ static void micro_kernel(real *c, size_t ldc, const real *addend, size_t ld_adde
         TILES(12);
         TILES(13);
         TILES(14);
+    default:
+        break;
     }
+    /* NOLINTEND(bugprone-branch-clone) */
 #undef TILES
 #undef BY
 #undef PART_TILE

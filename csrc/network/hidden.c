@@ -257,7 +257,7 @@ static void backward_rows_task(void *context, size_t range, void *scratch) {
                       lanes);
         });
     }
-    layernorm_backward_task((void *)(uintptr_t)&c->rows, range, scratch);
+    layernorm_backward_task((void *)&c->rows, range, scratch);
 }
 
 static void backward_sums_task(void *context, size_t slice, void *scratch) {

@@ -52,7 +52,7 @@ static void activate_rows(const void *context, real *out, size_t first, size_t l
 static void network_scores(real *scores, const fc_network *net, const real *x) {
     const fc_layer *layers = net->layers, *last = layers + net->count - 1;
     const size_t blocks = ceil_div(net->N, FC_SCORES_ROWS);
-    for (size_t block = 0; block < blocks; block++) {
+    for (size_t block = 0; block < blocks && !fc_look(); block++) {
         const size_t first = share_start(net->N, blocks, block);
         const size_t rows = share_start(net->N, blocks, block + 1) - first;
         matrix input = {x + first * layers->D, layers->D, 1, 0};

@@ -7,6 +7,7 @@
  * A step with news ends the call before it, so that its caller can take it by itself and say what
  * there is to say: a loss that is not finite, a variance beyond the dtype, a label that is none.
  * Then parameters, running averages and the generator's state are those that the step began with.
+ * So they are where a signal ends the call before a step has begun to update.
  */
 #ifndef FASTFC_NETWORK_STEPS_C
 #define FASTFC_NETWORK_STEPS_C
@@ -70,8 +71,8 @@ static void advance(const fc_network *net) {
         if (!l->next_mean) continue;
         l->running_mean = l->next_mean, l->running_var = l->next_var;
         l->next_mean = l->spare_mean, l->next_var = l->spare_var;
-        l->spare_mean = (void *)(uintptr_t)l->running_mean;
-        l->spare_var = (void *)(uintptr_t)l->running_var;
+        l->spare_mean = (void *)l->running_mean;
+        l->spare_var = (void *)l->running_var;
     }
 }
 
@@ -106,7 +107,8 @@ static size_t network_steps(const fc_steps *s, const fc_network *net, const void
         }
         if (valid) s->loss[taken] = network_loss(net, x, s->y);
         if (!valid || (refuses && !isfinite(s->loss[taken])) ||
-            (s->examples && any_variance_beyond(net))) {
+            (s->examples && any_variance_beyond(net)) ||
+            (net->rule != FC_NO_UPDATE && !fc_finish())) {
             if (s->examples) *s->state = before;
             break;
         }

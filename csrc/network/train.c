@@ -57,7 +57,7 @@ static void philox_masks(const fc_network *net) {
     size_t tasks = 0;
     for (size_t i = 0; i + 1 < net->count; i++)
         tasks += ceil_div(net->N * net->layers[i].M, PHILOX_WORK);
-    fc_run(philox_task, (void *)(uintptr_t)net, tasks, NULL);
+    fc_run(philox_task, (void *)net, tasks, NULL);
 }
 
 /* Whether a parameter is updated as soon as its gradient is there: clipping waits for all. */
@@ -125,8 +125,7 @@ static void forward(const fc_network *net, const void *x) {
     rows.stride = fc_row_stride(layers->D, sizeof(real));
     for (const fc_layer *l = layers; l <= last; l++) {
         gemm_options options = {.bias = l->b.w};
-        if (l == layers && net->state)
-            options.side = (side_task){draw_masks, (void *)(uintptr_t)net};
+        if (l == layers && net->state) options.side = (side_task){draw_masks, (void *)net};
         gemm_job p =
             make_gemm_job(l->out, l->stride, input_of(net, l, x), (matrix){l->w.w, l->M, 1, 0},
                           options, net->N, l->M, l->D, net->workspace);
@@ -167,8 +166,7 @@ static void backward(const fc_network *net, const void *x, real *dout, real *dx)
         const update_rows_job rows = {net, l};
         if (updates || net->reg != 0)
             options.epilogue = (gemm_epilogue){update_rows, &rows, updates};
-        if (updates && l == layers)
-            options.side = (side_task){update_vectors, (void *)(uintptr_t)net};
+        if (updates && l == layers) options.side = (side_task){update_vectors, (void *)net};
         matrix input = input_of(net, l, x);
         input = (matrix){input.at, 1, input.row_stride, 0}; /* transposed */
         gemm(l->w.dw, l->M, input, gradient, options, l->D, l->M, N, net->workspace);

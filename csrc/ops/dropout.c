@@ -55,7 +55,7 @@ static void dropout_mask(real *out, real *mask, const uint32_t *below, const rea
 static void dropout_forward(real *out, real *mask, fc_mt19937 *state, const real *x, double p,
                             int drop, size_t n) {
     uint32_t below[DROPOUT_BLOCK + WORD_LANES] = {0};
-    for (size_t i = 0; i < n; i += DROPOUT_BLOCK) {
+    for (size_t i = 0; i < n && !fc_look(); i += DROPOUT_BLOCK) {
         const size_t count = n - i < DROPOUT_BLOCK ? n - i : DROPOUT_BLOCK;
         mt19937_below(below, state, p, count);
         dropout_mask(out + i, mask + i, below, x + i, p, drop, count);
@@ -65,7 +65,7 @@ static void dropout_forward(real *out, real *mask, fc_mt19937 *state, const real
 static void dropout_philox(real *out, real *mask, const real *x, uint64_t key, double p, int drop,
                            size_t n) {
     uint32_t below[PHILOX_BLOCK];
-    for (size_t i = 0; i < n; i += PHILOX_BLOCK) {
+    for (size_t i = 0; i < n && !fc_look(); i += PHILOX_BLOCK) {
         const size_t count = n - i < PHILOX_BLOCK ? n - i : PHILOX_BLOCK;
         philox_below(below, key, i, p, count);
         dropout_mask(out + i, mask + i, below, x + i, p, drop, count);

@@ -64,7 +64,7 @@ static void gather_part(const gather_job *g, size_t start, size_t end, size_t fi
                         : rows->type == FC_FLOAT32 ? sizeof(float)
                                                    : sizeof(double);
     const real *mean = rows->mean ? (const real *)rows->mean + first : NULL;
-    const real *std = rows->std ? (const real *)rows->std + first : NULL;
+    const real *std = mean ? (const real *)rows->std + first : NULL;
     const char *x = (const char *)rows->x + first * size;
     for (size_t i = start; i < end; i++) {
         if (i + ROWS_AHEAD < end)

@@ -166,13 +166,14 @@ ALWAYS_INLINE void layernorm_backward_some(real *dx, real *dgamma, real *dbeta, 
                                            const real *x_normalized, const real *rstd,
                                            const real *gamma, size_t N, size_t D, size_t stride,
                                            const int summed) {
+    enum { SUMS = 2 * ROWS_AT_ONCE }; /* of g, and of its products with x_normalized */
     if (summed) {
         memset(dgamma, 0, D * sizeof(real));
         memset(dbeta, 0, D * sizeof(real));
     }
     EACH_ROW_BLOCK(i, N, {
-        vec sum[2 * ROWS_AT_ONCE] = {{0}}; /* of g, and of its products with x_normalized */
-        SUM_IN_BLOCKS(sum, 2 * ROWS_AT_ONCE, first, last, D, FEATURES_BLOCK, {
+        vec sum[SUMS] = {{0}};
+        SUM_IN_BLOCKS(sum, SUMS, first, last, D, FEATURES_BLOCK, {
             EACH_VECTOR(k, last - first, {
                 const size_t j = first + k;
                 const vec scale = vec_load(gamma + j, lanes);

@@ -50,10 +50,10 @@ static void mt19937_twist(uint32_t *key) {
 
 #define MT19937_TEMPER(y)                                                                          \
     do {                                                                                           \
-        y ^= y >> 11;                                                                              \
-        y ^= (y << 7) & 0x9d2c5680u;                                                               \
-        y ^= (y << 15) & 0xefc60000u;                                                              \
-        y ^= y >> 18;                                                                              \
+        (y) ^= (y) >> 11;                                                                          \
+        (y) ^= ((y) << 7) & 0x9d2c5680u;                                                           \
+        (y) ^= ((y) << 15) & 0xefc60000u;                                                          \
+        (y) ^= (y) >> 18;                                                                          \
     } while (0)
 
 static uint32_t mt19937_word(fc_mt19937 *state) {
@@ -133,9 +133,10 @@ static void mt19937_below(uint32_t *below, fc_mt19937 *state, double p, size_t n
 /* keep (n,) = 1 where rand() < p, or, with drop, where rand() >= p, 0 elsewhere, for the next n
  * draws; p in [0, 1], drop 0 or 1. */
 static void mt19937_keep(uint8_t *keep, fc_mt19937 *state, double p, int drop, size_t n) {
-    uint32_t below[4 * MT19937_BLOCK];
-    for (size_t i = 0; i < n; i += 4 * MT19937_BLOCK) {
-        const size_t count = n - i < 4 * MT19937_BLOCK ? n - i : 4 * MT19937_BLOCK;
+    enum { MOST = 4 * MT19937_BLOCK };
+    uint32_t below[MOST];
+    for (size_t i = 0; i < n && !fc_look(); i += MOST) {
+        const size_t count = n - i < MOST ? n - i : MOST;
         mt19937_below(below, state, p, count);
         for (size_t j = 0; j < count; j++) keep[i + j] = (below[j] ^ (uint32_t)drop) & 1;
     }

@@ -17,6 +17,7 @@
 #ifndef FASTFC_OPS_REDUCE_C
 #define FASTFC_OPS_REDUCE_C
 
+#include "fastfc.h"
 #include "simd/vec.h"
 #include "split.h"
 
@@ -28,6 +29,9 @@ enum { ROWS_AT_ONCE = 8 };
 /* SUM_COLUMNS: sums that are taken side by side where there are several blocks.  SUM_LEVELS: 2^40
  * blocks of floats are more than a process can address. */
 enum { SUM_BLOCK = 128, SUM_COLUMNS = 256, SUM_LEVELS = 40 };
+
+/* Sums of more rows look up from their work. */
+enum { SUM_LOOK = 64 * SUM_BLOCK };
 
 /* How many of n terms, more than a block's, are summed on their own before the rest is. */
 static size_t first_half(size_t n, size_t block) {
@@ -130,6 +134,7 @@ static void sum_blocks(sum_of_block run, const summed_rows *x, real *sum, real *
         run(x, sum, more, first, N);
         return;
     }
+    if (N > SUM_LOOK && fc_look()) return;
     real second[2 * SUM_COLUMNS];
     const size_t half = first_half(N, SUM_BLOCK);
     sum_blocks(run, x, sum, more, first, half);

@@ -43,6 +43,7 @@ static double scale_for(double size) {
 /* The sum of (s x - mean) t, or of its squares, over n numbers that stand `step` apart. */
 static double scaled_sum(const real *x, size_t step, size_t n, double s, double mean, double t,
                          int squares) {
+    if (n > SUM_LOOK && fc_look()) return 0;
     if (n > SUM_BLOCK) {
         const size_t half = first_half(n, SUM_BLOCK);
         return scaled_sum(x, step, half, s, mean, t, squares) +
@@ -62,12 +63,12 @@ static void scaled_statistics(real *mean, real *var, real *rstd, const real *x, 
                               size_t n, size_t step) {
     double size = 0, greatest = 0;
     for (size_t i = 0; i < n; i++) {
-        if (!isfinite(x[i * step])) return;
+        if (!isfinite(x[i * step]) || (i % SUM_LOOK == 0 && fc_look())) return;
         size = fmax(size, fabs((double)x[i * step]));
     }
     const double s = scale_for(size), root = sqrt(eps) * s;
     const double middle = scaled_sum(x, step, n, s, 0, 1, 0) / (double)n;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n && !(i % SUM_LOOK == 0 && fc_look()); i++)
         greatest = fmax(greatest, fabs((double)x[i * step] * s - middle));
     /* again, for the deviations may be far smaller than the numbers */
     const double t = scale_for(fmax(greatest, root));

@@ -130,35 +130,38 @@ enum { UPDATE_WORK = 1 << 14, SCALED_WORK = 1 << 11 };
  */
 static void update_by(const fc_param *p, int rule, const real *dw, size_t first, size_t last) {
     const real *w = (const real *)p->w + first;
-    const real *s0 = p->state[0] ? (const real *)p->state[0] + first : NULL;
-    const real *s1 = p->state[1] ? (const real *)p->state[1] + first : NULL;
     real *next_w = (real *)p->next_w + first;
-    real *n0 = p->next_state[0] ? (real *)p->next_state[0] + first : NULL;
-    real *n1 = p->next_state[1] ? (real *)p->next_state[1] + first : NULL;
     const double *k = p->number;
     const size_t n = last - first;
+    /* a rule has no more states than it takes */
+#define STATE(i) ((const real *)p->state[i] + first)
+#define NEXT_STATE(i) ((real *)p->next_state[i] + first)
     switch (rule) {
     case FC_SGD:
         sgd(next_w, w, dw, k[0], n);
         break;
     case FC_SGD_MOMENTUM:
-        sgd_momentum(next_w, n0, w, dw, s0, k[0], k[1], n);
+        sgd_momentum(next_w, NEXT_STATE(0), w, dw, STATE(0), k[0], k[1], n);
         break;
     case FC_SGD_NESTEROV_MOMENTUM:
-        sgd_nesterov_momentum(next_w, n0, w, dw, s0, k[0], k[1], n);
+        sgd_nesterov_momentum(next_w, NEXT_STATE(0), w, dw, STATE(0), k[0], k[1], n);
         break;
     case FC_RMSPROP:
-        rmsprop(next_w, n0, w, dw, s0, k[0], k[1], k[2], n);
+        rmsprop(next_w, NEXT_STATE(0), w, dw, STATE(0), k[0], k[1], k[2], n);
         break;
     case FC_ADAM:
-        adam_step(next_w, n0, n1, w, dw, s0, s1, k[0], k[1], k[2], k[3], p->power[0], p->power[1],
-                  0, 0, n);
+        adam_step(next_w, NEXT_STATE(0), NEXT_STATE(1), w, dw, STATE(0), STATE(1), k[0], k[1], k[2],
+                  k[3], p->power[0], p->power[1], 0, 0, n);
         break;
     case FC_ADAMW:
-        adam_step(next_w, n0, n1, w, dw, s0, s1, k[0], k[1], k[2], k[3], p->power[0], p->power[1],
-                  1, k[5], n);
+        adam_step(next_w, NEXT_STATE(0), NEXT_STATE(1), w, dw, STATE(0), STATE(1), k[0], k[1], k[2],
+                  k[3], p->power[0], p->power[1], 1, k[5], n);
         break;
+    default:
+        break; /* FC_NO_UPDATE */
     }
+#undef STATE
+#undef NEXT_STATE
 }
 
 static void update_some(const fc_param *p, int rule, size_t first, size_t last) {

@@ -19,6 +19,9 @@
  * once; then they sleep.  If the pool is busy with another caller's job, fc_run runs all its tasks
  * on the calling thread.
  *
+ * The caller looks up from a long operation between its tasks (fastfc.h); if that is to end, it
+ * claims the tasks that are left and does not run them.
+ *
  * A worker is not woken on the caller's core.  Linux tends to wake it there if it last ran there,
  * and takes 10 ms and more to notice that another core is idle.
  *
@@ -103,7 +106,10 @@ static void claim_tasks(uint64_t word, int thread, void *scratch) {
                                                      memory_order_acq_rel, memory_order_acquire))
             continue;
         fc_set_mode(mode);
-        task(context, start + (thread == 0 ? first : last - 1), scratch);
+        if (thread != 0)
+            task(context, start + last - 1, scratch);
+        else if (!fc_look()) /* else the rest is claimed and left */
+            task(context, start + first, scratch);
         atomic_fetch_add_explicit(&pool.done, 1, memory_order_release);
     }
 }
@@ -239,8 +245,10 @@ static void run_job(fc_task task, void *context, size_t start, size_t count, int
     claim_tasks(word, 0, scratch);
     for (int i = 1; atomic_load_explicit(&pool.done, memory_order_acquire) < count; i++) {
         cpu_relax();
-        if (i % 256 == 0)
+        if (i % 256 == 0) {
             sched_yield(); /* a worker may have lost its core in the middle of a task */
+            fc_look();     /* or be at work on a long one */
+        }
     }
 }
 
@@ -248,11 +256,11 @@ void fc_run(fc_task task, void *context, size_t count, void *scratch) {
     const int threads = atomic_load_explicit(&thread_limit, memory_order_relaxed);
     if (count < 2 || threads < 2 ||
         atomic_flag_test_and_set_explicit(&pool.busy, memory_order_acquire)) {
-        for (size_t i = 0; i < count; i++) task(context, i, scratch);
+        for (size_t i = 0; i < count && !fc_look(); i++) task(context, i, scratch);
         return;
     }
     if (pool.workers < threads - 1) start_workers(threads - 1);
-    for (size_t start = 0; start < count; start += MAX_TASKS) {
+    for (size_t start = 0; start < count && !fc_look(); start += MAX_TASKS) {
         const size_t left = count - start;
         run_job(task, context, start, left < MAX_TASKS ? left : MAX_TASKS, threads, scratch);
     }

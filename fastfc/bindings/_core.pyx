@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-# cython: embedsignature=True
+# cython: embedsignature=True, freethreading_compatible=True
 """The bindings: all that stands between Python and the C core.
 
 Each function here has the signature of its namesake in ``fastfc.layers`` or the update rule in
@@ -11,6 +11,7 @@ holds is changed before that call succeeds.
 What C offers is declared in csrc.pxd, and nowhere else.  The parts below are named by what they
 bind, and make one module, because pool and instruction set are one in a process.
 """
+cimport cython
 cimport numpy as cnp
 from cpython.dict cimport PyDict_Next
 from cpython.object cimport PyObject
@@ -35,6 +36,7 @@ cnp.import_array()
 
 include "checks.pxi"
 include "workspace.pxi"
+include "watch.pxi"
 include "random.pxi"
 include "affine.pxi"
 include "relu.pxi"
@@ -48,4 +50,5 @@ include "arena.pxi"
 include "spans.pxi"
 include "steps.pxi"
 include "network.pxi"
+include "predictor.pxi"
 include "runtime.pxi"

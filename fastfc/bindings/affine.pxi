@@ -33,10 +33,14 @@ def affine_forward(x, w, b):
     cdef void *px = cnp.PyArray_DATA(xa)
     cdef void *pw = cnp.PyArray_DATA(wa)
     cdef void *pb = cnp.PyArray_DATA(ba)
+    cdef Watch watch
     cdef void *workspace = acquire_workspace()
+    begin_watch(&watch, <double> N * D * M)
     with nogil:
         call_affine_forward(dtype, pout, px, pw, pb, N, D, M, workspace)
+    end_watch(&watch)
     release_workspace(workspace)
+    raise_noted(&watch)
     return out, (x, w, b)
 
 
@@ -67,10 +71,14 @@ def affine_backward(dout, cache):
     cdef void *pdout = cnp.PyArray_DATA(g)
     cdef void *px = cnp.PyArray_DATA(x)
     cdef void *pw = cnp.PyArray_DATA(w)
+    cdef Watch watch
     cdef void *workspace = acquire_workspace()
+    begin_watch(&watch, <double> 2 * N * D * M)
     with nogil:
         call_affine_backward(dtype, pdx, pdw, pdb, pdout, px, pw, N, D, M, workspace)
+    end_watch(&watch)
     release_workspace(workspace)
+    raise_noted(&watch)
     return dx, dw, db
 
 
@@ -104,8 +112,12 @@ def product(a, b):
     cdef void *pout = cnp.PyArray_DATA(out)
     cdef void *pa = cnp.PyArray_DATA(left)
     cdef void *pb = cnp.PyArray_DATA(right)
+    cdef Watch watch
     cdef void *workspace = acquire_workspace()
+    begin_watch(&watch, <double> m * k * n)
     with nogil:
         call_product(dtype, pout, pa, left_by_columns, pb, right_by_columns, m, n, k, workspace)
+    end_watch(&watch)
     release_workspace(workspace)
+    raise_noted(&watch)
     return out

@@ -356,6 +356,14 @@ cdef dict as_dict(str function, str name, object mapping):
     return dict(mapping)
 
 
+# The same of a mapping into which results will go.
+cdef dict as_writable(str function, str name, object mapping):
+    cdef dict read = as_dict(function, name, mapping)
+    if type(mapping) is not dict and not hasattr(mapping, "__setitem__"):
+        raise TypeError(f"{function}: {name} is {shown(mapping)}, expected a dict to be written to")
+    return read
+
+
 # Whether looking something up in mapping runs nothing of Python: keys of other types have an __eq__
 # of their own.
 cdef bint is_plain_dict(object mapping) noexcept:
@@ -363,10 +371,11 @@ cdef bint is_plain_dict(object mapping) noexcept:
     cdef PyObject *key
     if type(mapping) is not dict:
         return False
-    while PyDict_Next(mapping, &at, &key, NULL):
-        if not PyUnicode_CheckExact(<object> key):
-            return False
-    return True
+    cdef bint plain = True
+    with cython.critical_section(mapping):  # for a Python without the GIL
+        while plain and PyDict_Next(mapping, &at, &key, NULL):
+            plain = PyUnicode_CheckExact(<object> key)
+    return plain
 
 
 cdef object require_entry(str function, str name, dict mapping, str key):

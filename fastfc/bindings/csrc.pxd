@@ -85,9 +85,20 @@ cdef extern from "fastfc.h":
         const double *base
         const double *factor
         cnp.int64_t *time
+    ctypedef struct fc_predictor:
+        size_t count
+        fc_layer *layers
+        size_t widest, work
+    size_t fc_padded(size_t M, size_t size) nogil
+    size_t fc_predict_bytes(const fc_predictor *net, size_t N, size_t size) nogil
     const size_t FC_WORKSPACE_BYTES, FC_SCORES_ROWS
     const float FC_LEAST_RSTD_F32
     const double FC_LEAST_RSTD_F64
+    ctypedef struct fc_watch:
+        bint asked, finishing
+    cnp.int64_t fc_look_nanoseconds
+    void fc_begin_watch(fc_watch *watch, int (*look)(fc_watch *watch) noexcept) nogil
+    void fc_end_watch(fc_watch *watch) nogil
     int fc_isa_count() nogil
     const char *fc_isa_name(int isa) nogil
     bint fc_isa_available(int isa) nogil
@@ -99,6 +110,9 @@ cdef extern from "fastfc.h":
     void fc_set_l2_bytes(size_t bytes) nogil
     size_t fc_get_l2_bytes() nogil
     void fc_detect_caches(size_t *bytes) nogil
+
+cdef extern from "<stdatomic.h>":
+    pass
 
 cdef extern from "runtime/fp_mode.h":
     const unsigned long FC_FLUSH_BITS
@@ -129,6 +143,7 @@ cdef extern from *:
     #define call_dropout_apply(dtype, ...) FC_CALL(dtype, dropout_apply, __VA_ARGS__)
     #define call_softmax_loss(dtype, ...) FC_CALL(dtype, softmax_loss, __VA_ARGS__)
     #define call_svm_loss(dtype, ...) FC_CALL(dtype, svm_loss, __VA_ARGS__)
+    #define call_mt19937_keep(dtype, ...) FC_CALL(dtype, mt19937_keep, __VA_ARGS__)
     #define call_sum_of_squares(dtype, sum, ...) \
         FC_FLUSHED(fc_flush_denormal, *(sum) = FC_OF(dtype, sum_of_squares, __VA_ARGS__))
     #define call_update(dtype, ...) FC_CALL(dtype, update, __VA_ARGS__)
@@ -136,6 +151,16 @@ cdef extern from *:
         FC_FLUSHED(fc_flush_denormal, *(taken) = FC_OF(dtype, network_steps, __VA_ARGS__))
     #define call_network_scores(dtype, ...) FC_CALL(dtype, network_scores, __VA_ARGS__)
     #define call_peak(dtype, ...) FC_OF(dtype, peak, __VA_ARGS__)
+
+    /* What is packed for a table is read by that table, whichever is in use by then. */
+    #define fc_table(dtype) ((dtype) == NPY_FLOAT64 ? (const void *)fc_f64 : (const void *)fc_f32)
+    #define FC_OF_TABLE(table, dtype, operation, ...) \
+        ((dtype) == NPY_FLOAT64 ? ((const fc_kernels_f64 *)(table))->operation(__VA_ARGS__) \
+                                : ((const fc_kernels_f32 *)(table))->operation(__VA_ARGS__))
+    #define call_copy_weights(table, dtype, ...) \
+        FC_OF_TABLE(table, dtype, copy_weights, __VA_ARGS__)
+    #define call_predict(table, dtype, ...) \
+        FC_FLUSHED(fc_flush_denormal, FC_OF_TABLE(table, dtype, predict, __VA_ARGS__))
     """
     int fc_flush_denormal
     void call_product(int dtype, void *c, void *a, bint a_by_columns, void *b, bint b_by_columns,
@@ -171,6 +196,8 @@ cdef extern from *:
                            double label_smoothing, size_t N, size_t C) nogil
     void call_svm_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y, size_t N,
                        size_t C) nogil
+    void call_mt19937_keep(int dtype, unsigned char *keep, fc_mt19937 *state, double p, bint drop,
+                           size_t n) nogil
     void call_sum_of_squares(int dtype, double *sum, void *x, size_t n) nogil
     void call_update(int dtype, fc_param **params, int rule, double clip_norm,
                      size_t count) nogil
@@ -178,6 +205,11 @@ cdef extern from *:
                             const void *x) nogil
     void call_network_scores(int dtype, void *scores, const fc_network *net, const void *x) nogil
     double call_peak(int dtype, size_t tasks, size_t rounds) nogil
+    const void *fc_table(int dtype) nogil
+    void call_copy_weights(const void *table, int dtype, void *packed, void *w, size_t D, size_t M,
+                           bint unpack) nogil
+    void call_predict(const void *table, int dtype, void *scores, const fc_predictor *net,
+                      const void *x, size_t N, void *memory) nogil
 
 cdef extern from *:
     """
@@ -185,12 +217,20 @@ cdef extern from *:
      * then nobody can tell an update in place from a new array. */
     static int fc_is_ours(PyObject *array) {
         PyArrayObject *a = (PyArrayObject *)array;
+    #ifdef Py_GIL_DISABLED /* another thread may be about to take a reference */
+        return 0;
+    #endif
         return Py_REFCNT(array) <= 2 && PyArray_BASE(a) == NULL
                && PyArray_CHKFLAGS(a, NPY_ARRAY_OWNDATA) && PyArray_ISWRITEABLE(a);
     }
     """
     bint fc_is_ours(PyObject *array)
     const char *FASTFC_COMPILER  # name and version, from CMake
+
+cdef extern from *:
+    int PyErr_CheckSignals()  # without what Cython's own declaration does: it is asked for
+    void PyErr_Fetch(PyObject **type, PyObject **value, PyObject **traceback)
+    void PyErr_Restore(PyObject *type, PyObject *value, PyObject *traceback)
 
 cdef extern from "<stdlib.h>":
     void *aligned_alloc(size_t alignment, size_t size) nogil

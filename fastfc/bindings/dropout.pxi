@@ -71,8 +71,12 @@ def dropout_forward(x, dropout_param):
     cdef void *pmask = cnp.PyArray_DATA(mask)
     cdef void *px = cnp.PyArray_DATA(xa)
     cdef size_t n = cnp.PyArray_SIZE(out)
+    cdef Watch watch
+    begin_watch(&watch, n)
     with nogil:
         call_dropout_philox(dtype, pout, pmask, px, key, p, drop, n)
+    end_watch(&watch)
+    raise_noted(&watch)
     return out, (dropout_param, mask)
 
 
@@ -107,6 +111,10 @@ def dropout_backward(dout, cache):
     cdef void *pdout = cnp.PyArray_DATA(g)
     cdef void *pmask = cnp.PyArray_DATA(mask)
     cdef size_t n = cnp.PyArray_SIZE(dx)
+    cdef Watch watch
+    begin_watch(&watch, n)
     with nogil:
         call_dropout_apply(dtype, pdx, pdout, pmask, n)
+    end_watch(&watch)
+    raise_noted(&watch)
     return dx

@@ -115,6 +115,7 @@ def gather(X, index, dtype, mean=None, std=None):
         raise TypeError(f"gather: X is {type(X).__name__}, expected an array")
     cdef ndarray x = X
     cdef fc_gather rows
+    cdef Watch watch
     cdef list read = read_rows(x, index, mean, std, kind)
     cdef bint plain = bind_rows(&rows, x, index, read)
     cdef cnp.npy_intp N = (<ndarray> read[0]).shape[0], D = count_features("gather", x)
@@ -134,6 +135,9 @@ def gather(X, index, dtype, mean=None, std=None):
         shape[i] = x.shape[i]
     cdef ndarray out = fresh(x.ndim, shape, kind)
     cdef void *pout = cnp.PyArray_DATA(out)
+    begin_watch(&watch, <double> N * D)
     with nogil:
         call_gather(kind, pout, &rows, N, D)
+    end_watch(&watch)
+    raise_noted(&watch)
     return out

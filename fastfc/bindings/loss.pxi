@@ -38,6 +38,7 @@ cdef object as_loss(double loss, int dtype):
 cdef object loss_and_gradient(str function, object x, object y, bint softmax, double smoothing):
     cdef int dtype
     cdef double loss = 0
+    cdef Watch watch
     cdef ndarray given = as_integers(function, "y", y, "integer labels"), labels = None, xa
     cdef list arrays = [x]
     read_operands(function, ("x",), arrays, 1, &dtype)
@@ -58,11 +59,14 @@ cdef object loss_and_gradient(str function, object x, object y, bint softmax, do
     cdef void *pdx = cnp.PyArray_DATA(dx)
     cdef void *px = cnp.PyArray_DATA(xa)
     cdef const cnp.int64_t *py = <const cnp.int64_t *> cnp.PyArray_DATA(labels)
+    begin_watch(&watch, <double> N * C)
     with nogil:
         if softmax:
             call_softmax_loss(dtype, &loss, pdx, px, py, smoothing, N, C)
         else:
             call_svm_loss(dtype, &loss, pdx, px, py, N, C)
+    end_watch(&watch)
+    raise_noted(&watch)
     return as_loss(loss, dtype), dx
 
 

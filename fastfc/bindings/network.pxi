@@ -22,6 +22,19 @@ cdef void *bind_vector(dict mapping, object key, size_t length, int dtype, list 
     return cnp.PyArray_DATA(<ndarray> value)
 
 
+cdef enum: IN_KERNEL = 2
+
+cdef size_t forks = 0  # of which this process is the child of a child ...
+
+
+def _count_fork():
+    global forks
+    forks += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
+
 cdef class Network:
     """A network's training steps and scores, and what they keep between calls."""
 
@@ -39,7 +52,8 @@ cdef class Network:
     cdef bint seeded
     cdef dict grads  # of `step`, which nobody else sees
     cdef bint several  # steps in this call
-    cdef bint busy  # another thread is inside
+    cdef int busy  # whether a call is inside, or even its kernel
+    cdef size_t forks  # as it was at the last call
 
     def __cinit__(self):
         self.arena = Arena()
@@ -310,6 +324,18 @@ cdef class Network:
         for i in range(n):
             keep[i] = (bitgen.next_double(bitgen.state) < self.net.p) != self.net.drop
 
+    cdef void keep_units(self, unsigned char *keep, fc_mt19937 *state, size_t n) noexcept:
+        with nogil:
+            call_mt19937_keep(self.dtype, keep, state, self.net.p, self.net.drop, n)
+
+    # Multiply-adds of a forward pass.
+    cdef double work(self) noexcept:
+        cdef double numbers = 0
+        cdef int i
+        for i in range(self.count):
+            numbers += <double> self.layers[i].D * self.layers[i].M
+        return self.net.N * numbers
+
     # What the kernel needs for dropout, under the generator's lock: masks, the layers' keys, or a
     # copy of the generator's state.
     cdef int bind_masks(self, list masks, fc_mt19937 *state) except -1:
@@ -322,7 +348,13 @@ cdef class Network:
             require_position(self.generator, bitgen)
         if masks is None and type(self.generator) is mt19937_type and not self.net.philox:
             state[0] = (<fc_mt19937 *> bitgen.state)[0]
-            self.net.state = state
+            if self.work() > long_work:  # no signal is looked for under the lock
+                for i in range(self.count - 1):
+                    layer = &self.layers[i]
+                    self.keep_units(layer.keep, state, self.net.N * layer.M)
+                (<fc_mt19937 *> bitgen.state)[0] = state[0]
+            else:
+                self.net.state = state
             return 0
         for i in range(self.count - 1):
             layer = &self.layers[i]
@@ -357,6 +389,7 @@ cdef class Network:
         cdef const fc_steps *steps = &one if drawn is None else &drawn.steps
         cdef list arrays = [None], read = None, masks = None
         cdef void *px = NULL
+        cdef Watch watch
         self.several = drawn is not None
         if not self.read_model(model, False) or not self.read_dropout():
             return None
@@ -395,13 +428,15 @@ cdef class Network:
             if not self.bind_step(arrays, labels, y, grads, rule, configs, source, &gathered,
                                   read):
                 return None
+            if drawn is not None and self.work() > long_work:
+                return None  # no signal is looked for under the lock
             self.net.reg, self.net.takes_nonfinite = reg, takes_nonfinite
             self.net.rule = FC_NO_UPDATE if rule is None else rule.number
             self.net.clip_norm = clip_norm
             if drawn is None:
                 if self.dropout_param is not None:
                     self.bind_masks(masks, &state)
-                if lock is not None and self.net.philox and type(lock) in LOCKS:
+                if lock is not None and self.net.state == NULL and type(lock) in LOCKS:
                     lock.release()  # C alone
                     lock = None
                 memset(&one, 0, sizeof(one))
@@ -416,9 +451,14 @@ cdef class Network:
                     self.model_params, self.places, configs, self.call):
                 return None
             self.net.workspace = acquire_workspace()
+            self.busy = IN_KERNEL
+            begin_watch(&watch, self.work() if lock is None else 0)
             with nogil:
                 call_network_steps(dtype, &taken, steps, &self.net, px)
+            end_watch(&watch)
             release_workspace(self.net.workspace)
+            if not watch.core.finishing:  # nothing has been updated
+                raise_noted(&watch)
             if drawn is not None:
                 drawn.finish()
             elif self.net.state != NULL:
@@ -429,6 +469,7 @@ cdef class Network:
                 self.call.commit(taken, factor)
             if taken > 0 and drawn is None:
                 self.warn_of_variances()
+            raise_noted(&watch)
         finally:
             if lock is not None:
                 lock.__exit__(None, None, None)
@@ -449,6 +490,7 @@ cdef class Network:
         cdef list arrays = [None]
         cdef void *px
         cdef void *scores
+        cdef Watch watch
         if not self.read_model(model, True):
             return None
         if self.dropout_param is not None and self.count > 1:
@@ -469,10 +511,25 @@ cdef class Network:
         self.net.N, self.net.count, self.net.layers = N, self.count, self.layers
         self.arena.lay_out_scores(&self.net, self.dtype)
         self.net.workspace = acquire_workspace()
+        self.busy = IN_KERNEL
+        begin_watch(&watch, self.work())
         with nogil:
             call_network_scores(self.dtype, scores, &self.net, px)
+        end_watch(&watch)
         release_workspace(self.net.workspace)
+        raise_noted(&watch)
         return out
+
+    # Whether a call is going on, which itself has called code of the model's: threads wait for each
+    # other in fastfc.networks.
+    cdef bint is_busy(self) except -1:
+        if self.forks != forks:  # whoever was inside is not in this process
+            self.forks, self.busy = forks, False
+            self.arena.shapes = 0
+        if self.busy == IN_KERNEL:
+            raise RuntimeError("the network is in the middle of a step or of scores, which a "
+                               "signal's handler or a thread of its own cannot use")
+        return self.busy
 
     # Forgets what a call has read.
     cdef void forget(self) noexcept:
@@ -483,7 +540,7 @@ cdef class Network:
     cdef object run_step_alone(self, object X, object y, object model, dict grads, Rule rule,
                                dict configs, double reg, double clip_norm, object rows,
                                object mean, object std, bint takes_nonfinite, Drawn drawn=None):
-        if self.busy:
+        if self.is_busy():
             return None
         self.busy = True
         try:
@@ -502,7 +559,7 @@ cdef class Network:
 
     def scores(self, X, model):
         """Scores of X in test mode; None where the layers must be composed."""
-        if self.busy:
+        if self.is_busy():
             return None
         self.busy = True
         try:
@@ -539,7 +596,8 @@ cdef class Network:
 
         A step that is not like the others ends the call before it, maybe before the first: where
         the loss is not finite, unless takes_nonfinite, a label is out of range, or there is a
-        warning to give.  Until the end np.random is locked.
+        warning to give.  Until the end np.random is locked, and no signal is looked for: nothing
+        is done where a step is long.
         """
         if type(configs) is not dict or most < 1:
             return None

@@ -85,7 +85,7 @@ cdef int store_averages(object bn_param, object mean, object var) except -1:
 
 
 def batchnorm_forward(x, gamma, beta, bn_param):
-    cdef dict read = as_dict("batchnorm_forward", "bn_param", bn_param)
+    cdef dict read = as_writable("batchnorm_forward", "bn_param", bn_param)
     mode = require_entry("batchnorm_forward", "bn_param", read, "mode")
     cdef int test = find_word(mode, "train", "test")
     if test < 0:
@@ -127,9 +127,13 @@ def batchnorm_forward(x, gamma, beta, bn_param):
     cdef void *pvar = cnp.PyArray_DATA(var)
     out = fresh_like(xa, dtype)
     cdef void *pout = cnp.PyArray_DATA(out)
+    cdef Watch watch
     if test:
+        begin_watch(&watch, <double> N * D)
         with nogil:
             call_batchnorm_inference(dtype, pout, px, pgamma, pbeta, pmean, pvar, eps, N, D)
+        end_watch(&watch)
+        raise_noted(&watch)
         if composed:
             scale_and_shift(out, ga, ba)
         mean, var = as_stored(mean, D), as_stored(var, D)
@@ -143,9 +147,12 @@ def batchnorm_forward(x, gamma, beta, bn_param):
     cdef void *prstd = cnp.PyArray_DATA(rstd)
     cdef void *pnext_mean = cnp.PyArray_DATA(next_mean)
     cdef void *pnext_var = cnp.PyArray_DATA(next_var)
+    begin_watch(&watch, <double> N * D)
     with nogil:
         call_batchnorm_forward(dtype, pout, pnormalized, prstd, pnext_mean, pnext_var, px, pgamma,
                                pbeta, pmean, pvar, eps, momentum, N, D)
+    end_watch(&watch)
+    raise_noted(&watch)
     if composed:
         scale_and_shift(out, ga, ba)
     warn_of_variances(dtype, prstd, D)
@@ -183,8 +190,12 @@ def layernorm_forward(x, gamma, beta, ln_param):
     cdef void *px = cnp.PyArray_DATA(xa)
     cdef void *pgamma = cnp.PyArray_DATA(scale)
     cdef void *pbeta = cnp.PyArray_DATA(shift)
+    cdef Watch watch
+    begin_watch(&watch, <double> N * D)
     with nogil:
         call_layernorm_forward(dtype, pout, pnormalized, prstd, px, pgamma, pbeta, eps, N, D)
+    end_watch(&watch)
+    raise_noted(&watch)
     if composed:
         scale_and_shift(out, ga, ba)
     return out, make_cache(normalized, rstd, ga, ba)
@@ -273,6 +284,8 @@ cdef tuple normalization_backward(str function, object dout, dict cache, bint by
     cdef void *prstd = cnp.PyArray_DATA(rstd)
     cdef void *pgamma = cnp.PyArray_DATA(scale)
     cdef void *workspace = acquire_workspace()
+    cdef Watch watch
+    begin_watch(&watch, <double> N * D)
     with nogil:
         if by_rows:
             call_layernorm_backward(dtype, pdx, pdgamma, pdbeta, pdout, pnormalized, prstd, pgamma,
@@ -280,7 +293,9 @@ cdef tuple normalization_backward(str function, object dout, dict cache, bint by
         else:
             call_batchnorm_backward(dtype, pdx, pdgamma, pdbeta, pdout, pnormalized, prstd, pgamma,
                                     N, D)
+    end_watch(&watch)
     release_workspace(workspace)
+    raise_noted(&watch)
     if beta_shape is None and plain:
         return dx, dgamma, dbeta
     row = None if by_element else dbeta  # of gamma * dout otherwise

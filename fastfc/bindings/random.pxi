@@ -8,6 +8,9 @@
 # The position in that state comes from anywhere (np.random.set_state takes any number), and says
 # where the next draw is read.  So it is checked at every use, and the kernel works on a copy of the
 # state, which goes back when the kernel has ended.
+#
+# A signal's handler may draw as well.  So none is run under the generator's lock: what is long
+# draws so many numbers under it, some 20 ms, lets Python look for signals, and goes on.
 
 cdef object np_random = None  # imported at the first draw: NumPy itself imports it lazily
 # Locks in C: to release one runs nothing of Python.
@@ -15,12 +18,15 @@ cdef tuple LOCKS = (type(threading.Lock()), type(threading.RLock()))
 cdef object mt19937_type = None  # np.random.MT19937 once its layout is known, else None
 
 
+cdef size_t most_draws = 1 << 23
+
+
 cdef bitgen_t *bitgen_of(object bit_generator) except NULL:
     return <bitgen_t *> PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
 
 
-cdef bint layout_is_known() except -1:
-    cdef object generator = np_random.MT19937(0)
+cdef bint layout_is_known(object module) except -1:
+    cdef object generator = module.MT19937(0)
     cdef fc_mt19937 *state = <fc_mt19937 *> bitgen_of(generator).state
     cdef int i
     generator.random_raw(625)  # past the first twist, so that pos is inside a block
@@ -38,13 +44,25 @@ cdef bint layout_is_known() except -1:
     return drawn == (high << 32 | low)
 
 
+def open_lock():
+    """In a forked child: open the generator's lock, if a thread held it that is not there any more.
+    Its state is that before the draw."""
+    lock = np_random.get_bit_generator().lock
+    if type(lock) in LOCKS:
+        if not lock.acquire(False):
+            lock._at_fork_reinit()
+        else:
+            lock.release()
+
+
 cdef object global_bit_generator():
     global np_random, mt19937_type
     if np_random is None:
         import numpy.random as module
+        if layout_is_known(module):
+            mt19937_type = module.MT19937
+        os.register_at_fork(after_in_child=open_lock)
         np_random = module
-        if layout_is_known():
-            mt19937_type = np_random.MT19937
     return np_random.get_bit_generator()
 
 
@@ -72,21 +90,26 @@ def random_rows(count, size):
     cdef object generator = global_bit_generator()
     cdef bitgen_t *bitgen = bitgen_of(generator)
     cdef cnp.uint32_t greatest = count - 1, mask = greatest, word
-    cdef cnp.npy_intp i, n = size
+    cdef cnp.npy_intp i, first = 0, last, n = size
     cdef ndarray rows = cnp.PyArray_ZEROS(1, &n, cnp.NPY_INT64, 0)
     cdef cnp.int64_t *out = <cnp.int64_t *> cnp.PyArray_DATA(rows)
     if greatest == 0:  # nothing to draw
         return rows
     for i in (1, 2, 4, 8, 16):
         mask |= mask >> i
-    with generator.lock:
-        require_position(generator, bitgen)
-        with nogil:
-            for i in range(n):
-                word = bitgen.next_uint32(bitgen.state) & mask
-                while word > greatest:
+    while first < n:
+        last = min(n, first + <cnp.npy_intp> most_draws)
+        with generator.lock:
+            require_position(generator, bitgen)
+            with nogil:
+                for i in range(first, last):
                     word = bitgen.next_uint32(bitgen.state) & mask
-                out[i] = word
+                    while word > greatest:
+                        word = bitgen.next_uint32(bitgen.state) & mask
+                    out[i] = word
+        first = last
+        if first < n:
+            look_for_signals_now()
     return rows
 
 
@@ -97,36 +120,50 @@ cdef object draw_dropout(list arrays, object dropout_param, double p, bint drop,
     cdef bitgen_t *bitgen = bitgen_of(generator)
     cdef bint known = type(generator) is mt19937_type
     cdef fc_mt19937 state
-    cdef ndarray x, out, mask
+    cdef ndarray x, mask, out = None
     cdef void *po
     cdef void *pm
     cdef void *px
     cdef double kept = 1 / (1 - p if drop else p)
     if dtype == F32:
         kept = <float> 1 / <float> (1 - p if drop else p)
-    cdef size_t i, n
-    with generator.lock:  # anybody's object
-        settle(arrays, dtype)
-        require_position(generator, bitgen)
-        x = arrays[0]
-        out = fresh_like(x, dtype)
-        mask = fresh_like(x, dtype)
-        n = cnp.PyArray_SIZE(out)
-        po, pm, px = cnp.PyArray_DATA(out), cnp.PyArray_DATA(mask), cnp.PyArray_DATA(x)
-        if known:
-            state = (<fc_mt19937 *> bitgen.state)[0]
-            with nogil:
-                call_dropout_forward(dtype, po, pm, &state, px, p, drop, n)
-            (<fc_mt19937 *> bitgen.state)[0] = state
-        else:
-            with nogil:
-                for i in range(n):
-                    if (bitgen.next_double(bitgen.state) < p) == drop:
-                        set_number(pm, i, 0, dtype)
-                    else:
-                        set_number(pm, i, kept, dtype)
-                call_dropout_apply(dtype, po, px, pm, n)
+    cdef size_t i, n = 0, first = 0, last
+    while out is None or first < n:
+        if out is not None:
+            look_for_signals_now()
+        with generator.lock:  # anybody's object
+            if out is None:
+                settle(arrays, dtype)
+                x = arrays[0]
+                mask = fresh_like(x, dtype)
+                out = fresh_like(x, dtype)
+                n = cnp.PyArray_SIZE(out)
+                po, pm, px = cnp.PyArray_DATA(out), cnp.PyArray_DATA(mask), cnp.PyArray_DATA(x)
+            require_position(generator, bitgen)
+            last = min(n, first + most_draws)
+            if known:
+                state = (<fc_mt19937 *> bitgen.state)[0]
+                with nogil:
+                    call_dropout_forward(dtype, element(po, first, dtype),
+                                         element(pm, first, dtype), &state,
+                                         element(px, first, dtype), p, drop, last - first)
+                (<fc_mt19937 *> bitgen.state)[0] = state
+            else:
+                with nogil:
+                    for i in range(first, last):
+                        if (bitgen.next_double(bitgen.state) < p) == drop:
+                            set_number(pm, i, 0, dtype)
+                        else:
+                            set_number(pm, i, kept, dtype)
+                    call_dropout_apply(dtype, element(po, first, dtype),
+                                       element(px, first, dtype), element(pm, first, dtype),
+                                       last - first)
+        first = last
     return out, (dropout_param, mask)
+
+
+cdef inline void *element(void *numbers, size_t i, int dtype) noexcept nogil:
+    return <char *> numbers + i * (4 if dtype == F32 else 8)
 
 
 cdef inline void set_number(void *numbers, size_t i, double value, int dtype) noexcept nogil:

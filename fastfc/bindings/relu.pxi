@@ -10,8 +10,12 @@ def relu_forward(x):
     cdef void *pout = cnp.PyArray_DATA(out)
     cdef void *px = cnp.PyArray_DATA(xa)
     cdef size_t n = cnp.PyArray_SIZE(out)
+    cdef Watch watch
+    begin_watch(&watch, n)
     with nogil:
         call_relu_forward(dtype, pout, px, n)
+    end_watch(&watch)
+    raise_noted(&watch)
     return out, x
 
 
@@ -32,6 +36,10 @@ def relu_backward(dout, cache):
     cdef void *pdout = cnp.PyArray_DATA(g)
     cdef void *px = cnp.PyArray_DATA(x)
     cdef size_t n = cnp.PyArray_SIZE(dx)
+    cdef Watch watch
+    begin_watch(&watch, n)
     with nogil:
         call_relu_backward(dtype, pdx, pdout, px, n)
+    end_watch(&watch)
+    raise_noted(&watch)
     return dx

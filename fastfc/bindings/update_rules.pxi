@@ -180,6 +180,7 @@ def update(str rule, w, dw, config):
     been done.  sgd works in w itself."""
     cdef fc_param param
     cdef fc_param *params = &param
+    cdef Watch watch
     cdef ndarray first, new, next_w = None
     cdef list arrays = [w, dw], results = []
     cdef Rule used = rules[rule]
@@ -222,8 +223,15 @@ def update(str rule, w, dw, config):
         param.state[j] = cnp.PyArray_DATA(<ndarray> arrays[2 + j])
         param.next_state[j] = cnp.PyArray_DATA(new)
         results.append(new)
+    if number == FC_SGD:
+        begin_finishing(&watch, param.n)
+    else:
+        begin_watch(&watch, param.n)
     with nogil:
         call_update(dtype, &params, number, 0, 1)
+    end_watch(&watch)
+    if not watch.core.finishing:
+        raise_noted(&watch)
     if number != FC_SGD:
         for j, key in enumerate(keys):
             (<dict> config)[key] = results[j]
@@ -232,4 +240,5 @@ def update(str rule, w, dw, config):
         return next_w
     if next_w is not w:
         w[...] = next_w
+    raise_noted(&watch)
     return w

@@ -1,22 +1,22 @@
-# Scratch memory is kept between calls: one block, acquired and released under the GIL.  A call that
-# finds none (another thread is inside a kernel) allocates one of its own.
-cdef void *spare_workspace = NULL
+# Scratch memory is kept between calls: one block, which a call takes and gives back by an atomic
+# exchange.  A call that finds none (another thread is inside a kernel) allocates one of its own.
+
+cdef extern from *:
+    """
+    static _Atomic(void *) fc_spare_workspace;
+    #define swap_spare_workspace(other) atomic_exchange(&fc_spare_workspace, (void *)(other))
+    """
+    void *swap_spare_workspace(void *other) noexcept
 
 
 cdef void *acquire_workspace() except NULL:
-    global spare_workspace
-    cdef void *workspace = spare_workspace
-    spare_workspace = NULL
+    cdef void *workspace = swap_spare_workspace(NULL)
     if workspace == NULL:
         workspace = aligned_alloc(64, FC_WORKSPACE_BYTES)
         if workspace == NULL:
-            raise MemoryError
+            raise MemoryError("no memory for an operation's workspace")
     return workspace
 
 
 cdef void release_workspace(void *workspace) noexcept:
-    global spare_workspace
-    if spare_workspace == NULL:
-        spare_workspace = workspace
-    else:
-        free(workspace)
+    free(swap_spare_workspace(workspace))

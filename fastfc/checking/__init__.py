@@ -72,12 +72,13 @@ def check(
     >>> report.ok
     False
     """
+    from ..arguments import shown
     from .running import check_all, undisturbed
     from .sources import functions_of
 
     if dropout_convention not in (None, "keep", "drop"):
         raise ValueError(
-            f"check: dropout_convention is {dropout_convention!r}, expected 'keep' or 'drop'"
+            f"check: dropout_convention is {shown(dropout_convention)}, expected 'keep' or 'drop'"
         )
     with undisturbed():
         with contextlib.redirect_stdout(io.StringIO()):  # of files that print when imported

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import dropin, layer_utils, layers, optim
-from ..arguments import did_you_mean
+from ..arguments import did_you_mean, shown
 from ..dropin.finder import own_module, without_fastfc
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def functions_of(what: object, function: str | list[str] | None = None) -> Found
     for name in wanted:
         if name not in NAMES:
             raise ValueError(
-                f"check: function is {name!r}, expected {', '.join(NAMES)}"
+                f"check: function is {shown(name)}, expected {', '.join(NAMES)}"
                 f"{did_you_mean(name, NAMES)}"
             )
     if isinstance(what, str | os.PathLike):
@@ -57,7 +57,7 @@ def functions_of(what: object, function: str | list[str] | None = None) -> Found
         return _of_module(what, wanted)
     if callable(what):
         return _of_function(what, wanted)
-    raise TypeError(f"check: what is {what!r}, expected a function, a module or a path")
+    raise TypeError(f"check: what is {shown(what)}, expected a function, a module or a path")
 
 
 def _of_module(module: types.ModuleType, wanted: list[str]) -> Found:

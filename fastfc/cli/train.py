@@ -117,10 +117,16 @@ def run(
         if not solver.best_params:
             raise
         _leave_best(solver)
+    except OSError:  # of a checkpoint, say: the model may have another disk
+        if options.save and solver.best_params:
+            _leave_best(solver)
+            with contextlib.suppress(OSError):
+                _save(solver, options.save)
+                print(f"saved: {options.save}")
+        raise
     seconds = time.perf_counter() - start
     if options.save:
-        model: Any = solver.model
-        model.save(options.save)
+        _save(solver, options.save)
     accuracies = {}
     for split, name in {"val": "validation", "test": "test"}.items():
         if f"X_{split}" in data:
@@ -169,8 +175,14 @@ def _resume(options: argparse.Namespace, given: set[str], backend: str, data: Da
         raise usage_error(error) from error
 
 
+def _save(solver: Solver, path: str) -> None:
+    """Write the network to a file."""
+    model: Any = solver.model
+    model.save(path)
+
+
 def _leave_best(solver: Solver) -> None:
-    """Put the best parameters into the model of a run that Ctrl-C has ended."""
+    """Put the best parameters into the model of a run that Ctrl-C or an error has ended."""
     model: Any = solver.model
     model.params = solver.best_params
     for bn_param, best in zip(model.bn_params, solver.best_bn_params, strict=True):

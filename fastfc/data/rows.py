@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import _core
-from ..arguments import check_dense
+from ..arguments import check_dense, shown
 
 if TYPE_CHECKING:
     from typing import Any
@@ -120,7 +120,7 @@ def check_normalization(
     (array([128., 128., 128., 128.]), array([1., 1., 2., 2.]))
     """
     if not isinstance(normalize, (tuple, list)) or len(normalize) != 2:
-        raise TypeError(f"normalize is {normalize!r}, expected a pair (mean, std)")
+        raise TypeError(f"normalize is {shown(normalize)}, expected a pair (mean, std)")
     mean, std = (
         _each_feature(name, value, shape, dtype)
         for name, value in zip(("mean", "std"), normalize, strict=True)

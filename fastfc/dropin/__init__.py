@@ -13,6 +13,7 @@ import keyword
 import sys
 from typing import TYPE_CHECKING
 
+from ..arguments import shown
 from .course import MODULES, Course, holders
 from .finder import Before, finder, under
 
@@ -97,7 +98,8 @@ def install_as(
         _check(name)
     if dropout_convention not in (None, "keep", "drop"):
         raise ValueError(
-            f"install_as: dropout_convention is {dropout_convention!r}, expected 'keep' or 'drop'"
+            f"install_as: dropout_convention is {shown(dropout_convention)}, expected 'keep' or "
+            "'drop'"
         )
     names = tuple(dict.fromkeys(names))
     keep = (keep,) if isinstance(keep, str) else keep or ()
@@ -179,7 +181,7 @@ def installed() -> dict[str, str]:
 def _check(name: str) -> None:
     """Raise an error unless a package may have this name."""
     if not isinstance(name, str):
-        raise TypeError(f"install_as: name is {name!r}, expected a str, say 'nndl'")
+        raise TypeError(f"install_as: name is {shown(name)}, expected a str, say 'nndl'")
     *above, last = name.split(".")
     if not all(part.isidentifier() and not keyword.iskeyword(part) for part in (*above, last)):
         raise ValueError(

@@ -9,6 +9,7 @@ import inspect
 import sys
 from typing import TYPE_CHECKING
 
+from ..arguments import shown
 from . import texts
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def _kept(
                 wanted, found = name[len(package) + 1 :], [package]
         if wanted not in MODULES:
             raise ValueError(
-                f"install_as: keep has {name!r}, expected a list of {', '.join(MODULES)}"
+                f"install_as: keep has {shown(name)}, expected a list of {', '.join(MODULES)}"
             )
         modules = {wanted}
         if wanted.endswith("fc_net"):  # two names of one module

@@ -203,8 +203,8 @@ class _Served:
 
 
 def _state(network: object) -> dict[str, object]:
-    """Return what a copy needs: attributes, but for the memory between the layers."""
-    return {name: value for name, value in vars(network).items() if name != "_memory"}
+    """Return what a copy needs: attributes, but for the memory between the layers and the lock."""
+    return {k: v for k, v in vars(network).items() if k not in ("_memory", "_lock")}
 
 
 def _again(*key: Any) -> fully_connected.FullyConnectedNet:

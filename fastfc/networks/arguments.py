@@ -5,12 +5,12 @@ from __future__ import annotations
 import numbers
 import operator
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arguments import check_word, count, is_real, is_whole, shown
+from ..arguments import check_flag, check_word, count, is_real, is_whole, shown
 
 if TYPE_CHECKING:
     from typing import TypeVar
@@ -34,7 +34,7 @@ def choose_name(
     """
     if value is not None and other_value is not None:
         raise TypeError(
-            f"{name} is {value!r} and {other} is {other_value!r}, expected one of them: "
+            f"{name} is {shown(value)} and {other} is {shown(other_value)}, expected one of them: "
             "they are two names of one argument"
         )
     if other_value is not None:
@@ -92,7 +92,7 @@ def check_dtype(value: Any) -> type[np.floating[Any]]:
     """Return np.float32 or np.float64, or say that dtype is neither."""
     try:
         dtype = np.dtype(value)
-    except TypeError:
+    except Exception:  # NumPy's words for it are of many types
         raise TypeError(f"dtype is {shown(value)}, expected float32 or float64") from None
     if dtype not in (np.float32, np.float64):
         raise TypeError(f"dtype is {dtype}, expected float32 or float64")
@@ -126,6 +126,40 @@ def check_seed(name: str, value: Any, rng: str) -> None:
         raise TypeError(f"{name} is {shown(value)}, {expected}") from None
     except ValueError:
         raise ValueError(f"{name} is {shown(value)}, {expected}") from None
+
+
+def check_attributes(network: Any) -> None:
+    """Raise an error where a network's attribute is set to what no pass can use.
+
+    What is not looked at here is checked where it is used.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The attribute is none of those that the constructor sets.
+    """
+    if network.dtype is not np.float32 and network.dtype is not np.float64:
+        network.dtype = check_dtype(network.dtype)
+    if network.normalization is not None:
+        network.normalization = check_normalization("normalization", network.normalization)
+    list_bn_params(network.bn_params)
+    if network.use_dropout is not False:
+        network.use_dropout = check_flag("use_dropout", network.use_dropout)
+    if not isinstance(network.dropout_param, MutableMapping):
+        raise TypeError(f"dropout_param is {shown(network.dropout_param)}, expected a dict")
+
+
+def list_bn_params(found: Any) -> list[MutableMapping[str, Any]]:
+    """Return the dictionaries of the normalisations; users may set them."""
+    try:
+        bn_params: list[Any] = [None] if isinstance(found, (str, Mapping)) else list(found)
+    except TypeError:
+        bn_params = [None]
+    if not all(isinstance(bn_param, MutableMapping) for bn_param in bn_params):
+        raise TypeError(
+            f"bn_params is {shown(found)}, expected a list of dicts, one for each hidden layer"
+        )
+    return bn_params
 
 
 def check_params(params: Mapping[str, Any], num_layers: int, normalization: str | None) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, cast, overload
 
 import numpy as np
 
 from ..arguments import check_dense, check_features, check_number, check_word, shown
 from ..arrays import quiet
+from ..locks import lock_of
 from .arguments import (
     HIDDEN_LAYERS,
+    check_attributes,
     check_dropout,
     check_dtype,
     check_fraction,
@@ -20,6 +22,7 @@ from .arguments import (
     check_seed,
     check_size,
     choose_name,
+    list_bn_params,
 )
 from .initial_weights import check_weight_scale, draw_weights
 from .model import Model
@@ -65,7 +68,7 @@ class FullyConnectedNet(Model):
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name != "self"}
         if not np.iterable(hidden_dims) or isinstance(hidden_dims, str):
-            raise TypeError(f"hidden_dims is {hidden_dims!r}, expected a list of layer sizes")
+            raise TypeError(f"hidden_dims is {shown(hidden_dims)}, expected a list of layer sizes")
         dims = [
             check_size("input_dim", input_dim),
             *(check_size("hidden_dims", size) for size in hidden_dims),
@@ -158,14 +161,15 @@ class FullyConnectedNet(Model):
             A shape does not fit, an array is masked, a label is out of range, reg is no number, or
             a parameter is missing.
         """
-        self._set_mode("test" if y is None else "train")
-        if y is None:
-            return self._test_scores(X)
+        with lock_of(self):
+            self._set_mode("test" if y is None else "train")
+            if y is None:
+                return self._test_scores(X)
 
-        loss, grads = self._data_loss(X, y)
-        if self.reg != 0:
-            loss = self._regularise(loss, grads)
-        return loss, grads
+            loss, grads = self._data_loss(X, y)
+            if type(self.reg) is not float or self.reg != 0:
+                loss = self._regularise(loss, grads)
+            return loss, grads
 
     def first_nonfinite(self, X: ArrayLike) -> str | None:
         """Say which is the first in a training pass over X that is not finite.
@@ -198,6 +202,7 @@ class FullyConnectedNet(Model):
         >>> net.first_nonfinite(np.ones((2, 3)))
         'layer 2: affine'
         """
+        check_attributes(self)
         twin = copy.copy(self)
         twin.dropout_param = dict(self.dropout_param)
         twin.bn_params = [dict(bn_param) for bn_param in self.bn_params]
@@ -218,22 +223,12 @@ class FullyConnectedNet(Model):
 
     def _set_mode(self, mode: str) -> None:
         """Tell the dropout and batch normalisation layers which pass this is."""
+        check_attributes(self)
         if self.use_dropout:
             self.dropout_param["mode"] = mode
         if self.normalization == "batchnorm":
-            for bn_param in self._own_bn_params():
+            for bn_param in list_bn_params(self.bn_params):
                 bn_param["mode"] = mode
-
-    def _own_bn_params(self) -> list[MutableMapping[str, Any]]:
-        """Return the dictionaries of the normalisations; users may set them."""
-        found: Any = self.bn_params
-        single = isinstance(found, (str, Mapping)) or not isinstance(found, Iterable)
-        bn_params = [] if single else list(found)
-        if single or not all(isinstance(bn_param, MutableMapping) for bn_param in bn_params):
-            raise TypeError(
-                f"bn_params is {shown(found)}, expected a list of dicts, one for each hidden layer"
-            )
-        return bn_params
 
     def _test_scores(self, X: ArrayLike) -> Array:
         """Return the scores of a pass in test mode."""
@@ -265,7 +260,8 @@ class FullyConnectedNet(Model):
         reg = self.reg
         if type(reg) is float and reg == 0:  # at no cost
             return self.dtype(0)
-        if not isinstance(reg, (float, np.floating, np.ndarray)):
+        one = isinstance(reg, np.ndarray) and reg.size == 1 and reg.dtype.kind in "fiub"
+        if not one and not isinstance(reg, (float, np.floating)):
             check_number("reg", reg, "a number", lambda number: True)
         with np.errstate(all="ignore"):
             return self.dtype(reg)
@@ -273,6 +269,10 @@ class FullyConnectedNet(Model):
     def _has_own_loss(self) -> bool:
         """Return whether ``loss`` is the one above, not a subclass's or one that was put here."""
         return "loss" not in self.__dict__ and type(self).loss is FullyConnectedNet.loss
+
+    def __fastfc_lock__(self) -> Any:
+        """Return the lock under which a thread reads or changes the network."""
+        return lock_of(self)
 
     def __fastfc_sizes__(self) -> tuple[int, int] | None:
         """Return numbers per example and classes, or None where somebody else's loss decides."""
@@ -283,11 +283,10 @@ class FullyConnectedNet(Model):
 
     def _shape_of(self, name: str) -> tuple[int, ...]:
         """Return a parameter's shape, () where there is none: others say so."""
-        return (
-            np.shape(cast("AnyArray", self.params.get(name)))
-            if isinstance(self.params, Mapping)
-            else ()
-        )
+        try:
+            return np.shape(cast("AnyArray", self.params.get(name)))
+        except (AttributeError, ValueError):  # params is no dict, or this no array
+            return ()
 
     def _examples(self, X: ArrayLike) -> Array:
         """Return X in the network's dtype, if it holds examples of the network's size."""
@@ -305,12 +304,15 @@ class FullyConnectedNet(Model):
         """Return the parameters in the network's dtype, whatever users put there."""
         if not isinstance(self.params, Mapping):
             raise TypeError(f"params is {shown(self.params)}, expected a dict of arrays")
-        return {name: self._cast(name, value) for name, value in self.params.items()}
+        return {name: self._cast(name, value) for name, value in [*self.params.items()]}
 
     def _cast(self, name: str, value: Any) -> Array:
         """Return an array in the network's dtype: the value itself where it is one."""
         check_dense(name, value)
-        array = np.asarray(value)
+        try:
+            array = np.asarray(value)
+        except ValueError as error:  # ragged nesting
+            raise ValueError(f"{name} is not an array of numbers: {error}") from None
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers")
         if array.dtype == self.dtype:
@@ -321,8 +323,9 @@ class FullyConnectedNet(Model):
 
     def _forward(self, x: Array, params: Params) -> tuple[Array, list[Any]]:
         """Return the scores and each layer's caches."""
-        last, bn_params = self.num_layers, self._own_bn_params()
+        last, bn_params = self.num_layers, list_bn_params(self.bn_params)
         check_params(params, last, self.normalization)
+        last = int(last)
         if self.normalization and len(bn_params) < last - 1:
             raise ValueError(
                 f"bn_params has {len(bn_params)} entries, expected {last - 1}, one for each hidden "

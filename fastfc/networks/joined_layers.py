@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..arguments import shown
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from .._types import (
         AffineBatchnormReluCache,
         AffineGradients,
@@ -28,6 +32,19 @@ JOINED = [
     "affine_relu_backward",
     "affine_relu_forward",
 ]
+
+
+def _split(name: str, cache: Any, count: int) -> tuple[Any, ...]:
+    """Return the caches of the layers in a joined layer's."""
+    try:
+        parts = tuple(cache)
+    except TypeError:
+        parts = ()
+    if len(parts) != count:
+        raise ValueError(
+            f"{name}_backward: cache is {shown(cache)}, expected what {name}_forward returns"
+        )
+    return parts
 
 
 class JoinedLayers:
@@ -114,7 +131,7 @@ class JoinedLayers:
         (array([[10.,  0.],
                [20.,  0.]]), array([10.,  0.]))
         """
-        fc_cache, relu_cache = cache
+        fc_cache, relu_cache = _split("affine_relu", cache, 2)
         dhidden = self._layers.relu_backward(dout, relu_cache)
         return self._layers.affine_backward(dhidden, fc_cache)
 
@@ -195,7 +212,7 @@ class JoinedLayers:
         >>> dgamma.round(3), dbeta
         (array([20.]), array([20.]))
         """
-        fc_cache, bn_cache, relu_cache = cache
+        fc_cache, bn_cache, relu_cache = _split("affine_batchnorm_relu", cache, 3)
         dnormalized = self._layers.relu_backward(dout, relu_cache)
         dhidden, dgamma, dbeta = self._layers.batchnorm_backward(dnormalized, bn_cache)
         dx, dw, db = self._layers.affine_backward(dhidden, fc_cache)
@@ -280,7 +297,7 @@ class JoinedLayers:
         >>> dgamma.round(3), dbeta
         (array([ 0., 20.]), array([ 0., 20.]))
         """
-        fc_cache, ln_cache, relu_cache = cache
+        fc_cache, ln_cache, relu_cache = _split("affine_ln_relu", cache, 3)
         dnormalized = self._layers.relu_backward(dout, relu_cache)
         dhidden, dgamma, dbeta = self._layers.layernorm_backward(dnormalized, ln_cache)
         dx, dw, db = self._layers.affine_backward(dhidden, fc_cache)

@@ -29,7 +29,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import archives
+from ..arguments import check_number, check_word, shown
+from ..arrays import as_arrays
 from ..files import atomic_write
+from .arguments import check_attributes, check_seed
 from .initial_weights import SCALES, UNDRAWN
 
 if TYPE_CHECKING:
@@ -47,15 +50,17 @@ STATES = "fastfc_network"
 
 def write(path: StrPath, network: FullyConnectedNet) -> None:
     """Write the network to a file; see `fastfc.networks.model.Model.save`."""
+    check_attributes(network)
     arrays = {f"params/{name}": value for name, value in network._own_params().items()}
     for i, bn_param in enumerate(network.bn_params):
-        running = {name: value for name, value in bn_param.items() if name.startswith("running_")}
-        arrays |= {f"bn_params/{i}/{name}": np.asarray(running[name]) for name in running}
+        for name in filter(_is_statistic, bn_param):
+            (array,) = as_arrays("save", **{f"bn_params[{i}][{name!r}]": bn_param[name]})
+            arrays[f"bn_params/{i}/{name}"] = array
     metadata = {**describe(network), "arrays": sorted(arrays)}
     # what could not be read is not written
     _build_network(type(network), metadata, arrays, arrays.__getitem__)
-    with atomic_write(path) as file:
-        archives.write(file, {"metadata": np.array(json.dumps(metadata)), **arrays})
+    entries = {"metadata": np.array(json.dumps(metadata)), **arrays}
+    atomic_write(path, lambda file: archives.write(file, entries))
 
 
 def describe(network: FullyConnectedNet) -> dict[str, Any]:
@@ -69,7 +74,7 @@ def describe(network: FullyConnectedNet) -> dict[str, Any]:
     now = {name: value for name, value in network._arguments.items() if value is not None}
     now |= {name: vars(network)[name] for name in now.keys() & vars(network).keys()}
     bn_params = [
-        {name: value for name, value in bn_param.items() if not name.startswith("running_")}
+        {name: value for name, value in bn_param.items() if not _is_statistic(name)}
         for bn_param in network.bn_params
     ]
     return {
@@ -82,10 +87,15 @@ def describe(network: FullyConnectedNet) -> dict[str, Any]:
     }
 
 
+def _is_statistic(name: object) -> bool:
+    """Return whether an entry of a bn_param is a running statistic, an array of the file."""
+    return isinstance(name, str) and name.startswith("running_")
+
+
 def read(path: StrPath, cls: type[Net], which: str = "best") -> Net:
     """Return the network of a file; see `fastfc.networks.model.Model.load`."""
     if which not in ("best", "latest"):
-        raise ValueError(f"which is {which!r}, expected 'best' or 'latest'")
+        raise ValueError(f"which is {shown(which)}, expected 'best' or 'latest'")
     with archives.open_archive(path, compressed=False) as archive:
         if "metadata" in archive.names:
             metadata = _parse_object(_read_text(archive.read("metadata")))
@@ -110,6 +120,9 @@ def read(path: StrPath, cls: type[Net], which: str = "best") -> Net:
 def _to_json(name: str, value: Any) -> Any:
     """Return a value as JSON has it."""
     if isinstance(value, abc.Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise TypeError(f"save: {name} has the key {shown(key)}, expected text")
         return {key: _to_json(f"{name}[{key!r}]", item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_to_json(f"{name}[{i}]", item) for i, item in enumerate(value)]
@@ -118,7 +131,9 @@ def _to_json(name: str, value: Any) -> Any:
     if name == "dtype":
         return np.dtype(value).name
     if value is not None and not isinstance(value, (bool, int, float, str)):
-        raise TypeError(f"save: {name} is {value!r}, expected numbers, text, or lists of them")
+        raise TypeError(f"save: {name} is {shown(value)}, expected numbers, text, or lists of them")
+    if isinstance(value, int) and value.bit_length() > 1024:
+        raise ValueError(f"save: {name} is {shown(value)}, expected a number that fits a float")
     return value
 
 
@@ -136,28 +151,28 @@ def _parse_object(text: str | bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"metadata is no JSON: {error}") from None
     if not isinstance(found, dict):
-        raise ValueError(f"metadata is {found!r}, expected a JSON object")
+        raise ValueError(f"metadata is {shown(found)}, expected a JSON object")
     return found
 
 
 def _check_format(metadata: dict[str, Any], cls: type[Net]) -> None:
     """Raise ValueError unless this is what `read` understands and ``cls`` can be."""
     if metadata.get("format") != FORMAT:
-        raise ValueError(f"format is {metadata.get('format')!r}, expected {FORMAT!r}")
+        raise ValueError(f"format is {shown(metadata.get('format'))}, expected {FORMAT!r}")
     version = metadata.get("version")
     if type(version) is not int or version < 1:
-        raise ValueError(f"version is {version!r}, expected {VERSION}")
+        raise ValueError(f"version is {shown(version)}, expected {VERSION}")
     if version > VERSION:
         raise ValueError(f"version is {version}, of a newer fastfc; expected at most {VERSION}")
     missing = {"class", "arguments", "dropout_param", "bn_params"} - metadata.keys()
     missing |= {"arrays"} - metadata.keys() if "states" not in metadata else set()
     names, states = metadata.get("arrays", []), metadata.get("states", {"latest": {}})
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"arrays is {names!r}, expected a list of names")
+        raise ValueError(f"arrays is {shown(names)}, expected a list of names")
     if not isinstance(states, dict) or not all(
         isinstance(names, dict) for names in states.values()
     ):
-        raise ValueError(f"states is {states!r}, expected names of arrays")
+        raise ValueError(f"states is {shown(states)}, expected names of arrays")
     if missing:
         raise ValueError(f"metadata has no {', '.join(sorted(missing))}")
     if metadata["class"] not in cls._loads:
@@ -217,16 +232,16 @@ def _construct_undrawn(
 ) -> Net:
     """Return a network that the constructor makes of them, without drawing its weights."""
     if not isinstance(arguments, dict):
-        raise ValueError(f"arguments is {arguments!r}, expected an object")
+        raise ValueError(f"arguments is {shown(arguments)}, expected an object")
     parameters = inspect.signature(cls._constructor).parameters
     for name, value in arguments.items():
         if name not in parameters:
-            raise ValueError(f"arguments has {name!r}, which the constructor does not know")
+            raise ValueError(f"arguments has {shown(name)}, which the constructor does not know")
         plain = parameters[name].default
         if name == "weight_scale" and isinstance(value, str) and value in SCALES:
             continue
         if isinstance(plain, numbers.Real) and not _is_number(value):
-            raise ValueError(f"{name} is {value!r}, expected a number")
+            raise ValueError(f"{name} is {shown(value)}, expected a number")
     _check_size(arguments, arrays)
     network = cls.__new__(cls)
     try:
@@ -265,29 +280,43 @@ def _check_dropout_param(found: Any, use_dropout: bool) -> dict[str, Any]:
     """Return it if the dropout layers can use it."""
     if not isinstance(found, dict) or bool(found) != use_dropout:
         expected = "an object with mode and p" if use_dropout else "an empty object"
-        raise ValueError(f"dropout_param is {found!r}, expected {expected}")
+        raise ValueError(f"dropout_param is {shown(found)}, expected {expected}")
     if use_dropout:
-        p: Any = found.get("p")
-        if not _is_number(p) or not 0 <= p <= 1:
-            raise ValueError(f"dropout_param has p {p!r}, expected a number in [0, 1]")
+        convention = found.get("convention", "keep")
+        rng = check_word("dropout_param['rng']", found.get("rng", "numpy"), ("numpy", "philox"))
+        drop = check_word("dropout_param['convention']", convention, ("keep", "drop")) == "drop"
+        check_number(
+            "dropout_param['p']",
+            found.get("p"),
+            "a probability that leaves something",
+            lambda p: 0 <= p < 1 if drop else 0 < p <= 1,
+        )
+        if "seed" in found:
+            check_seed("dropout_param['seed']", found["seed"], rng)
         _check_mode("dropout_param", found)
     return dict(found)
+
+
+_NORMALIZATION: dict[str, tuple[str, Callable[[float], bool]]] = {  # what the layers ask for
+    "eps": ("a finite number of at least 0", lambda eps: 0 <= eps < math.inf),
+    "momentum": ("a number from 0 to 1", lambda momentum: 0 <= momentum <= 1),
+}
 
 
 def _check_bn_params(found: Any, count: int) -> list[dict[str, Any]]:
     """Return them if there are so many and the batch normalisations can use them."""
     if not isinstance(found, list) or len(found) != count:
-        raise ValueError(f"bn_params is {found!r}, expected a list of {count}")
+        raise ValueError(f"bn_params is {shown(found)}, expected a list of {count}")
     for i, bn_param in enumerate(found):
         if not isinstance(bn_param, dict):
-            raise ValueError(f"bn_params[{i}] is {bn_param!r}, expected an object")
+            raise ValueError(f"bn_params[{i}] is {shown(bn_param)}, expected an object")
         _check_mode(f"bn_params[{i}]", bn_param)
-        for key in {"eps", "momentum"} & bn_param.keys():
-            if not _is_number(bn_param[key]):
-                raise ValueError(f"bn_params[{i}] has {key} {bn_param[key]!r}, expected a number")
+        for key, (expected, accepts) in _NORMALIZATION.items():
+            if key in bn_param:
+                check_number(f"bn_params[{i}][{key!r}]", bn_param[key], expected, accepts)
     return [dict(bn_param) for bn_param in found]
 
 
 def _check_mode(name: str, param: Mapping[str, object]) -> None:
     if param.get("mode", "train") not in ("train", "test"):
-        raise ValueError(f"{name} has mode {param['mode']!r}, expected 'train' or 'test'")
+        raise ValueError(f"{name} has mode {shown(param['mode'])}, expected 'train' or 'test'")

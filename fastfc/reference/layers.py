@@ -59,6 +59,15 @@ def _value(operation: str, mapping_name: str, mapping: ReadParam, key: str) -> A
     return mapping[key]
 
 
+def _mode(operation: str, mapping_name: str, mapping: ReadParam, what: str) -> str:
+    """Return the mode, which the mapping must have."""
+    mode = _value(operation, mapping_name, mapping, "mode")
+    if not isinstance(mode, str) or mode not in ("train", "test"):
+        text = mode if isinstance(mode, str) else shown(mode)
+        raise ValueError(f'Invalid {what} mode "{text}"')
+    return mode
+
+
 def _expect_row(operation: str, name: str, array: Array, length: int, partner: str) -> None:
     """Raise ValueError unless ``array`` broadcasts to one row of ``length`` numbers."""
     if array.shape not in [(length,), (1, length), ()]:
@@ -198,9 +207,7 @@ def batchnorm_forward(
     Training normalises by the batch's mean and biased variance and updates the running ones in
     ``bn_param``; testing normalises by the running ones and keeps no cache.
     """
-    mode = _value("batchnorm_forward", "bn_param", bn_param, "mode")
-    if not isinstance(mode, str) or mode not in ("train", "test"):
-        raise ValueError(f'Invalid forward batchnorm mode "{mode}"')
+    mode = _mode("batchnorm_forward", "bn_param", bn_param, "forward batchnorm")
     eps, momentum = _eps("batchnorm_forward", "bn_param", bn_param), _momentum(bn_param)
 
     x, gamma, beta = as_real("batchnorm_forward", x=x, gamma=gamma, beta=beta)
@@ -346,10 +353,9 @@ def dropout_forward(x: ArrayLike, dropout_param: ReadParam) -> tuple[Array, Drop
 
     In the convention 'drop' it is dropped with probability p, and scaled by 1/(1 - p).
     """
-    p = float(_value("dropout_forward", "dropout_param", dropout_param, "p"))
-    mode = _value("dropout_forward", "dropout_param", dropout_param, "mode")
-    if not isinstance(mode, str) or mode not in ("train", "test"):
-        raise ValueError(f'Invalid forward dropout mode "{mode}"')
+    p = _value("dropout_forward", "dropout_param", dropout_param, "p")
+    p = as_number("dropout_forward", "dropout_param['p']", p)
+    mode = _mode("dropout_forward", "dropout_param", dropout_param, "forward dropout")
     convention = dropout_param.get("convention", "keep")
     if not isinstance(convention, str) or convention not in ("keep", "drop"):
         raise ValueError(
@@ -391,9 +397,7 @@ def dropout_forward(x: ArrayLike, dropout_param: ReadParam) -> tuple[Array, Drop
 def dropout_backward(dout: ArrayLike, cache: DropoutCache) -> Array:
     """Return dout * mask, the mask of the forward pass; in test mode dout."""
     dropout_param, mask = cache
-    mode = _value("dropout_backward", "dropout_param", dropout_param, "mode")
-    if not isinstance(mode, str) or mode not in ("train", "test"):
-        raise ValueError(f'Invalid backward dropout mode "{mode}"')
+    mode = _mode("dropout_backward", "dropout_param", dropout_param, "backward dropout")
     if mode == "test":
         (dout,) = as_real("dropout_backward", dout=dout)
         return dout

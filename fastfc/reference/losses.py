@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arguments import check_dense, shown
-from ..arrays import as_real, expect_shape, quiet
+from ..arrays import as_number, as_real, expect_shape, quiet
 
 if TYPE_CHECKING:
     from .._types import Array, ArrayLike, Labels, Scalar
@@ -62,7 +62,7 @@ def softmax_loss(x: ArrayLike, y: ArrayLike, label_smoothing: float = 0.0) -> tu
         raise TypeError(
             f"softmax_loss: label_smoothing is {shown(label_smoothing)}, expected a number"
         )
-    label_smoothing = float(label_smoothing)
+    label_smoothing = as_number("softmax_loss", "label_smoothing", label_smoothing)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(
             f"softmax_loss: label_smoothing is {label_smoothing}, expected a number in [0, 1]"

@@ -76,7 +76,9 @@ def show_config(mode: str = "stdout") -> "Configuration | None":
     if mode == "dicts":
         return config
     if mode != "stdout":
-        raise ValueError(f"show_config: mode is {mode!r}, expected 'stdout' or 'dicts'")
+        from ..arguments import shown  # not needed by whoever imports fastfc
+
+        raise ValueError(f"show_config: mode is {shown(mode)}, expected 'stdout' or 'dicts'")
     isa = config["isa"]
     print(f"fastfc {config['version']}")
     print(f"compiler          {config['compiler']}")

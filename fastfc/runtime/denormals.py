@@ -46,7 +46,9 @@ def set_flush_denormal(flush: bool) -> None:
     array([1.e-310])
     """
     if not isinstance(flush, bool | np.bool_):
-        raise TypeError(f"set_flush_denormal: flush is {flush!r}, expected True or False")
+        from ..arguments import shown  # not needed by whoever imports fastfc
+
+        raise TypeError(f"set_flush_denormal: flush is {shown(flush)}, expected True or False")
     if not _core.set_flush_denormal(flush) and flush:
         raise NotImplementedError("set_flush_denormal: not on this kind of processor")
 

@@ -47,9 +47,13 @@ def set_num_threads(n: SupportsIndex) -> None:
     try:
         n = operator.index(n)
     except TypeError:
-        raise TypeError(f"set_num_threads: n is {n!r}, expected an integer") from None
+        from ..arguments import shown  # not needed by whoever imports fastfc
+
+        raise TypeError(f"set_num_threads: n is {shown(n)}, expected an integer") from None
     if n < 1:
-        raise ValueError(f"set_num_threads: n is {n}, expected at least 1")
+        from ..arguments import shown
+
+        raise ValueError(f"set_num_threads: n is {shown(n)}, expected at least 1")
     _core.set_num_threads(min(n, _core.MAX_THREADS))
 
 

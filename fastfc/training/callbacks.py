@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..arguments import shown
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
@@ -88,8 +90,8 @@ def as_list(name: str, value: Any) -> list[Any]:
         found = [getattr(callback, event, None) for event in EVENTS]
         if isinstance(callback, type) or not any(map(callable, found)):
             raise TypeError(
-                f"{f'{name}[{i}]' if several else name} is {callback!r}, expected an object with "
-                f"any of the methods {', '.join(EVENTS)}"
+                f"{f'{name}[{i}]' if several else name} is {shown(callback)}, expected an object "
+                f"with any of the methods {', '.join(EVENTS)}"
             )
     return list(value) if several else [value]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import typing
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,19 @@ VERSION = 1
 HEAD = "fastfc_checkpoint"
 NETWORK = "fastfc_network"  # read by the networks' `load`: fastfc.networks.network_file
 STATES = {"latest": ("params", "bn_running"), "best": ("best_params", "best_bn_params")}
+
+
+class Run(typing.NamedTuple):
+    """Whose a checkpoint is: files of the first versions have none of it.
+
+    ``id`` is the run's, ``turn`` says which of a name's runs began last, see
+    `fastfc.training.folder`, and ``part`` is the call of ``train`` that wrote the file: one run may
+    have been resumed twice.
+    """
+
+    id: str = ""
+    turn: int = 0
+    part: str = ""
 
 
 class CheckpointError(ValueError):
@@ -65,7 +79,8 @@ def write_checkpoint(
     state : dict
         Numbers, strings, arrays, and lists, tuples and dicts of them.
     run : dict, optional
-        Whose state it is: the run's ``id``, a string, and its ``turn``, see `latest_checkpoint`.
+        Whose state it is: the run's ``id``, a string, its ``turn``, see `latest_checkpoint`, and
+        the ``part`` of it that writes, a string.
     network : dict, optional
         What builds the network whose state it is, for its ``load``.
 
@@ -102,8 +117,7 @@ def write_checkpoint(
         del arrays[NETWORK]
     else:
         arrays[NETWORK] = _encode_json({**network, "states": _map_states(packed)})
-    with atomic_write(path) as file:
-        archives.write(file, arrays)
+    atomic_write(path, lambda file: archives.write(file, arrays))
 
 
 def _encode_json(value: object) -> AnyArray:
@@ -159,22 +173,22 @@ def read_checkpoint(path: StrPath) -> dict[str, Any]:
     return read_with_run(path)[0]
 
 
-def read_with_run(path: StrPath) -> tuple[dict[str, Any], tuple[str, int]]:
-    """Return the state of a checkpoint, and the ``id`` and ``turn`` of its run, see `_run_of`."""
+def read_with_run(path: StrPath) -> tuple[dict[str, Any], Run]:
+    """Return the state of a checkpoint, and whose it is."""
     with _open_checkpoint(path) as archive:
         head = _read_head(path, archive)
         arrays = {name: archive.read(name) for name in archive.names if name != HEAD}
         return dict(unpack(head["state"], arrays)), _parse_run(head)
 
 
-def read_run(path: StrPath) -> tuple[str, int, int]:
-    """Return the ``id`` and ``turn`` of a checkpoint's run and how many steps it has done."""
+def read_run(path: StrPath) -> tuple[Run, int]:
+    """Return whose a checkpoint is, and how many steps its run has done."""
     with _open_checkpoint(path) as archive:
         head = _read_head(path, archive)
         iteration = head["state"]["iteration"]
         if type(iteration) is not int or iteration < 0:
             raise ValueError(f"its iteration is {iteration!r}")
-        return *_parse_run(head), iteration
+        return _parse_run(head), iteration
 
 
 def check_whole(path: StrPath) -> None:
@@ -222,10 +236,10 @@ def _read_head(path: StrPath, archive: archives.Archive) -> dict[str, Any]:
     return head
 
 
-def _parse_run(head: dict[str, Any]) -> tuple[str, int]:
-    """Return the ``id`` and ``turn`` of the run; files of the first versions have neither."""
-    run = head.get("run") or {}
-    found = run.get("id", ""), run.get("turn", 0)
-    if tuple(map(type, found)) != (str, int) or found[1] < 0:
-        raise ValueError(f"its run is {run!r}")
-    return found
+def _parse_run(head: dict[str, Any]) -> Run:
+    """Return whose the file is."""
+    found = head.get("run") or {}
+    run = Run(found.get("id", ""), found.get("turn", 0), found.get("part", ""))
+    if tuple(map(type, run)) != (str, int, str) or run.turn < 0:
+        raise ValueError(f"its run is {found!r}")
+    return run

@@ -34,6 +34,7 @@ class CheckpointFile(typing.NamedTuple):
     path: Path
     run: str | None
     turn: int
+    part: str
     iteration: int
     changed: int
 
@@ -88,7 +89,7 @@ def find_files(name: StrPath) -> list[CheckpointFile]:
         except FileNotFoundError:
             continue
         except (CheckpointError, OSError):
-            found.append(CheckpointFile(path, None, 0, 0, 0))
+            found.append(CheckpointFile(path, None, 0, "", 0, 0))
     return found
 
 
@@ -125,10 +126,11 @@ def latest_checkpoint(name: StrPath) -> Path | None:
     >>> latest_checkpoint("never-run") is None
     True
     """
-    for _ in range(100):  # a run with keep_last deletes what has just been listed
+    for attempt in range(100):  # a run with keep_last deletes what has just been listed
         vanished = False
         found = []
-        for path in list_paths(name):
+        listed = list_paths(name)
+        for path in listed:
             entry = _try_file(_read_entry, path)
             vanished |= entry is VANISHED
             if isinstance(entry, CheckpointFile):
@@ -138,7 +140,8 @@ def latest_checkpoint(name: StrPath) -> Path | None:
             vanished |= result is VANISHED
             if result is None:
                 return entry.path
-        if not vanished:
+        # a long list is read in parts, and a new file's name may lie in one that was read before
+        if not vanished and (listed or attempt):
             break
     return None
 
@@ -158,8 +161,8 @@ def _try_file(function: Callable[[Path], object], path: Path) -> object:
 
 
 def _read_entry(path: Path) -> CheckpointFile:
-    run, turn, iteration = read_run(path)
-    return CheckpointFile(path, run, turn, iteration, path.stat().st_mtime_ns)
+    run, iteration = read_run(path)
+    return CheckpointFile(path, *run, iteration, path.stat().st_mtime_ns)
 
 
 def _sort_newest_first(found: list[CheckpointFile]) -> list[CheckpointFile]:

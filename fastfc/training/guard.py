@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from .. import _core
+from ..arguments import shown
 from .attributes import Attributes
 from .history import learning_rate
 from .rules import built_in
@@ -95,7 +96,9 @@ def as_number(loss: Any) -> Any:
             return loss
     except (TypeError, ValueError):
         pass
-    shape = f" of shape {cast('Any', loss).shape}" if hasattr(loss, "shape") else f", {loss!r},"
+    shape = (
+        f" of shape {cast('Any', loss).shape}" if hasattr(loss, "shape") else f", {shown(loss)},"
+    )
     raise TypeError(
         f"model.loss returned a {type(loss).__name__}{shape} as loss, expected a real number"
     )

@@ -157,8 +157,8 @@ class History(dict[str, "AnyArray"]):
         path : path
             The file.
         """
-        with atomic_write(path) as file:
-            file.write(self.csv().encode())
+        text = self.csv()
+        atomic_write(path, lambda file: file.write(text.encode()))
 
     def to_json(self, path: StrPath) -> None:
         """Write a JSON object of lists, whole or not at all; what is not finite is null.
@@ -173,5 +173,4 @@ class History(dict[str, "AnyArray"]):
             for name, column in self.items()
         }
         text = json.dumps(columns, allow_nan=False)
-        with atomic_write(path) as file:
-            file.write(text.encode())
+        atomic_write(path, lambda file: file.write(text.encode()))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..arguments import is_real
+from ..arguments import is_real, shown
 from .rules import shares_defaults
 from .schedules import Schedule, make
 
@@ -104,7 +104,7 @@ class Rates:
         factor: Any = self.schedule(step, solver)
         if not is_real(factor) or not 0 <= factor < math.inf:
             raise ValueError(
-                f"lr_schedule gave {factor!r} at step {step}, expected a number of at least 0"
+                f"lr_schedule gave {shown(factor)} at step {step}, expected a number of at least 0"
             )
         return float(factor) * float(solver.lr_decay) ** solver.epoch
 

@@ -131,7 +131,7 @@ class Resumable(Attributes):
                 "there is no checkpoint to resume: path is None, which latest_checkpoint returns "
                 "where it finds none"
             )
-        state, (run, turn) = read_with_run(path)
+        state, (run, turn, _) = read_with_run(path)
         check_parts(path, state)
         given = settings.merge_settings(path, state["settings"], state["outside"], kwargs)
         try:
@@ -208,7 +208,7 @@ class Resumable(Attributes):
             self._call["scorings"] = len(self.val_acc_history)
             if self.loss_history:
                 more = self.num_epochs * max(len(self.y_train) // self.batch_size, 1)
-                self._fit_schedule(len(self.loss_history) + more, stacklevel=4)
+                self._fit_schedule(len(self.loss_history) + more, stacklevel=5)
         self._log.begin(len(self.loss_history))
         return self._call["step"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+import uuid
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +39,8 @@ class Saver:
         Steps or a time from one to the next within an epoch; None writes at epochs' ends alone.
     keep_last : int or None
         How many to keep; None keeps all.  Nothing is deleted but what this object has written and,
-        where it was given to `resume`, what is this run's by name and identity.
+        where it was given to `resume`, what was this run's by name and identity then: whatever
+        stands there now of another run, or of the same one resumed somewhere else, stays.
     overwrite : bool
         Whether the name may be another run's.
 
@@ -46,6 +48,10 @@ class Saver:
     ----------
     turn : int or None
         The run's, see `fastfc.training.folder`; None before it has begun.
+    part : str
+        The identity of this call of ``train`` within the run.
+    owes : bool
+        Whether the last checkpoint that was due could not be written.
     """
 
     def __init__(
@@ -59,9 +65,11 @@ class Saver:
         self._overwrite = overwrite
         self._name = Path(name)
         self._time = time.perf_counter()
-        self._written: list[str] = []  # names of files, the oldest first
+        self._written: dict[str, str] = {}  # names of files and their parts, the oldest first
         self._resumed: int | None = None
         self.turn: int | None = None
+        self.part = uuid.uuid4().hex
+        self.owes = False
         if not overwrite and (found := list_paths(name)):
             self._refuse(found[0])
 
@@ -72,7 +80,7 @@ class Saver:
         if count_earlier:
             with contextlib.suppress(OSError):  # it may not be listed: they are not known
                 own = [entry for entry in find_files(self._name) if entry.run == run]
-                self._written = [entry.path.name for entry in sorted(own, key=order)]
+                self._written = {entry.path.name: entry.part for entry in sorted(own, key=order)}
 
     def begin(self, run: str) -> None:
         """Count the time from now on; the first time, take the run's turn.
@@ -83,6 +91,7 @@ class Saver:
             There are checkpoints of other runs, which may not be overwritten.
         """
         self._time = time.perf_counter()
+        self.part = uuid.uuid4().hex
         if self.turn is not None:
             return
         try:
@@ -94,7 +103,7 @@ class Saver:
         if others and not self._overwrite:
             self._refuse(others[0].path)
         if others:
-            warnings.warn(TAKES_OVER, stacklevel=4)
+            warnings.warn(TAKES_OVER, stacklevel=5)
         self.turn = 1 + max([least, *(entry.turn for entry in found)])
         delete_abandoned(self._name.parent, file_pattern(self._name))
 
@@ -112,15 +121,24 @@ class Saver:
         return steps, self._seconds - (time.perf_counter() - self._time)
 
     def save(self, solver: Resumable, epoch_ends: bool) -> str:
-        """Write a checkpoint, then delete those that are too many; return its path."""
+        """Write a checkpoint, then delete those that are too many; return its path.
+
+        One that cannot be deleted is tried again the next time, with a warning: the run goes on.
+        """
         part = f"epoch_{solver.epoch}" if epoch_ends else f"step_{len(solver.loss_history)}"
         path = self._name.with_name(f"{self._name.name}_{part}.npz")
+        self.owes = True
         write_state(path, solver)
-        self._written = [name for name in self._written if name != path.name] + [path.name]
+        self.owes = False
+        self._written.pop(path.name, None)
+        self._written[path.name] = self.part
         if self._keep_last is not None:
-            for name in self._written[: -self._keep_last]:
-                _delete_own(path.with_name(name), solver._run)
-            self._written = self._written[-self._keep_last :]
+            for name in list(self._written)[: -self._keep_last]:
+                try:
+                    _delete_own(path.with_name(name), solver._run, self._written[name])
+                    del self._written[name]
+                except OSError as error:
+                    warnings.warn(f"keep_last cannot delete a checkpoint: {error}", stacklevel=5)
         self._time = time.perf_counter()
         return str(path)
 
@@ -131,8 +149,9 @@ class Saver:
         )
 
 
-def _delete_own(path: Path, run: str) -> None:
-    """Delete a run's checkpoint, unless it is gone or has become another run's of that name."""
+def _delete_own(path: Path, run: str, part: str) -> None:
+    """Delete a checkpoint, unless it is gone or somebody else has written one of that name."""
     with contextlib.suppress(FileNotFoundError, CheckpointError):
-        if read_run(path)[0] == run:
+        found, _ = read_run(path)
+        if (found.id, found.part) == (run, part):
             path.unlink()

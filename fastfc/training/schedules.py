@@ -369,7 +369,8 @@ def make(schedule: object, total_steps: int) -> Any:
     for key in options:
         if key not in known:
             raise ValueError(
-                f"lr_schedule: {name} has no parameter {key!r}, expected some of {', '.join(known)}"
+                f"lr_schedule: {name} has no parameter {shown(key)}, expected some of "
+                f"{', '.join(known)}"
             )
     made = SCHEDULES[name](**options)
     given = made.config()

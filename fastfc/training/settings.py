@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import optim
-from ..arguments import check_number, count, did_you_mean, is_whole, shown
+from ..arguments import check_flag, check_number, count, did_you_mean, is_real, is_whole, shown
 from ..clipping import check_clip_norm
 from ..dropin.finder import rule
 from .callbacks import as_list
@@ -58,32 +58,32 @@ def _from_zero(name: str, value: Any) -> Any:
 
 
 def _above_zero(name: str, value: Any) -> Any:
-    check_number(name, value, "a number above 0", lambda number: number > 0)
-    return value
+    number = check_number(name, value, "a number above 0", lambda number: number > 0)
+    return value if is_real(value) else number
 
 
 def _from_zero_on(name: str, value: Any) -> Any:
-    check_number(name, value, "a number of at least 0", lambda number: 0 <= number < math.inf)
-    return value
+    expected = "a number of at least 0"
+    number = check_number(name, value, expected, lambda number: 0 <= number < math.inf)
+    return value if is_real(value) else number
 
 
 def _policy(name: str, value: Any) -> str:
     if not isinstance(value, str) or value not in POLICIES:
-        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(map(repr, POLICIES))}")
+        raise ValueError(
+            f"{name} is {shown(value)}, expected one of {', '.join(map(repr, POLICIES))}"
+        )
     return value
 
 
 def _seconds(name: str, value: Any) -> Any:
     least = math.inf if isinstance(value, bool) else 0
-    check_number(name, value, "seconds, a number above 0", lambda number: number > least)
-    return value
+    number = check_number(name, value, "seconds, a number above 0", lambda number: number > least)
+    return value if is_real(value) else number
 
 
 def _flag(name: str, value: Any) -> Any:
-    try:
-        bool(value)
-    except Exception:  # such as an array's
-        raise ValueError(f"{name} is {shown(value)}, expected True or False") from None
+    check_flag(name, value)
     return value
 
 
@@ -154,9 +154,10 @@ def interval(name: str, value: Any) -> tuple[int | None, float | None]:
 
 
 def _progress(name: str, value: Any) -> bool:
-    if value:
+    wanted = check_flag(name, value)
+    if wanted:
         import tqdm.auto  # noqa: F401  (before `train`, whose steps are timed)
-    return bool(value)
+    return wanted
 
 
 SETTINGS = {
@@ -175,7 +176,7 @@ SETTINGS = {
     "checkpoint_name": Setting(None, _optional(_name_of_files)),
     "checkpoint_every": Setting(None, _optional(_every)),
     "keep_last": Setting(None, _optional(count)),
-    "overwrite": Setting(True, lambda _, value: bool(value), stored=False),
+    "overwrite": Setting(True, check_flag, stored=False),
     "max_seconds": Setting(None, _optional(_seconds)),
     "max_steps": Setting(None, _optional(count)),
     "early_stopping": Setting(None, _optional(_early_stopping)),
@@ -203,7 +204,9 @@ def check_settings(given: Mapping[str, Any]) -> dict[str, Any]:
         _above_zero("print_every", values["print_every"])
     for name in ("checkpoint_every", "keep_last"):
         if values[name] is not None and values["checkpoint_name"] is None:
-            raise ValueError(f"{name} is {values[name]!r}, expected None without checkpoint_name")
+            raise ValueError(
+                f"{name} is {shown(values[name])}, expected None without checkpoint_name"
+            )
     check_optim_config(values["update_rule"], values["optim_config"])
     return values
 

@@ -104,8 +104,9 @@ def collect_state(solver: Resumable) -> dict[str, Any]:
 
 def write_state(path: StrPath, solver: Resumable) -> None:
     """Write a checkpoint of a Solver, with the identity of its run and what builds its network."""
-    turn = solver._saver.turn if solver._saver is not None else None
-    run = {"id": solver._run, "turn": turn or 0}
+    run = {"id": solver._run, "turn": 0}
+    if solver._saver is not None:
+        run |= {"turn": solver._saver.turn or 0, "part": solver._saver.part}
     write_checkpoint(path, collect_state(solver), run, _describe_network(solver.model))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from .rules import built_in
 from .scoring import Scored
 from .splits import check_gradients, check_pair
 from .state import copy_arrays, running_statistics, set_running_statistics
+from .threads import hold
 
 if TYPE_CHECKING:
     from typing import Any
@@ -33,14 +35,19 @@ class Stepping(Resumable, Guarded, Scored):
 
     def _step(self) -> None:
         """Draw a minibatch and update every parameter once; may be called and overridden."""
-        self._rates.before_step(self)
-        batch_mask = _core.random_rows(len(self.y_train), self.batch_size)
-        loss = self._fused_step(batch_mask)
-        if loss is None:
-            loss = self._composed_step(batch_mask)
-        if self.on_nonfinite != "continue" and not math.isfinite(loss):
-            loss = self._refuse_step(loss, batch_mask)
-        self.loss_history.append(loss)
+        lock = hold(self, "_step")
+        try:
+            self._rates.before_step(self)
+            batch_mask = _core.random_rows(len(self.y_train), self.batch_size)
+            loss = self._fused_step(batch_mask)
+            if loss is None:
+                with getattr(self.model, "__fastfc_lock__", contextlib.nullcontext)():
+                    loss = self._composed_step(batch_mask)
+            if self.on_nonfinite != "continue" and not math.isfinite(loss):
+                loss = self._refuse_step(loss, batch_mask)
+            self.loss_history.append(loss)
+        finally:
+            lock.release()
 
     def _fused_step(self, batch_mask: Labels) -> Any:
         """Let the model do it all in one call if it offers to; return the loss or None."""

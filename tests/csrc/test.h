@@ -84,6 +84,10 @@ static inline void seed_mt19937(fc_mt19937 *state) {
     state->pos = 624;
 }
 
+/* valgrind takes denormals for what they are, whatever the mode: make memcheck says that it runs.
+ */
+static inline int under_valgrind(void) { return getenv("FASTFC_MEMCHECK") != NULL; }
+
 /* Runs `tests` under every instruction set; returns main's status. */
 static inline int under_every_isa(void (*tests)(void)) {
     for (int isa = 0; isa < fc_isa_count(); isa++) {

@@ -71,8 +71,8 @@ static void test_gather(size_t N, size_t D) {
 }
 
 static void test_relu(size_t n) {
-    static const real special[] = {NAN, INFINITY, -INFINITY, 0, -0.0};
-    static const real rectified[] = {NAN, INFINITY, 0, 0, -0.0}; /* in no compiler's words */
+    static const real special[] = {NAN, INFINITY, -INFINITY, 0, (real)-0.0};
+    static const real rectified[] = {NAN, INFINITY, 0, 0, (real)-0.0}; /* in no compiler's words */
     real *x = array(n), *dout = array(n), *out = output(n), *dx = output(n);
     for (size_t i = 0; i < n; i += 7) x[i] = special[i % 5];
     KERNELS->relu_forward(out, x, n);
@@ -414,8 +414,8 @@ static void tests(void) {
         test_relu(sizes[i]);
         test_optim(sizes[i]);
         test_squares(sizes[i]);
-        test_dropout(sizes[i], 0.3, i % 2, (int)i);
-        test_philox_dropout(sizes[i], 0.3, i % 2);
+        test_dropout(sizes[i], 0.3, (int)i % 2, (int)i);
+        test_philox_dropout(sizes[i], 0.3, (int)i % 2);
         for (size_t j = 0; j < count; j++) {
             if (sizes[j] > 0) test_layernorm(sizes[i], sizes[j]);
             if (sizes[i] == 0) continue;

@@ -219,14 +219,13 @@ def test_a_failure_leaves_the_old_file(nets, path, monkeypatch):
 
 
 def test_an_interruption_leaves_nothing(path):
-    def interrupted():
-        with files.atomic_write(path) as file:
-            file.write(b"half")
-            assert len(os.listdir(path.parent)) == 1
-            raise KeyboardInterrupt
+    def interrupted(file):
+        file.write(b"half")
+        assert len(os.listdir(path.parent)) == 1
+        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        interrupted()
+        files.atomic_write(path, interrupted)
     assert os.listdir(path.parent) == []
 
 
@@ -234,8 +233,7 @@ def test_a_link_stays_a_link(path, tmp_path):
     path.write_bytes(b"old")
     link = tmp_path / "link"
     link.symlink_to(path)
-    with files.atomic_write(link) as file:
-        file.write(b"new")
+    files.atomic_write(link, lambda file: file.write(b"new"))
     assert link.is_symlink()
     assert path.read_bytes() == b"new"
 
@@ -322,12 +320,12 @@ def rewritten(path, change):
             lambda m, a: m["arguments"].update(input_dim=7),
             r"params/W1 has shape \(6, 9\), expected \(7, 9\)",
         ),
-        (lambda m, a: m["dropout_param"].update(p=2), r"p 2, expected a number in \[0, 1\]"),
+        (lambda m, a: m["dropout_param"].update(p=2), r"dropout_param\['p'\] is 2, expected"),
         (lambda m, a: m["dropout_param"].update(mode=1), "dropout_param has mode 1, expected"),
         (lambda m, a: m.update(dropout_param={}), "dropout_param is {}, expected an object with"),
         (lambda m, a: m.update(bn_params=[]), r"bn_params is \[\], expected a list of 2"),
         (lambda m, a: m["bn_params"].__setitem__(0, 1), r"bn_params\[0\] is 1, expected an obj"),
-        (lambda m, a: m["bn_params"][1].update(eps="x"), r"bn_params\[1\] has eps 'x', expected"),
+        (lambda m, a: m["bn_params"][1].update(eps="x"), r"bn_params\[1\]\['eps'\] is 'x'"),
         (lambda m, a: m["arguments"].update(use_batchnorm=False), r"expected a list of 0"),
         (lambda m, a: m.update(arrays="W1"), "arrays is 'W1', expected a list of names"),
         (lambda m, a: a.pop("params/b2"), r"missing \['params/b2'\], unknown \[\]"),

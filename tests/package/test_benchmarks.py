@@ -15,6 +15,7 @@ from benchmarks import (
     denormals,
     gemm,
     harness,
+    inference,
     memory,
     peak,
     peers,
@@ -67,6 +68,7 @@ def _expected(suite):
             for _ in cases.DTYPES
             for row in (name, f"{name}, many", f"{name}, scoring")
         ],
+        "inference": [name for name in inference.NETWORKS for _ in cases.DTYPES],
         "solver": ["epoch of 2, random"],
         "threads": ["digits"],
         "memory": ["40 steps, seed"],
@@ -83,6 +85,7 @@ CONTESTANTS = {
     "gemm": ["fastfc", "numpy"],
     "ops": ["fastfc", "reference"],
     "step": ["fastfc", "reference", "original"],
+    "inference": ["fastfc", "into out", "loss", "empty call", "numpy"],
     "solver": ["fastfc", "reference", "original"],
     "threads": ["2 threads", "1 thread", threads.BUSY],
     "memory": ["fastfc"],
@@ -163,7 +166,8 @@ def test_an_absent_peer_ends_in_one_line(peer, monkeypatch):
     [
         (
             ["opps"],
-            "no suite 'opps', expected one of gemm, ops, step, solver, threads, memory, denormals",
+            "no suite 'opps', expected one of gemm, ops, step, inference, solver, threads, memory, "
+            "denormals",
         ),
         (["--peers", "tensorflow"], "no peer 'tensorflow', expected one of numpy, torch, jax"),
         (["--iterations", "0"], "--iterations is 0, expected at least 1"),

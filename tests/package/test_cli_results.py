@@ -42,6 +42,22 @@ def test_save_holds_the_best_parameters(capsys):
     assert accuracy == max(scores) == found["accuracy"]["val"]
 
 
+@pytest.mark.filterwarnings("ignore:checkpoint_name has checkpoints of another run")
+def test_save_where_a_checkpoint_cannot_be_written(capsys, empty_folder):
+    """The network may have another disk: what has been trained is saved."""
+    (empty_folder / "run_epoch_2.npz").mkdir()
+    argv = ["train", "--hidden", "8", "--epochs", "3", "--checkpoint", "run", "--save", "net.npz"]
+    assert main(argv) == 2
+    out, err = capsys.readouterr()
+    assert err == "fastfc: [Errno 21] Is a directory: 'run_epoch_2.npz'\n"
+    scores = [float(line.split()[-1]) for line in out.splitlines() if "val_acc" in line]
+    assert len(scores) == 3
+    assert out.endswith("\nsaved: net.npz\n")
+    network, data = FullyConnectedNet.load("net.npz"), load_digits()
+    accuracy = np.mean(network.predict(data["X_val"]) == data["y_val"])
+    assert accuracy == pytest.approx(max(scores), abs=1e-6)
+
+
 def test_json(capsys):
     found, err = json_result(capsys, *QUICK, "--lr-schedule", "cosine", "--print-every", "1")
     assert err.count("(Iteration ") == 11

@@ -164,9 +164,9 @@ print(np.array_equal(mask, np.random.rand(1000) < .5))
 
 
 def test_source_folder_without_core_says_what_to_do(tmp_path):
-    package = tmp_path / "fastfc"
-    package.mkdir()
-    shutil.copy(fastfc.__file__, package)
+    source = pathlib.Path(fastfc.__file__).parent
+    ignored = shutil.ignore_patterns("_core.*", "__pycache__", "*.gz")
+    shutil.copytree(source, tmp_path / "fastfc", ignore=ignored)
     done = subprocess.run(  # -S: without the finder of an editable install, which has the core
         [sys.executable, "-S", "-c", "import fastfc"],
         cwd=tmp_path,
@@ -176,3 +176,24 @@ def test_source_folder_without_core_says_what_to_do(tmp_path):
     )
     assert done.stderr.splitlines()[-1].startswith("ImportError: fastfc's core is not built in ")
     assert "pip install -e ." in done.stderr
+
+
+@pytest.mark.parametrize("variable", ["FASTFC_NUM_THREADS", "FASTFC_ISA"])
+@pytest.mark.parametrize("command", ["script", "module", "module in dev mode"])
+def test_a_variable_that_is_wrong_is_one_line_of_the_command(variable, command, tmp_path):
+    script = tmp_path / "fastfc"
+    script.write_text("from fastfc.cli import main\nraise SystemExit(main())\n")
+    options = ["-X", "dev"] if "dev" in command else []
+    arguments = [str(script)] if command == "script" else [*options, "-m", "fastfc"]
+    done = subprocess.run(
+        [sys.executable, *arguments, "config"],
+        cwd=pathlib.Path(fastfc.__file__).parents[1],
+        env=os.environ
+        | {variable: "x", "PYTHONPATH": str(pathlib.Path(fastfc.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"fastfc: {variable}")
+    assert done.stderr.count("\n") == 1

@@ -23,13 +23,14 @@ ARROWS = {
     "arguments": set(),
     "arrays": {"arguments"},
     "files": set(),
+    "locks": set(),
     "archives": set(),
-    "gradient_check": {"arrays"},
+    "gradient_check": {"arguments", "arrays"},
     "clipping": {"arguments", "arrays"},
     "update_rules": {"arguments", "arrays"},
-    "networks": {"archives", "arguments", "arrays", "files"},
+    "networks": {"archives", "arguments", "arrays", "files", "locks"},
     "reference": {"arguments", "arrays", "clipping", "networks", "update_rules"},
-    "runtime": {"_core", "version"},
+    "runtime": {"_core", "arguments", "version"},
     "data": {"_core", "archives", "arguments"},
     "data_utils": {"data"},
     "losses": {"_core", "arguments"},
@@ -37,14 +38,14 @@ ARROWS = {
     "layer_utils": {"layers", "networks"},
     "optim": {"_core", "update_rules"},
     "fc_net": {
-        *("_core", "arguments", "clipping", "data", "layer_utils", "networks", "optim"),
+        *("_core", "arguments", "clipping", "data", "layer_utils", "locks", "networks", "optim"),
         "update_rules",
     },
     "layer_tests": {"fc_net", "gradient_check", "layer_utils", "layers"},
-    "dropin": {"fc_net", "layer_tests", "layers", "networks", "optim"},
+    "dropin": {"arguments", "fc_net", "layer_tests", "layers", "networks", "optim"},
     "training": {
         *("_core", "archives", "arguments", "clipping", "data", "dropin", "files", "optim"),
-        *("update_rules", "version"),
+        *("locks", "update_rules", "version"),
     },
     "solver": {"_core", "data", "training"},
     "checking": {
@@ -276,7 +277,7 @@ def test_the_package_shows_what_it_has():
     # all modules, but for those whose names people have no use for
     found = {path.parts[0] for path in MODULES if path.parts[0][0] != "_"}
     inner = {"archives", "arguments", "arrays", "checking", "cli", "clipping", "dropin", "files"}
-    inner |= {"networks", "runtime", "update_rules", "version"}
+    inner |= {"locks", "networks", "runtime", "update_rules", "version"}
     assert found - inner == set(fastfc._MODULES)
     star = {}
     exec("from fastfc import *", star)

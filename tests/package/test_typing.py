@@ -19,7 +19,10 @@ ROOT = Path(fastfc.__file__).parent
 README = Path(__file__).parents[2] / "README.md"
 
 # What is of use to nobody outside the core.
-INTERNAL = {"Arena", "Drawn", "Spans", "Rule", "Transaction", "_choose_isa"}
+INTERNAL = {
+    *("Arena", "Drawn", "Spans", "Rule", "Transaction"),
+    *("_choose_isa", "_count_fork", "open_lock"),
+}
 
 
 def described(parameters):
@@ -48,7 +51,10 @@ def stub_functions(text):
         elif isinstance(node, ast.ClassDef):
             others.add(node.name)
             for method in node.body:
-                functions[f"{node.name}.{method.name}"] = written(method)
+                if method.decorator_list:  # a property
+                    others.add(f"{node.name}.{method.name}")
+                elif not method.name.startswith("__"):
+                    functions[f"{node.name}.{method.name}"] = written(method)
         elif isinstance(node, ast.AnnAssign):
             others.add(node.target.id)
     return functions, others
@@ -70,7 +76,9 @@ def core_functions():
             continue
         others.add(name)
         for method, function in vars(value).items():
-            if not method.startswith("__"):
+            if inspect.isdatadescriptor(function):
+                others.add(f"{name}.{method}")
+            elif not method.startswith("__"):
                 signature = inspect.signature(function)
                 functions[f"{name}.{method}"] = described(signature.parameters.values())
     return functions, others

@@ -77,7 +77,9 @@ def test_wrong_labels_are_found_before_a_step(nets, case):
 
 @NETS
 @pytest.mark.parametrize(
-    "kind", [list, tuple, np.uint8, ">i4", lambda y: np.ma.array(y), "strided"], ids=str
+    "kind",
+    [list, tuple, np.uint8, ">i4", lambda y: np.ma.array(y), "strided"],
+    ids=["list", "tuple", "uint8", ">i4", "masked", "strided"],
 )
 def test_labels_of_many_kinds(nets, kind):
     """They train alike; the caller's array stays the caller's."""

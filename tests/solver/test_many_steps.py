@@ -399,6 +399,7 @@ def test_other_threads_may_look_meanwhile():
         try:
             while not done.is_set():
                 assert np.isfinite(model.loss(made.X_val)).all()
+                assert np.isfinite(model.loss(made.X_val, made.y_val)[0])
                 assert 0 <= np.random.rand() < 1
                 made.y_train[:] = y
                 assert len(made.history["seconds"]) <= len(made.loss_history)

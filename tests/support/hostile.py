@@ -1,8 +1,12 @@
 """Arguments that act: objects whose every protocol method changes what a call has already seen."""
 
+import collections
 import contextlib
+import types
 
 import numpy as np
+
+from tests.support import cases
 
 ERRORS = (TypeError, ValueError, MemoryError)  # all that hostile arguments may come to
 
@@ -189,3 +193,134 @@ def attempt(change, target):
     """Change an array, unless NumPy refuses."""
     with contextlib.suppress(ValueError, TypeError, AttributeError):
         CHANGES[change](target)
+
+
+# --- what stands in an argument's place -------------------------------------------------------
+
+
+def _object(a):
+    return a.astype(object)
+
+
+def _subclass(a):
+    return a.view(Matrix)
+
+
+def _masked(a):
+    return np.ma.masked_array(a)
+
+
+def _repeated(a):
+    return np.broadcast_to(a[..., :1] if a.ndim else a, a.shape)
+
+
+def _overlapping(a):
+    return np.lib.stride_tricks.as_strided(
+        np.resize(a, a.size + 8), a.shape, [a.itemsize] * a.ndim, writeable=False
+    )
+
+
+def _huge(a):
+    return np.broadcast_to(a.reshape(-1)[:1].reshape(()), (2**40, *a.shape[1:]))
+
+
+def _converted(a, code):
+    with np.errstate(invalid="ignore"):  # NaN has no integer
+        return np.abs(a).astype(code)
+
+
+def _overflowing(a):
+    """No element, but sizes whose product with any other overflows."""
+    return np.empty((0, 2**29, 2**28), a.dtype)
+
+
+def _tall(a):
+    """Rows without end, each without an element."""
+    return np.empty((2**50, *a.shape[1:-1], 0), a.dtype)
+
+
+def _special(a):
+    a = a.copy()
+    if a.dtype.kind == "f":
+        a.reshape(-1)[: a.size // 2] = np.resize([np.nan, np.inf, -np.inf, -0.0], a.size // 2)
+    return a
+
+
+# What stands for the same values in another way.
+SAME_VALUES = {
+    **cases.LAYOUTS,
+    "list": lambda a: a.tolist(),
+    "subclass": _subclass,
+    "masked": _masked,
+    "buffer": lambda a: memoryview(a) if a.dtype.kind in "fiu" else a,
+    "actor": lambda a: Actor(a, None),
+}
+# What has other values, another type or another shape.
+OTHER_ARRAYS = {
+    **{code: lambda a, code=code: _converted(a, code) for code in cases.CONVERTED},
+    **{str(c): lambda a, c=c: np.zeros(a.shape, c) for c in cases.REFUSED},
+    "object": _object,
+    "repeated": _repeated,
+    "overlapping": _overlapping,
+    "special": _special,
+    "huge": _huge,
+    "overflowing": _overflowing,
+    "tall": _tall,
+    "flat": lambda a: a.reshape(-1),
+    "deeper": lambda a: a[None],
+    "turned": lambda a: a.T,
+    "first row": lambda a: a[:1],
+    "first": lambda a: a[..., :1],
+    "nothing": lambda a: a[:0],
+    "no columns": lambda a: a[..., :0],
+    "scalar": lambda a: a.reshape(-1)[0],
+    "negative": lambda a: -a - 1,
+    "large": lambda a: (a + 100).astype(a.dtype),
+}
+# What stands in an argument's place.
+ODD = [
+    None,
+    "",
+    "train",
+    0,
+    -1,
+    10**400,
+    0.5,
+    np.nan,
+    np.inf,
+    (),
+    [],
+    {},
+    [[1], [2, 3]],
+    object(),
+    b"x",
+]
+ODD += [np.float32(0.5), np.array(0.5), np.ones(2), True, 2**63, 10**5000, "tset"]
+
+
+class Forgetful(dict):
+    """A dictionary whose look-ups find what is not in it, and whose keys are never the same."""
+
+    def __missing__(self, key):
+        return 1
+
+    def get(self, key, default=None):
+        return self[key]
+
+
+# Dictionaries in the place of one.
+MAPPINGS = {
+    "ordered": collections.OrderedDict,
+    "read-only": types.MappingProxyType,
+    "chained": collections.ChainMap,
+    "defaults": lambda d: collections.defaultdict(dict, d),
+    "forgetful": Forgetful,
+    "pairs": lambda d: list(d.items()),
+    "empty": lambda d: {},
+    "other keys": lambda d: {**d, 3: None, ("a",): d, None: 0, "mode ": 1},
+    "bytes": lambda d: {k.encode() if isinstance(k, str) else k: v for k, v in d.items()},
+    "words": lambda d: {word(k, None) if isinstance(k, str) else k: v for k, v in d.items()},
+    "within": lambda d: {**d, "self": d},
+    "values": lambda d: dict.fromkeys(d),
+    "a key": lambda d: next(iter(d), "x"),
+}

@@ -1,13 +1,15 @@
 """Python code in a process of its own."""
 
+import contextlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import fastfc
 
 
-def in_new_process(code, **environment):
+def in_new_process(code, timeout=60, **environment):
     """Run Python code with environment variables set; return (exit status, output).
 
     It imports the very package that is tested here: `python -c` looks in its directory first.
@@ -18,6 +20,20 @@ def in_new_process(code, **environment):
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=timeout,
     )
     return result.returncode, result.stdout + result.stderr
+
+
+@contextlib.contextmanager
+def start(module, *argv, stdout=None, **environment):
+    """Start ``python -m MODULE ARGV`` of these tests; it is killed when the block ends."""
+    folders = [Path(fastfc.__file__).parents[1], Path(__file__).parents[2]]
+    path = os.pathsep.join(map(str, folders))
+    environment = {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1", **environment}
+    argv = [sys.executable, "-m", module, *map(str, argv)]
+    with subprocess.Popen(argv, env=environment, stdout=stdout, stderr=subprocess.PIPE) as started:
+        try:
+            yield started
+        finally:
+            started.kill()

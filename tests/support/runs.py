@@ -5,20 +5,17 @@ checkpoint and kills itself after so many iterations, or writes all that is left
 ``python -m tests.support.runs write NAME EPOCHS EVERY KEEP`` it writes many checkpoints.
 """
 
-import contextlib
 import os
 import signal
-import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 
-import fastfc
 from fastfc import fc_net, reference
 from fastfc.solver import Solver
 from fastfc.training import Callback, latest_checkpoint
+from tests.support.process import start
 
 NETWORKS = {"fused": fc_net.FullyConnectedNet, "reference": reference.fc_net.FullyConnectedNet}
 STEPS_PER_EPOCH, EPOCHS = 6, 4
@@ -91,18 +88,9 @@ class KillAfter(Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-@contextlib.contextmanager
 def process(*argv):
     """Start ``python -m tests.support.runs`` with arguments; it is killed when the block ends."""
-    folders = [Path(fastfc.__file__).parents[1], Path(__file__).parents[2]]
-    path = os.pathsep.join(map(str, folders))
-    environment = {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
-    argv = [sys.executable, "-m", "tests.support.runs", *map(str, argv)]
-    with subprocess.Popen(argv, env=environment, stderr=subprocess.PIPE) as started:
-        try:
-            yield started
-        finally:
-            started.kill()
+    return start("tests.support.runs", *argv)
 
 
 def write_many(name, epochs, every, keep_last):

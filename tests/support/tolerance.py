@@ -150,6 +150,37 @@ def batchnorm_forward(x, scale, shift, bn_param):
     }
 
 
+def network_scores(model, X):
+    """Scores of a network, not layer-normalised, by layers or with batch normalisation folded in.
+
+    A hidden layer is gamma * (x @ W + b - mean) * rstd + beta = x @ (W * scale) + shift. By layers:
+    D + 1 roundings of the product, 10 of batch normalisation. Folded: var + eps, root, quotient,
+    product, cast of W * scale, 5, and D + 1; of shift 2 more, for a difference and a sum. So D + 11
+    on either path, of the same terms. W * scale may be denormal, which its products with x magnify.
+
+    An error of x goes through |W| and scale to the next layer; ReLU does not enlarge it.
+    """
+    dtype = model.dtype
+    (x,) = _exact(X)
+    error = np.zeros_like(x)
+    for i in range(1, model.num_layers + 1):
+        W, b = _exact(model.params[f"W{i}"], model.params[f"b{i}"])
+        scale, mean, shift = 1.0, 0.0, 0.0
+        if model.normalization and i < model.num_layers:
+            bn_param = model.bn_params[i - 1]
+            mean, var = _exact(bn_param["running_mean"], bn_param["running_var"])
+            scale, shift = _exact(model.params[f"gamma{i}"], model.params[f"beta{i}"])
+            scale = scale / np.sqrt(var + bn_param.get("eps", 1e-5))
+        size, n = np.abs(x) + error, len(W) + 11
+        terms = np.abs(scale) * (size @ np.abs(W) + np.abs(b) + np.abs(mean)) + np.abs(shift)
+        tiny = underflow(n, dtype) * (1 + np.abs(scale)) + underflow(1, dtype) * size.sum(
+            axis=1, keepdims=True
+        )
+        error = np.abs(scale) * (error @ np.abs(W)) + gamma(n, dtype) * terms + tiny
+        x = np.maximum(scale * (x @ W + b - mean) + shift, 0)
+    return 2 * error
+
+
 def batchnorm_backward(dout, cache):
     """dbeta: a sum of N. dgamma: the same of products. dx: both, 1 / N and 7 more."""
     normal, rstd, scale = cache["x_normalized"], cache["rstd"], cache["gamma"]
