@@ -24,7 +24,6 @@
 #include "fastfc.h"
 #include "gemm/gemm.c"
 #include "gemm/pack.c"
-#include "gemm/tile.c"
 #include "network/inference.c"
 #include "ops/relu.c"
 #include "simd/vec.h"
@@ -37,7 +36,7 @@
 enum { MOST_VECTORS = 12 };
 
 _Static_assert(NV == 2, "only a last panel may be one vector wide");
-_Static_assert(MR * A_ROW_STRIDE * sizeof(real) <= FC_PREDICT_SCRATCH, "a panel of x fits");
+_Static_assert((size_t)MR * A_ROW_STRIDE * sizeof(real) <= FC_PREDICT_SCRATCH, "a panel of x fits");
 
 /* M columns, all of whose vectors are whole. */
 static columns_cut whole_vectors(size_t M) {
@@ -114,6 +113,8 @@ static void row_of_vectors(real *out, const real *addend, const real *x, const r
         VECTORS(10);
         VECTORS(11);
         VECTORS(12);
+    default:
+        break;
     }
 #undef VECTORS
 }

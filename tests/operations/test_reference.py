@@ -22,7 +22,7 @@ def rng():
 
 
 SHARED = (
-    *("archives.py", "arguments.py", "arrays.py", "clipping.py", "files.py"),
+    *("archives.py", "arguments.py", "arrays.py", "clipping.py", "files.py", "locks.py"),
     *("networks", "update_rules"),
 )
 
