@@ -33,7 +33,8 @@ PARTS = {
     "masks, draws": r"mt19937_\w+|philox_\w+|random_rows|draw_\w+|dropout_\w+",
     "gather": r"gather_\w+",
     "loss": r"softmax_\w+|svm_\w+",
-    "updates": r"sgd\w*|rmsprop|adamw?|update_\w+|sum_of_squares\w*|any_beyond|sum_squares",
+    "updates": r"sgd\w*|rmsprop|adamw?|update_\w+|sum_of_squares\w*|any_beyond|sum_squares|"
+    r"set_powers|advance",
     "threads": r"claim_tasks|fc_run|run_job|run_worker|run_tasks|run_with_side_task",
 }
 PYTHON = "Python, rest"
@@ -70,24 +71,26 @@ def shares(text):
     return {title: counts[title] / total for title in (*PARTS, PYTHON)} if total else {}
 
 
-def timed_steps(call, seconds):
-    """Call for so many seconds; return the mean time of a call."""
+def timed_steps(call, seconds, chunk):
+    """Call for so many seconds, a chunk at a time; return the mean time of a call."""
     start, calls = time.perf_counter(), 0
     while (now := time.perf_counter()) < start + seconds:
-        for _ in range(CHUNK):
+        for _ in range(chunk):
             call()
-        calls += CHUNK
+        calls += chunk
     return (now - start) / calls
 
 
-def _child(network, dtype, threads, seconds):
+def _child(network, dtype, threads, seconds, many):
     """Train, in a process of its own, which is looked at; print the mean seconds of a step."""
     fastfc.set_num_threads(threads)
-    call = step.solver("fastfc", cases.NETWORKS[network], np.dtype(dtype))._step
+    given = cases.NETWORKS[network], np.dtype(dtype)
+    call = step.many(*given) if many else step.solver("fastfc", *given)._step
+    steps, chunk = (step.MANY, 1) if many else (1, CHUNK)
     end = time.perf_counter() + WARM_UP
     while time.perf_counter() < end:
         call()
-    print("seconds of a step:", timed_steps(call, seconds))
+    print("seconds of a step:", timed_steps(call, seconds, chunk) / steps)
 
 
 def _sampled(network, options):
@@ -98,7 +101,7 @@ def _sampled(network, options):
             *("py-spy", "record", "--native", "--format", "raw"),
             *("--rate", str(RATE), "--output", str(raw), "--"),
             *(sys.executable, "-m", "benchmarks.profile", network, options.dtype),
-            *(str(options.threads), str(options.seconds)),
+            *(str(options.threads), str(options.seconds), *(["many"] if options.many else [])),
         ]
         try:
             done = subprocess.run(command, capture_output=True, text=True)
@@ -119,6 +122,7 @@ def main(argv):
     parser.add_argument(
         "--seconds", type=float, default=10.0, help="for each network, 10 by default"
     )
+    parser.add_argument("--many", action="store_true", help="many steps in one call")
     options = parser.parse_args(argv)
     unknown = sorted(set(options.networks) - set(cases.NETWORKS))
     if unknown:
@@ -143,4 +147,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    _child(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))
+    _child(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), len(sys.argv) > 5)

@@ -28,7 +28,6 @@
 #include "simd/vec.h"
 #include "split.h"
 
-#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 

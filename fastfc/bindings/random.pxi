@@ -38,9 +38,10 @@ cdef bint layout_is_known(object module) except -1:
             return False
     # and that 64 bits are two words, of which the first is the upper one, as the core draws keys
     cdef bitgen_t *bitgen = bitgen_of(generator)
-    cdef cnp.uint64_t drawn = bitgen.next_uint64(bitgen.state)
+    cdef cnp.uint64_t high, low, drawn = bitgen.next_uint64(bitgen.state)
     generator.state = {"bit_generator": "MT19937", "state": expected}
-    cdef cnp.uint64_t high = bitgen.next_uint32(bitgen.state), low = bitgen.next_uint32(bitgen.state)
+    high = bitgen.next_uint32(bitgen.state)
+    low = bitgen.next_uint32(bitgen.state)
     return drawn == (high << 32 | low)
 
 

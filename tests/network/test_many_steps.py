@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import threading
 
 import numpy as np
 import pytest
@@ -171,6 +172,35 @@ def test_no_step_begins_when_the_time_is_up():
         spent = model.__fastfc_train_steps__(*examples(), "adam", configs, 6, 50, seconds, losses)
         assert len(spent) == len(losses) == 1
         assert spent[0] > 0
+
+
+def test_long_steps_are_taken_one_by_one():
+    """For those look for signals, which many steps do not."""
+    model, configs = started(normalization="batchnorm", dropout=0.5)
+    before, losses = copy.deepcopy(left(model, configs, [])), []
+    arguments = (*examples(), "adam", configs, 6, 5, 60.0, losses)
+    watched = _core._watch(6 * (12 * 9 + 9 * 7 + 7 * 5) - 1, 0.1, 2**23)
+    try:
+        assert model.__fastfc_train_steps__(*arguments) is None
+        assert_same(left(model, configs, losses), before)
+        _core._watch(6 * (12 * 9 + 9 * 7 + 7 * 5), 0.1, 2**23)
+        assert len(model.__fastfc_train_steps__(*arguments)) == len(losses) == 5
+    finally:
+        _core._watch(*watched)
+
+
+def test_they_wait_for_the_thread_that_has_the_network():
+    model, configs = started()
+    before, losses = copy.deepcopy(model.params), []
+    arguments = (*examples(), "adam", configs, 6, 5, 60.0, losses)
+    thread = threading.Thread(target=model.__fastfc_train_steps__, args=arguments)
+    with model.__fastfc_lock__():
+        thread.start()
+        thread.join(0.05)
+        assert losses == []
+        assert_same(model.params, before)
+    thread.join()
+    assert len(losses) == 5
 
 
 # --- steps with news ----------------------------------------------------------------------------
