@@ -233,7 +233,7 @@ class _Fused(fully_connected.FullyConnectedNet):
         with lock_of(self):
             self._set_mode("train")
             return self._network().steps(
-                X,
+                cast("AnyArray", X),
                 y,
                 self,
                 update_rule,
