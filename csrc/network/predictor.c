@@ -24,7 +24,6 @@
 #include "fastfc.h"
 #include "gemm/gemm.c"
 #include "gemm/pack.c"
-#include "gemm/tile.c"
 #include "network/inference.c"
 #include "ops/relu.c"
 #include "simd/vec.h"

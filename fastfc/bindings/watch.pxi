@@ -1,11 +1,11 @@
-# Signals during a long operation.  Python handles a signal only where its interpreter runs, and an
-# operation on huge arrays may take minutes.  So a long one takes the GIL about every 100 ms and lets
-# Python look.  What a handler raises, as Ctrl-C does, ends the operation early; its outputs are
-# dropped.  One that has begun to write over its inputs finishes first.
+# Signals during a long operation.  Python handles a signal only where its interpreter runs, and
+# an operation on huge arrays may take minutes.  So a long one takes the GIL about every 100 ms
+# and lets Python look.  What a handler raises, as Ctrl-C does, ends the operation early; its
+# outputs are dropped.  One that has begun to write over its inputs finishes first.
 #
 # A handler is code of the caller's that runs beside the kernel, as that of another thread may.
 
-# Multiply-adds, or elements, from which an operation is a long one: no kernel takes 100 ms for less.
+# Multiply-adds, or elements, from which an operation is long: no kernel takes 100 ms for less.
 cdef double long_work = 1 << 25
 
 
