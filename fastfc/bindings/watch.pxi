@@ -5,8 +5,7 @@
 #
 # A handler is code of the caller's that runs beside the kernel, as that of another thread may.
 
-# Multiply-adds, or elements, from which an operation is a long one: no kernel takes 100 ms for
-# less.
+# Multiply-adds, or elements, from which an operation is long: no kernel takes 100 ms for less.
 cdef double long_work = 1 << 25
 
 

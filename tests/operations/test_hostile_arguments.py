@@ -402,12 +402,26 @@ def reference(operation, args):
         return None
 
 
+def bounds(operation, args):
+    """Return the greatest bound of each result, by name, where the arguments have one.
+
+    A normalisation of almost equal numbers magnifies their rounding by up to 1 / sqrt(eps).
+    """
+    try:
+        with np.errstate(all="ignore"):
+            found = operation.bound(*copy.deepcopy(args))
+        return {name: np.max(bound) for name, bound in found.items() if np.isfinite(bound).all()}
+    except Exception:  # of odd arguments none is known
+        return {}
+
+
 @hypothesis.settings(max_examples=effort(1000, 100_000))
 @hypothesis.given(calls())
 def test_whatever_is_given(given):
     """A right answer, or an error that names what is wrong."""
     operation, args, plain = given
     expected = reference(operation, args) if plain is None else outcome(operation, plain)
+    allowed = bounds(operation, args)
     np.random.seed(0)
     result, error = run(operation, args)
     if error is not None:
@@ -427,5 +441,5 @@ def test_whatever_is_given(given):
         elif np.isfinite(right).all():
             if name.startswith("running"):  # of (1, D) or a number, kept as (D,) or as they are
                 got, right = np.broadcast_arrays(np.squeeze(got), np.squeeze(right))
-            size = np.abs(right).max(initial=0)
-            np.testing.assert_allclose(got, right, rtol=0, atol=1e-4 * size, err_msg=name)
+            atol = max(1e-4 * np.abs(right).max(initial=0), allowed.get(name, 0))
+            np.testing.assert_allclose(got, right, rtol=0, atol=atol, err_msg=name)
