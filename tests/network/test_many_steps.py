@@ -308,7 +308,7 @@ def unserved():
     yield "no state yet", {"configs": True}
 
 
-@pytest.mark.parametrize(("what", "case"), unserved(), ids=[what for what, _ in unserved()])
+@pytest.mark.parametrize(("what", "case"), list(unserved()), ids=[what for what, _ in unserved()])
 def test_unserved(what, case):
     model, configs = started(**case.get("options", {}))
     if "class" in case:
