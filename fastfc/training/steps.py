@@ -122,7 +122,8 @@ class Stepping(Resumable, Guarded, Scored):
         if rates is None:
             noted = np.full(len(spent), learning_rate(configs))
         else:
-            noted = np.array(rates[1][: len(spent)]) * rates[0][next(iter(configs))]
+            base = float(rates[0][next(iter(configs))])  # a product of NumPy's may warn or raise
+            noted = np.array([base * factor for factor in rates[1][: len(spent)]])
         self._log.note_steps(before + spent, noted)
         return len(spent)
 

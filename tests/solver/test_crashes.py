@@ -253,7 +253,8 @@ def test_interrupted_at_any_instruction(quick_folder):
 
 def test_resumed_while_another_process_writes(quick_folder, states):
     count = Counter()
-    for _ in range(effort(quick=1, long=20)):
+    while count["writers"] < effort(quick=1, long=20) or count["resumed"] < 4:
+        count["writers"] += 1
         with runs.process("write", quick_folder / "run", runs.EPOCHS, 1, 2) as writer:
             while writer.poll() is None:
                 path = latest(quick_folder)
@@ -271,7 +272,6 @@ def test_resumed_while_another_process_writes(quick_folder, states):
                 count["resumed"] += 1
             assert writer.returncode == 0, writer.stderr.read().decode()
     report("resumed while another writes", **count)
-    assert count["resumed"] > 3
 
 
 def test_two_processes_that_delete(quick_folder):
