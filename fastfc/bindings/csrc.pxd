@@ -228,6 +228,7 @@ cdef extern from *:
     const char *FASTFC_COMPILER  # name and version, from CMake
 
 cdef extern from *:
+    unsigned long PyThread_get_thread_ident() nogil
     int PyErr_CheckSignals()  # without what Cython's own declaration does: it is asked for
     void PyErr_Fetch(PyObject **type, PyObject **value, PyObject **traceback)
     void PyErr_Restore(PyObject *type, PyObject *value, PyObject *traceback)

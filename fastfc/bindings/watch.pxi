@@ -4,9 +4,24 @@
 # outputs are dropped.  One that has begun to write over its inputs finishes first.
 #
 # A handler is code of the caller's that runs beside the kernel, as that of another thread may.
+#
+# Only the main thread looks: Python runs handlers on no other, and ends others when they take
+# the GIL while the interpreter shuts down: in the middle of a kernel whose workers read their
+# stacks.
 
 # Multiply-adds, or elements, from which an operation is long: no kernel takes 100 ms for less.
 cdef double long_work = 1 << 25
+
+
+cdef unsigned long main_thread = threading.main_thread().ident
+
+
+def _set_main_thread():
+    global main_thread
+    main_thread = PyThread_get_thread_ident()
+
+
+os.register_at_fork(after_in_child=_set_main_thread)
 
 
 cdef struct Watch:
@@ -27,7 +42,7 @@ cdef int look_for_signals(fc_watch *watch) noexcept with gil:
 
 # Before an operation of so much work.
 cdef void begin_watch(Watch *watch, double work) noexcept nogil:
-    watch.begun = work > long_work
+    watch.begun = work > long_work and PyThread_get_thread_ident() == main_thread
     watch.core.asked = watch.core.finishing = False
     if watch.begun:
         fc_begin_watch(&watch.core, look_for_signals)

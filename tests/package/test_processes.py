@@ -194,6 +194,24 @@ print("end")
         assert lines == ["end"]
 
 
+def test_exit_while_daemons_are_in_long_kernels():
+    """They do not look for signals, for Python would end them there, under their workers' feet."""
+    for _ in range(effort(2, 50)):
+        lines = printed(f"""
+{BUSY}
+from fastfc import _core
+_core._watch(0, 0.0, 1)  # every operation is long, and looks whenever it can
+class Slow:  # ends while the interpreter shuts down
+    def __del__(self, sleep=time.sleep):
+        for _ in range(40): sleep(0.005)
+slow = Slow()
+for _ in range(4): threading.Thread(target=busy, daemon=True).start()
+time.sleep(0.1)
+print("end")
+""")
+        assert lines == ["end"]
+
+
 def test_exit_waits_for_other_threads():
     lines = printed(f"""
 {BUSY}
