@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+import fastfc
 from tests.support.effort import LONG, effort, report
 from tests.support.process import in_new_process
 
@@ -120,6 +121,7 @@ def test_processes_that_train_at_once_get_their_shares():
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
+                cwd=os.path.dirname(os.path.dirname(fastfc.__file__)),  # with a built core
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
             )
             for _ in range(count)
