@@ -145,8 +145,13 @@ def check_attributes(network: Any) -> None:
     list_bn_params(network.bn_params)
     if network.use_dropout is not False:
         network.use_dropout = check_flag("use_dropout", network.use_dropout)
-    if not isinstance(network.dropout_param, MutableMapping):
+    if not _is_mutable(network.dropout_param):
         raise TypeError(f"dropout_param is {shown(network.dropout_param)}, expected a dict")
+
+
+def _is_mutable(mapping: object) -> bool:
+    """Return whether it is a dictionary of some kind; at once for a plain one, asked each step."""
+    return type(mapping) is dict or isinstance(mapping, MutableMapping)
 
 
 def list_bn_params(found: Any) -> list[MutableMapping[str, Any]]:
@@ -155,7 +160,7 @@ def list_bn_params(found: Any) -> list[MutableMapping[str, Any]]:
         bn_params: list[Any] = [None] if isinstance(found, (str, Mapping)) else list(found)
     except TypeError:
         bn_params = [None]
-    if not all(isinstance(bn_param, MutableMapping) for bn_param in bn_params):
+    if not all(map(_is_mutable, bn_params)):
         raise TypeError(
             f"bn_params is {shown(found)}, expected a list of dicts, one for each hidden layer"
         )
