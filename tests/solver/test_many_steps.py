@@ -139,10 +139,15 @@ def test_a_checkpoint_by_time(tmp_path):
     np.random.seed(0)
     X, y = np.random.randn(8000, 100), np.random.randint(3, size=8000)
     data = {"X_train": X, "y_train": y, "X_val": X[:5], "y_val": y[:5]}
-    model = fc_net.FullyConnectedNet([200], input_dim=100, num_classes=3)
-    settings = {"checkpoint_name": tmp_path / "run", "checkpoint_every": "0.02s"}
-    made = Counting(model, data, num_epochs=1, batch_size=8, verbose=False, **settings)
-    made.train()
+
+    def trained(**settings):
+        model = fc_net.FullyConnectedNet([200], input_dim=100, num_classes=3)
+        made = Counting(model, data, num_epochs=1, batch_size=8, verbose=False, **settings)
+        made.train()
+        return made
+
+    epoch = min(trained().history["seconds"][-1] for _ in range(3))
+    made = trained(checkpoint_name=tmp_path / "run", checkpoint_every=f"{epoch / 4:.9f}s")
     assert many(made)
     steps = [path for path in tmp_path.iterdir() if "step" in path.name]
     assert steps
