@@ -60,6 +60,10 @@ class _Fused(fully_connected.FullyConnectedNet):
 
     _layers = layer_utils
 
+    def _set_mode(self, mode: str) -> None:
+        if not _core.set_mode(self, mode):
+            super()._set_mode(mode)
+
     def _data_loss(self, X: ArrayLike, y: ArrayLike) -> tuple[Scalar, Params]:
         X = self._cast("X", X)
         fused = self._network().loss(X, y, self)
@@ -148,7 +152,8 @@ class _Fused(fully_connected.FullyConnectedNet):
         >>> bool(net.params["b2"][0] > before[0])
         True
         """
-        check_attributes(self)
+        if not _core.set_mode(self, None):
+            check_attributes(self)
         reg = self._own_reg()
         if not self._has_own_loss() or not isinstance(reg, self.dtype):
             return None

@@ -22,6 +22,39 @@ cdef void *bind_vector(dict mapping, object key, size_t length, int dtype, list 
     return cnp.PyArray_DATA(<ndarray> value)
 
 
+def set_mode(model, str mode):
+    """Set the mode of a model's dropout and batch normalisation, unless mode is None.
+
+    False, and nothing is set, where an attribute is not of the type that the constructor gives it:
+    then others say what is wrong with it, if anything.
+    """
+    cdef object dtype = model.dtype, normalization = model.normalization
+    cdef object bn_params = model.bn_params, use_dropout = model.use_dropout
+    cdef object dropout_param = model.dropout_param, bn_param
+    cdef int word = find_word(normalization, "batchnorm", "layernorm")
+    if dtype is not np.float32 and dtype is not np.float64:
+        return False
+    if normalization is not None and word < 0:
+        return False
+    if type(use_dropout) is not bool or type(dropout_param) is not dict:
+        return False
+    if type(bn_params) is not list:
+        return False
+    for bn_param in <list> bn_params:
+        if type(bn_param) is not dict:
+            return False
+    if mode is None:
+        return True
+    if use_dropout:
+        (<dict> dropout_param)["mode"] = mode
+    if word == 0:
+        for bn_param in <list> bn_params:
+            if type(bn_param) is not dict:  # a key's own code has changed it meanwhile
+                return False
+            (<dict> bn_param)["mode"] = mode
+    return True
+
+
 cdef enum: IN_KERNEL = 2
 
 cdef size_t forks = 0  # of which this process is the child of a child ...

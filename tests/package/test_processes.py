@@ -217,7 +217,7 @@ def test_exit_waits_for_other_threads():
 {BUSY}
 def work():
     busy(20)
-    print("done")
+    print("done\\n", end="")  # in one piece
 for _ in range(3): threading.Thread(target=work).start()
 """)
     assert lines == ["done"] * 3
