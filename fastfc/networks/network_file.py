@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 FORMAT, VERSION = "fastfc network", 1
 STATES = "fastfc_network"
+_OWN = np.longdouble, np.clongdouble  # Python has no number for them
 
 
 def write(path: StrPath, network: FullyConnectedNet) -> None:
@@ -68,7 +69,7 @@ def describe(network: FullyConnectedNet) -> dict[str, Any]:
 
     Raises
     ------
-    TypeError
+    TypeError, ValueError
         Something was set to what no file can hold.
     """
     now = {name: value for name, value in network._arguments.items() if value is not None}
@@ -81,9 +82,9 @@ def describe(network: FullyConnectedNet) -> dict[str, Any]:
         "format": FORMAT,
         "version": VERSION,
         "class": network._kind,
-        "arguments": {name: _to_json(name, now.get(name)) for name in network._arguments},
-        "dropout_param": _to_json("dropout_param", network.dropout_param),
-        "bn_params": _to_json("bn_params", bn_params),
+        "arguments": {name: _as_json(name, now.get(name)) for name in network._arguments},
+        "dropout_param": _as_json("dropout_param", network.dropout_param),
+        "bn_params": _as_json("bn_params", bn_params),
     }
 
 
@@ -117,8 +118,15 @@ def read(path: StrPath, cls: type[Net], which: str = "best") -> Net:
         return _build_network(cls, metadata, headers, lambda name: archive.read(entries[name]))
 
 
-def _to_json(name: str, value: Any) -> Any:
+def _as_json(name: str, value: Any) -> Any:
     """Return a value as JSON has it."""
+    try:
+        return _to_json(name, value)
+    except RecursionError:
+        raise ValueError(f"save: {name} is nested too deep, or contains itself") from None
+
+
+def _to_json(name: str, value: Any) -> Any:
     if isinstance(value, abc.Mapping):
         for key in value:
             if not isinstance(key, str):
@@ -126,8 +134,8 @@ def _to_json(name: str, value: Any) -> Any:
         return {key: _to_json(f"{name}[{key!r}]", item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_to_json(f"{name}[{i}]", item) for i, item in enumerate(value)]
-    if isinstance(value, (np.ndarray, np.generic)):
-        return value.tolist()
+    if isinstance(value, (np.ndarray, np.generic)) and not isinstance(value, _OWN):
+        return _to_json(name, value.tolist())
     if name == "dtype":
         return np.dtype(value).name
     if value is not None and not isinstance(value, (bool, int, float, str)):

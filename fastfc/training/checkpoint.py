@@ -90,6 +90,8 @@ def write_checkpoint(
         The file cannot be written; what was at ``path`` is as it was.
     TypeError
         The state holds something else.
+    ValueError
+        It contains itself.
 
     Examples
     --------
@@ -103,7 +105,10 @@ def write_checkpoint(
     arrays: dict[str, Any] = dict.fromkeys(
         (HEAD, NETWORK)
     )  # names that the state's arrays cannot have
-    packed = pack(state, arrays)
+    try:
+        packed = pack(state, arrays)
+    except RecursionError:
+        raise ValueError("the state is nested too deep, or contains itself") from None
     head = {
         "format": FORMAT,
         "version": VERSION,

@@ -160,6 +160,36 @@ def test_what_was_changed_after_construction_is_kept(nets, path):
     assert loaded.params["W1"].flags.f_contiguous
 
 
+ITSELF = [1]
+ITSELF.append(ITSELF)
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (np.bytes_(b"abc"), TypeError),
+        (np.array([b"abc"]), TypeError),
+        (np.void(b"abc"), TypeError),
+        (np.longdouble(1), TypeError),
+        (np.clongdouble(1), TypeError),
+        (np.array([1j]), TypeError),
+        (np.datetime64("2026-11-26"), TypeError),
+        (np.array([object()]), TypeError),
+        (np.array([10**400]), ValueError),
+        (object(), TypeError),
+        (ITSELF, ValueError),
+        ({"a": ITSELF}, ValueError),
+    ],
+)
+def test_what_no_file_can_hold(nets, path, value, error):
+    """Is named, and there is no file; NumPy's own values are looked into as others are."""
+    net = network(nets, use_batchnorm=True)
+    net.bn_params[0]["note"] = value
+    with pytest.raises(error, match=r"^save: bn_params(\[0\]\['note'\]\S*)? is "):
+        net.save(path)
+    assert not path.exists()
+
+
 def test_saved_again_it_is_the_same_file(nets, path, tmp_path):
     net = network(nets, use_batchnorm=True, dropout=0.5, reg=0.3)
     net.loss(*data())

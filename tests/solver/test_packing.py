@@ -76,6 +76,14 @@ def test_errors(value):
         pack(value, {}, "there")
 
 
+def test_a_state_that_contains_itself(tmp_path):
+    state = {"a": [1]}
+    state["a"].append(state)
+    with pytest.raises(ValueError, match=r"^the state is nested too deep, or contains itself"):
+        write_checkpoint(tmp_path / "a.npz", state)
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("a", "b"),
     [
