@@ -3,7 +3,8 @@ PYTHON ?= python
 
 # Files below a folder, by their endings.  None is an error: a linter that is given no file is content.
 files = $(or $(shell find $(1) $(foreach end,$(2),-name '*.$(end)' -o) -false),$(error no file in $(1) ends in: $(2)))
-SOURCES = $(call files,csrc,c) $(call files,csrc,h) $(call files,tests/csrc,c h)
+SOURCES = $(call files,csrc,c) $(call files,csrc,h) $(call files,tests/csrc,c h) \
+          $(call files,benchmarks/onednn,cpp hpp)
 BINDINGS = $(call files,fastfc/bindings,pyx) $(call files,fastfc/bindings,pxi pxd)
 
 install:

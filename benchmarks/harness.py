@@ -38,6 +38,7 @@ SHARED_CORE = (
     1.5  # a second processor that gives less than this to arithmetic has no core of its own
 )
 PAUSE, LONGEST_PAUSE = 2e-2, 1.0  # seconds
+EXTRA = "bench"  # what pip installs for all suites and most peers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,9 +93,9 @@ class Contestant:
         return (time.perf_counter() - start) / (count * self.times)
 
 
-def missing(package, purpose):
+def missing(package, purpose, extra=EXTRA):
     """End in one line that names the extra."""
-    sys.exit(f"benchmarks: {purpose} needs {package}: pip install '.[bench]' in a checkout")
+    sys.exit(f"benchmarks: {purpose} needs {package}: pip install '.[{extra}]' in a checkout")
 
 
 def thread_counts():
@@ -106,7 +107,8 @@ def thread_counts():
 def threads(count):
     """Let fastfc, NumPy's BLAS and, if it is there, PyTorch use so many threads meanwhile.
 
-    JAX sizes its pool when it starts and keeps it.
+    JAX sizes its pool when it starts and keeps it, TensorFlow too; a network on oneDNN computes
+    with as many threads as fastfc had when it was made.
     """
     try:
         from threadpoolctl import threadpool_limits

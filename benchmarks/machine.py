@@ -12,9 +12,11 @@ import numpy as np
 
 import fastfc
 
-OTHERS = ("torch", "jax", "scikit-learn", "threadpoolctl")
+OTHERS = ("torch", "jax", "scikit-learn", "tensorflow-cpu", "onednn-cpu-gomp", "threadpoolctl")
 # Variables that change how many threads there are, or whose kernels run.
-ENVIRONMENT = re.compile(r"\w+_NUM_THREADS|OPENBLAS_CORETYPE|FASTFC_(ISA|CACHES)")
+ENVIRONMENT = re.compile(
+    r"\w+_NUM_THREADS|OPENBLAS_CORETYPE|ONEDNN_MAX_CPU_ISA|XLA_FLAGS|FASTFC_(ISA|CACHES)"
+)
 
 
 def facts(quick=False):

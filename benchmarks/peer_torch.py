@@ -1,19 +1,28 @@
-"""PyTorch: its own operations, and a training step, eager and compiled, with fused Adam."""
+"""PyTorch: its own operations, and a training step: eager and compiled, with fused Adam.
+
+And the whole step, Adam included, as one function that is compiled with all of its searches.
+"""
 
 import functools
+import itertools
 import math
 
 import torch
 from torch import nn
 
 aten = torch.ops.aten
+EPSILON, MOMENTUM, BETA1, BETA2, ADAM_EPSILON = 1e-5, 0.1, 0.9, 0.999, 1e-8
 
 
 def steps(network, data, learning_rate):
     """Return what runs one training step, by name."""
     torch.compiler.reset()  # else it stops compiling anew after several networks
-    eager = _step(network, data, learning_rate, lambda net: net)
-    return {"torch": eager, "torch.compile": _step(network, data, learning_rate, torch.compile)}
+    given = network, data, learning_rate
+    return {
+        "torch": _step(*given, lambda net: net),
+        "torch.compile": _step(*given, torch.compile),
+        "torch.max": _whole_step(*given),
+    }
 
 
 def _step(network, data, learning_rate, prepare):
@@ -36,6 +45,61 @@ def _step(network, data, learning_rate, prepare):
         return loss.item()
 
     return step
+
+
+def _whole_step(network, data, learning_rate):
+    """Return a step of which draws, gradients and updates are one compiled function.
+
+    `nn.Module`, its optimizer and `backward` end such functions: this one is of tensors alone.
+    """
+    batch, example, hidden, classes, keep = network
+    x, y = torch.from_numpy(data["X_train"]).flatten(1), torch.from_numpy(data["y_train"])
+    params, running = _start([math.prod(example), *hidden, classes], x.dtype)
+    first, second = ([torch.zeros_like(w) for w in params] for _ in range(2))
+
+    def loss_of(params, x, y):
+        *layers, (w, b) = [params[i : i + 4] for i in range(0, len(params), 4)]
+        moments, out = [], x
+        for weights, bias, gamma, beta in layers:
+            out = torch.addmm(bias, out, weights)
+            var, mean = torch.var_mean(out, 0, correction=0)
+            moments += [mean, var]
+            out = (out - mean) * torch.rsqrt(var + EPSILON) * gamma
+            out = torch.relu(out + beta)
+            out = torch.where(torch.rand_like(out) < keep, out / keep, 0)
+        return nn.functional.cross_entropy(torch.addmm(b, out, w), y), moments
+
+    @functools.partial(torch.compile, fullgraph=True, dynamic=False, mode="max-autotune")
+    def compiled(rate, unbias):
+        chosen = torch.randint(len(x), (batch,))
+        gradient = torch.func.grad_and_value(loss_of, has_aux=True)
+        grads, (loss, moments) = gradient(params, x[chosen], y[chosen])
+        for average, now in zip(running, moments, strict=True):
+            average.lerp_(now, MOMENTUM)
+        for w, v, a, g in zip(params, first, second, grads, strict=True):
+            v.lerp_(g, 1 - BETA1)
+            a.lerp_(g * g, 1 - BETA2)
+            w.sub_(rate * v / (torch.sqrt(a * unbias) + ADAM_EPSILON))
+        return loss
+
+    times = itertools.count(1)
+
+    def step():
+        t = next(times)  # its powers are not for the function, which would take them per element
+        rates = learning_rate / (1 - BETA1**t), 1 / (1 - BETA2**t)
+        return compiled(*torch.tensor(rates, dtype=x.dtype)).item()
+
+    return step
+
+
+def _start(sizes, dtype):
+    """Return parameters, four of each hidden layer and two of the last, and running averages."""
+    params, running = [], []
+    for d, m in itertools.pairwise(sizes):
+        params += [0.01 * torch.randn(d, m, dtype=dtype), torch.zeros(m, dtype=dtype)]
+        params += [torch.ones(m, dtype=dtype), torch.zeros(m, dtype=dtype)]
+        running += [torch.zeros(m, dtype=dtype), torch.ones(m, dtype=dtype)]
+    return params[:-2], running[:-2]
 
 
 def operation(name, args):

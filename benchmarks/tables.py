@@ -9,9 +9,13 @@ DTYPE = "float32"  # of the tables; where somebody is ahead of fastfc, every dty
 LABELS = {
     "torch": "PyTorch",
     "torch.compile": "compiled",
+    "torch.max": "max-autotune",
     "jax": "JAX",
     "jax.scan": "JAX, scan",
     "sklearn": "scikit-learn",
+    "tensorflow": "TensorFlow",
+    "tensorflow.while": "TensorFlow, loop",
+    "onednn": "oneDNN",
     "numpy": "`numpy.dot`",
 }
 NOISY = "~"  # behind a median whose samples are spread widely

@@ -1,7 +1,11 @@
 import contextlib
 import dataclasses
 import functools
+import importlib.metadata
 import importlib.util
+import math
+import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -30,7 +34,14 @@ from tests.support import cases, operations
 pytest.importorskip("threadpoolctl", reason="NumPy's threads are set by threadpoolctl")
 
 SMALL = {name: cases.NETWORKS[name] for name in ("digits", "seed")}
-PACKAGES = {"numpy": "numpy", "torch": "torch", "jax": "jax", "sklearn": "sklearn"}
+# Peer -> what it needs: a module, of the hand-written network the distribution with its headers.
+PACKAGES = {
+    "torch": "torch",
+    "jax": "jax",
+    "sklearn": "sklearn",
+    "tensorflow": "tensorflow",
+    "onednn": "onednn-devel-cpu-gomp",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -130,35 +141,146 @@ def test_table_and_file_have_every_row(suite, tmp_path, capsys):
     assert all(line.startswith(name) for name, line in zip(expected, lines, strict=True))
 
 
-@pytest.mark.parametrize("peer", [peer for peer in peers.NAMES if peer != "numpy"])
-def test_peers_join_the_tables(peer, tmp_path, monkeypatch):
-    if importlib.util.find_spec(PACKAGES[peer]) is None:
-        pytest.skip(f"{PACKAGES[peer]} is not installed: it comes with the extra bench")
+def _loaded(peer, monkeypatch):
+    """Import a peer's file, or skip the test and say which extra has the peer."""
+    try:
+        importlib.metadata.files(PACKAGES[peer])
+    except importlib.metadata.PackageNotFoundError:
+        if importlib.util.find_spec(PACKAGES[peer]) is None:
+            extra = peers.EXTRAS.get(peer, harness.EXTRA)
+            pytest.skip(f"{PACKAGES[peer]} is not installed: it comes with the extra {extra}")
+    if peer == "onednn" and shutil.which("g++") is None:
+        pytest.skip("there is no g++")
     if peer == "torch":  # compiling takes longer than everything else here
         torch = importlib.import_module("torch")
-        monkeypatch.setattr(torch, "compile", lambda net: net)
+        monkeypatch.setattr(torch, "compile", lambda function, **options: function)
+    return peers.load(peer)
+
+
+@pytest.mark.parametrize("peer", PACKAGES)
+def test_peers_join_the_tables(peer, tmp_path, monkeypatch):
+    _loaded(peer, monkeypatch)
     for row in _written(tmp_path, "ops", "step", "--peers", peer).rows:
         if row["name"].endswith(", scoring"):
-            assert list(row["seconds"]) == ["fastfc"]
+            expected = []
+        elif row["suite"] == "ops":
+            expected = ["torch"] if peer == "torch" else []
+        elif peer == "onednn" and row["dtype"] == "float64":
+            expected = []
         elif row["name"].endswith(", many"):
-            assert list(row["seconds"]) == ["fastfc", *peers.MANY_STEPS.get(peer, ())]
-        elif row["suite"] == "step":
-            assert list(row["seconds"]) == ["fastfc", *peers.STEPS[peer]]
+            expected = peers.MANY_STEPS.get(peer, ())
         else:
-            assert list(row["seconds"]) == ["fastfc"] + ["torch"] * (peer == "torch")
+            expected = peers.STEPS[peer]
+        assert list(row["seconds"]) == ["fastfc", *expected]
 
 
-@pytest.mark.parametrize("peer", [peer for peer in peers.NAMES if peer != "numpy"])
-def test_an_absent_peer_ends_in_one_line(peer, monkeypatch):
-    for name in list(sys.modules):
-        if name.split(".")[0] == PACKAGES[peer] or name == f"benchmarks.peer_{peer}":
-            monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, PACKAGES[peer], None)
+def test_every_peer_but_numpy_needs_a_package():
+    assert set(PACKAGES) == set(peers.NAMES) - {"numpy"}
+
+
+def _message(peer, monkeypatch):
+    """Ask for a peer that cannot be had and return what the command says at its end."""
+    monkeypatch.delitem(sys.modules, f"benchmarks.peer_{peer}", raising=False)
     with pytest.raises(SystemExit) as stop:
         benchmarks.main(["step", "--quick", "--peers", peer])
-    assert f"--peers {peer} needs {PACKAGES[peer]}" in stop.value.code
-    assert "pip install '.[bench]' in a checkout" in stop.value.code
     assert "\n" not in stop.value.code
+    return stop.value.code
+
+
+@pytest.mark.parametrize("peer", PACKAGES)
+def test_an_absent_peer_ends_in_one_line(peer, monkeypatch):
+    def files(package):
+        raise importlib.metadata.PackageNotFoundError(package)
+
+    for name in list(sys.modules):
+        if name.split(".")[0] == PACKAGES[peer]:
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, PACKAGES[peer], None)
+    monkeypatch.setattr(importlib.metadata, "files", files)
+    message = _message(peer, monkeypatch)
+    assert f"--peers {peer} needs {PACKAGES[peer]}" in message
+    extra = {"tensorflow": "bench-tensorflow", "onednn": "bench-onednn"}.get(peer, "bench")
+    assert f"pip install '.[{extra}]' in a checkout" in message
+
+
+def test_a_peer_without_its_compiler_ends_in_one_line(tmp_path, monkeypatch):
+    _loaded("onednn", monkeypatch)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    message = _message("onednn", monkeypatch)
+    assert "--peers onednn needs g++ and onednn-devel-cpu-gomp" in message
+    assert "pip install '.[bench-onednn]' in a checkout" in message
+
+
+@pytest.mark.parametrize("peer", [peer for peer in PACKAGES if peer != "sklearn"])
+def test_steps_of_a_peer_train(peer, monkeypatch):
+    """Under dropout the loss of few examples falls; scikit-learn's steps return none."""
+    module = _loaded(peer, monkeypatch)
+    network = cases.NETWORKS["digits"]
+    given = network, step.data(network, np.float32), 5e-3
+    calls = list(module.steps(*given).values())
+    if peer in peers.MANY_STEPS:
+        calls += module.many_steps(*given, 100).values()
+    for call in calls:
+        losses = np.ravel(call())
+        while len(losses) < 100:
+            losses = np.append(losses, call())
+        assert len(losses) == 100
+        assert losses[0] == pytest.approx(math.log(10), abs=0.5)  # all classes alike
+        assert np.mean(losses[-10:]) < 0.6 * losses[0]
+
+
+def test_the_network_on_onednn_computes_what_the_reference_does(monkeypatch):
+    """Without dropout and on the same minibatches: losses agree, hence gradients and Adam too."""
+    module = _loaded("onednn", monkeypatch)
+    assert np.float32(1e-40) * np.float32(0.5) > 0  # its compiler's options are its own
+    for batch, example, hidden in (
+        (32, (64,), (64, 64)),
+        (9, (7, 3), (37, 20, 3)),
+        (64, (300,), (300, 37)),  # of which threads share the work
+    ):
+        network = (batch, example, hidden, 10, 0)
+        data = step.data(network, np.float32)
+        theirs = module.Network(network, data, step.LEARNING_RATE)
+        reference = step.solver("reference", network, np.float64, data).model
+        for i, weights in enumerate(theirs.weights, 1):
+            reference.params[f"W{i}"][:] = weights
+        configs = {name: {"learning_rate": step.LEARNING_RATE} for name in reference.params}
+        for _ in range(8):
+            (theirs_loss,) = theirs.steps(1)
+            drawn = theirs.drawn()
+            assert len(set(drawn)) > 1
+            loss, grads = reference.loss(data["X_train"][drawn], data["y_train"][drawn])
+            assert theirs_loss == pytest.approx(loss, rel=1e-4)
+            for name, w in reference.params.items():
+                adam = fastfc.reference.optim.adam
+                reference.params[name], configs[name] = adam(w, grads[name], configs[name])
+
+
+def test_the_network_on_onednn_has_the_runs_threads(monkeypatch):
+    """Counted by the kernel, in a process in which nothing else starts any."""
+    _loaded("onednn", monkeypatch)
+    script = """
+import os, sys
+import numpy as np
+import fastfc
+from benchmarks import peers, step
+network = (256, (512,), (512,), 10, 0.5)
+data = step.data(network, np.float32)
+module = peers.load("onednn")
+fastfc.set_num_threads(int(sys.argv[1]))
+before = len(os.listdir("/proc/self/task"))
+module.Network(network, data, 1e-3).steps(1)
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+    for count in (1, 2, 3):
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(count)],
+            cwd=Path(benchmarks.__file__).parents[1],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        assert int(done.stdout) == count - 1
 
 
 @pytest.mark.parametrize(
@@ -169,7 +291,7 @@ def test_an_absent_peer_ends_in_one_line(peer, monkeypatch):
             "no suite 'opps', expected one of gemm, ops, step, inference, solver, threads, memory, "
             "denormals",
         ),
-        (["--peers", "tensorflow"], "no peer 'tensorflow', expected one of numpy, torch, jax"),
+        (["--peers", "theano"], "no peer 'theano', expected one of numpy, torch, jax"),
         (["--iterations", "0"], "--iterations is 0, expected at least 1"),
     ],
 )
