@@ -20,7 +20,7 @@ from fastfc.training.clipping import clip_gradients, global_norm
 from tests.support import hostile, tolerance
 from tests.support.arguments import look_up, paths
 from tests.support.composed import Composed
-from tests.support.effort import effort
+from tests.support.effort import effort, parts, try_examples
 from tests.support.same import assert_same
 
 N, D, H, C = 5, 4, 3, 3
@@ -149,8 +149,7 @@ def outcome(call, network, kind, seeds):
         return *hostile.result_or_error(lambda: CALLS[call](model, configs, inputs)), said
 
 
-@hypothesis.settings(max_examples=effort(300, 60_000))
-@hypothesis.given(
+ANY_NETWORK = [
     st.sampled_from(sorted(CALLS)),
     st.tuples(
         st.sampled_from([None, "batchnorm", "layernorm"]),
@@ -159,9 +158,16 @@ def outcome(call, network, kind, seeds):
         st.sampled_from([np.float32, np.float64]),
     ),
     st.lists(st.integers(0, 10**9), min_size=1, max_size=2),
-)
-def test_whatever_is_in_a_network(call, kind, seeds):
+]
+
+
+@pytest.mark.parametrize("part", parts(60_000))
+def test_whatever_is_in_a_network(part):
     """The core's step in one call and the composed layers agree, bit for bit, or both refuse."""
+    try_examples(check_whatever_is_in_a_network, ANY_NETWORK, part, quick=300)
+
+
+def check_whatever_is_in_a_network(call, kind, seeds):
     got, error, said = outcome(call, fc_net.FullyConnectedNet, kind, seeds)
     expected, refusal, _ = outcome(call, Composed, kind, seeds)
     for found in (error, refusal):

@@ -8,7 +8,6 @@ show under AddressSanitizer: ``make sanitize-python``.
 import copy
 import threading
 
-import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies as st
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 from fastfc import _core, layers
 from tests.support import cases, hostile, operations
 from tests.support.arguments import look_up, paths, replace, small_arguments
-from tests.support.effort import effort
+from tests.support.effort import parts, try_examples
 
 
 def leaves(value, path=()):
@@ -415,10 +414,13 @@ def bounds(operation, args):
         return {}
 
 
-@hypothesis.settings(max_examples=effort(1000, 100_000))
-@hypothesis.given(calls())
-def test_whatever_is_given(given):
+@pytest.mark.parametrize("part", parts(100_000))
+def test_whatever_is_given(part):
     """A right answer, or an error that names what is wrong."""
+    try_examples(check_whatever_is_given, [calls()], part, quick=1000)
+
+
+def check_whatever_is_given(given):
     operation, args, plain = given
     expected = reference(operation, args) if plain is None else outcome(operation, plain)
     allowed = bounds(operation, args)

@@ -7,6 +7,9 @@ figures.
 import os
 import sys
 
+import hypothesis
+
+PART = 10_000  # examples of one search, of which hypothesis remembers each: megabytes a hundred
 LONG = os.environ.get("FASTFC_TRUST", "") not in ("", "0")
 
 
@@ -20,3 +23,24 @@ def report(what, **figures):
     if LONG:
         text = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items())
         print(f"\ntrust: {what}: {text}", file=sys.__stderr__, flush=True)
+
+
+def parts(long):
+    """Return the numbers of the searches that `try_examples` makes: together `long` examples."""
+    return range(effort(1, -(-long // PART)))
+
+
+def try_examples(check, strategies, part, quick):
+    """Let hypothesis draw `quick` examples, or at length a part of many, and check each.
+
+    Parameters
+    ----------
+    check : callable
+        Takes what the strategies draw, and raises where it is not right.
+    strategies : sequence of hypothesis.strategies.SearchStrategy
+    part : int
+        Of `parts`: each has examples of its own, the same in every run.
+    """
+    settings = hypothesis.settings(max_examples=effort(quick, PART))
+    hypothesis.seed(part)(settings(hypothesis.given(*strategies)(check)))()
+    report(check.__name__, part=part, examples=effort(quick, PART))
