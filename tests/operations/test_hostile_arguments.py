@@ -341,7 +341,7 @@ def tampered(draw, args):
         ways = [
             lambda: value[1:],
             lambda: value[::-1],
-            lambda: (*value, value[0]),
+            lambda: (*value, *value[:1]),
             lambda: list(value),
             lambda: dict(enumerate(value)),
             lambda: iter(value),
