@@ -4,23 +4,23 @@
  * added to every row of c, or NULL.
  *
  * The loops around the micro-kernel (Goto & van de Geijn 2008; Van Zee & van de Geijn 2015):
- * columns of b in blocks of NC, the depth in parts of KC, then panels of rows against panels of
- * columns.  A block of b is packed once, for all threads; each thread packs the panels of a that it
- * works on.  The arrays of a network are laid out so that they need no packing.  Rows, and vectors
- * of columns, are divided evenly among panels, so that only the last vector is ever padded.  While
- * one panel of a is multiplied, the next one is prefetched by software, because the factors have
- * usually left L2 since their last use.
+ * columns of b in blocks, the depth in parts of KC, then panels of rows against panels of columns,
+ * as many of these at a time as half of L2 holds.  A block of b is packed once, for all threads, by
+ * whole rows; each thread packs the panels of a that it works on, once for all the block.  The
+ * arrays of a network are laid out so that they need no packing, but for x where the weights'
+ * gradient sums over many examples.  Rows are divided evenly among panels, and only the last vector
+ * of columns is ever padded.  What is packed or multiplied next is prefetched by software, because
+ * the factors have usually left L2 since their last use.
  *
  * A small c of great depth would be too few tasks.  Its depth is divided among tasks instead
  * (split-K): each packs its own part of a and b and writes a partial sum, and a second job adds the
  * partial sums in order.
  *
  * Measured without gain: a depth KC of 320 to 512 for float32, 128 or 192 for float64 (no
- * different, or 2 to 8 % slower); prefetching rows of b while it is packed, or while the part of
- * the depth before it is multiplied (no different, or 2 % slower); narrower blocks of b of the
- * whole depth, so that c is not read and written once for each part of it (4 % slower: a is packed
- * more often); tasks of several panels where an epilogue updates weights (3 to 7 % slower: the
- * weights push b out of L2).
+ * different, or 2 to 8 % slower); prefetching rows of b while the part of the depth before it is
+ * multiplied (no different, or 2 % slower); narrower blocks of b of the whole depth, so that c is
+ * not read and written once for each part of it (4 % slower: a is packed more often); copying a
+ * never (no different).
  *
  * Every element is summed in one order, which k alone decides: to the bias the sum of each part of
  * the depth is added in turn, and that sum runs upwards from zero.  Neither how the work is cut
@@ -37,23 +37,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A block of b fills half of L2.  Its columns are whole panels, and no more than fit the workspace.
- */
-enum { MOST_NC = FC_DOUBLE ? 512 : 1024 };
-
-static size_t block_columns(void) {
-    const size_t panel = NV * LANES, fit = fc_get_l2_bytes() / 2 / (KC * sizeof(real));
-    return fit < panel ? panel : min_size(fit, MOST_NC) / panel * panel;
-}
-
 /* Split-K is for c of at most SMALL_M rows and SMALL_N columns, and has at most MOST_PARTS parts.
  */
 enum { SMALL_M = 256, SMALL_N = 128, MOST_PARTS = 16 };
 
+/* Columns of a block of b. */
+enum { MOST_COLUMNS = SMALL_M * SMALL_N * MOST_PARTS / KC / (NV * LANES) * (NV * LANES) };
+
+/* How many panels of b, of a part of the depth, fill half of L2. */
+static size_t panels_in_cache(void) {
+    const size_t fit = fc_get_l2_bytes() / 2 / (KC * NV * LANES * sizeof(real));
+    return fit > 0 ? fit : 1;
+}
+
 /* A task should take several microseconds at least.  A product is cut into tasks of TASK_WORK
  * multiply-adds; if these are fewer than MANY_TASKS, into up to MANY_TASKS smaller ones of at least
  * SMALL_TASK_WORK, so that every thread gets some.  A task that packs copies PACK_WORK elements. */
-enum { TASK_WORK = 1 << 20, SMALL_TASK_WORK = 1 << 17, MANY_TASKS = 8, PACK_WORK = 1 << 14 };
+enum { TASK_WORK = 1 << 20, SMALL_TASK_WORK = 1 << 17, MANY_TASKS = 8, ENOUGH_TASKS = 32 };
+enum { PACK_WORK = 1 << 14 };
 
 /* The workspace holds what all threads share (the packed block of b, or split-K's partial sums);
  * each thread's scratch holds its packed panels of a, and for split-K its own block of b. */
@@ -62,8 +63,7 @@ enum { TASK_WORK = 1 << 20, SMALL_TASK_WORK = 1 << 17, MANY_TASKS = 8, PACK_WORK
 #define SCRATCH_REALS (PACKED_A + (size_t)KC * (SMALL_N + NV * LANES))
 
 _Static_assert(SHARED_REALS * sizeof(real) <= FC_SHARED_BYTES, "partial sums fit the workspace");
-_Static_assert((size_t)KC *(MOST_NC + NV * LANES) <= SHARED_REALS,
-               "a block of b fits the workspace");
+_Static_assert((size_t)KC *MOST_COLUMNS <= SHARED_REALS, "a part of a block of b fits it too");
 _Static_assert(SCRATCH_REALS * sizeof(real) <= FC_SCRATCH_BYTES, "packed panels fit the scratch");
 
 /* A task of the caller's, unrelated to the product, that runs beside the product's tasks; `run` may
@@ -98,14 +98,14 @@ typedef struct {
     size_t ldc;
     matrix a, b;
     size_t m, n, k, parts; /* into which the depth is cut */
-    size_t nc;             /* columns of a block of b */
     gemm_options options;
     real *shared;  /* the packed block of b; for split-K the partial sums */
     void *scratch; /* the calling thread's */
     fc_task task;  /* what run_with_side_task runs beside the side task */
-    /* the block of b that is being multiplied: */
-    size_t row_tasks, pack_tasks, part, column;
+    /* the block of b that is being multiplied, and of it the parts and panels: */
+    size_t column, part, end_part, panel, end_panel;
     columns_cut cut;
+    size_t row_tasks, pack_tasks; /* pack_tasks: of a part; 0: b is read in place */
 } gemm_job;
 
 static size_t part_start(const gemm_job *p, size_t part) {
@@ -116,12 +116,13 @@ static size_t part_depth(const gemm_job *p, size_t part) {
     return part_start(p, part + 1) - part_start(p, part);
 }
 
-/* A block of b (k, cut.columns): packed, or where it stands. */
+/* A part of a block of b (k, cut.columns): packed, or where it stands; and which of its panels are
+ * multiplied. */
 typedef struct {
     const real *at;
     size_t row_stride; /* 0: packed */
     columns_cut cut;
-    size_t k;
+    size_t k, panel, end_panel;
 } b_block;
 
 /* Whether `columns` columns of b, of depth k, can be multiplied without packing.  Three conditions:
@@ -139,22 +140,33 @@ static int can_skip_packing_b(matrix b, size_t columns, size_t k, size_t m) {
 /* `columns` columns of b, of depth k: packed into `packed` unless they can be read in place. */
 static b_block prepare_b_block(matrix b, size_t columns, size_t k, size_t m, real *packed) {
     const columns_cut cut = cut_columns(columns);
-    if (can_skip_packing_b(b, columns, k, m)) return (b_block){b.at, b.row_stride, cut, k};
-    pack_b(packed, b, k, 0, k, cut);
-    return (b_block){packed, 0, cut, k};
+    if (can_skip_packing_b(b, columns, k, m))
+        return (b_block){b.at, b.row_stride, cut, k, 0, panel_count(cut)};
+    pack_b(packed, b, k, cut, 0, 1);
+    return (b_block){packed, 0, cut, k, 0, panel_count(cut)};
 }
 
-/* One panel of a times every panel of b, plus the addend, to the rows of c.  addend NULL means
- * zero. Meanwhile prefetches next_rows rows of `next`, the panels of a that are multiplied after
- * this group of panels: this call prefetches share number `part` of `parts`. */
+/* Rows of a, from some column on. */
+typedef struct {
+    matrix at;
+    size_t rows;
+} rows_of_a;
+
+/* Panels first to last - 1 of a, from column `start` on. */
+static rows_of_a panels_of_a(const gemm_job *p, size_t first, size_t last, size_t start) {
+    const size_t panels = ceil_div(p->m, MR), row = share_start(p->m, panels, first);
+    return (rows_of_a){submatrix(p->a, row, start), share_start(p->m, panels, last) - row};
+}
+
+/* One panel of a times panels first to last - 1 of b, plus the addend, to the rows of c.  addend
+ * NULL means zero.  Meanwhile prefetches some of what is next. */
 static void multiply_panel(real *c, size_t ldc, const real *addend, size_t ld_addend, a_panel a,
-                           size_t rows, const b_block *b, matrix next, size_t next_rows,
-                           size_t part, size_t parts) {
+                           size_t rows, const b_block *b, size_t first, size_t last,
+                           prefetch_job *next) {
     static const real zeros[NV * LANES];
     const columns_cut cut = b->cut;
-    const size_t panels = panel_count(cut);
-    for (size_t panel = 0; panel < panels; panel++) {
-        if (next_rows) prefetch_a(next, next_rows, b->k, part * panels + panel, parts * panels);
+    for (size_t panel = first; panel < last; panel++) {
+        prefetch_some(next);
         const size_t column = panel_start(cut, panel), width = panel_start(cut, panel + 1) - column;
         micro_kernel(c + column, ldc, addend ? addend + column : zeros, ld_addend, a,
                      b->at + column * (b->row_stride ? 1 : b->k),
@@ -163,68 +175,99 @@ static void multiply_panel(real *c, size_t ldc, const real *addend, size_t ld_ad
     }
 }
 
-/* The macro-kernel: panels first to last - 1 of a, from its column `start` on, times a block of b.
- * c and addend stand at the first panel's row. */
+/* The macro-kernel: panels first to last - 1 of a, from its column `start` on, times panels of b,
+ * of which as many are in use at a time as half of L2 holds.  c and addend stand at the first
+ * panel's row.  `after`: what is multiplied after that. */
 static void macro_kernel(const gemm_job *p, size_t first, size_t last, size_t start, real *c,
                          size_t ldc, const real *addend, size_t ld_addend, const b_block *b,
-                         real *packed) {
-    const size_t panels = ceil_div(p->m, MR), k = b->k;
+                         real *packed, rows_of_a after) {
+    const size_t panels = ceil_div(p->m, MR), k = b->k, b_panels = b->end_panel - b->panel;
+    const size_t chunk = panels_in_cache();
     const int ready = can_skip_packing_a(p->a, k, panel_count(b->cut)),
               by_rows = p->a.col_stride == 1;
     for (size_t group = first, count; group < last; group += count) {
-        count = by_rows ? 1 : min_size(last - group, PANEL_GROUP);
-        const size_t row = share_start(p->m, panels, group);
-        const size_t next = share_start(p->m, panels, group + count);
-        const size_t after = share_start(p->m, panels, min_size(last, group + 2 * count));
+        count = by_rows && (ready || b_panels <= chunk) ? 1 : min_size(last - group, PANEL_GROUP);
+        const rows_of_a now = panels_of_a(p, group, group + count, start);
+        const rows_of_a next =
+            group + count < last
+                ? panels_of_a(p, group + count, min_size(last, group + 2 * count), start)
+                : after;
+        prefetch_job prefetching = make_prefetch_job(next.at, next.rows, k, count * b_panels);
         size_t rows[PANEL_GROUP];
         for (size_t i = 0; i < count; i++)
             rows[i] =
                 share_start(p->m, panels, group + i + 1) - share_start(p->m, panels, group + i);
-        const matrix a = submatrix(p->a, row, start);
-        if (!ready && by_rows) copy_rows(packed, A_ROW_STRIDE, a.at, a.row_stride, rows[0], k);
-        if (!ready && !by_rows) pack_columns(packed, a, rows, count, p->m - row, k);
-        a_panel panel = {ready ? a.at : packed, by_rows ? a.row_stride : a.col_stride, by_rows};
-        for (size_t i = 0; i < count; i++) {
-            if (!ready) panel.stride = by_rows ? A_ROW_STRIDE : A_COLUMN_STRIDE;
-            multiply_panel(c, ldc, addend, ld_addend, panel, rows[i], b,
-                           submatrix(p->a, next, start), after - next, i, count);
-            panel.at += ready ? rows[i] * (by_rows ? a.row_stride : 1) : A_COLUMN_STRIDE * k;
-            c += rows[i] * ldc;
-            if (addend) addend += rows[i] * ld_addend;
+        const matrix a = now.at;
+        if (!ready && by_rows)
+            copy_rows(packed, A_ROW_STRIDE, a.at, a.row_stride, now.rows, k);
+        else if (!ready)
+            pack_columns(packed, a, rows, count, p->m - share_start(p->m, panels, group), k);
+        for (size_t panel = b->panel; panel < b->end_panel; panel += chunk) {
+            a_panel at = {ready ? a.at : packed, by_rows ? a.row_stride : a.col_stride, by_rows};
+            if (!ready) at.stride = by_rows ? A_ROW_STRIDE : A_COLUMN_STRIDE;
+            for (size_t i = 0, done = 0; i < count; done += rows[i], i++) {
+                multiply_panel(c + done * ldc, ldc, addend ? addend + done * ld_addend : NULL,
+                               ld_addend, at, rows[i], b, panel,
+                               min_size(panel + chunk, b->end_panel), &prefetching);
+                at.at += by_rows ? rows[i] * at.stride : ready ? rows[i] : A_COLUMN_STRIDE * k;
+            }
         }
+        c += now.rows * ldc;
+        if (addend) addend += now.rows * ld_addend;
     }
 }
 
-/* Task: pack some rows of the block of b. */
+/* A part of the block of b that is being multiplied: where it stands, or in `shared`, where the
+ * parts follow one another. */
+static b_block part_of_b(const gemm_job *p, size_t part) {
+    const size_t start = part_start(p, part);
+    b_block b = {p->shared, 0, p->cut, part_depth(p, part), p->panel, p->end_panel};
+    if (p->pack_tasks == 0)
+        b.at = submatrix(p->b, start, p->column).at, b.row_stride = p->b.row_stride;
+    else
+        b.at += (start - part_start(p, p->part)) * padded_columns(p->cut);
+    return b;
+}
+
+/* Task: pack a share of a part of the block of b. */
 static void pack_b_task(void *context, size_t task, void *scratch) {
     (void)scratch;
     const gemm_job *p = context;
-    const size_t k = part_depth(p, p->part);
-    pack_b(p->shared, submatrix(p->b, part_start(p, p->part), p->column), k,
-           share_start(k, p->pack_tasks, task), share_start(k, p->pack_tasks, task + 1), p->cut);
+    const size_t part = p->part + task / p->pack_tasks, share = task % p->pack_tasks;
+    pack_b((real *)part_of_b(p, part).at, submatrix(p->b, part_start(p, part), p->column),
+           part_depth(p, part), p->cut, share, p->pack_tasks);
 }
 
 /* Task: some panels of a times the block of b; after the last block, the epilogue. */
 static void multiply_rows_task(void *context, size_t task, void *scratch) {
     const gemm_job *p = context;
     const gemm_epilogue *epilogue = &p->options.epilogue;
-    const size_t panels = ceil_div(p->m, MR), start = part_start(p, p->part);
+    const size_t panels = ceil_div(p->m, MR), several = p->end_part - p->part > 1;
     const size_t first = share_start(panels, p->row_tasks, task);
     const size_t last = share_start(panels, p->row_tasks, task + 1);
     const size_t row = share_start(p->m, panels, first), end = share_start(p->m, panels, last);
+    const int to_end = p->end_part == p->parts && p->end_panel == panel_count(p->cut) &&
+                       p->column + p->cut.columns == p->n;
     real *packed = scratch, *rows = p->c + row * p->ldc;
-    if (epilogue->consumes_c && p->parts == 1 && p->cut.columns == p->n &&
+    if (epilogue->consumes_c && to_end && p->part == 0 && p->panel == 0 && p->column == 0 &&
         PACKED_A + (end - row) * p->ldc <= SCRATCH_REALS)
         rows = packed + PACKED_A; /* they stay in cache, and c is not written */
     const real *bias = p->options.bias ? p->options.bias + p->column : NULL;
-    b_block b = {p->shared, 0, p->cut, part_depth(p, p->part)};
-    if (p->pack_tasks == 0)
-        b.at = submatrix(p->b, start, p->column).at, b.row_stride = p->b.row_stride;
-    real *c = rows + p->column;
-    macro_kernel(p, first, last, start, c, p->ldc, p->part ? c : bias, p->part ? p->ldc : 0, &b,
-                 packed);
-    if (epilogue->run && p->part + 1 == p->parts && p->column + p->cut.columns == p->n)
-        epilogue->run(epilogue->context, rows, row, end);
+    for (size_t group = first, after; group < last; group = after) {
+        after = several ? min_size(last, group + PANEL_GROUP) : last;
+        const size_t from = share_start(p->m, panels, group);
+        real *c = rows + p->column + (from - row) * p->ldc;
+        for (size_t part = p->part; part < p->end_part; part++) {
+            const b_block b = part_of_b(p, part);
+            const rows_of_a next = part + 1 < p->end_part
+                                       ? panels_of_a(p, group, after, part_start(p, part + 1))
+                                       : panels_of_a(p, after, min_size(last, after + PANEL_GROUP),
+                                                     part_start(p, p->part));
+            macro_kernel(p, group, after, part_start(p, part), c, p->ldc, part ? c : bias,
+                         part ? p->ldc : 0, &b, packed, next);
+        }
+    }
+    if (epilogue->run && to_end) epilogue->run(epilogue->context, rows, row, end);
 }
 
 static void run_with_side_task(void *context, size_t task, void *scratch) {
@@ -251,20 +294,44 @@ static void run_tasks(gemm_job *p, fc_task task, size_t count) {
     p->options.side.run = NULL;
 }
 
+/* How many tasks the rows of a make, for so many multiply-adds.  Packing a by groups of panels, so
+ * that tasks are no smaller where there are enough. */
+static size_t count_row_tasks(const gemm_job *p, size_t work, int packs_a) {
+    const size_t panels = ceil_div(p->m, MR), groups = ceil_div(panels, PANEL_GROUP);
+    const size_t few = min_size(MANY_TASKS, ceil_div(work, SMALL_TASK_WORK));
+    const size_t many = ceil_div(work, TASK_WORK),
+                 tasks = min_size(panels, few > many ? few : many);
+    return packs_a ? min_size(tasks, groups > ENOUGH_TASKS ? groups : ENOUGH_TASKS) : tasks;
+}
+
+/* Multiplies parts p->part to p->end_part - 1 of the block of b, which are packed.  Where a is
+ * packed, a task does so once for all of them and all panels.  Where it is read in place, tasks
+ * share what half of L2 holds, then the next. */
+static void multiply_block(gemm_job *p, int packs_a) {
+    const size_t panels = panel_count(p->cut), chunk = panels_in_cache();
+    for (p->panel = 0; p->panel < panels; p->panel = p->end_panel) {
+        p->end_panel = packs_a ? panels : min_size(panels, p->panel + chunk);
+        const size_t columns = panel_start(p->cut, p->end_panel) - panel_start(p->cut, p->panel);
+        const size_t depth = part_start(p, p->end_part) - part_start(p, p->part);
+        p->row_tasks = count_row_tasks(p, p->m * columns * depth, packs_a);
+        run_tasks(p, multiply_rows_task, p->row_tasks);
+    }
+}
+
 static void gemm_blocked(gemm_job *p) {
-    for (p->column = 0; p->column < p->n; p->column += p->nc) {
-        p->cut = cut_columns(min_size(p->n - p->column, p->nc));
-        for (p->part = 0; p->part < p->parts && !fc_look(); p->part++) {
-            const size_t k = part_depth(p, p->part), work = p->m * p->cut.columns * k;
-            const size_t few = min_size(MANY_TASKS, ceil_div(work, SMALL_TASK_WORK));
-            const size_t many = ceil_div(work, TASK_WORK);
-            p->pack_tasks = 0;
-            if (!can_skip_packing_b(p->b, p->cut.columns, k, p->m)) {
-                p->pack_tasks = min_size(k, ceil_div(k * p->cut.columns, PACK_WORK));
-                fc_run(pack_b_task, p, p->pack_tasks, p->scratch);
-            }
-            p->row_tasks = min_size(ceil_div(p->m, MR), few > many ? few : many);
-            run_tasks(p, multiply_rows_task, p->row_tasks);
+    const size_t k = part_depth(p, 0); /* the greatest */
+    for (p->column = 0; p->column < p->n; p->column += p->cut.columns) {
+        p->cut = cut_columns(min_size(p->n - p->column, MOST_COLUMNS));
+        const int packs_a = !can_skip_packing_a(p->a, k, panel_count(p->cut)) &&
+                            (p->a.col_stride != 1 || p->m >= ENOUGH_TASKS * PANEL_GROUP * MR);
+        const int packs_b = !can_skip_packing_b(p->b, p->cut.columns, k, p->m);
+        const size_t fit = SHARED_REALS / (k * padded_columns(p->cut));
+        const size_t at_once = !packs_a ? 1 : packs_b ? fit : p->parts;
+        for (p->part = 0; p->part < p->parts && !fc_look(); p->part = p->end_part) {
+            p->end_part = min_size(p->parts, p->part + at_once);
+            p->pack_tasks = packs_b ? min_size(k, ceil_div(k * p->cut.columns, PACK_WORK)) : 0;
+            fc_run(pack_b_task, p, p->pack_tasks * (p->end_part - p->part), p->scratch);
+            multiply_block(p, packs_a);
         }
     }
 }
@@ -281,7 +348,7 @@ static void split_k_task(void *context, size_t part, void *scratch) {
         const real *addend = start > part_start(p, part) ? sum : NULL;
         const b_block b = prepare_b_block(submatrix(p->b, start, 0), p->n, k, p->m, packed_b);
         macro_kernel(p, 0, ceil_div(p->m, MR), start, sum, p->n, addend, addend ? p->n : 0, &b,
-                     packed_a);
+                     packed_a, (rows_of_a){p->a, 0});
     }
 }
 
@@ -314,7 +381,6 @@ static gemm_job make_gemm_job(real *c, size_t ldc, matrix a, matrix b, gemm_opti
     p.shared = workspace;
     p.scratch = (char *)workspace + FC_SHARED_BYTES;
     p.parts = ceil_div(k, KC);
-    p.nc = block_columns();
     return p;
 }
 
@@ -363,7 +429,8 @@ static int can_make_columns(const gemm_job *p) {
 static void gemm_columns(const gemm_job *p, size_t column, size_t columns, void *scratch) {
     const b_block b = prepare_b_block(submatrix(p->b, 0, column), columns, p->k, p->m, scratch);
     const real *bias = p->options.bias ? p->options.bias + column : NULL;
-    macro_kernel(p, 0, ceil_div(p->m, MR), 0, p->c + column, p->ldc, bias, 0, &b, NULL);
+    macro_kernel(p, 0, ceil_div(p->m, MR), 0, p->c + column, p->ldc, bias, 0, &b, NULL,
+                 (rows_of_a){p->a, 0});
 }
 
 /* c = a b, for benchmarks.  a and b are dense, or if `by_columns` their transposes are. */

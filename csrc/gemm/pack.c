@@ -72,8 +72,11 @@ static size_t panel_count(columns_cut cut) { return cut.panels + (cut.last > 0);
  */
 static size_t panel_start(columns_cut cut, size_t panel) {
     if (panel > cut.panels) return cut.whole * LANES + cut.last;
-    return cut.panels ? share_start(cut.whole, cut.panels, panel) * LANES : 0;
+    return min_size(NV * panel, cut.whole) * LANES;
 }
+
+/* With the columns that packing adds. */
+static size_t padded_columns(columns_cut cut) { return panel_start(cut, panel_count(cut)); }
 
 static void copy_rows(real *to, size_t to_stride, const real *from, size_t from_stride, size_t rows,
                       size_t columns) {
@@ -109,11 +112,19 @@ static void transpose_rows(real *to, size_t to_stride, const real *from, size_t 
     });
 }
 
+/* Software prefetch of `bytes` bytes, one request for each cache line.  It must be inline: GCC
+ * takes a function of prefetches alone for one without effect and drops calls to it. */
+ALWAYS_INLINE void prefetch(const void *at, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const char *)at + i, 0, 2);
+    __builtin_prefetch((const char *)at + bytes - 1, 0, 2);
+}
+
 /* Packs rows first to last - 1 of a block of b (k, cut.columns).  Reads b in the order of its
  * memory, whole rows, or where b is a transpose whole columns: the hardware prefetcher follows a
  * sequence of addresses, and without it memory is too slow. */
 static void pack_b_rows(real *to, matrix b, size_t k, size_t first, size_t last, columns_cut cut) {
     for (size_t p = first; p < last; p++) {
+        if (p + 8 < last) prefetch(b.at + (p + 8) * b.row_stride, cut.columns * sizeof(real));
         for (size_t panel = 0; panel < cut.panels; panel++) {
             const size_t start = panel_start(cut, panel);
             const size_t width = panel_start(cut, panel + 1) - start;
@@ -130,22 +141,27 @@ static void pack_b_rows(real *to, matrix b, size_t k, size_t first, size_t last,
     }
 }
 
+/* Packs panels first to last - 1 of a block of b, whose columns are contiguous. */
 static void pack_b_columns(real *to, matrix b, size_t k, size_t first, size_t last,
                            columns_cut cut) {
-    for (size_t panel = 0; panel < panel_count(cut); panel++) {
+    for (size_t panel = first; panel < last; panel++) {
         const size_t start = panel_start(cut, panel), width = panel_start(cut, panel + 1) - start;
-        real *rows = to + start * k + first * width;
-        for (size_t j = 0; j < width; j += LANES)
-            transpose_rows(rows + j, width, b.at + (start + j) * b.col_stride + first, b.col_stride,
-                           min_size(cut.columns - (start + j), LANES), last - first);
+        for (size_t j = 0; j < width; j += LANES) {
+            for (size_t i = start + j + LANES; i < min_size(start + j + 2 * LANES, cut.columns);
+                 i++)
+                prefetch(b.at + i * b.col_stride, k * sizeof(real));
+            transpose_rows(to + start * k + j, width, b.at + (start + j) * b.col_stride,
+                           b.col_stride, min_size(cut.columns - (start + j), LANES), k);
+        }
     }
 }
 
-static void pack_b(real *to, matrix b, size_t k, size_t first, size_t last, columns_cut cut) {
-    if (b.col_stride == 1)
-        pack_b_rows(to, b, k, first, last, cut);
-    else
-        pack_b_columns(to, b, k, first, last, cut);
+/* Packs one of some shares of a block of b (k, cut.columns). */
+static void pack_b(real *to, matrix b, size_t k, columns_cut cut, size_t share, size_t shares) {
+    const int by_rows = b.col_stride == 1;
+    const size_t count = by_rows ? k : panel_count(cut);
+    (by_rows ? pack_b_rows : pack_b_columns)(to, b, k, share_start(count, shares, share),
+                                             share_start(count, shares, share + 1), cut);
 }
 
 /* The submatrix that begins at (row, column). */
@@ -184,20 +200,24 @@ static void pack_columns(real *to, matrix a, const size_t *rows, size_t panels, 
     }
 }
 
-/* Software prefetch of `bytes` bytes, one request for each cache line.  It must be inline: GCC
- * takes a function of prefetches alone for one without effect and drops calls to it. */
-ALWAYS_INLINE void prefetch(const void *at, size_t bytes) {
-    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch((const char *)at + i, 0, 2);
-    __builtin_prefetch((const char *)at + bytes - 1, 0, 2);
+/* Rows of a, of some depth, that are multiplied next and prefetched meanwhile, a few runs of
+ * contiguous elements at a time.  runs 0: nothing is. */
+typedef struct {
+    const real *at;
+    size_t runs, each, stride, bytes; /* left; at a time; from one to the next; of each */
+} prefetch_job;
+
+/* `rows` rows of depth k, in `times` times. */
+static prefetch_job make_prefetch_job(matrix a, size_t rows, size_t k, size_t times) {
+    const int by_rows = a.col_stride == 1;
+    const size_t runs = rows == 0 ? 0 : by_rows ? rows : k;
+    return (prefetch_job){a.at, runs, ceil_div(runs, times), by_rows ? a.row_stride : a.col_stride,
+                          (by_rows ? k : rows) * sizeof(real)};
 }
 
-/* Prefetches share number `part` of `parts` of a panel of a (rows, k). */
-ALWAYS_INLINE void prefetch_a(matrix a, size_t rows, size_t k, size_t part, size_t parts) {
-    const int by_rows = a.col_stride == 1;
-    const size_t runs = by_rows ? rows : k, last = share_start(runs, parts, part + 1);
-    const size_t bytes = (by_rows ? k : rows) * sizeof(real);
-    for (size_t run = share_start(runs, parts, part); run < last; run++)
-        prefetch(a.at + run * (by_rows ? a.row_stride : a.col_stride), bytes);
+ALWAYS_INLINE void prefetch_some(prefetch_job *p) {
+    for (size_t i = min_size(p->each, p->runs); i > 0; i--, p->runs--, p->at += p->stride)
+        prefetch(p->at, p->bytes);
 }
 
 #endif

@@ -157,16 +157,17 @@ static void predict_layer(real *out, size_t stride, const fc_layer *l, const rea
                           size_t x_stride, size_t rows, real *scratch) {
     const gemm_job p = {.a = {x, x_stride, 1, 0}, .m = rows};
     const size_t parts = ceil_div(l->D, KC), width = ceil_div(l->M, LANES) * LANES;
-    const size_t block = block_columns();
+    const size_t chunk = panels_in_cache();
+    const columns_cut cut = whole_vectors(l->M);
     for (size_t part = 0; part < parts; part++) {
         const size_t start = share_start(l->D, parts, part);
         const size_t k = share_start(l->D, parts, part + 1) - start;
-        for (size_t column = 0; column < l->M; column += block) {
-            const real *w = (const real *)l->w.w + start * width + column * k;
-            const b_block b = {w, 0, whole_vectors(min_size(l->M - column, block)), k};
-            const real *addend = part ? out + column : (const real *)l->b.w + column;
-            macro_kernel(&p, 0, ceil_div(rows, MR), start, out + column, stride, addend,
-                         part ? stride : 0, &b, scratch);
+        const real *addend = part ? out : (const real *)l->b.w;
+        b_block b = {(const real *)l->w.w + start * width, 0, cut, k, 0, 0};
+        for (; b.panel < panel_count(cut); b.panel = b.end_panel) {
+            b.end_panel = min_size(panel_count(cut), b.panel + chunk);
+            macro_kernel(&p, 0, ceil_div(rows, MR), start, out, stride, addend, part ? stride : 0,
+                         &b, scratch, (rows_of_a){p.a, 0});
         }
     }
 }

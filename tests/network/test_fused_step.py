@@ -90,6 +90,13 @@ def test_step_equals_composed_layers(isa, dtype, options, N):
     assert_same(trained(fc_net.FullyConnectedNet, N, dtype=dtype, **options)[1], expected)
 
 
+def test_batches_of_several_parts(isa, dtype):
+    """The weights' gradient sums over more examples than a part of a product's depth has."""
+    options = {"hidden_dims": [300, 70], "dropout": 0.5, "use_batchnorm": True, "dtype": dtype}
+    expected = trained(Composed, 600, **options)[1]
+    assert_same(trained(fc_net.FullyConnectedNet, 600, **options)[1], expected)
+
+
 def test_smoothed_labels(isa, dtype):
     options = {"hidden_dims": [33], "dropout": 0.5, "label_smoothing": 0.1, "dtype": dtype}
     expected = trained(Composed, 20, **options)[1]

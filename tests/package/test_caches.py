@@ -36,6 +36,27 @@ def test_products_of_every_blocking_have_the_same_bits(isa, own_l2, dtype, m, k,
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES)
+@pytest.mark.parametrize("layout", ["rows", "left transposed", "right transposed"])
+@pytest.mark.parametrize(
+    ("m", "k", "n"), [(30, 600, 2500), (900, 520, 300), (260, 1100, 140), (1600, 257, 40)]
+)
+def test_elements_do_not_depend_on_their_neighbours(isa, own_l2, dtype, layout, m, k, n):
+    """Blocks, parts and tasks leave each element the sum that it has by itself."""
+    a, b = random(m, k, dtype=dtype), random(k, n, dtype=dtype)
+    if layout == "left transposed":
+        a = np.ascontiguousarray(a.T).T
+    elif layout == "right transposed":
+        b = np.ascontiguousarray(b.T).T
+    for size in (1 << 17, 1 << 20):
+        _core.set_l2_bytes(size)
+        whole = _core.product(a, b)
+        for i, j in [(0, 0), (m - 2, n - 1), (m // 2, n // 3), (13, n - 9)]:
+            part = _core.product(np.array(a[i : i + 2]), np.array(b[:, j : j + 9]))
+            np.testing.assert_array_equal(whole[i : i + 2, j : j + 9], part)
+        np.testing.assert_allclose(whole, a.astype(float) @ b, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", cases.DTYPES)
 def test_training_steps_of_every_blocking_have_the_same_bits(isa, own_l2, dtype):
     x, y = random(50, 96, dtype=dtype), np.arange(50) % 10
     losses, weights = [], []
