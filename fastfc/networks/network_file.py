@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 
 FORMAT, VERSION = "fastfc network", 1
 STATES = "fastfc_network"
-_OWN = np.longdouble, np.clongdouble  # Python has no number for them
+# Python has no number for them.
+_OWN: tuple[type[np.generic], ...] = (np.longdouble, np.clongdouble)
 
 
 def write(path: StrPath, network: FullyConnectedNet) -> None:
