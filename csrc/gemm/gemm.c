@@ -46,7 +46,7 @@ enum { MOST_COLUMNS = SMALL_M * SMALL_N * MOST_PARTS / KC / (NV * LANES) * (NV *
 
 /* How many panels of b, of a part of the depth, fill half of L2. */
 static size_t panels_in_cache(void) {
-    const size_t fit = fc_get_l2_bytes() / 2 / (KC * NV * LANES * sizeof(real));
+    const size_t fit = fc_get_l2_bytes() / 2 / (sizeof(real) * KC * NV * LANES);
     return fit > 0 ? fit : 1;
 }
 
@@ -55,6 +55,9 @@ static size_t panels_in_cache(void) {
  * SMALL_TASK_WORK, so that every thread gets some.  A task that packs copies PACK_WORK elements. */
 enum { TASK_WORK = 1 << 20, SMALL_TASK_WORK = 1 << 17, MANY_TASKS = 8, ENOUGH_TASKS = 32 };
 enum { PACK_WORK = 1 << 14 };
+
+/* Bytes that L1 keeps of a while panels of b pass through it. */
+enum { L1_SHARE = 1 << 14 };
 
 /* The workspace holds what all threads share (the packed block of b, or split-K's partial sums);
  * each thread's scratch holds its packed panels of a, and for split-K its own block of b. */
@@ -182,7 +185,8 @@ static void macro_kernel(const gemm_job *p, size_t first, size_t last, size_t st
                          size_t ldc, const real *addend, size_t ld_addend, const b_block *b,
                          real *packed, rows_of_a after) {
     const size_t panels = ceil_div(p->m, MR), k = b->k, b_panels = b->end_panel - b->panel;
-    const size_t chunk = panels_in_cache();
+    const size_t chunk = panels_in_cache(), bytes = p->m * k * sizeof(real);
+    const int in_l1 = bytes <= L1_SHARE; /* all of a: nothing to prefetch */
     const int ready = can_skip_packing_a(p->a, k, panel_count(b->cut)),
               by_rows = p->a.col_stride == 1;
     for (size_t group = first, count; group < last; group += count) {
@@ -192,7 +196,8 @@ static void macro_kernel(const gemm_job *p, size_t first, size_t last, size_t st
             group + count < last
                 ? panels_of_a(p, group + count, min_size(last, group + 2 * count), start)
                 : after;
-        prefetch_job prefetching = make_prefetch_job(next.at, next.rows, k, count * b_panels);
+        prefetch_job prefetching =
+            make_prefetch_job(next.at, in_l1 ? 0 : next.rows, k, count * b_panels);
         size_t rows[PANEL_GROUP];
         for (size_t i = 0; i < count; i++)
             rows[i] =
@@ -319,11 +324,12 @@ static void multiply_block(gemm_job *p, int packs_a) {
 }
 
 static void gemm_blocked(gemm_job *p) {
-    const size_t k = part_depth(p, 0); /* the greatest */
+    enum { MANY_ROWS = ENOUGH_TASKS * PANEL_GROUP * MR }; /* many groups of panels */
+    const size_t k = part_depth(p, 0);                    /* the greatest */
     for (p->column = 0; p->column < p->n; p->column += p->cut.columns) {
         p->cut = cut_columns(min_size(p->n - p->column, MOST_COLUMNS));
         const int packs_a = !can_skip_packing_a(p->a, k, panel_count(p->cut)) &&
-                            (p->a.col_stride != 1 || p->m >= ENOUGH_TASKS * PANEL_GROUP * MR);
+                            (p->a.col_stride != 1 || p->m >= MANY_ROWS);
         const int packs_b = !can_skip_packing_b(p->b, p->cut.columns, k, p->m);
         const size_t fit = SHARED_REALS / (k * padded_columns(p->cut));
         const size_t at_once = !packs_a ? 1 : packs_b ? fit : p->parts;
@@ -336,18 +342,25 @@ static void gemm_blocked(gemm_job *p) {
     }
 }
 
+/* Row stride of the partial sums: whole cache lines, so that tasks that add up some columns share
+ * none. */
+static size_t sums_stride(const gemm_job *p) {
+    const size_t line = 64 / sizeof(real);
+    return ceil_div(p->n, line) * line;
+}
+
 /* Task: the partial sum of one part of the depth. */
 static void split_k_task(void *context, size_t part, void *scratch) {
     const gemm_job *p = context;
     real *packed_b = scratch, *packed_a = packed_b + KC * (SMALL_N + NV * LANES);
-    real *sum = p->shared + part * p->m * p->n;
-    const size_t end = part_start(p, part + 1);
+    const size_t stride = sums_stride(p), end = part_start(p, part + 1);
+    real *sum = p->shared + part * p->m * stride;
     if (p->options.fill_a) p->options.fill_a(p->options.fill_context, part_start(p, part), end);
     for (size_t start = part_start(p, part), k; start < end && !fc_look(); start += k) {
         k = min_size(end - start, KC);
         const real *addend = start > part_start(p, part) ? sum : NULL;
         const b_block b = prepare_b_block(submatrix(p->b, start, 0), p->n, k, p->m, packed_b);
-        macro_kernel(p, 0, ceil_div(p->m, MR), start, sum, p->n, addend, addend ? p->n : 0, &b,
+        macro_kernel(p, 0, ceil_div(p->m, MR), start, sum, stride, addend, addend ? stride : 0, &b,
                      packed_a, (rows_of_a){p->a, 0});
     }
 }
@@ -356,11 +369,12 @@ static void split_k_task(void *context, size_t part, void *scratch) {
 static void split_k_reduce(const gemm_job *p, size_t start, size_t end, size_t column,
                            size_t columns) {
     const real *bias = p->options.bias ? p->options.bias + column : NULL;
+    const size_t stride = sums_stride(p);
     for (size_t i = start; i < end; i++)
         EACH_VECTOR(j, columns, {
             vec sum = bias ? vec_load(bias + j, lanes) : (vec){0};
             for (size_t part = 0; part < p->parts; part++)
-                sum += vec_load(p->shared + (part * p->m + i) * p->n + column + j, lanes);
+                sum += vec_load(p->shared + (part * p->m + i) * stride + column + j, lanes);
             vec_store(p->c + i * p->ldc + column + j, sum, lanes);
         });
 }
