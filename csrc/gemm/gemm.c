@@ -105,8 +105,8 @@ typedef struct {
     real *shared;  /* the packed block of b; for split-K the partial sums */
     void *scratch; /* the calling thread's */
     fc_task task;  /* what run_with_side_task runs beside the side task */
-    /* the block of b that is being multiplied, and of it the parts and panels: */
-    size_t column, part, end_part, panel, end_panel;
+    /* the block of b that is being multiplied, and of it the parts and panels, in chunks: */
+    size_t column, part, end_part, panel, end_panel, chunk;
     columns_cut cut;
     size_t row_tasks, pack_tasks; /* pack_tasks: of a part; 0: b is read in place */
 } gemm_job;
@@ -120,12 +120,12 @@ static size_t part_depth(const gemm_job *p, size_t part) {
 }
 
 /* A part of a block of b (k, cut.columns): packed, or where it stands; and which of its panels are
- * multiplied. */
+ * multiplied, so many at a time. */
 typedef struct {
     const real *at;
     size_t row_stride; /* 0: packed */
     columns_cut cut;
-    size_t k, panel, end_panel;
+    size_t k, panel, end_panel, chunk;
 } b_block;
 
 /* Whether `columns` columns of b, of depth k, can be multiplied without packing.  Three conditions:
@@ -143,10 +143,11 @@ static int can_skip_packing_b(matrix b, size_t columns, size_t k, size_t m) {
 /* `columns` columns of b, of depth k: packed into `packed` unless they can be read in place. */
 static b_block prepare_b_block(matrix b, size_t columns, size_t k, size_t m, real *packed) {
     const columns_cut cut = cut_columns(columns);
+    const size_t panels = panel_count(cut);
     if (can_skip_packing_b(b, columns, k, m))
-        return (b_block){b.at, b.row_stride, cut, k, 0, panel_count(cut)};
+        return (b_block){b.at, b.row_stride, cut, k, 0, panels, panels};
     pack_b(packed, b, k, cut, 0, 1);
-    return (b_block){packed, 0, cut, k, 0, panel_count(cut)};
+    return (b_block){packed, 0, cut, k, 0, panels, panels};
 }
 
 /* Rows of a, from some column on. */
@@ -179,18 +180,22 @@ static void multiply_panel(real *c, size_t ldc, const real *addend, size_t ld_ad
 }
 
 /* The macro-kernel: panels first to last - 1 of a, from its column `start` on, times panels of b,
- * of which as many are in use at a time as half of L2 holds.  c and addend stand at the first
- * panel's row.  `after`: what is multiplied after that. */
+ * of which a chunk is in use at a time: what L2 is to keep.  c and addend stand at the first
+ * panel's row.  `after`: what is multiplied after that.
+ *
+ * Where a's rows are contiguous and are packed, `packed` holds one panel, or a group of them if
+ * there are several chunks. */
 static void macro_kernel(const gemm_job *p, size_t first, size_t last, size_t start, real *c,
                          size_t ldc, const real *addend, size_t ld_addend, const b_block *b,
                          real *packed, rows_of_a after) {
     const size_t panels = ceil_div(p->m, MR), k = b->k, b_panels = b->end_panel - b->panel;
-    const size_t chunk = panels_in_cache(), bytes = p->m * k * sizeof(real);
+    const size_t bytes = p->m * k * sizeof(real);
     const int in_l1 = bytes <= L1_SHARE; /* all of a: nothing to prefetch */
     const int ready = can_skip_packing_a(p->a, k, panel_count(b->cut)),
               by_rows = p->a.col_stride == 1;
     for (size_t group = first, count; group < last; group += count) {
-        count = by_rows && (ready || b_panels <= chunk) ? 1 : min_size(last - group, PANEL_GROUP);
+        count =
+            by_rows && (ready || b_panels <= b->chunk) ? 1 : min_size(last - group, PANEL_GROUP);
         const rows_of_a now = panels_of_a(p, group, group + count, start);
         const rows_of_a next =
             group + count < last
@@ -207,13 +212,13 @@ static void macro_kernel(const gemm_job *p, size_t first, size_t last, size_t st
             copy_rows(packed, A_ROW_STRIDE, a.at, a.row_stride, now.rows, k);
         else if (!ready)
             pack_columns(packed, a, rows, count, p->m - share_start(p->m, panels, group), k);
-        for (size_t panel = b->panel; panel < b->end_panel; panel += chunk) {
+        for (size_t panel = b->panel; panel < b->end_panel; panel += b->chunk) {
             a_panel at = {ready ? a.at : packed, by_rows ? a.row_stride : a.col_stride, by_rows};
             if (!ready) at.stride = by_rows ? A_ROW_STRIDE : A_COLUMN_STRIDE;
             for (size_t i = 0, done = 0; i < count; done += rows[i], i++) {
                 multiply_panel(c + done * ldc, ldc, addend ? addend + done * ld_addend : NULL,
                                ld_addend, at, rows[i], b, panel,
-                               min_size(panel + chunk, b->end_panel), &prefetching);
+                               min_size(panel + b->chunk, b->end_panel), &prefetching);
                 at.at += by_rows ? rows[i] * at.stride : ready ? rows[i] : A_COLUMN_STRIDE * k;
             }
         }
@@ -226,7 +231,7 @@ static void macro_kernel(const gemm_job *p, size_t first, size_t last, size_t st
  * parts follow one another. */
 static b_block part_of_b(const gemm_job *p, size_t part) {
     const size_t start = part_start(p, part);
-    b_block b = {p->shared, 0, p->cut, part_depth(p, part), p->panel, p->end_panel};
+    b_block b = {p->shared, 0, p->cut, part_depth(p, part), p->panel, p->end_panel, p->chunk};
     if (p->pack_tasks == 0)
         b.at = submatrix(p->b, start, p->column).at, b.row_stride = p->b.row_stride;
     else
@@ -313,9 +318,10 @@ static size_t count_row_tasks(const gemm_job *p, size_t work, int packs_a) {
  * packed, a task does so once for all of them and all panels.  Where it is read in place, tasks
  * share what half of L2 holds, then the next. */
 static void multiply_block(gemm_job *p, int packs_a) {
-    const size_t panels = panel_count(p->cut), chunk = panels_in_cache();
+    const size_t panels = panel_count(p->cut);
+    p->chunk = panels_in_cache();
     for (p->panel = 0; p->panel < panels; p->panel = p->end_panel) {
-        p->end_panel = packs_a ? panels : min_size(panels, p->panel + chunk);
+        p->end_panel = packs_a ? panels : min_size(panels, p->panel + p->chunk);
         const size_t columns = panel_start(p->cut, p->end_panel) - panel_start(p->cut, p->panel);
         const size_t depth = part_start(p, p->end_part) - part_start(p, p->part);
         p->row_tasks = count_row_tasks(p, p->m * columns * depth, packs_a);

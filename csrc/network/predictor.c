@@ -163,7 +163,7 @@ static void predict_layer(real *out, size_t stride, const fc_layer *l, const rea
         const size_t start = share_start(l->D, parts, part);
         const size_t k = share_start(l->D, parts, part + 1) - start;
         const real *addend = part ? out : (const real *)l->b.w;
-        b_block b = {(const real *)l->w.w + start * width, 0, cut, k, 0, 0};
+        b_block b = {(const real *)l->w.w + start * width, 0, cut, k, 0, 0, chunk};
         for (; b.panel < panel_count(cut); b.panel = b.end_panel) {
             b.end_panel = min_size(panel_count(cut), b.panel + chunk);
             macro_kernel(&p, 0, ceil_div(rows, MR), start, out, stride, addend, part ? stride : 0,
