@@ -52,7 +52,8 @@ static size_t panels_in_cache(void) {
 
 /* A task should take several microseconds at least.  A product is cut into tasks of TASK_WORK
  * multiply-adds; if these are fewer than MANY_TASKS, into up to MANY_TASKS smaller ones of at least
- * SMALL_TASK_WORK, so that every thread gets some.  A task that packs copies PACK_WORK elements. */
+ * SMALL_TASK_WORK, so that every thread gets some.  ENOUGH_TASKS may well be larger than that.  A
+ * task that packs copies PACK_WORK elements. */
 enum { TASK_WORK = 1 << 20, SMALL_TASK_WORK = 1 << 17, MANY_TASKS = 8, ENOUGH_TASKS = 32 };
 enum { PACK_WORK = 1 << 14 };
 

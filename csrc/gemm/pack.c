@@ -123,8 +123,10 @@ ALWAYS_INLINE void prefetch(const void *at, size_t bytes) {
  * memory, whole rows, or where b is a transpose whole columns: the hardware prefetcher follows a
  * sequence of addresses, and without it memory is too slow. */
 static void pack_b_rows(real *to, matrix b, size_t k, size_t first, size_t last, columns_cut cut) {
+    enum { AHEAD = 8 }; /* rows; 16 are no different */
     for (size_t p = first; p < last; p++) {
-        if (p + 8 < last) prefetch(b.at + (p + 8) * b.row_stride, cut.columns * sizeof(real));
+        if (p + AHEAD < last)
+            prefetch(b.at + (p + AHEAD) * b.row_stride, cut.columns * sizeof(real));
         for (size_t panel = 0; panel < cut.panels; panel++) {
             const size_t start = panel_start(cut, panel);
             const size_t width = panel_start(cut, panel + 1) - start;

@@ -25,8 +25,8 @@ cdef void *bind_vector(dict mapping, object key, size_t length, int dtype, list 
 def set_mode(model, str mode):
     """Set the mode of a model's dropout and batch normalisation, unless mode is None.
 
-    False, and nothing is set, where an attribute is not of the type that the constructor gives it:
-    then others say what is wrong with it, if anything.
+    False where an attribute is not of the type that the constructor gives it: then others set it,
+    or say what is wrong.
     """
     cdef object dtype = model.dtype, normalization = model.normalization
     cdef object bn_params = model.bn_params, use_dropout = model.use_dropout

@@ -53,6 +53,7 @@ def test_elements_do_not_depend_on_their_neighbours(isa, own_l2, dtype, layout, 
         for i, j in [(0, 0), (m - 2, n - 1), (m // 2, n // 3), (13, n - 9)]:
             part = _core.product(np.array(a[i : i + 2]), np.array(b[:, j : j + 9]))
             np.testing.assert_array_equal(whole[i : i + 2, j : j + 9], part)
+        # above the rounding of 1,100 products of such numbers, far below any one of them
         np.testing.assert_allclose(whole, a.astype(float) @ b, atol=1e-3)
 
 

@@ -9,7 +9,7 @@ import sys
 
 import hypothesis
 
-PART = 10_000  # examples of one search, of which hypothesis remembers each: megabytes a hundred
+PART = 10_000  # examples of one search: where one finds a fault, the others still go on
 LONG = os.environ.get("FASTFC_TRUST", "") not in ("", "0")
 
 
