@@ -1,4 +1,4 @@
-# install · core · test · test-parallel · fuzz · trust · bench · lint · format · analyze · sanitize · memcheck · sanitize-python · compile_commands.json
+# install · core · test · test-parallel · ci-all · fuzz · trust · bench · lint · format · analyze · sanitize · memcheck · sanitize-python · compile_commands.json
 PYTHON ?= python
 
 # Files below a folder, by their endings.  None is an error: a linter that is given no file is content.
@@ -39,6 +39,11 @@ JOBS = 1
 READERS =
 fuzz:
 	$(PYTHON) -m tests.fuzz $(READERS) --runs $(RUNS) --jobs $(JOBS)
+
+# The gate, and every platform and version that can be tried here (.ci/legs): an hour and more.
+ci-all:
+	.ci/run
+	.ci/all
 
 # What docs/trust.md gives the figures of, at length: hours on two cores.  Lines that begin with
 # "trust:" are figures.  Needs pip install -e '.[test,dev,fuzz]' and valgrind.
@@ -128,4 +133,4 @@ sanitize-python:
 	       --rootdir $(CURDIR) -c $(CURDIR)/pyproject.toml $(addprefix $(CURDIR)/,$(TESTS)) \
 	       $(addprefix --deselect=,$(NOT_SANITIZED))'
 
-.PHONY: install core test test-parallel fuzz trust bench lint lint-csrc format analyze sanitize memcheck sanitize-python build/lint compile_commands.json
+.PHONY: install core test test-parallel ci-all fuzz trust bench lint lint-csrc format analyze sanitize memcheck sanitize-python build/lint compile_commands.json
