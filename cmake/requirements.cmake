@@ -22,3 +22,9 @@ if(NOT CMAKE_C_BYTE_ORDER STREQUAL "LITTLE_ENDIAN")
   message(FATAL_ERROR
     "fastfc needs a little-endian machine, found ${CMAKE_SYSTEM_PROCESSOR}, ${CMAKE_C_BYTE_ORDER}.")
 endif()
+list(LENGTH CMAKE_OSX_ARCHITECTURES ARCHITECTURES)
+if(ARCHITECTURES GREATER 1 OR CMAKE_C_FLAGS MATCHES "-arch .*-arch ")
+  message(FATAL_ERROR
+    "fastfc has kernels of its own for each architecture and is built for one at a time, found "
+    "CMAKE_OSX_ARCHITECTURES=${CMAKE_OSX_ARCHITECTURES} and C flags ${CMAKE_C_FLAGS}. Build one wheel for each.")
+endif()

@@ -15,11 +15,26 @@ have() {
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$2" >/dev/null
 }
 
-# c_tests FOLDER OPTIONS...: builds the C tests, warnings as errors, and runs them.
-c_tests() {
+# zig_cc TARGET: makes the compiler $work/TARGET-cc of zig's.
+zig_cc() {
+    if [[ ! -d $work/zig ]]; then
+        python3 -m venv "$work/zig"
+        "$work/zig/bin/pip" install --quiet ziglang
+    fi
+    printf '#!/bin/sh\nexec "%s" -m ziglang cc -target %s "$@"\n' "$work/zig/bin/python" "$1" >"$work/$1-cc"
+    chmod +x "$work/$1-cc"
+}
+
+# c_build FOLDER OPTIONS...: builds the C tests, warnings as errors.
+c_build() {
     local folder=$1
     shift
     cmake -S . -B "$folder" -G Ninja -DFASTFC_EXTENSION=OFF -DFASTFC_TESTS=ON -DFASTFC_WERROR=ON "$@" >/dev/null
     cmake --build "$folder" >/dev/null
-    ctest --test-dir "$folder" --output-on-failure
+}
+
+# c_tests FOLDER OPTIONS...: builds the C tests and runs them; those that $only names, if it is set.
+c_tests() {
+    c_build "$@"
+    ctest --test-dir "$1" --output-on-failure -R "${only:-}"
 }

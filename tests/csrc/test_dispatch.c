@@ -15,15 +15,13 @@ static int compiler_says(const char *isa) { return isa != NULL; }
 
 int main(void) {
     (void)products;
+    int knows = 1;
 #if defined(__x86_64__)
-    /* every x86-64 has it: the compiler's answer is a stub */
-    if (!__builtin_cpu_supports("sse2")) {
-        printf("0 passed, 0 failed\n");
-        return 0;
-    }
+    knows = __builtin_cpu_supports("sse2") != 0; /* every x86-64 has it, but under zig nothing is */
 #endif
     for (int isa = 0; isa < fc_isa_count(); isa++) {
-        check(fc_isa_name(isa), 0, fc_isa_available(isa), compiler_says(fc_isa_name(isa)), 0);
+        if (knows)
+            check(fc_isa_name(isa), 0, fc_isa_available(isa), compiler_says(fc_isa_name(isa)), 0);
         printf("%s: %s\n", fc_isa_name(isa), fc_isa_available(isa) ? "available" : "missing");
     }
     printf("%ld passed, %ld failed\n", passed, failed);

@@ -16,12 +16,12 @@ function(count good what)
   set(failed ${failed} PARENT_SCOPE)
 endfunction()
 
-# expect(<sentence, or empty: accepted> <compiler> <version> <pointer bytes> <byte order>)
+# expect(<sentence, or empty: accepted> <compiler> <version> <pointer bytes> <byte order> [<option of cmake>])
 function(expect sentence compiler version bytes order)
   execute_process(
     COMMAND ${CMAKE_COMMAND} -D CMAKE_C_COMPILER_ID=${compiler} -D CMAKE_C_COMPILER_VERSION=${version}
             -D CMAKE_SIZEOF_VOID_P=${bytes} -D CMAKE_C_BYTE_ORDER=${order}
-            -D CMAKE_SYSTEM_PROCESSOR=there -P ${ROOT}/cmake/requirements.cmake
+            -D CMAKE_SYSTEM_PROCESSOR=there "${ARGV5}" -P ${ROOT}/cmake/requirements.cmake
     RESULT_VARIABLE status ERROR_VARIABLE said)
   string(REGEX REPLACE "[ \n]+" " " said "${said}")
   set(good FALSE)
@@ -49,6 +49,13 @@ expect("${needs} MSVC 19.40.1." MSVC 19.40.1 8 LITTLE_ENDIAN)
 expect("fastfc needs a 64-bit machine, found one of 32 bits: there, as GNU 12.2.0 compiles."
        GNU 12.2.0 4 LITTLE_ENDIAN)
 expect("fastfc needs a little-endian machine, found there, BIG_ENDIAN." GNU 12.2.0 8 BIG_ENDIAN)
+set(one "fastfc has kernels of its own for each architecture and is built for one at a time, found")
+expect("" AppleClang 15.0.0 8 LITTLE_ENDIAN "-DCMAKE_OSX_ARCHITECTURES=arm64")
+expect("" AppleClang 15.0.0 8 LITTLE_ENDIAN "-DCMAKE_C_FLAGS=-arch arm64 -O2")
+expect("${one} CMAKE_OSX_ARCHITECTURES=arm64;x86_64" AppleClang 15.0.0 8 LITTLE_ENDIAN
+       "-DCMAKE_OSX_ARCHITECTURES=arm64;x86_64")
+expect("${one} CMAKE_OSX_ARCHITECTURES= and C flags -arch arm64 -arch x86_64." AppleClang 15.0.0 8 LITTLE_ENDIAN
+       "-DCMAKE_C_FLAGS=-arch arm64 -arch x86_64")
 
 # the user's own flags are used, and no other optimisation
 file(REMOVE_RECURSE ${WORK})
