@@ -91,11 +91,11 @@ static void copy_rows(real *to, size_t to_stride, const real *from, size_t from_
 ALWAYS_INLINE void transpose_block(real *to, size_t to_stride, size_t width, const real *from,
                                    size_t from_stride, size_t rows, size_t columns) {
     vec block[LANES];
-#pragma GCC unroll 16
+    UNROLL_ALL
     for (size_t i = 0; i < LANES; i++)
         block[i] = i < rows ? vec_load(from + i * from_stride, columns) : (vec){0};
     vec_transpose(block);
-#pragma GCC unroll 16
+    UNROLL_ALL
     for (size_t j = 0; j < LANES; j++)
         if (j < columns) vec_store(to + j * to_stride, block[j], width);
 }

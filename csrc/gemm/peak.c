@@ -20,12 +20,13 @@ static void peak_task(void *context, size_t index, void *scratch) {
     const vec a = vec_set(factor), b = vec_set((real)1 + (real)index);
     vec x[CHAINS];
     (void)scratch;
-#pragma GCC unroll 12
+    UNROLL_ALL
     for (int i = 0; i < CHAINS; i++) x[i] = vec_set(factor * (real)i);
-    for (size_t round = 0; round < rounds; round++)
-#pragma GCC unroll 12
+    for (size_t round = 0; round < rounds; round++) {
+        UNROLL_ALL
         for (int i = 0; i < CHAINS; i++) x[i] = vec_fma(x[i], a, b);
-#pragma GCC unroll 12
+    }
+    UNROLL_ALL
     for (int i = 1; i < CHAINS; i++) x[0] += x[i];
     kept = vec_reduce_add(x[0]);
     (void)kept;

@@ -26,7 +26,7 @@
 enum { THIRDS = (MR + 2) / 3 };
 
 ALWAYS_INLINE void set_a_pointers(const real **at, a_panel a, const int by_rows, const int mr) {
-#pragma GCC unroll 5
+    UNROLL_ALL
     for (int i = 0; i < THIRDS; i++)
         if (i == 0 || (by_rows && 3 * i < mr)) at[i] = a.at + 3 * (size_t)i * a.stride;
 }
@@ -36,7 +36,7 @@ ALWAYS_INLINE const real *a_element(const real **at, a_panel a, const int by_row
 }
 
 ALWAYS_INLINE void advance_a_pointers(const real **at, a_panel a, const int by_rows, const int mr) {
-#pragma GCC unroll 5
+    UNROLL_ALL
     for (int i = 0; i < THIRDS; i++)
         if (i == 0 || (by_rows && 3 * i < mr)) at[i] += by_rows ? 1 : a.stride;
 }
@@ -49,10 +49,10 @@ enum { STEPS = VEC_BYTES == 32 ? 4 : 1 };
 /* sum += a column of a times a row of b. */
 ALWAYS_INLINE void rank_1_update(vec sum[MR][NV], const real **at, a_panel a, const vec *row,
                                  const int by_rows, const int mr, const int nv) {
-#pragma GCC unroll 16
+    UNROLL_ALL
     for (int i = 0; i < mr; i++) {
         const vec element = vec_set(*a_element(at, a, by_rows, i));
-#pragma GCC unroll 4
+        UNROLL_ALL
         for (int j = 0; j < nv; j++) sum[i][j] = vec_fma(element, row[j], sum[i][j]);
     }
 }
@@ -66,30 +66,31 @@ ALWAYS_INLINE void tile(real *c, size_t ldc, const real *addend, size_t ld_adden
     const lanes_mask mask = vec_lanes_mask(lanes);
     const int last = nv - 1;
     vec sum[MR][NV], row[NV];
-#pragma GCC unroll 16
-    for (int i = 0; i < mr; i++)
-#pragma GCC unroll 4
+    UNROLL_ALL
+    for (int i = 0; i < mr; i++) {
+        UNROLL_ALL
         for (int j = 0; j < nv; j++) sum[i][j] = (vec){0};
+    }
 
     const real *at[THIRDS];
     set_a_pointers(at, a, by_rows, mr);
 #pragma GCC unroll STEPS
     for (size_t p = 1; p < k; p++, b += b_stride) {
-#pragma GCC unroll 4
+        UNROLL_ALL
         for (int j = 0; j < nv; j++)
             row[j] = VEC_MASKED && nv == 1 ? vec_load_masked(b, mask)
                                            : vec_load(b + (size_t)j * LANES, LANES);
         rank_1_update(sum, at, a, row, by_rows, mr, nv);
         advance_a_pointers(at, a, by_rows, mr);
     }
-#pragma GCC unroll 4
+    UNROLL_ALL
     for (int j = 0; j < last; j++) row[j] = vec_load(b + (size_t)j * LANES, LANES);
     row[last] = vec_load_masked(b + (size_t)last * LANES, mask);
     rank_1_update(sum, at, a, row, by_rows, mr, nv);
 
-#pragma GCC unroll 16
-    for (int i = 0; i < mr; i++, c += ldc, addend += ld_addend)
-#pragma GCC unroll 4
+    UNROLL_ALL
+    for (int i = 0; i < mr; i++, c += ldc, addend += ld_addend) {
+        UNROLL_ALL
         for (int j = 0; j < nv; j++) {
             real *to = c + (size_t)j * LANES;
             const real *from = addend + (size_t)j * LANES;
@@ -98,6 +99,7 @@ ALWAYS_INLINE void tile(real *c, size_t ldc, const real *addend, size_t ld_adden
             else
                 vec_store_masked(to, sum[i][j] + vec_load_masked(from, mask), mask);
         }
+    }
 }
 
 /* The same for half a vector of columns, of which `lanes` elements exist.  A core whose 64-byte
@@ -109,18 +111,18 @@ ALWAYS_INLINE void half_tile(real *c, size_t ldc, const real *addend, size_t ld_
     const real *at[THIRDS];
     half_vec sum[MR];
     set_a_pointers(at, a, by_rows, mr);
-#pragma GCC unroll 16
+    UNROLL_ALL
     for (int i = 0; i < mr; i++) sum[i] = (half_vec){0};
     for (size_t p = 0; p < k; p++, b += b_stride) {
         const half_vec row = half_load_masked(b, mask);
-#pragma GCC unroll 16
+        UNROLL_ALL
         for (int i = 0; i < mr; i++) {
             const half_vec element = *a_element(at, a, by_rows, i) - (half_vec){0};
             sum[i] = half_fma(element, row, sum[i]);
         }
         advance_a_pointers(at, a, by_rows, mr);
     }
-#pragma GCC unroll 16
+    UNROLL_ALL
     for (int i = 0; i < mr; i++, c += ldc, addend += ld_addend)
         vec_store_masked(c, vec_of_half(sum[i]) + vec_load_masked(addend, mask), mask);
 }
@@ -136,28 +138,28 @@ ALWAYS_INLINE void quarter_tile(real *c, size_t ldc, const real *addend, size_t 
     vec sum[SUMS], block[SUMS];
     const real *at[THIRDS];
     set_a_pointers(at, a, by_rows, mr);
-#pragma GCC unroll 4
+    UNROLL_ALL
     for (int g = 0; 4 * g < mr; g++) sum[g] = (vec){0};
     for (size_t p = 0, steps; p < k; p += steps) {
         steps = by_rows ? min_size(k - p, 4) : 1;
-        if (by_rows)
-#pragma GCC unroll 4
+        if (by_rows) {
+            UNROLL_ALL
             for (int g = 0; 4 * g < mr; g++) {
                 quarter_vec row[4] = {{0}};
-#pragma GCC unroll 4
+                UNROLL_ALL
                 for (int i = 0; i < 4; i++)
                     if (4 * g + i < mr)
                         row[i] = quarter_load(a_element(at, a, 1, 4 * g + i) + p, steps);
                 block[g] = vec_of_quarters(row[0], row[1], row[2], row[3]);
             }
-        else
+        } else
             block[0] = vec_load(at[0] + p * a.stride, (size_t)mr);
-#pragma GCC unroll 4
+        UNROLL_ALL
         for (int step = 0; step < 4; step++, b += b_stride) {
             if ((size_t)step == steps) break;
             const quarter_vec columns = quarter_load(b, lanes);
             const vec row = vec_of_quarters(columns, columns, columns, columns);
-#pragma GCC unroll 4
+            UNROLL_ALL
             for (int g = 0; 4 * g < mr; g++) {
                 const vec elements = by_rows ? vec_repeat_of_quarters(block[g], step)
                                              : vec_repeat_quarter(block[0], g);
@@ -165,7 +167,7 @@ ALWAYS_INLINE void quarter_tile(real *c, size_t ldc, const real *addend, size_t 
             }
         }
     }
-#pragma GCC unroll 16
+    UNROLL_ALL
     for (int i = 0; i < mr; i++, c += ldc, addend += ld_addend)
         quarter_store(c, quarter_of(sum[i / 4], i % 4) + quarter_load(addend, lanes), lanes);
 }

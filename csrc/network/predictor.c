@@ -71,7 +71,7 @@ ALWAYS_INLINE void row_of_panels(real *out, const real *addend, const real *x, c
     enum { MOST_PANELS = MOST_VECTORS / NV };
     const real *at[MOST_PANELS];
     vec sum[MOST_VECTORS];
-#pragma GCC unroll 12
+    UNROLL_ALL
     for (int i = 0; i < vectors; i++) {
         sum[i] = (vec){0};
         if (i % NV == 0) at[i / NV] = b + (size_t)i * LANES * k;
@@ -79,13 +79,13 @@ ALWAYS_INLINE void row_of_panels(real *out, const real *addend, const real *x, c
 #pragma GCC unroll 4
     for (size_t p = 0; p < k; p++) {
         const vec element = vec_set(x[p]);
-#pragma GCC unroll 12
+        UNROLL_ALL
         for (int i = 0; i < vectors; i++) {
             sum[i] = vec_fma(element, vec_load(at[i / NV], LANES), sum[i]);
             at[i / NV] += LANES;
         }
     }
-#pragma GCC unroll 12
+    UNROLL_ALL
     for (int i = 0; i < vectors; i++) {
         const size_t at_i = (size_t)i * LANES, there = i + 1 < vectors ? LANES : lanes;
         const vec total = sum[i] + vec_load(addend + at_i, there);

@@ -113,14 +113,14 @@ ALWAYS_INLINE vec vec_repeat_quarter(vec v, int place) {
  * after the last round they are adjacent. */
 ALWAYS_INLINE void vec_transpose(vec *row) {
     vec zipped[LANES];
-#pragma GCC unroll 4
+    UNROLL_ALL
     for (size_t step = 1; step < LANES; step *= 2) {
-#pragma GCC unroll 8
+        UNROLL_ALL
         for (size_t i = 0; i < LANES / 2; i++) {
             zipped[2 * i] = vec_zip_low(row[i], row[i + LANES / 2]);
             zipped[2 * i + 1] = vec_zip_high(row[i], row[i + LANES / 2]);
         }
-#pragma GCC unroll 16
+        UNROLL_ALL
         for (size_t i = 0; i < LANES; i++) row[i] = zipped[i];
     }
 }
