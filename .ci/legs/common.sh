@@ -30,7 +30,7 @@ c_build() {
     local folder=$1
     shift
     cmake -S . -B "$folder" -G Ninja -DFASTFC_EXTENSION=OFF -DFASTFC_TESTS=ON -DFASTFC_WERROR=ON "$@" >/dev/null
-    cmake --build "$folder" >/dev/null
+    cmake --build "$folder" >"$work/build.log" || { cat "$work/build.log"; return 1; }
 }
 
 # c_tests FOLDER OPTIONS...: builds the C tests and runs them; those that $only names, if it is set.
