@@ -1,5 +1,6 @@
 # What fastfc needs of compiler and machine; anything else is refused in a sentence.  Asks variables
-# that CMake has set, and WEB for WebAssembly (32 bits, of which nothing else is asked), so that tests/csrc/test_requirements.cmake can set others.
+# that CMake has set, and WEB for WebAssembly, which has 32 bits and whose toolchain tells no byte
+# order, so that tests/csrc/test_requirements.cmake can set others.
 #
 # The oldest compilers are those with which all C tests have passed.
 set(OLDEST_GNU 11)

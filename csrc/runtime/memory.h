@@ -1,5 +1,5 @@
-/* Memory aligned to 64 bytes, a cache line and the widest vector.  Windows has a function of its own
- * to free it, so that what comes from fc_allocate goes back by fc_free alone. */
+/* Memory aligned to 64 bytes, a cache line and the widest vector.  Windows has a function of its
+ * own to free it, so that what comes from fc_allocate goes back by fc_free alone. */
 #ifndef FASTFC_RUNTIME_MEMORY_H
 #define FASTFC_RUNTIME_MEMORY_H
 

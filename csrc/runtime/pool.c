@@ -27,10 +27,9 @@
  *
  * Measured and left out: with the barriers of an OpenMP runtime a step of 2 ms takes 10 to 40 ms as
  * soon as another process wants a core. */
-#define _GNU_SOURCE /* for system_posix.h */
+#include "runtime/system.h" /* first: it says which functions of the C library are asked for */
 #include "runtime/fp_mode.h"
 #include "runtime/memory.h"
-#include "runtime/system.h"
 #include "fastfc.h"
 
 #include <stdatomic.h>

@@ -1,5 +1,5 @@
-/* The pool where there are no threads, as in WebAssembly: the caller runs all tasks (FASTFC_SERIAL).
- * pool.c is the other one. */
+/* The pool where there are no threads, as in WebAssembly: the caller runs all tasks
+ * (FASTFC_SERIAL). pool.c is the other one. */
 #include "fastfc.h"
 
 #include <stddef.h>

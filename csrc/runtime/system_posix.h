@@ -1,8 +1,11 @@
-/* Linux, macOS and other POSIX systems; system.h says what each function does.
- *
- * A unit that includes it defines _GNU_SOURCE first, for sched_getcpu and the affinity masks. */
+/* Linux, macOS and other POSIX systems; system.h says what each function does.  It is a unit's
+ * first include, so that _GNU_SOURCE counts: for sched_getcpu and affinity masks. */
 #ifndef FASTFC_RUNTIME_SYSTEM_POSIX_H
 #define FASTFC_RUNTIME_SYSTEM_POSIX_H
+
+#if !defined(_GNU_SOURCE)
+#define _GNU_SOURCE
+#endif
 
 #include <pthread.h>
 #include <sched.h>

@@ -7,6 +7,7 @@
 #include <windows.h>
 /* behind windows.h */
 #include <process.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct {

@@ -2,10 +2,9 @@
  *
  * What the calling thread watches is its own; workers watch nothing.  The clock is the coarse one,
  * a few nanoseconds a reading where there is one. */
-#define _GNU_SOURCE /* for system_posix.h */
+#include "runtime/system.h" /* first: it says which functions of the C library are asked for */
 #include "fastfc.h"
 #include "runtime/fp_mode.h"
-#include "runtime/system.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -2,9 +2,8 @@
  * number of threads: every caller gets the bits that it gets alone on one thread, in the
  * floating-point mode that it chose.  A busy pool sends callers to their own threads, and a job
  * must never see another job's tasks, context or mode.  ThreadSanitizer runs these tests too. */
-#define _GNU_SOURCE /* for system_posix.h */
+#include "runtime/system.h" /* first: it says which functions of the C library are asked for */
 #include "runtime/fp_mode.h"
-#include "runtime/system.h"
 #include "test.h"
 
 #if !defined(_WIN32)

@@ -2,9 +2,8 @@
  * minibatches, the whole network and updates.  test_kernels.c checks the single operations; here
  * several threads must give the bits of one thread, and fused passes those of the single
  * operations. ThreadSanitizer runs these tests too. */
-#define _GNU_SOURCE /* for system_posix.h */
+#include "runtime/system.h" /* first: it says which functions of the C library are asked for */
 #include "runtime/fp_mode.h"
-#include "runtime/system.h"
 #include "test.h"
 
 /* Jobs of few tasks and of many, in turn and without a pause: every task of every job must run
