@@ -196,10 +196,14 @@ static inline size_t fc_predict_bytes(const fc_predictor *net, size_t N, size_t 
 #define FC_WORKSPACE_BYTES (FC_SHARED_BYTES + FC_SCRATCH_BYTES)
 
 /* How many threads a call may use from now on, its caller included: 1, as at first, to
- * FC_MAX_THREADS.  No result depends on it.  Both functions are visible outside the extension,
- * since threadpoolctl calls them. */
+ * FC_MAX_THREADS; without threads (pool_serial.c) it stays 1.  No result depends on it.  Both
+ * functions are visible outside the extension, since threadpoolctl calls them. */
 #define FC_MAX_THREADS 256
+#if defined(_WIN32)
+#define FC_VISIBLE __declspec(dllexport)
+#else
 #define FC_VISIBLE __attribute__((visibility("default")))
+#endif
 FC_VISIBLE void fc_set_threads(int threads);
 FC_VISIBLE int fc_get_threads(void);
 

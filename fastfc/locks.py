@@ -37,7 +37,8 @@ def _open_all() -> None:
             owned.lock = threading.RLock()
 
 
-os.register_at_fork(after_in_child=_open_all)
+if hasattr(os, "register_at_fork"):  # neither Windows nor a browser has fork
+    os.register_at_fork(after_in_child=_open_all)
 
 
 def lock_of(owner: object) -> Any:

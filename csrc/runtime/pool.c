@@ -27,22 +27,15 @@
  *
  * Measured and left out: with the barriers of an OpenMP runtime a step of 2 ms takes 10 to 40 ms as
  * soon as another process wants a core. */
-#define _GNU_SOURCE /* for sched_getcpu and the affinity masks */
+#include "runtime/system.h" /* first: it says which functions of the C library are asked for */
 #include "runtime/fp_mode.h"
+#include "runtime/memory.h"
 #include "fastfc.h"
 
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <time.h>
-#if defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
 
 enum { SPIN_NANOSECONDS = 50000 };
 
@@ -62,15 +55,13 @@ static struct {
     _Atomic(size_t) done;  /* tasks finished */
     _Atomic(int) sleepers; /* workers that sleep or are about to */
     atomic_flag busy;      /* the caller's lock on the job's fields and on `workers` */
-    pthread_mutex_t lock;  /* with `wake`, for sleepers */
-    pthread_cond_t wake;
-    int workers; /* how many have been started */
+    monitor asleep;        /* where they sleep */
+    int workers;           /* how many have been started */
     struct {
         _Atomic(int) id,
             core; /* its thread's id, 0 until it runs; the core that it last slept on */
     } worker[FC_MAX_THREADS];
-} pool = {
-    .busy = ATOMIC_FLAG_INIT, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+} pool = {.busy = ATOMIC_FLAG_INIT, .asleep = MONITOR_INIT};
 
 static _Atomic(int) thread_limit = 1;
 
@@ -80,12 +71,6 @@ static void cpu_relax(void) {
 #elif defined(__aarch64__)
     __asm__ volatile("yield");
 #endif
-}
-
-int64_t fc_nanoseconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 /* Claims and runs tasks of the job in `word` until none is left. */
@@ -114,64 +99,50 @@ static void claim_tasks(uint64_t word, int thread, void *scratch) {
     }
 }
 
-#if defined(__linux__)
-static int current_core(void) { return sched_getcpu(); }
-
-static int current_thread_id(void) { return (int)syscall(SYS_gettid); }
-
 /* Binds the workers that went to sleep on the caller's core to the other cores that it may use. */
 static void keep_workers_off_core(void) {
     const int core = current_core();
     for (int i = 0; i < pool.workers; i++) {
-        cpu_set_t cores;
         const int id = atomic_load_explicit(&pool.worker[i].id, memory_order_relaxed);
-        if (atomic_load_explicit(&pool.worker[i].core, memory_order_relaxed) != core || id == 0)
-            continue;
-        if (sched_getaffinity(0, sizeof cores, &cores) != 0) return;
-        if (core < CPU_SETSIZE) CPU_CLR((size_t)core, &cores);
-        if (CPU_COUNT(&cores) > 0) sched_setaffinity(id, sizeof cores, &cores);
+        if (atomic_load_explicit(&pool.worker[i].core, memory_order_relaxed) == core && id != 0)
+            keep_off_core(id, core);
     }
 }
-#else
-static int current_core(void) { return -1; }
-static int current_thread_id(void) { return 0; }
-static void keep_workers_off_core(void) {}
-#endif
 
 typedef struct {
     int thread; /* 1, 2, ...; 0 is the caller of a job */
     void *scratch;
 } worker_arguments;
 
-static void *run_worker(void *argument) {
+static THREAD_RESULT run_worker(void *argument) {
     const worker_arguments self = *(worker_arguments *)argument;
     uint64_t seen = 0;
     free(argument);
     atomic_store_explicit(&pool.worker[self.thread - 1].id, current_thread_id(),
                           memory_order_relaxed);
     for (;;) {
-        const int64_t until = fc_nanoseconds() + SPIN_NANOSECONDS;
+        const int64_t until = clock_nanoseconds() + SPIN_NANOSECONDS;
         uint64_t word;
         for (int i = 0;; i++) {
             word = atomic_load_explicit(&pool.word, memory_order_acquire);
             if (word >> 32 != seen >> 32) break;
             cpu_relax();
-            if (i % 64 == 63 && fc_nanoseconds() > until) {
+            if (i % 64 == 63 && clock_nanoseconds() > until) {
                 atomic_store_explicit(&pool.worker[self.thread - 1].core, current_core(),
                                       memory_order_relaxed);
-                pthread_mutex_lock(&pool.lock);
+                monitor_enter(&pool.asleep);
                 atomic_fetch_add(&pool.sleepers, 1);
                 while ((word = atomic_load(&pool.word)) >> 32 == seen >> 32)
-                    pthread_cond_wait(&pool.wake, &pool.lock);
+                    monitor_sleep(&pool.asleep);
                 atomic_fetch_sub(&pool.sleepers, 1);
-                pthread_mutex_unlock(&pool.lock);
+                monitor_leave(&pool.asleep);
                 break;
             }
         }
         seen = word;
         claim_tasks(word, self.thread, self.scratch);
     }
-    return NULL;
+    return 0;
 }
 
 /* In a forked child: fork copies no worker, and perhaps a lock that a worker held.  The child
@@ -183,38 +154,24 @@ static void reset_after_fork(void) {
     atomic_store(&pool.word,
                  atomic_load(&pool.word) >> 32 << 32); /* the parent's tasks are its own */
     atomic_flag_clear(&pool.busy);
-    pthread_mutex_init(&pool.lock, NULL);
-    pthread_cond_init(&pool.wake, NULL);
+    monitor_reset(&pool.asleep);
 }
 
-/* Starts workers until there are `wanted`, or as many as the system allows.  Workers block all
- * signals but those of their own faults, so that a signal reaches the program's own threads, which
- * may be waiting for it or have blocked it. */
+/* Starts workers until there are `wanted`, or as many as the system allows. */
 static void start_workers(int wanted) {
     static int prepared;
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
-    pthread_attr_t attributes;
-    sigset_t blocked, before;
-    if (!prepared && pthread_atfork(NULL, NULL, reset_after_fork) == 0) prepared = 1;
-    if (pthread_attr_init(&attributes) != 0) return;
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigfillset(&blocked);
-    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(&blocked, faults[i]);
-    pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    if (!prepared && after_fork(reset_after_fork) == 0) prepared = 1;
     while (pool.workers < wanted) {
-        pthread_t thread;
         worker_arguments *start = malloc(sizeof *start);
-        void *scratch = aligned_alloc(64, FC_SCRATCH_BYTES);
+        void *scratch = fc_allocate(FC_SCRATCH_BYTES);
         if (start) *start = (worker_arguments){pool.workers + 1, scratch};
-        if (!start || !scratch || pthread_create(&thread, &attributes, run_worker, start) != 0) {
-            free(scratch);
+        if (!start || !scratch || start_thread(run_worker, start) != 0) {
+            fc_free(scratch);
             free(start);
-            break;
+            return;
         }
         pool.workers++;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
 }
 
 void fc_set_threads(int threads) {
@@ -238,16 +195,16 @@ static void run_job(fc_task task, void *context, size_t start, size_t count, int
     atomic_store(&pool.word, word);
     if (atomic_load(&pool.sleepers) > 0) {
         keep_workers_off_core();
-        pthread_mutex_lock(&pool.lock);
-        pthread_cond_broadcast(&pool.wake);
-        pthread_mutex_unlock(&pool.lock);
+        monitor_enter(&pool.asleep);
+        monitor_wake_all(&pool.asleep);
+        monitor_leave(&pool.asleep);
     }
     claim_tasks(word, 0, scratch);
     for (int i = 1; atomic_load_explicit(&pool.done, memory_order_acquire) < count; i++) {
         cpu_relax();
         if (i % 256 == 0) {
-            sched_yield(); /* a worker may have lost its core in the middle of a task */
-            fc_look();     /* or be at work on a long one */
+            yield_core(); /* a worker may have lost its core in the middle of a task */
+            fc_look();    /* or be at work on a long one */
         }
     }
 }

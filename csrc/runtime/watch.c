@@ -2,30 +2,22 @@
  *
  * What the calling thread watches is its own; workers watch nothing.  The clock is the coarse one,
  * a few nanoseconds a reading where there is one. */
+#include "runtime/system.h" /* first: it says which functions of the C library are asked for */
 #include "fastfc.h"
 #include "runtime/fp_mode.h"
 
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 
 int64_t fc_look_nanoseconds = 100000000;
 
 static _Thread_local fc_watch *watching;
 
-static int64_t now_nanoseconds(void) {
-    struct timespec now;
-#if defined(CLOCK_MONOTONIC_COARSE)
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-#else
-    clock_gettime(CLOCK_MONOTONIC, &now);
-#endif
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
+int64_t fc_nanoseconds(void) { return clock_nanoseconds(); }
 
 void fc_begin_watch(fc_watch *watch, int (*look)(fc_watch *watch)) {
     watch->look = look;
-    watch->due = now_nanoseconds() + fc_look_nanoseconds;
+    watch->due = coarse_nanoseconds() + fc_look_nanoseconds;
     watch->asked = watch->finishing = 0;
     watch->outer = watching;
     watching = watch;
@@ -42,13 +34,13 @@ static void look(fc_watch *watch) {
     watch->asked = watch->look(watch);
     fc_set_control(control);
     watching = watch;
-    watch->due = now_nanoseconds() + fc_look_nanoseconds;
+    watch->due = coarse_nanoseconds() + fc_look_nanoseconds;
 }
 
 int fc_look(void) {
     fc_watch *watch = watching;
     if (watch == NULL) return 0;
-    if (!watch->asked && now_nanoseconds() >= watch->due) look(watch);
+    if (!watch->asked && coarse_nanoseconds() >= watch->due) look(watch);
     return watch->asked && !watch->finishing;
 }
 

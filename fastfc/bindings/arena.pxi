@@ -15,14 +15,14 @@ cdef class Arena:
     cdef size_t shapes
 
     def __dealloc__(self):
-        free(self.memory)
+        fc_free(self.memory)
         free(self.shape)
 
     cdef int reserve(self, size_t bytes) except -1:
         if bytes > self.room:
-            free(self.memory)
+            fc_free(self.memory)
             self.room = 0
-            self.memory = <char *> aligned_alloc(64, bytes)
+            self.memory = <char *> fc_allocate(bytes)
             if self.memory == NULL:
                 raise MemoryError
             self.room = bytes

@@ -233,8 +233,9 @@ cdef extern from *:
     void PyErr_Fetch(PyObject **type, PyObject **value, PyObject **traceback)
     void PyErr_Restore(PyObject *type, PyObject *value, PyObject *traceback)
 
-cdef extern from "<stdlib.h>":
-    void *aligned_alloc(size_t alignment, size_t size) nogil
+cdef extern from "runtime/memory.h":
+    void *fc_allocate(size_t bytes) nogil
+    void fc_free(void *memory) nogil
 
 cdef extern from "numpy/random/bitgen.h":
     ctypedef struct bitgen_t:

@@ -65,7 +65,7 @@ def _count_fork():
     forks += 1
 
 
-os.register_at_fork(after_in_child=_count_fork)
+after_fork(_count_fork)
 
 
 cdef class Network:

@@ -68,7 +68,7 @@ cdef class Predictor:
                 layer.stride = fc_row_stride(layer.M, itemsize)
                 self.net.widest = max(self.net.widest, layer.stride)
         self.D, self.C = self.net.layers[0].D, layer.M
-        self.memory = <char *> aligned_alloc(64, bytes)
+        self.memory = <char *> fc_allocate(bytes)
         if self.memory == NULL:
             raise MemoryError
         memset(self.memory, 0, bytes)
@@ -137,7 +137,7 @@ cdef class Predictor:
             at += (layer.D + 5) * row
 
     def __dealloc__(self):
-        free(self.memory)
+        fc_free(self.memory)
         free(self.net.layers)
 
     @property
@@ -229,20 +229,20 @@ cdef class Predictor:
                 else fresh(2, [N, self.C], self.type)
         bytes = fc_predict_bytes(&self.net, N, 4 if self.type == F32 else 8)
         if bytes > STACK_BYTES:
-            allocated = aligned_alloc(64, align_up(bytes))
+            allocated = fc_allocate(align_up(bytes))
             if allocated == NULL:
                 raise MemoryError
             memory = <char *> allocated
         px, pscores = cnp.PyArray_DATA(examples), cnp.PyArray_DATA(scores)
         if N * self.net.work < RELEASED_WORK:
             call_predict(self.table, self.type, pscores, &self.net, px, N, memory)
-            free(allocated)
+            fc_free(allocated)
             return scores
         begin_watch(&watch, <double> N * self.net.work)
         with nogil:
             call_predict(self.table, self.type, pscores, &self.net, px, N, memory)
         end_watch(&watch)
-        free(allocated)
+        fc_free(allocated)
         raise_noted(&watch)
         return scores
 

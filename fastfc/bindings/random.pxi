@@ -62,7 +62,7 @@ cdef object global_bit_generator():
         import numpy.random as module
         if layout_is_known(module):
             mt19937_type = module.MT19937
-        os.register_at_fork(after_in_child=open_lock)
+        after_fork(open_lock)
         np_random = module
     return np_random.get_bit_generator()
 

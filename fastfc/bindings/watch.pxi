@@ -21,7 +21,13 @@ def _set_main_thread():
     main_thread = PyThread_get_thread_ident()
 
 
-os.register_at_fork(after_in_child=_set_main_thread)
+# Has a function called in each forked child; neither Windows nor a browser has fork.
+cdef after_fork(function):
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=function)
+
+
+after_fork(_set_main_thread)
 
 
 cdef struct Watch:

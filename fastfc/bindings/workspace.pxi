@@ -12,11 +12,11 @@ cdef extern from *:
 cdef void *acquire_workspace() except NULL:
     cdef void *workspace = swap_spare_workspace(NULL)
     if workspace == NULL:
-        workspace = aligned_alloc(64, FC_WORKSPACE_BYTES)
+        workspace = fc_allocate(FC_WORKSPACE_BYTES)
         if workspace == NULL:
             raise MemoryError("no memory for an operation's workspace")
     return workspace
 
 
 cdef void release_workspace(void *workspace) noexcept:
-    free(swap_spare_workspace(workspace))
+    fc_free(swap_spare_workspace(workspace))

@@ -12,6 +12,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(_WIN32)
+#include <malloc.h>
+/* aligned memory is not freed by free there: all of the tests' memory is aligned */
+static inline void *aligned_zeros(size_t bytes) {
+    void *memory = _aligned_malloc(bytes, 16);
+    return memory ? memset(memory, 0, bytes) : NULL;
+}
+#define aligned_alloc(alignment, bytes) _aligned_malloc(bytes, alignment)
+#define malloc(bytes) _aligned_malloc(bytes, 16)
+#define calloc(n, size) aligned_zeros((n) * (size))
+#define free(memory) _aligned_free(memory)
+#endif
 
 #if FC_DOUBLE
 typedef double real;

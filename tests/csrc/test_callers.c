@@ -1,42 +1,53 @@
-/* Several callers at once, each with arrays of its own, while another thread keeps changing the
+/* Several callers at once, each with arrays of its own, while the main thread keeps changing the
  * number of threads: every caller gets the bits that it gets alone on one thread, in the
  * floating-point mode that it chose.  A busy pool sends callers to their own threads, and a job
  * must never see another job's tasks, context or mode.  ThreadSanitizer runs these tests too. */
+#include "runtime/system.h" /* first: it says which functions of the C library are asked for */
 #include "runtime/fp_mode.h"
 #include "test.h"
 
-#include <pthread.h>
+#if !defined(_WIN32)
 #include <time.h>
+#endif
 
 enum { CALLERS = 4 };
 
-/* Runs `call` on CALLERS threads, each with its own of the contexts, `size` bytes apart. */
-typedef struct {
-    _Atomic(int) calling;
-} others;
+static _Atomic(int) calling; /* threads */
 
-static void *change_threads(void *context) {
-    others *o = context;
-    for (int i = 0; o->calling > 0; i++) {
-        fc_set_threads(1 + i % 5);
-        nanosleep(&(struct timespec){0, 20000}, NULL); /* 20 us */
-    }
-    return NULL;
+typedef struct {
+    void (*call)(void *context);
+    void *context;
+} call_of_thread;
+
+static THREAD_RESULT run_call(void *argument) {
+    const call_of_thread *self = argument;
+    self->call(self->context);
+    calling--;
+    return 0;
 }
 
-static void call_at_once(void *(*call)(void *), void *contexts, size_t size) {
-    pthread_t caller[CALLERS], changer;
-    others o = {CALLERS};
-    int started = pthread_create(&changer, NULL, change_threads, &o) == 0;
-    check("thread that changes their number", 0, started, 1, 0);
+static void rest(void) {
+#if defined(_WIN32)
+    Sleep(1);
+#else
+    nanosleep(&(struct timespec){0, 20000}, NULL); /* 20 us */
+#endif
+}
+
+/* Runs `call` on CALLERS threads, each with its own of the contexts, `size` bytes apart. */
+static void call_at_once(void (*call)(void *), void *contexts, size_t size) {
+    call_of_thread calls[CALLERS];
     for (size_t i = 0; i < CALLERS; i++) {
-        const int error = pthread_create(&caller[i], NULL, call, (char *)contexts + i * size);
+        calls[i] = (call_of_thread){call, (char *)contexts + i * size};
+        calling++;
+        const int error = start_thread(run_call, &calls[i]);
         check("thread of a caller", i, error, 0, 0);
         if (error) exit(1);
     }
-    for (int i = 0; i < CALLERS; i++) pthread_join(caller[i], NULL);
-    o.calling = 0;
-    if (started) pthread_join(changer, NULL);
+    for (int i = 0; calling > 0; i++) {
+        fc_set_threads(1 + i % 5);
+        rest();
+    }
 }
 
 /* Jobs for the pool: each task of each caller's job runs once, and none of another's. */
@@ -55,7 +66,7 @@ static void count_run(void *context, size_t index, void *scratch) {
     if (index < job->count && *mine == index) job->runs[index]++;
 }
 
-static void *run_jobs(void *context) {
+static void run_jobs(void *context) {
     pool_caller *job = context;
     size_t scratch[8];
     for (int round = 0; round < JOBS; round++) {
@@ -65,7 +76,6 @@ static void *run_jobs(void *context) {
         for (size_t i = 0; i < MOST_TASKS; i++) job->once += job->runs[i] == (i < job->count);
         job->tasks += MOST_TASKS;
     }
-    return NULL;
 }
 
 static void test_pool(void) {
@@ -215,13 +225,12 @@ static void run_round(caller *c) {
     FC_FLUSHED(c->flush, call_kernels(c));
 }
 
-static void *run_rounds(void *context) {
+static void run_rounds(void *context) {
     caller *c = context;
     for (int round = 0; round < ROUNDS; round++) {
         run_round(c);
         c->different += memcmp(c->memory, c->expected, MEMORY * sizeof(real)) != 0;
     }
-    return NULL;
 }
 
 /* Two and two have the same numbers and different modes. */

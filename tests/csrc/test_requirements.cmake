@@ -45,7 +45,7 @@ expect("" Clang 13.0.1 8 LITTLE_ENDIAN)
 expect("" AppleClang 15.0.0 8 LITTLE_ENDIAN)
 expect("${needs} GNU 10.2.1." GNU 10.2.1 8 LITTLE_ENDIAN)
 expect("${needs} Clang 12.0.1." Clang 12.0.1 8 LITTLE_ENDIAN)
-expect("${needs} MSVC 19.40.1." MSVC 19.40.1 8 LITTLE_ENDIAN)
+expect("build it by clang-cl" MSVC 19.40.1 8 LITTLE_ENDIAN)
 expect("fastfc needs a 64-bit machine, found one of 32 bits: there, as GNU 12.2.0 compiles."
        GNU 12.2.0 4 LITTLE_ENDIAN)
 expect("fastfc needs a little-endian machine, found there, BIG_ENDIAN." GNU 12.2.0 8 BIG_ENDIAN)
