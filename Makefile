@@ -14,11 +14,9 @@ install:
 # what has changed since the last time, where pip begins anew.  Kernels are compiled for the
 # instruction set in use, which is one unit a dtype; ISA=avx2 is another one, ISA=all all of them.
 ISA ?= $(shell $(PYTHON) -c 'from fastfc import _core; print(_core.isa())' 2>/dev/null)
-# as the extension in place was built, which this one replaces
-STABLE_ABI = $(shell $(PYTHON) -c 'from fastfc import _core; print(".abi3." in _core.__file__)' 2>/dev/null)
 core:
 	cmake -S . -B build/core -G Ninja -DPython_EXECUTABLE="$$($(PYTHON) -c 'import sys; print(sys.executable)')" \
-	      -DFASTFC_ISA=$(filter-out all,$(ISA)) -DFASTFC_STABLE_ABI=$(STABLE_ABI) --log-level=WARNING
+	      -DFASTFC_ISA=$(filter-out all,$(ISA)) --log-level=WARNING
 	cmake --build build/core --parallel
 	cmake --install build/core --prefix . >/dev/null
 

@@ -1,19 +1,17 @@
 """Hands the build to CMake; everything else is in pyproject.toml and CMakeLists.txt.
 
-One wheel serves every CPython from 3.11 on: the limited API of 3.10 has no buffers, and builds
-without the GIL have no limited API.
+With FASTFC_STABLE_ABI=1 in the environment the wheel serves every CPython from 3.11 on.
 """
 
+import os
 import sys
 import sysconfig
 
 from setuptools import setup
 
-STABLE_ABI = (
-    sys.implementation.name == "cpython"
-    and sys.version_info >= (3, 11)
-    and not sysconfig.get_config_var("Py_GIL_DISABLED")
-)
+STABLE_ABI = os.environ.get("FASTFC_STABLE_ABI", "") not in ("", "0")
+if STABLE_ABI and (sys.version_info < (3, 11) or sysconfig.get_config_var("Py_GIL_DISABLED")):
+    sys.exit("FASTFC_STABLE_ABI needs CPython 3.11, or a newer one, that has the GIL")
 
 setup(
     cmake_source_dir=".",
