@@ -86,7 +86,7 @@ def _child(network, dtype, threads, seconds, many):
     fastfc.set_num_threads(threads)
     given = cases.NETWORKS[network], np.dtype(dtype)
     call = step.many(*given) if many else step.solver("fastfc", *given)._step
-    steps, chunk = (step.MANY, 1) if many else (1, CHUNK)
+    steps, chunk = (step.steps_in_a_call(given[0]), 1) if many else (1, CHUNK)
     end = time.perf_counter() + WARM_UP
     while time.perf_counter() < end:
         call()

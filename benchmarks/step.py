@@ -28,7 +28,8 @@ SOLVERS = {
     "original": (fastfc.reference, fastfc.reference.optim.adam, np.float64),
 }
 LEARNING_RATE = 5e-4
-MANY = 100  # steps in one call
+MANY, FEW = 100, 10  # steps in one call; of long ones, whose calls cost next to nothing
+LONG = 1e9  # floating-point operations
 
 
 def contestants(run):
@@ -59,17 +60,23 @@ def rows(run):
             yield harness.row(run, "step", f"{name}, scoring", *scoring(run, network, dtype))
 
 
+def steps_in_a_call(network):
+    """Return how many steps are one call, in the rows of many steps."""
+    return MANY if flops(network) < LONG else FEW
+
+
 def many(network, dtype):
-    """Return what takes `MANY` steps as the Solver does."""
+    """Return what takes many steps as the Solver does."""
     ours = solver("fastfc", network, dtype)
     ours._begin()
     ours._step()  # which makes Adam's state
+    count = steps_in_a_call(network)
     at_once = ours._many_steps(1, math.inf)  # not where a step is long
 
     def call():
-        if at_once and ours._many_steps(MANY, math.inf) != MANY:
+        if at_once and ours._many_steps(count, math.inf) != count:
             raise RuntimeError("the core has refused a step")
-        for _ in range(0 if at_once else MANY):
+        for _ in range(0 if at_once else count):
             ours._step()
 
     return call
@@ -77,12 +84,12 @@ def many(network, dtype):
 
 def many_steps(run, network, dtype):
     """Return the contestants that do many steps in one call."""
-    calls = {"fastfc": many(network, dtype)}
+    calls, count = {"fastfc": many(network, dtype)}, steps_in_a_call(network)
     for peer in run.peers:
         if peer in peers.MANY_STEPS:
-            given = data(network, dtype), LEARNING_RATE, MANY
+            given = data(network, dtype), LEARNING_RATE, count
             calls.update(peers.load(peer).many_steps(network, *given))
-    return {name: harness.Contestant(call, times=MANY) for name, call in calls.items()}
+    return {name: harness.Contestant(call, times=count) for name, call in calls.items()}
 
 
 def scoring(run, network, dtype):

@@ -51,6 +51,19 @@ _READ = {
 }
 
 
+def _labels_of(y: ArrayLike, rows: Labels) -> AnyArray:
+    """Return y[rows], of y (N,)."""
+    labels = np.asarray(y)
+    if labels.ndim != 1:
+        raise ValueError(f"y has shape {labels.shape}, expected (N,), a label of each example")
+    try:
+        return labels[rows]  # copies no more than the rows
+    except IndexError:
+        raise ValueError(
+            f"rows is {shown(rows)}, expected row numbers of y, which has {len(labels)} labels"
+        ) from None
+
+
 class _Fused(fully_connected.FullyConnectedNet):
     """What the fast networks do in one call of the core, bit for bit as their layers would.
 
@@ -162,7 +175,8 @@ class _Fused(fully_connected.FullyConnectedNet):
         if not hasattr(optim_configs, "get"):
             raise TypeError(f"optim_configs is {shown(optim_configs)}, expected a dict of configs")
         check_dense("X", X)
-        y = y if rows is None else y[rows]
+        if rows is not None:
+            y = _labels_of(y, rows)
         if rows is None and normalize is not None:
             rows = np.arange(len(y))
         if rows is not None and not isinstance(X, np.ndarray):

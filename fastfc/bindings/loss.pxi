@@ -31,6 +31,15 @@ cdef int require_labels(str function, ndarray labels, object y, cnp.npy_intp N,
     return 0
 
 
+# A copy of y, if it can be the labels of N examples.  Else what stands for it until its shape is
+# checked, of one number: y may be larger than all memory.
+cdef ndarray copy_labels(str function, object y, cnp.npy_intp N):
+    cdef ndarray given = as_integers(function, "y", y, "integer labels")
+    if given.ndim == 1 and given.shape[0] == N:
+        return copy_integers(function, "y", given, "integer labels")
+    return np.broadcast_to(np.zeros((), np.int64), (<object> given).shape)
+
+
 cdef object as_loss(double loss, int dtype):
     return np.float32(loss) if dtype == F32 else np.float64(loss)
 

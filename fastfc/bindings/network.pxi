@@ -324,6 +324,9 @@ cdef class Network:
                 return False
         elif self.normalization is not None and self.spans.meet():
             return False
+        require_label_count("softmax_loss", labels, N, self.layers[self.count - 1].M)
+        if not is_dense(labels, cnp.NPY_INT64):
+            return False  # X has changed since then
         require_labels("softmax_loss", labels, y, N, self.layers[self.count - 1].M)
         self.net.N, self.net.count, self.net.layers = N, self.count, self.layers
         self.net.params, self.net.params_count = self.params, self.params_count
@@ -445,7 +448,9 @@ cdef class Network:
         if source is None:
             arrays[0] = as_array("loss", "X", X)
             require_real("loss", "X", <ndarray> arrays[0])
-        labels = copy_integers("softmax_loss", "y", y, "integer labels")
+        examples = arrays[0] if source is None else read[0]
+        labels = copy_labels("softmax_loss", y,
+                             examples.shape[0] if (<ndarray> examples).ndim else 0)
         if self.seeded and not self.net.philox:
             settle(arrays, dtype)
             if not self.bind_step(arrays, labels, y, grads, rule, configs, source, &gathered,

@@ -159,10 +159,11 @@ class Model:
         if not rows.shape:
             yield self.loss(rows)  # says what it expects
             return
-        np.empty(rows.shape[0], np.intp)  # a MemoryError now, not hours later
         for start in range(0, max(rows.shape[0], 1), batch_size):
             batch = rows[start : start + batch_size]
             scores = self.loss(batch)
+            if start == 0:
+                np.empty(rows.shape[0], np.intp)  # a MemoryError now, not hours later
             self._check_scores(scores, batch, start)
             yield scores
 

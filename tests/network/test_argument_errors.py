@@ -139,9 +139,34 @@ def test_bn_params_that_are_no_list_of_dictionaries(nets, normalization, found):
 def test_shape_of_examples_is_checked_before_they_are_converted(nets):
     net = nets.FullyConnectedNet([4], 5, 3)
     X = np.broadcast_to(np.uint8(1), (2**40, 6))  # no copy of it has room in memory
-    for call in (lambda: net.loss(X), lambda: net.loss(X, [0, 1])):
+    for call in (lambda: net.loss(X), lambda: net.loss(X, [0, 1]), lambda: net.predict(X, 2**40)):
         with pytest.raises(ValueError, match=r"^X has shape \(1099511627776, 6\), expected"):
             call()
+
+
+@NETS
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint64])
+@pytest.mark.parametrize("shape", [(2**40,), (2, 2**40), ()], ids=str)
+def test_shape_of_labels_is_checked_before_they_are_copied(nets, dtype, shape):
+    net = nets.FullyConnectedNet([4], 5, 3)
+    X, y = np.ones((2, 5)), np.broadcast_to(dtype(1), shape)  # no copy of most has room in memory
+    calls = [lambda: net.loss(X, y)]
+    if nets is fc_net:
+        configs = {name: {"learning_rate": 0.1} for name in net.params}
+        calls += [lambda: net.train_step(X, y, "sgd", configs)]
+        if shape != (2**40,):  # of which two rows are two labels
+            calls += [lambda: net.train_step(X, y, "sgd", configs, rows=[0, 1])]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"y has shape .*, expected \((2|N),\)"):
+            call()
+
+
+@pytest.mark.parametrize("rows", [[0, 2], [0.5], "x"], ids=str)
+def test_rows_that_are_no_rows_of_the_labels(rows):
+    net = fc_net.FullyConnectedNet([4], 5, 3)
+    configs = {name: {"learning_rate": 0.1} for name in net.params}
+    with pytest.raises(ValueError, match=r"^rows is .*, expected row numbers of y, which has 2"):
+        net.train_step(np.ones((3, 5)), [0, 1], "sgd", configs, rows=rows)
 
 
 @LAYERS

@@ -155,6 +155,7 @@ def test_a_norm_beyond_float64(clipping):
     assert clipping.clip_gradients(grads, np.inf)[0] is grads
 
 
+@pytest.mark.thread_unsafe(reason="draws from np.random")
 def test_the_fused_update_clips_as_the_functions_do(isa):
     """Gradients whose squares float64 cannot hold, bit for bit."""
     examples = {**data(), "X_train": data()["X_train"] * 1e200}

@@ -321,10 +321,13 @@ def long_run(kind, examples=200000, **settings):
 
 
 def interrupted(made, delay):
-    """Train until a Ctrl-C after so many seconds, which may be too late; return its delay."""
+    """Train until a Ctrl-C so many seconds after several steps, which may be too late; return how
+    long it then took."""
     came = []
 
     def interrupt():
+        while len(made.loss_history) < 2:
+            time.sleep(1e-3)
         time.sleep(delay)
         came.append(time.perf_counter())
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
@@ -401,7 +404,7 @@ def test_other_threads_may_stop_a_run():
 
 def test_other_threads_may_look_meanwhile():
     """They get what is there: no answer is wrong for lack of care of the core's."""
-    made = long_run(Counting, max_seconds=0.3)
+    made = long_run(Counting, max_seconds=1)
     model, y = made.model, made.y_train.copy()
     errors, done = [], threading.Event()
 
