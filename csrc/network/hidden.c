@@ -15,7 +15,9 @@
 
 #include "fastfc.h"
 #include "gemm/gemm.c"
+#include "gemm/macro_kernel.c"
 #include "gemm/pack.c"
+#include "gemm/split_k.c"
 #include "ops/batchnorm.c"
 #include "ops/dropout.c"
 #include "ops/layernorm.c"

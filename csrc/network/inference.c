@@ -14,6 +14,7 @@
 
 #include "fastfc.h"
 #include "gemm/gemm.c"
+#include "gemm/macro_kernel.c"
 #include "gemm/pack.c"
 #include "ops/batchnorm.c"
 #include "ops/layernorm.c"

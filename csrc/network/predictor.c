@@ -22,7 +22,7 @@
 #define FASTFC_NETWORK_PREDICTOR_C
 
 #include "fastfc.h"
-#include "gemm/gemm.c"
+#include "gemm/macro_kernel.c"
 #include "gemm/pack.c"
 #include "network/inference.c"
 #include "ops/relu.c"

@@ -16,7 +16,9 @@
 
 #include "fastfc.h"
 #include "gemm/gemm.c"
+#include "gemm/macro_kernel.c"
 #include "gemm/pack.c"
+#include "gemm/split_k.c"
 #include "network/hidden.c"
 #include "ops/gather.c"
 #include "ops/loss.c"

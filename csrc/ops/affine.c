@@ -9,6 +9,7 @@
 #define FASTFC_OPS_AFFINE_C
 
 #include "gemm/gemm.c"
+#include "gemm/macro_kernel.c"
 #include "gemm/pack.c"
 #include "ops/reduce.c"
 #include "simd/vec.h"

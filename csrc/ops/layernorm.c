@@ -22,7 +22,7 @@
 #define FASTFC_OPS_LAYERNORM_C
 
 #include "fastfc.h"
-#include "gemm/gemm.c"
+#include "gemm/macro_kernel.c"
 #include "ops/batchnorm.c"
 #include "ops/reduce.c"
 #include "ops/relu.c"

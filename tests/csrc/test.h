@@ -69,7 +69,7 @@ static inline double sum_bound(size_t n, double absolute) {
     return nu / (1 - nu) * absolute;
 }
 
-/* N, D and M of the products that are tested, chosen to reach every way that gemm.c cuts one. */
+/* N, D and M of the products that are tested, chosen to reach every way that gemm cuts one. */
 static const size_t products[][3] = {
     {1, 1, 1},    {0, 3, 4},       {3, 0, 4},      {3, 4, 0},       {2, 3, 5},
     {6, 16, 16},  {7, 17, 33},     {13, 257, 31},  {100, 300, 100}, {121, 64, 10},
