@@ -60,6 +60,8 @@ lint: lint-csrc
 	basedpyright
 	cython-lint $(BINDINGS)
 	clang-format --dry-run --Werror $(SOURCES)
+	check-jsonschema --quiet --builtin-schema vendor.github-workflows $(wildcard .github/workflows/*.yml)
+	zizmor --offline --quiet --no-progress .github
 
 # Each C file by itself, warnings as errors: it parses alone as each unit is compiled, and includes
 # what it uses.

@@ -57,6 +57,25 @@ expect("${one} CMAKE_OSX_ARCHITECTURES=arm64;x86_64" AppleClang 15.0.0 8 LITTLE_
 expect("${one} CMAKE_OSX_ARCHITECTURES= and C flags -arch arm64 -arch x86_64." AppleClang 15.0.0 8 LITTLE_ENDIAN
        "-DCMAKE_C_FLAGS=-arch arm64 -arch x86_64")
 
+# refused(<sentence> <command>...): the command fails and says so
+function(refused sentence)
+  file(REMOVE_RECURSE ${WORK})
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE status OUTPUT_QUIET ERROR_VARIABLE said)
+  string(REGEX REPLACE "[ \n]+" " " said "${said}")
+  string(FIND "${said}" "${sentence}" at)
+  set(good FALSE)
+  if(NOT status EQUAL 0 AND NOT at EQUAL -1)
+    set(good TRUE)
+  endif()
+  count(${good} "status ${status}, ${said}, expected: ${sentence}")
+  set(passed ${passed} PARENT_SCOPE)
+  set(failed ${failed} PARENT_SCOPE)
+endfunction()
+
+set(configure ${CMAKE_COMMAND} -S ${ROOT} -B ${WORK} -D FASTFC_EXTENSION=OFF)
+refused("fastfc needs a C compiler and found none." ${CMAKE_COMMAND} -E env CC=${WORK}/none ${configure})
+refused("FASTFC_ISA is mmx, expected an instruction set of" ${configure} -D FASTFC_ISA=mmx)
+
 # the user's own flags are used, and no other optimisation
 file(REMOVE_RECURSE ${WORK})
 execute_process(
