@@ -20,7 +20,8 @@
  * different, or 2 to 8 % slower); prefetching rows of b while the part of the depth before it is
  * multiplied (no different, or 2 % slower); narrower blocks of b of the whole depth, so that c is
  * not read and written once for each part of it (4 % slower: a is packed more often); copying a
- * never (no different).
+ * never (no different).  Panels of w kept from one step to the next, which the updates would write,
+ * could gain what packing takes: of medium steps 2 to 6 %, of large ones 0 to 4 %.
  *
  * Every element is summed in one order, which k alone decides: to the bias the sum of each part of
  * the depth is added in turn, and that sum runs upwards from zero.  Neither how the work is cut
