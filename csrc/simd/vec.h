@@ -35,8 +35,8 @@ typedef uint32_t lane_uint;
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-/* Unrolls the whole loop that follows, of at most 16 rounds.  Of GCC's pragma clang 14 and 16 take no
- * notice before they place arrays, which then stay in memory; with its own, clang 14 places none
+/* Unrolls the whole loop that follows, of at most 16 rounds.  Of GCC's pragma clang 14 and 16 take
+ * no notice before they place arrays, which then stay in memory; with its own, clang 14 places none
  * there, clang 16 those of one of the micro-kernel's two loops. */
 #if defined(__clang__)
 #define UNROLL_ALL _Pragma("clang loop unroll(full)")
