@@ -8,11 +8,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 step() { printf '\n== %s (after %d s)\n' "$*" "$SECONDS"; }
 
-# have COMMAND PACKAGE: installs the Debian package where the command is missing.
+# have COMMAND PACKAGE...: installs the Debian packages where the command is missing.
 have() {
     command -v "$1" >/dev/null && return
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$2" >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${@:2}" >/dev/null
 }
 
 # zig_cc TARGET: makes the compiler $work/TARGET-cc of zig's.
