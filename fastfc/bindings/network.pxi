@@ -324,8 +324,8 @@ cdef class Network:
                 return False
         elif self.normalization is not None and self.spans.meet():
             return False
-        require_label_count("softmax_loss", labels, N, self.layers[self.count - 1].M)
-        if not is_dense(labels, cnp.NPY_INT64):
+        if not is_dense(labels, cnp.NPY_INT64):  # no copy: the shape was wrong
+            require_label_count("softmax_loss", labels, N, self.layers[self.count - 1].M)
             return False  # X has changed since then
         require_labels("softmax_loss", labels, y, N, self.layers[self.count - 1].M)
         self.net.N, self.net.count, self.net.layers = N, self.count, self.layers
