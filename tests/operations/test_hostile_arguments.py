@@ -6,6 +6,7 @@ show under AddressSanitizer: ``make sanitize-python``.
 """
 
 import copy
+import re
 import threading
 
 import numpy as np
@@ -161,7 +162,14 @@ def test_labels_that_another_thread_writes(loss):
     try:
         for _ in range(100):
             error = hostile.result_or_error(lambda: loss(x, y))[1]
-            assert error is None or "y[19999] is 100000000" in str(error)
+            if error is not None:
+                # The error names the label that the call's own copy holds. A copy of bytes may
+                # take some from before and some from after the other thread's write.
+                named = re.search(r"y\[19999\] is (\d+), expected a label from 0 to 3", str(error))
+                assert named, error
+                label = int(named[1])
+                assert label > 3
+                assert label & ~(10**8) == 0
     finally:
         stop.set()
         writer.join()
