@@ -154,7 +154,8 @@ class Model(Protocol):
 
     params: dict[str, Any]
 
-    def loss(self, X: Any, y: Any = None, /) -> Any: ...
+    @property
+    def loss(self) -> Callable[..., Any]: ...
 
 
 class OnStep(Protocol):

@@ -147,13 +147,13 @@ cdef object loss_and_gradient(str function, int kind, object x, object y, double
     cdef fc_loss loss
     cdef Watch watch
     cdef bint labelled = is_labelled(kind), copied = False
-    cdef list arrays = [x, None if labelled else y]
+    cdef list arrays = [x, None if labelled else as_array(function, "y", y)]
     cdef ndarray labels = None, weights = None, xa
     if labelled:
         labels = as_integers(function, "y", y, "integer labels")
-    read_operands(function, ("x", "y"), arrays, 1, &dtype)
     if sample_weight is not None:
         weights = as_sample_weights(function, sample_weight)
+    read_operands(function, ("x", "y"), arrays, 1, &dtype)
     cdef cnp.npy_intp N, C
     while True:
         xa = arrays[0]

@@ -490,7 +490,8 @@ cdef class Network:
                 return None  # np.random begins anew in each step
             if drawn.order is None:
                 self.generator = global_bit_generator()
-            if not drawn.read(self.generator, X, self.count):
+            if not drawn.read(self.generator, X, self.count, is_labelled(self.net.loss.kind),
+                              self.outputs()):
                 return None
         if not grads:
             grads.update(dict.fromkeys(self.model_params))  # in their order

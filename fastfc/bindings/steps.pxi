@@ -94,8 +94,10 @@ cdef class Drawn:
             self.steps.epsilon = <double *> cnp.PyArray_DATA(self.epsilons)
         return 0
 
-    # What may run Python, for a network of so many layers.  False where it must be drawn in Python.
-    cdef bint read(self, object generator, object X, int count) except -1:
+    # What may run Python, for a network of so many layers, with labels or so many scores.  False
+    # where it must be drawn in Python.
+    cdef bint read(self, object generator, object X, int count, bint labelled,
+                   cnp.npy_intp scores) except -1:
         cdef cnp.npy_intp rates = 4 * count
         if self.base is not None:
             self.rates = cnp.PyArray_ZEROS(1, &rates, F64, 0)
@@ -106,7 +108,7 @@ cdef class Drawn:
             if type(generator) is not mt19937_type:
                 return False
             self.bitgen = bitgen_of(generator)
-        return True
+        return self.bind_examples(X, labelled, scores)
 
     # Binds what the steps take rows of: labels, or targets of so many numbers, and weights.  False
     # where they must go through NumPy.
