@@ -32,6 +32,7 @@ class Model:
     num_layers: int
     params: Params
     normalization: str | None
+    activation: str
     use_dropout: bool
     dropout_param: dict[str, Any]
     bn_params: list[dict[str, Any]]
@@ -295,7 +296,7 @@ class Model:
                 break
             if self.normalization:
                 rows.append(self._summary_row(self.normalization, width, f"gamma{i}", f"beta{i}"))
-            rows.append(self._summary_row("relu", width))
+            rows.append(self._summary_row(self.activation, width))
             if self.use_dropout:
                 rows.append(self._summary_row(f"dropout, {self.dropout_param['p']:g}", width))
         rows.append(self._summary_row("softmax", width))
@@ -318,7 +319,8 @@ class Model:
             return object.__repr__(self)
         given = self._arguments
         sizes = [given["input_dim"], *given["hidden_dims"], given["num_classes"]]
-        parts = ["-".join(map(str, sizes)), self.normalization]
+        activation = None if self.activation == "relu" else self.activation
+        parts = ["-".join(map(str, sizes)), activation, self.normalization]
         if self.use_dropout:
             parts.append(f"dropout {self.dropout_param['p']:g}")
         parts.append(np.dtype(self.dtype).name)
