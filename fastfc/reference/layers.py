@@ -292,7 +292,9 @@ def _normal(x: Array) -> Array:
     return np.asarray(0.5 * erfc(-math.sqrt(0.5) * x.astype(np.float64))).astype(x.dtype)
 
 
-def _with_cache(operation: str, dout: ArrayLike, cache: ArrayLike, name: str) -> tuple[Array, Array]:
+def _with_cache(
+    operation: str, dout: ArrayLike, cache: ArrayLike, name: str
+) -> tuple[Array, Array]:
     """Return dout and what the cache is, of one shape."""
     dout, array = as_real(operation, **{"dout": dout, name: cache})
     expect_shape(operation, "dout", dout, array.shape, f"{name} of shape {array.shape}")
