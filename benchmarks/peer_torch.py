@@ -130,6 +130,11 @@ def _relu_backward(dout, x):
     return aten.threshold_backward, *_tensors(dout, x), 0
 
 
+def _function(function, *more):
+    """Return PyTorch's counterpart of a function of arrays alone."""
+    return lambda *arrays: (function, *_tensors(*arrays), *more)
+
+
 def _batchnorm_forward(x, gamma, beta, bn_param):
     running = bn_param["running_mean"].copy(), bn_param["running_var"].copy()
     training = bn_param["mode"] == "train"
@@ -226,6 +231,16 @@ _OPERATIONS = {
     "affine_backward": _affine_backward,
     "relu_forward": _relu_forward,
     "relu_backward": _relu_backward,
+    "sigmoid_forward": _function(torch.sigmoid),
+    "sigmoid_backward": _function(aten.sigmoid_backward),
+    "tanh_forward": _function(torch.tanh),
+    "tanh_backward": _function(aten.tanh_backward),
+    "leaky_relu_forward": _function(nn.functional.leaky_relu),
+    "leaky_relu_backward": _function(aten.leaky_relu_backward, 0.01, False),
+    "silu_forward": _function(nn.functional.silu),
+    "silu_backward": _function(aten.silu_backward),
+    "gelu_forward": _function(nn.functional.gelu),
+    "gelu_backward": _function(aten.gelu_backward),
     "batchnorm_forward train": _batchnorm_forward,
     "batchnorm_forward test": _batchnorm_forward,
     "batchnorm_backward": _batchnorm_backward,

@@ -44,6 +44,10 @@ enum {
 };
 enum { FC_STATES = 2, FC_NUMBERS = 6 }; /* the most that a rule has */
 
+/* Activations of a network's hidden layers: what they are is in ops/activations.c and ops/relu.c.
+ */
+enum { FC_RELU, FC_IDENTITY, FC_LOGISTIC, FC_TANH, FC_LEAKY_RELU, FC_SILU, FC_GELU };
+
 /* One parameter: n elements of the table's dtype, their gradient, and what an update needs.  State
  * and numbers stand in the order of the rule's arguments in table.h; each parameter has its own
  * numbers, since it has its own config: another learning rate, no decay of biases.  Outputs may be
@@ -97,9 +101,11 @@ typedef struct {
     double eps, momentum;
     void *next_mean, *next_var;   /* (M,), set */
     void *spare_mean, *spare_var; /* (M,) for the step after, in a call of several */
+    int activation;               /* of a hidden layer */
     size_t stride;                /* of rows of the work arrays: fc_row_stride; last layer: M */
     void *out, *x_normalized;     /* work: (N, M) each, aligned to 64, zero behind the columns */
-    uint16_t *activation_mask;    /* work: fc_activation_mask_bytes, aligned to 64 */
+    uint16_t *activation_mask;    /* work, of ReLU: fc_activation_mask_bytes, aligned to 64 */
+    void *slope;                  /* work, as out: of activations but ReLU and identity */
     void *rstd;                   /* work: (M,), for layer normalisation (N,) */
     uint8_t *keep;                /* (N, M) mask, 16 bytes more may be read; NULL: no dropout */
     uint64_t key;                 /* of the mask's stream, for philox */
@@ -182,7 +188,7 @@ typedef struct {
 } fc_steps;
 
 /* network_scores reads N, count, layers and workspace of a network; of a layer its sizes, its
- * parameters' w, running averages, eps and stride, and of all layers but the last one out.  out
+ * parameters' w, running averages, eps, activation and stride, and of all but the last one out. out
  * needs rows for min(N, FC_SCORES_ROWS) examples, and successive layers may share two such arrays
  * in turn.  Nothing past their columns is read. */
 #define FC_SCORES_ROWS 1024

@@ -12,6 +12,10 @@ typedef struct {
     void (*gather)(real *out, const fc_gather *rows, size_t N, size_t D);
     void (*relu_forward)(real *out, const real *x, size_t n);
     void (*relu_backward)(real *dx, const real *dout, const real *x, size_t n);
+    void (*activation_forward)(real *out, const real *x, int activation, size_t n);
+    void (*activation_backward)(real *dx, const real *dout, const real *cache, int activation,
+                                size_t n);
+    void (*exponential)(real *out, const real *x, size_t n);
     void (*batchnorm_forward)(real *out, real *x_normalized, real *rstd, real *next_mean,
                               real *next_var, const real *x, const real *gamma, const real *beta,
                               const real *running_mean, const real *running_var, double eps,

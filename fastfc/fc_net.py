@@ -48,7 +48,7 @@ if not TYPE_CHECKING:  # checkers, which read lists of plain names only, take wh
 # What a step reads of a network: attributes of its own, not properties of a subclass's.
 _READ = {
     *("params", "num_layers", "dtype", "reg", "label_smoothing", "normalization", "bn_params"),
-    *("use_dropout", "dropout_param", "loss_name", "loss_param"),
+    *("use_dropout", "dropout_param", "activation", "loss_name", "loss_param"),
 }
 
 EPOCH_STEPS, EPOCH_SECONDS = 512, 0.05  # of an epoch in one call of the core: so soon Ctrl-C is seen
@@ -396,7 +396,7 @@ class _Fused(fully_connected.FullyConnectedNet):
 
 
 class FullyConnectedNet(_Fused, fully_connected.FullyConnectedNet):
-    """{affine - [normalisation] - relu - [dropout]} x (L - 1) - affine - loss.
+    """{affine - [normalisation] - activation - [dropout]} x (L - 1) - affine - loss.
 
     Parameters
     ----------
@@ -439,6 +439,10 @@ class FullyConnectedNet(_Fused, fully_connected.FullyConnectedNet):
         Where dropout's masks come from: NumPy's own global stream, or a counter-based generator
         whose key is ``seed``, or else one draw of ``np.random`` a layer and step (see
         `fastfc.layers.dropout_forward`).
+    activation : str, keyword only
+        Of the hidden layers: 'relu', by default, 'identity', 'logistic', 'tanh', 'leaky_relu',
+        whose slope for negative numbers is 0.01, 'silu', or 'gelu', the exact one; see
+        :mod:`fastfc.layers`, where logistic is the sigmoid.
     loss : str, keyword only
         Of :mod:`fastfc.losses`: ``'softmax'``, of labels; or of a target for each score
         ``'logistic'``, ``'squared_error'``, ``'absolute_error'``, ``'huber'``, ``'quantile'`` or
@@ -464,6 +468,8 @@ class FullyConnectedNet(_Fused, fully_connected.FullyConnectedNet):
         One per hidden layer, what its normalisation is called with: batch normalisation keeps its
         mode and running statistics there.  Empty without normalisation.
     normalization : None, "batchnorm" or "layernorm"
+    activation : str
+        As above; may be changed.
     use_batchnorm, use_dropout : bool
     dtype : type
         ``np.float32`` or ``np.float64``.
@@ -474,9 +480,10 @@ class FullyConnectedNet(_Fused, fully_connected.FullyConnectedNet):
         A size or seed is not an integer, dtype is another one, or an argument is given under both
         names.
     ValueError
-        A size is below 1, reg or weight_scale is no finite number, there is no such loss or it has
-        no such parameter or no labels to smooth, dropout or label_smoothing is outside [0, 1], or dropout 1 in the convention ``'drop'``, the convention, the normalisation
-        or rng is another one, or ``dropout_keep_ratio`` is given in the convention ``'drop'``.
+        A size is below 1, reg or weight_scale is no finite number, dropout or label_smoothing is
+        outside [0, 1], or dropout 1 in the convention ``'drop'``, the convention, the activation,
+        the loss, the normalisation or rng is another one, the loss has no such parameter or no
+        labels to smooth, or ``dropout_keep_ratio`` is given in the convention ``'drop'``.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 /* A whole training step's forward and backward pass and updates, from the same pieces as the single
  * operations and bit for bit what composing them gives:
  *
- *   {affine - [normalisation] - relu - [dropout]} x (L - 1) - affine - loss
+ *   {affine - [normalisation] - activation - [dropout]} x (L - 1) - affine - loss
  *
  * MT19937's stream is serial, so one task draws all dropout masks beside the first product's tasks;
  * masks of the counter-based generator are filled before it, by all threads.  If the first product

@@ -23,7 +23,7 @@ ALWAYS_INLINE real exp_row(real *e, const real *x, real greatest, size_t C) {
     vec sum[1] = {{0}};
     SUM_IN_BLOCKS(sum, 1, first, last, C, CLASSES_BLOCK, {
         EACH_VECTOR(j, last - first, {
-            vec v = vec_exp(vec_load(x + first + j, lanes) - vec_set(greatest));
+            vec v = vec_exp_nonpositive(vec_load(x + first + j, lanes) - vec_set(greatest));
             vec_store(e + first + j, v, lanes);
             sum[0] += vec_fill_rest(v, lanes, 0);
         });

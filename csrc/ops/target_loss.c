@@ -42,25 +42,15 @@ ALWAYS_INLINE vec by_sign(vec r, vec positive, vec negative) {
     return vec_select(r > zero, positive, vec_select(r < zero, negative, r + zero));
 }
 
-ALWAYS_INLINE vec magnitude(vec r) { return vec_select(r < vec_set(0), -r, r); }
-
-/* exp(x) of any x.  Above 0 it is the square of 1 / exp(-x / 2), which is never denormal. */
-ALWAYS_INLINE vec exp_of_any(vec x) {
-    const ivec above = x > vec_set(0);
-    const vec half = vec_set((real)0.5);
-    const vec e = vec_exp(vec_select(above, -x * half, x)), root = vec_set(1) / e;
-    return vec_select(above, root * root, e);
-}
-
 ALWAYS_INLINE loss_terms terms_of(const int kind, vec x, vec y, double number) {
     const vec r = x - y, half = vec_set((real)0.5), one = vec_set(1);
     switch (kind) {
     case FC_SQUARED_ERROR_LOSS:
         return (loss_terms){half * r * r, r};
     case FC_ABSOLUTE_ERROR_LOSS:
-        return (loss_terms){magnitude(r), by_sign(r, one, -one)};
+        return (loss_terms){vec_abs(r), by_sign(r, one, -one)};
     case FC_HUBER_LOSS: {
-        const vec d = vec_set((real)number), size = magnitude(r);
+        const vec d = vec_set((real)number), size = vec_abs(r);
         const ivec far = size > d;
         return (loss_terms){vec_select(far, d * (size - half * d), half * r * r),
                             vec_select(far, by_sign(r, d, -d), r)};
@@ -70,12 +60,12 @@ ALWAYS_INLINE loss_terms terms_of(const int kind, vec x, vec y, double number) {
         return (loss_terms){vec_select(r > vec_set(0), above, below) * r, by_sign(r, above, below)};
     }
     case FC_POISSON_LOSS: {
-        const vec rate = exp_of_any(x);
+        const vec rate = vec_exp(x);
         return (loss_terms){rate - y * x, rate - y};
     }
     default: { /* logistic */
         const vec z = vec_set((real)(1 - number)) * y + vec_set((real)(number / 2));
-        const vec rest = one - z, e = vec_exp(-magnitude(x)), p = e / (one + e);
+        const vec rest = one - z, e = vec_exp_nonpositive(-vec_abs(x)), p = e / (one + e);
         const ivec positive = x >= vec_set(0);
         return (loss_terms){vec_log1p(e) + vec_select(positive, x * rest, -z * x),
                             vec_select(positive, rest - p, p - z)};

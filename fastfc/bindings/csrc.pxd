@@ -21,6 +21,7 @@ cdef extern from "fastfc.h":
         int pos
     int FC_NO_UPDATE
     int FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM, FC_ADAMW
+    int FC_RELU, FC_IDENTITY, FC_LOGISTIC, FC_TANH, FC_LEAKY_RELU, FC_SILU, FC_GELU
     ctypedef struct fc_param:
         size_t n
         const void *w
@@ -43,10 +44,12 @@ cdef extern from "fastfc.h":
         void *next_var
         void *spare_mean
         void *spare_var
+        int activation
         size_t stride
         void *out
         void *x_normalized
         unsigned short *activation_mask
+        void *slope
         void *rstd
         unsigned char *keep
         cnp.uint64_t key
@@ -157,6 +160,8 @@ cdef extern from *:
     #define call_gather(dtype, ...) FC_CALL(dtype, gather, __VA_ARGS__)
     #define call_relu_forward(dtype, ...) FC_CALL(dtype, relu_forward, __VA_ARGS__)
     #define call_relu_backward(dtype, ...) FC_CALL(dtype, relu_backward, __VA_ARGS__)
+    #define call_activation_forward(dtype, ...) FC_CALL(dtype, activation_forward, __VA_ARGS__)
+    #define call_activation_backward(dtype, ...) FC_CALL(dtype, activation_backward, __VA_ARGS__)
     #define call_batchnorm_forward(dtype, ...) FC_CALL(dtype, batchnorm_forward, __VA_ARGS__)
     #define call_batchnorm_inference(dtype, ...) FC_CALL(dtype, batchnorm_inference, __VA_ARGS__)
     #define call_batchnorm_backward(dtype, ...) FC_CALL(dtype, batchnorm_backward, __VA_ARGS__)
@@ -196,6 +201,9 @@ cdef extern from *:
     void call_gather(int dtype, void *out, const fc_gather *rows, size_t N, size_t D) nogil
     void call_relu_forward(int dtype, void *out, void *x, size_t n) nogil
     void call_relu_backward(int dtype, void *dx, void *dout, void *x, size_t n) nogil
+    void call_activation_forward(int dtype, void *out, void *x, int activation, size_t n) nogil
+    void call_activation_backward(int dtype, void *dx, void *dout, void *cache, int activation,
+                                  size_t n) nogil
     void call_batchnorm_forward(int dtype, void *out, void *x_normalized, void *rstd,
                                 void *next_mean, void *next_var, void *x, void *gamma, void *beta,
                                 void *running_mean, void *running_var, double eps, double momentum,

@@ -30,11 +30,12 @@ def set_mode(model, str mode):
     """
     cdef object dtype = model.dtype, normalization = model.normalization
     cdef object bn_params = model.bn_params, use_dropout = model.use_dropout
+    cdef object activation = model.activation
     cdef object dropout_param = model.dropout_param, bn_param
     cdef int word = find_word(normalization, "batchnorm", "layernorm")
     if dtype is not np.float32 and dtype is not np.float64:
         return False
-    if normalization is not None and word < 0:
+    if normalization is not None and word < 0 or find_activation(activation) < 0:
         return False
     if type(use_dropout) is not bool or type(dropout_param) is not dict:
         return False
@@ -71,7 +72,7 @@ after_fork(_count_fork)
 cdef class Network:
     """A network's training steps and scores, and what they keep between calls."""
 
-    cdef int dtype, count
+    cdef int dtype, count, activation
     cdef fc_network net
     cdef fc_layer *layers
     cdef fc_param **params  # in the order of the model's dictionary
@@ -161,7 +162,7 @@ cdef class Network:
                 return False
             if i and <size_t> w.shape[0] != self.layers[i - 1].M:
                 return False
-            layer.D, layer.M = w.shape[0], w.shape[1]
+            layer.D, layer.M, layer.activation = w.shape[0], w.shape[1], self.activation
             for j in range(1, 4):
                 if j > 1 and not (normalized and i + 1 < self.count):
                     memset(&layer.params[j], 0, sizeof(fc_param))
@@ -237,14 +238,14 @@ cdef class Network:
     # Reads the model: all of it, before anything is looked at.  False where it is not eligible.
     cdef bint read_model(self, object model, bint test) except -1:
         cdef object dtype = model.dtype, layers = model.num_layers
-        self.call = Transaction()
+        self.call, self.activation = Transaction(), find_activation(model.activation)
         self.model_params, self.normalization = model.params, model.normalization
         self.bn_params = None if self.normalization is None else model.bn_params
         self.dropout_param = model.dropout_param if model.use_dropout else None
         if not test and not self.read_loss(model.loss_name, model.loss_param,
                                            model.label_smoothing):
             return False
-        if dtype is not np.float32 and dtype is not np.float64:
+        if self.activation < 0 or dtype is not np.float32 and dtype is not np.float64:
             return False
         if type(layers) is not int or type(self.model_params) is not dict:
             return False

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastfc.cli import values
 from fastfc.cli.names import ADAM_LEARNING_RATE, RULE_OPTIONS, add_option, rules_with
+from fastfc.networks.arguments import ACTIVATIONS
 from fastfc.networks.initial_weights import SCALES
 from fastfc.networks.losses import LOSSES
 from fastfc.training.guard import POLICIES
@@ -54,6 +55,15 @@ def add_network(parser: argparse.ArgumentParser) -> None:
         default=[100, 100, 100],
         metavar="H",
         help="sizes of the hidden layers (default: 100 100 100)",
+    )
+    add_option(
+        group,
+        "activation",
+        type=values.one_of(*ACTIVATIONS),
+        default="relu",
+        metavar="{" + ",".join(ACTIVATIONS) + "}",
+        help="what follows the product, and its normalisation, in a hidden layer (default: "
+        "%(default)s)",
     )
     add_option(
         group,

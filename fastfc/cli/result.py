@@ -79,6 +79,7 @@ def describe_network(model: Any) -> dict[str, Any]:
     matrices = [np.shape(model.params[f"W{i}"]) for i in range(1, model.num_layers + 1)]
     return {
         "layers": [matrices[0][0], *(columns for _, columns in matrices)],
+        "activation": model.activation,
         "normalization": model.normalization,
         "dropout": {name: value for name, value in model.dropout_param.items() if name != "mode"},
         "reg": model.reg,
@@ -105,7 +106,9 @@ def network_in_words(solver: Solver) -> str:
     """
     about = describe_network(solver.model)
     dropout = about["dropout"]
-    words = ["-".join(map(str, about["layers"])), about["normalization"] or "no normalisation"]
+    words = ["-".join(map(str, about["layers"]))]
+    words += [about["activation"]] * (about["activation"] != "relu")
+    words.append(about["normalization"] or "no normalisation")
     if dropout:
         words.append(f"dropout {dropout['p']:g}{' of dropping' * ('convention' in dropout)}")
     if about["loss"] != "softmax":

@@ -12,7 +12,7 @@ from ..arguments import check_dense, check_features, check_number, check_word, s
 from ..arrays import quiet
 from ..locks import lock_of
 from .arguments import (
-    HIDDEN_LAYERS,
+    check_activation,
     check_attributes,
     check_dropout,
     check_dtype,
@@ -24,6 +24,7 @@ from .arguments import (
     choose_name,
     list_bn_params,
 )
+from .hidden_layer import hidden_backward, hidden_forward
 from .initial_weights import check_weight_scale, draw_layer
 from .losses import check_loss, loss_arguments
 from .model import Model
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class FullyConnectedNet(Model):
-    """{affine - [normalisation] - relu - [dropout]} x (L - 1) - affine - loss.
+    """{affine - [normalisation] - activation - [dropout]} x (L - 1) - affine - loss.
 
     See :class:`fastfc.fc_net.FullyConnectedNet` for parameters and attributes.  A subclass has
     ``_layers``, a module of layers single and joined, and ``_sum_of_squares(W)``, in its dtype.
@@ -66,6 +67,7 @@ class FullyConnectedNet(Model):
         dropout_convention: str = "keep",
         label_smoothing: float = 0.0,
         rng: str = "numpy",
+        activation: str = "relu",
         loss: str = "softmax",
         loss_param: float | None = None,
     ) -> None:
@@ -85,6 +87,7 @@ class FullyConnectedNet(Model):
         self.normalization = check_normalization(
             *choose_name("use_batchnorm", use_batchnorm, "normalization", normalization, None)
         )
+        self.activation = check_activation(activation)
         check_word("rng", rng, ("numpy", "philox"))
         check_number("reg", reg, "a number", lambda number: number == number)
         scale = check_weight_scale(weight_scale)
@@ -100,7 +103,7 @@ class FullyConnectedNet(Model):
 
         self.params = {}
         for i in range(1, self.num_layers + 1):
-            W, b = draw_layer(scale, (dims[i - 1], dims[i]), self.dtype)
+            W, b = draw_layer(scale, (dims[i - 1], dims[i]), self.dtype, activation)
             self.params[f"W{i}"], self.params[f"b{i}"] = W, b
         if self.normalization:
             for i in range(1, self.num_layers):
@@ -361,13 +364,13 @@ class FullyConnectedNet(Model):
                 "layer"
             )
         layers = self._layers
-        hidden_forward = getattr(layers, f"{HIDDEN_LAYERS[self.normalization]}_forward")
         caches = []
         for i in range(1, last):
             arguments: list[Any] = [params[f"W{i}"], params[f"b{i}"]]
             if self.normalization:
                 arguments += [params[f"gamma{i}"], params[f"beta{i}"], bn_params[i - 1]]
-            x, cache = hidden_forward(x, *arguments)
+            kinds = self.normalization, self.activation
+            x, cache = hidden_forward(layers, *kinds, x, *arguments)
             dropout_cache = None
             if self.use_dropout:
                 x, dropout_cache = layers.dropout_forward(x, self.dropout_param)
@@ -378,7 +381,6 @@ class FullyConnectedNet(Model):
     def _backward(self, dscores: Array, caches: list[Any]) -> Params:
         """Return the gradients, in the order of params, from the scores' gradient."""
         layers = self._layers
-        hidden_backward = getattr(layers, f"{HIDDEN_LAYERS[self.normalization]}_backward")
         grads = {}
         last = len(caches)
         dout, grads[f"W{last}"], grads[f"b{last}"] = layers.affine_backward(dscores, caches[-1])
@@ -386,7 +388,9 @@ class FullyConnectedNet(Model):
             cache, dropout_cache = caches[i - 1]
             if self.use_dropout:
                 dout = layers.dropout_backward(dout, dropout_cache)
-            dout, grads[f"W{i}"], grads[f"b{i}"], *rest = hidden_backward(dout, cache)
+            kinds = self.normalization, self.activation
+            gradients = hidden_backward(layers, *kinds, dout, cache)
+            dout, grads[f"W{i}"], grads[f"b{i}"], *rest = gradients
             if self.normalization:
                 grads[f"gamma{i}"], grads[f"beta{i}"] = rest
         return {name: grads[name] for name in self.params if name in grads}

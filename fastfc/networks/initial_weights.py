@@ -61,7 +61,7 @@ def draw_layer(
     scale: Scale | None,
     shape: tuple[int, int],
     dtype: type[np.floating[Any]],
-    activation: str = "relu",
+    activation: str,
 ) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.floating[Any]]]:
     """Return a layer's first weights and biases, drawn from np.random; zeros without a scale.
 

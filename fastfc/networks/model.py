@@ -32,6 +32,7 @@ class Model:
     num_layers: int
     params: Params
     normalization: str | None
+    activation: str
     use_dropout: bool
     dropout_param: dict[str, Any]
     bn_params: list[dict[str, Any]]
@@ -306,7 +307,7 @@ class Model:
                 break
             if self.normalization:
                 rows.append(self._summary_row(self.normalization, width, f"gamma{i}", f"beta{i}"))
-            rows.append(self._summary_row("relu", width))
+            rows.append(self._summary_row(self.activation, width))
             if self.use_dropout:
                 rows.append(self._summary_row(f"dropout, {self.dropout_param['p']:g}", width))
         if output := LOSSES[self.loss_name].output:
@@ -330,8 +331,9 @@ class Model:
             return object.__repr__(self)
         given = self._arguments
         sizes = [given["input_dim"], *given["hidden_dims"], given["num_classes"]]
-        loss = self.loss_name if self.loss_name != "softmax" else None
-        parts = ["-".join(map(str, sizes)), self.normalization, loss]
+        activation = None if self.activation == "relu" else self.activation
+        loss = None if self.loss_name == "softmax" else self.loss_name
+        parts = ["-".join(map(str, sizes)), activation, self.normalization, loss]
         if self.use_dropout:
             parts.append(f"dropout {self.dropout_param['p']:g}")
         parts.append(np.dtype(self.dtype).name)

@@ -50,6 +50,7 @@ NETWORK = {
     "dropout_convention": ("--dropout-convention drop", "drop"),
     "label_smoothing": ("--label-smoothing 0.2", 0.2),
     "rng": ("--rng philox", "philox"),
+    "activation": ("--activation tanh", "tanh"),
 }
 SOLVER = {
     "update_rule": ("--update-rule rmsprop", "rmsprop"),

@@ -113,6 +113,21 @@ def _two(shape, dtype):
     return [cases.normal(shape, dtype, "dout"), cases.normal(shape, dtype, "x")]
 
 
+def _wide(shape, dtype):
+    return [cases.normal(shape, dtype, "x", scale=3.0)]
+
+
+def _wide_backward(function=None):
+    """Arguments of a backward pass: of x, or of a function of it."""
+
+    def arguments(shape, dtype):
+        x = cases.normal(shape, np.float64, "x", scale=3.0)
+        cache = x if function is None else function(x)
+        return [cases.normal(shape, dtype, "dout"), np.asarray(cache).astype(dtype)]
+
+    return arguments
+
+
 def _uneven(shape, dtype):
     """Numbers whose last axis has means and scales of its own, some means far from zero."""
     means = cases.normal(shape[-1], np.float64, "means", scale=10.0)
@@ -277,6 +292,53 @@ OPERATIONS = [
     ),
     _operation(_elementwise, "relu_forward", _one, _first, _bitwise("out"), _arrays(2)),
     _operation(_elementwise, "relu_backward", _two, _named("dx"), _bitwise("dx"), _arrays(3)),
+    _operation(
+        _elementwise, "sigmoid_forward", _wide, _first, tolerance.sigmoid_forward, _arrays(2)
+    ),
+    _operation(
+        _elementwise,
+        "sigmoid_backward",
+        _wide_backward(lambda x: 1 / (1 + np.exp(-x))),
+        _named("dx"),
+        _bitwise("dx"),
+        _arrays(3),
+    ),
+    _operation(_elementwise, "tanh_forward", _wide, _first, tolerance.tanh_forward, _arrays(2)),
+    _operation(
+        _elementwise,
+        "tanh_backward",
+        _wide_backward(np.tanh),
+        _named("dx"),
+        _bitwise("dx"),
+        _arrays(3),
+    ),
+    _operation(_elementwise, "leaky_relu_forward", _wide, _first, _bitwise("out"), _arrays(2)),
+    _operation(
+        _elementwise,
+        "leaky_relu_backward",
+        _wide_backward(),
+        _named("dx"),
+        _bitwise("dx"),
+        _arrays(3),
+    ),
+    _operation(_elementwise, "silu_forward", _wide, _first, tolerance.silu_forward, _arrays(2)),
+    _operation(
+        _elementwise,
+        "silu_backward",
+        _wide_backward(),
+        _named("dx"),
+        tolerance.silu_backward,
+        _arrays(3),
+    ),
+    _operation(_elementwise, "gelu_forward", _wide, _first, tolerance.gelu_forward, _arrays(2)),
+    _operation(
+        _elementwise,
+        "gelu_backward",
+        _wide_backward(),
+        _named("dx"),
+        tolerance.gelu_backward,
+        _arrays(3),
+    ),
     _operation(
         _normalised,
         "batchnorm_forward",
