@@ -359,9 +359,9 @@ class FullyConnectedNet(_Fused, fully_connected.FullyConnectedNet):
         names.
     ValueError
         A size is below 1, reg or weight_scale is no finite number, dropout or label_smoothing is
-        outside [0, 1], or dropout 1 in the convention ``'drop'``, the convention, the activation, the
-        normalisation or rng is another one, or ``dropout_keep_ratio`` is given in the convention
-        ``'drop'``.
+        outside [0, 1], or dropout 1 in the convention ``'drop'``, the convention, the activation,
+        the normalisation or rng is another one, or ``dropout_keep_ratio`` is given in the
+        convention ``'drop'``.
 
     Examples
     --------
