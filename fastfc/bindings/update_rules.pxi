@@ -1,5 +1,5 @@
-# Update rules, and how the update of one parameter is bound: for fastfc.optim, which promises new
-# arrays, and for Network, which updates in place where nobody can tell.
+# Update rules, and how the update of one parameter is bound: for fastfc.optim, where next_w is a
+# new array but sgd's, and for Network, which updates parameters in place too where nobody can tell.
 
 # Each rule's number in C, and how many constants and state arrays it reads there.
 cdef dict RULES_IN_C = {
@@ -177,12 +177,12 @@ cdef class Transaction:
 def update(str rule, w, dw, config):
     """next_w, and the next state in config, where everything is as the rule leaves it: arrays of
     float32 or float64 and of one shape, constants that are floats.  Elsewhere None, and nothing has
-    been done.  sgd works in w itself."""
+    been done.  sgd works in w itself, and others in state that nobody but config holds."""
     cdef fc_param param
     cdef fc_param *params = &param
     cdef Watch watch
     cdef ndarray first, new, next_w = None
-    cdef list arrays = [w, dw], results = []
+    cdef list arrays = [w, dw], results = [], ours = []
     cdef Rule used = rules[rule]
     cdef int dtype, j, number = used.number
     cdef Py_ssize_t i
@@ -197,7 +197,12 @@ def update(str rule, w, dw, config):
     steps = (<dict> config)["t"] + 1 if used.counts else None
     cdef tuple keys = used.state_keys(<dict> config)
     for key in keys:
-        arrays.append((<dict> config).get(key))
+        value = (<dict> config).get(key)
+        if not cnp.PyArray_CheckExact(value):
+            return None
+        # A long update can be given up in the middle.
+        ours.append(fc_is_ours(<PyObject *> value) and cnp.PyArray_SIZE(value) <= long_work)
+        arrays.append(value)
     for value in arrays:
         if not same_shape_and_dtype(value, <ndarray> w):
             return None
@@ -218,8 +223,10 @@ def update(str rule, w, dw, config):
     else:
         next_w = fresh_like(first, dtype)
     param.next_w = cnp.PyArray_DATA(next_w)
-    for j in range(len(keys)):
-        new = fresh_like(first, dtype)
+    for j, key in enumerate(keys):
+        new = arrays[2 + j]
+        if not ours[j] or (<dict> config).get(key) is not new:
+            new = fresh_like(first, dtype)
         param.state[j] = cnp.PyArray_DATA(<ndarray> arrays[2 + j])
         param.next_state[j] = cnp.PyArray_DATA(new)
         results.append(new)
