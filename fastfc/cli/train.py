@@ -147,7 +147,7 @@ def run(
 
 
 def _loss_of(options: argparse.Namespace) -> str:
-    """Return the loss of the network: as asked for, or of the checkpoint that the run goes on from."""
+    """Return the loss of the network: as asked for, or that of the checkpoint."""
     name: str = options.loss
     if options.resume is not None:
         with contextlib.suppress(OSError, ValueError):  # it is said where it is resumed

@@ -25,10 +25,12 @@ class Parameter(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """A loss by its name, of the function ``NAME_loss``.
+    """A loss.
 
     Attributes
     ----------
+    name : str
+        Its function is ``NAME_loss``.
     parameter : Parameter or None
     labelled : bool
         Whether it is of labels, the numbers of classes; else it is of a target for each score.
@@ -42,6 +44,7 @@ class Loss(NamedTuple):
         (targets) -> which of them are.
     """
 
+    name: str
     parameter: Parameter | None = None
     labelled: bool = False
     smoothed: bool = False
@@ -50,24 +53,29 @@ class Loss(NamedTuple):
     fits: Callable[[AnyArray], AnyArray] = np.isfinite
 
 
-LOSSES = {
-    "softmax": Loss(labelled=True, smoothed=True, output="softmax"),
-    "logistic": Loss(
+_HUBER = Parameter("delta", 1.0, "a finite number above 0", lambda d: 0 < d < np.inf)
+_QUANTILE = Parameter("level", 0.5, "a number in (0, 1)", lambda q: 0 < q < 1)
+_ALL = (
+    Loss("softmax", labelled=True, smoothed=True, output="softmax"),
+    Loss(
+        "logistic",
         smoothed=True,
         output="logistic",
         target="numbers from 0 to 1",
         fits=lambda y: (y >= 0) & (y <= 1),
     ),
-    "squared_error": Loss(),
-    "absolute_error": Loss(),
-    "huber": Loss(Parameter("delta", 1.0, "a finite number above 0", lambda d: 0 < d < np.inf)),
-    "quantile": Loss(Parameter("level", 0.5, "a number in (0, 1)", lambda q: 0 < q < 1)),
-    "poisson": Loss(
+    Loss("squared_error"),
+    Loss("absolute_error"),
+    Loss("huber", _HUBER),
+    Loss("quantile", _QUANTILE),
+    Loss(
+        "poisson",
         output="exp",
         target="finite numbers of at least 0",
         fits=lambda y: (y >= 0) & (y < np.inf),
     ),
-}
+)
+LOSSES = {loss.name: loss for loss in _ALL}
 
 
 def check_loss(name: Any, param: Any, label_smoothing: float) -> tuple[str, float | None]:
@@ -136,7 +144,7 @@ def predictions_of(loss: str, scores: Array) -> AnyArray:
 
 @quiet
 def probabilities_of(loss: str, scores: Array) -> Array:
-    """Return the probabilities (N, M) that scores stand for: of the classes, or of 1 for each score.
+    """Return the probabilities (N, M) that scores stand for: of classes, or of 1 for each score.
 
     Raises
     ------

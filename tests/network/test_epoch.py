@@ -48,9 +48,7 @@ def one_by_one(
             if rates is not None:
                 config["learning_rate"] = rates[0][name] * rates[1][step]
         losses.append(
-            model.train_step(
-                X, y, rule, configs, rows=rows, sample_weight=sample_weight, **given
-            )
+            model.train_step(X, y, rule, configs, rows=rows, sample_weight=sample_weight, **given)
         )
 
 
@@ -69,9 +67,7 @@ def assert_equal(X, y, rule="adam", batch=8, order=None, given=None, **options):
             assert model.reg == reg
         else:
             one_by_one(model, configs, *arguments[:3], *arguments[4:], **(given or {}))
-        results.append(
-            [losses, model.params, model.bn_params, configs, np.random.get_state()[1:3]]
-        )
+        results.append([losses, model.params, model.bn_params, configs, np.random.get_state()[1:3]])
     assert None not in results[0][0]
     assert_same(results[1], results[0])
 
@@ -118,7 +114,12 @@ def test_any_number_of_threads(dtype, threads):
     before = fastfc.get_num_threads()
     fastfc.set_num_threads(threads)
     try:
-        options = {"hidden": (300, 130), "dropout": 0.7, "loss": "huber", "normalization": "batchnorm"}
+        options = {
+            "hidden": (300, 130),
+            "dropout": 0.7,
+            "loss": "huber",
+            "normalization": "batchnorm",
+        }
         X, y = examples("huber", dtype, 300)
         given = {"sample_weight": weights(300)}
         assert_equal(X, y, batch=70, given=given, dtype=dtype, **options)
@@ -243,9 +244,7 @@ def test_errors(changed, error, message):
     before = copy.deepcopy([model.params, configs])
     given = {"order": np.arange(10), **changed}
     with pytest.raises(error, match=message):
-        model.__fastfc_train_epoch__(
-            X, y, "adam", configs, given.pop("order"), 5, [], **given
-        )
+        model.__fastfc_train_epoch__(X, y, "adam", configs, given.pop("order"), 5, [], **given)
     assert_same([model.params, configs], before)
 
 

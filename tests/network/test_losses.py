@@ -273,8 +273,8 @@ def test_errors_name_the_argument(nets, name):
     with pytest.raises(ValueError, match="sample_weight is given without y"):
         model.loss(X, sample_weight=w)
     if name in ("logistic", "poisson"):
+        y[4, 1] = -3
         with pytest.raises(ValueError, match=rf"{name}_loss: y\[4, 1\] is -3.*, expected a number"):
-            y[4, 1] = -3
             model.loss(X, y)
 
 

@@ -130,7 +130,7 @@ def test_npz_with_targets_and_weights(capsys, tmp_path, loss):
     assert figure(f"validation {word}", out) > 0.3
     network = fc_net.FullyConnectedNet.load(saved)
     assert network.predict(arrays["X_test"]).shape == (30, 2)
-    argv = argv[:2] + ["--resume", str(tmp_path / "run_epoch_40.npz"), "--epochs", "41"]
+    argv = [*argv[:2], "--resume", str(tmp_path / "run_epoch_40.npz"), "--epochs", "41"]
     assert "2 targets" in output(capsys, "train", *argv)
     np.savez(tmp_path / "mine.npz", **{**arrays, "w_val": np.ones(3)})
     said = complaint(capsys, "train", "--data", str(tmp_path / "mine.npz"), "--loss", loss)

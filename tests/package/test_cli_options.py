@@ -242,7 +242,7 @@ BAD_OPTIONS = {
     "train --loss hinge": "--loss: invalid choice: 'hinge', choose from softmax",
     "train --loss quantile --loss-param 2": "--loss-param: loss_param is 2.0, expected a number in",
     "train --loss-param 2": "--loss-param: loss_param is 2.0, expected None",
-    "train --loss logistic": "y_train[0] is 2, expected numbers from 0 to 1 for the loss 'logistic'",
+    "train --loss logistic": "y_train[0] is 2, expected numbers from 0 to 1 for the loss",
     "train --save .": "--save .: it is a folder, expected the name of a file in it",
     "train --save a --compare": "--save is for one run: leave it out with --compare",
     "train --resume a --compare": "--resume is for one run: leave it out with --compare",

@@ -6,7 +6,6 @@ import pytest
 from fastfc import fc_net, losses
 from fastfc.reference import fc_net as reference
 from fastfc.solver import Solver
-from fastfc.training.explained import explained_share
 from fastfc.training.steps import MOST_STEPS
 from tests.support.losses import LOSSES, labels_or_targets, weights
 from tests.support.same import assert_same
@@ -28,7 +27,13 @@ def data_of(loss, scores=SCORES, weighted=False):
 def solver(loss, nets=fc_net, make=Solver, weighted=False, changes=None, scores=SCORES, **options):
     np.random.seed(0)
     model = nets.FullyConnectedNet([8], D, scores, weight_scale="glorot", dtype=np.float64, **loss)
-    options = {"update_rule": "adam", "batch_size": 16, "num_epochs": 3, "verbose": False, **options}
+    options = {
+        "update_rule": "adam",
+        "batch_size": 16,
+        "num_epochs": 3,
+        "verbose": False,
+        **options,
+    }
     return make(model, {**data_of(loss["loss"], scores, weighted), **(changes or {})}, **options)
 
 
@@ -122,7 +127,7 @@ def test_the_best_constant_explains_nothing_and_targets_all(loss, weighted):
     function = getattr(losses, f"{loss['loss']}_loss")
     more = [value for name, value in loss.items() if name != "loss"]
     right = np.log(y) if loss["loss"] == "poisson" else y
-    assert explained_share(network, right, y, w) == pytest.approx(1)
+    assert network.__fastfc_score__(right, y, w) == pytest.approx(1)
     grid = np.linspace(right.min(), right.max(), 201)
     constants = np.array(
         [
@@ -130,11 +135,11 @@ def test_the_best_constant_explains_nothing_and_targets_all(loss, weighted):
             for column in y.T
         ]
     )
-    best = explained_share(network, np.broadcast_to(constants, y.shape), y, w)
+    best = network.__fastfc_score__(np.broadcast_to(constants, y.shape), y, w)
     assert -0.02 < best < (0.1 if loss["loss"] == "huber" else 1e-3)
     constant = np.full_like(y, 2.5)
     scores = np.log(constant) if loss["loss"] == "poisson" else constant
-    assert explained_share(network, scores + 1, constant, w) == 0
+    assert network.__fastfc_score__(scores + 1, constant, w) == 0
 
 
 def test_accuracy_of_several_labels():
@@ -158,9 +163,10 @@ def test_weighted_accuracy_of_classes():
     got = made.check_accuracy(made.X_val, made.y_val, sample_weight=w)
     assert got == pytest.approx((w * right).sum() / w.sum())
     made.train()
-    assert made.val_acc_history[-1] == made.check_accuracy(
-        made.X_val, made.y_val, sample_weight=w
-    ) or made.best_val_acc > made.val_acc_history[-1]
+    assert (
+        made.val_acc_history[-1] == made.check_accuracy(made.X_val, made.y_val, sample_weight=w)
+        or made.best_val_acc > made.val_acc_history[-1]
+    )
 
 
 def test_printed_words(capsys):
