@@ -296,7 +296,7 @@ cdef class Network:
         cdef cnp.npy_intp M = self.layers[self.count - 1].M
         cdef int kind = self.net.loss.kind
         cdef bint labelled = is_labelled(kind)
-        if not is_dense(labels, cnp.NPY_INT64 if labelled else self.dtype):  # no copy: its shape
+        if not is_dense(labels, cnp.NPY_INT64 if labelled else self.dtype):  # no copy
             if labelled:
                 require_label_count(self.loss_function, labels, N, M)
             else:

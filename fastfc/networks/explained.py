@@ -73,8 +73,7 @@ def weighted_share(right: AnyArray, weights: AnyArray | None) -> float:
         share: float = np.mean(right)
         return share
     with np.errstate(all="ignore"):
-        weighted: float = (weights * right).sum() / weights.sum()
-    return weighted
+        return float((weights * right).sum() / weights.sum())
 
 
 @quiet

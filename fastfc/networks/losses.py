@@ -136,10 +136,12 @@ def predictions_of(loss: str, scores: Array) -> AnyArray:
     """
     if LOSSES[loss].labelled:
         return scores.argmax(axis=1)
-    rows = scores[:, 0] if scores.shape[1] == 1 else scores
+    rows: AnyArray = scores[:, 0] if scores.shape[1] == 1 else scores
     if LOSSES[loss].output == "logistic":
-        return (rows > 0).astype(np.intp)
-    return np.exp(rows) if LOSSES[loss].output == "exp" else rows
+        rows = (rows > 0).astype(np.intp)
+    elif LOSSES[loss].output == "exp":
+        rows = np.exp(rows)
+    return rows
 
 
 @quiet
@@ -157,7 +159,8 @@ def probabilities_of(loss: str, scores: Array) -> Array:
         return probabilities
     if LOSSES[loss].output == "logistic":
         e = np.exp(-np.abs(scores))
-        return np.where(scores >= 0, 1, e) / (1 + e)
+        probabilities = np.where(scores >= 0, 1, e) / (1 + e)
+        return probabilities
     raise ValueError(
         f"predict_proba: the network's loss is {loss!r}, expected 'softmax' or 'logistic', which "
         "are of classes"
