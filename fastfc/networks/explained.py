@@ -70,8 +70,7 @@ def weighted_share(right: AnyArray, weights: AnyArray | None) -> float:
     0.75
     """
     if weights is None:
-        share: float = np.mean(right)
-        return share
+        return float(np.mean(right))
     with np.errstate(all="ignore"):
         return float((weights * right).sum() / weights.sum())
 

@@ -135,7 +135,8 @@ def predictions_of(loss: str, scores: Array) -> AnyArray:
     Classes (N,); or for each score, (N, M), or (N,) where M is 1: 0 or 1, or a number.
     """
     if LOSSES[loss].labelled:
-        return scores.argmax(axis=1)
+        classes: AnyArray = scores.argmax(axis=1)
+        return classes
     rows: AnyArray = scores[:, 0] if scores.shape[1] == 1 else scores
     if LOSSES[loss].output == "logistic":
         rows = (rows > 0).astype(np.intp)
