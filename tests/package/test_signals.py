@@ -46,7 +46,7 @@ def stop(number, frame):
 
 
 def raises(*calls):
-    """Whether the handler `stop` ends one of the calls, or, if it comes late, the pause behind them."""
+    """Whether the handler `stop` ends one of the calls or, if it comes late, the pause behind."""
     try:
         for call in calls:
             call()
