@@ -1,5 +1,5 @@
-# Update rules, and how the update of one parameter is bound: for fastfc.optim, which promises new
-# arrays, and for Network, which updates in place where nobody can tell.
+# Update rules, and how the update of one parameter is bound: for fastfc.optim, where next_w is a
+# new array but sgd's, and for Network, which updates parameters in place too where nobody can tell.
 
 # Each rule's number in C, and how many constants and state arrays it reads there.
 cdef dict RULES_IN_C = {
@@ -93,8 +93,8 @@ cdef class Transaction:
     cdef list held  # arrays that the core reads or writes, whatever becomes of the dictionaries
     cdef list written  # dictionary, key, new value; and so on
     # The same for what depends on the number of steps: counts of the steps before; two arrays by
-    # turns; rates, to be multiplied by a factor.
-    cdef list counted, alternating, rated
+    # turns; rates, to be multiplied by a factor; configs that get an epsilon.
+    cdef list counted, alternating, rated, steadied
 
     def __cinit__(self):
         self.held = []
@@ -102,6 +102,7 @@ cdef class Transaction:
         self.counted = []
         self.alternating = []
         self.rated = []
+        self.steadied = []
 
     cdef int clear(self) except -1:
         self.held.clear()
@@ -109,6 +110,7 @@ cdef class Transaction:
         self.counted.clear()
         self.alternating.clear()
         self.rated.clear()
+        self.steadied.clear()
         return 0
 
     cdef int write(self, dict mapping, object key, object value) except -1:
@@ -158,9 +160,9 @@ cdef class Transaction:
             self.counted.append((<dict> config)["t"])
         return True
 
-    # Puts what the core has written in so many steps, at least 1, where it belongs.  factor: that
-    # of the last step's rates.
-    cdef int commit(self, size_t steps, double factor) except -1:
+    # Puts what the core has written in so many steps, at least 1, where it belongs.  factor, that
+    # of the rates, and epsilon are the last step's.
+    cdef int commit(self, size_t steps, double factor, double epsilon) except -1:
         cdef Py_ssize_t i
         for i in range(0, len(self.written), 3):
             (<dict> self.written[i])[self.written[i + 1]] = self.written[i + 2]
@@ -171,18 +173,20 @@ cdef class Transaction:
                 self.alternating[i + 2 if steps % 2 else i + 3]
         for i in range(0, len(self.rated), 2):
             (<dict> self.rated[i])["learning_rate"] = <double> self.rated[i + 1] * factor
+        for i in range(len(self.steadied)):
+            (<dict> self.steadied[i])["epsilon"] = epsilon
         return 0
 
 
 def update(str rule, w, dw, config):
     """next_w, and the next state in config, where everything is as the rule leaves it: arrays of
     float32 or float64 and of one shape, constants that are floats.  Elsewhere None, and nothing has
-    been done.  sgd works in w itself."""
+    been done.  sgd works in w itself, and others in state that nobody but config holds."""
     cdef fc_param param
     cdef fc_param *params = &param
     cdef Watch watch
     cdef ndarray first, new, next_w = None
-    cdef list arrays = [w, dw], results = []
+    cdef list arrays = [w, dw], results = [], ours = []
     cdef Rule used = rules[rule]
     cdef int dtype, j, number = used.number
     cdef Py_ssize_t i
@@ -197,7 +201,12 @@ def update(str rule, w, dw, config):
     steps = (<dict> config)["t"] + 1 if used.counts else None
     cdef tuple keys = used.state_keys(<dict> config)
     for key in keys:
-        arrays.append((<dict> config).get(key))
+        value = (<dict> config).get(key)
+        if not cnp.PyArray_CheckExact(value):
+            return None
+        # A long update can be given up in the middle.
+        ours.append(fc_is_ours(<PyObject *> value) and cnp.PyArray_SIZE(value) <= long_work)
+        arrays.append(value)
     for value in arrays:
         if not same_shape_and_dtype(value, <ndarray> w):
             return None
@@ -218,8 +227,10 @@ def update(str rule, w, dw, config):
     else:
         next_w = fresh_like(first, dtype)
     param.next_w = cnp.PyArray_DATA(next_w)
-    for j in range(len(keys)):
-        new = fresh_like(first, dtype)
+    for j, key in enumerate(keys):
+        new = arrays[2 + j]
+        if not ours[j] or (<dict> config).get(key) is not new:
+            new = fresh_like(first, dtype)
         param.state[j] = cnp.PyArray_DATA(<ndarray> arrays[2 + j])
         param.next_state[j] = cnp.PyArray_DATA(new)
         results.append(new)

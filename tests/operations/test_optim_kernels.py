@@ -1,5 +1,6 @@
 import collections
 import copy
+import sysconfig
 
 import hypothesis.strategies as st
 import numpy as np
@@ -90,6 +91,24 @@ def test_sgd_works_in_place_others_do_not(isa, dtype, rule):
         np.testing.assert_array_equal(value, before[2][name])
         if np.ndim(value):
             assert not np.shares_memory(next_config[name], value)
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_state_that_nobody_else_holds_is_updated_in_place(dtype, rule, is_held):
+    w, dw, config = rule.arguments((4, 5), dtype)
+    keys = [key for key, value in config.items() if np.ndim(value)]
+    addresses = {key: config[key].ctypes.data for key in keys}
+    held = {key: config[key] for key in keys} if is_held else {}
+    before = {key: config[key].copy() for key in keys}
+    expected = getattr(reference, str(rule))(w.copy(), dw, copy.deepcopy(config))[1]
+    next_w, _ = getattr(optim, str(rule))(w, dw, config)
+    assert str(rule) == "sgd" or not np.shares_memory(next_w, w)
+    for key in keys:
+        in_place = not is_held and not sysconfig.get_config_var("Py_GIL_DISABLED")
+        assert (config[key].ctypes.data == addresses[key]) == in_place
+        np.testing.assert_allclose(config[key], expected[key], rtol=1e-5)
+    for key, value in held.items():
+        np.testing.assert_array_equal(value, before[key])
 
 
 @pytest.mark.parametrize("layout", [n for n in cases.LAYOUTS if n != "read-only"])
