@@ -130,6 +130,11 @@ def _relu_backward(dout, x):
     return aten.threshold_backward, *_tensors(dout, x), 0
 
 
+def _function(function, *more):
+    """Return PyTorch's counterpart of a function of arrays alone."""
+    return lambda *arrays: (function, *_tensors(*arrays), *more)
+
+
 def _batchnorm_forward(x, gamma, beta, bn_param):
     running = bn_param["running_mean"].copy(), bn_param["running_var"].copy()
     training = bn_param["mode"] == "train"
@@ -166,12 +171,12 @@ def _dropout_backward(dout, cache):
     return aten.native_dropout_backward, *_tensors(dout, mask != 0), 1 / dropout_param["p"]
 
 
-def _loss(function):
+def _loss(function, *names):
     """Loss and gradient: PyTorch has no single operation that gives both."""
 
-    def prepare(x, y, label_smoothing=None):
+    def prepare(x, y, *more):
         x, y = torch.from_numpy(x).requires_grad_(), torch.from_numpy(y)
-        options = {} if label_smoothing is None else {"label_smoothing": label_smoothing}
+        options = dict(zip(names, more, strict=True))
 
         @torch.enable_grad()
         def call():
@@ -181,6 +186,10 @@ def _loss(function):
         return (call,)
 
     return prepare
+
+
+def _pinball(x, y, level):
+    return torch.maximum(level * (y - x), (1 - level) * (x - y)).mean()
 
 
 def _update(optimizer):
@@ -226,6 +235,16 @@ _OPERATIONS = {
     "affine_backward": _affine_backward,
     "relu_forward": _relu_forward,
     "relu_backward": _relu_backward,
+    "sigmoid_forward": _function(torch.sigmoid),
+    "sigmoid_backward": _function(aten.sigmoid_backward),
+    "tanh_forward": _function(torch.tanh),
+    "tanh_backward": _function(aten.tanh_backward),
+    "leaky_relu_forward": _function(nn.functional.leaky_relu),
+    "leaky_relu_backward": _function(aten.leaky_relu_backward, 0.01, False),
+    "silu_forward": _function(nn.functional.silu),
+    "silu_backward": _function(aten.silu_backward),
+    "gelu_forward": _function(nn.functional.gelu),
+    "gelu_backward": _function(aten.gelu_backward),
     "batchnorm_forward train": _batchnorm_forward,
     "batchnorm_forward test": _batchnorm_forward,
     "batchnorm_backward": _batchnorm_backward,
@@ -234,8 +253,14 @@ _OPERATIONS = {
     "dropout_forward": _dropout_forward,
     "dropout_backward": _dropout_backward,
     "softmax_loss": _loss(nn.functional.cross_entropy),
-    "softmax_loss smoothed": _loss(nn.functional.cross_entropy),
+    "softmax_loss smoothed": _loss(nn.functional.cross_entropy, "label_smoothing"),
     "svm_loss": _loss(nn.functional.multi_margin_loss),
+    "logistic_loss": _loss(nn.functional.binary_cross_entropy_with_logits),
+    "squared_error_loss": _loss(nn.functional.mse_loss),
+    "absolute_error_loss": _loss(nn.functional.l1_loss),
+    "huber_loss": _loss(nn.functional.huber_loss, "delta"),
+    "quantile_loss": _loss(_pinball, "level"),
+    "poisson_loss": _loss(nn.functional.poisson_nll_loss),
     "sgd": _sgd(),
     "sgd_momentum": _sgd(),
     "sgd_nesterov_momentum": _sgd(nesterov=True),

@@ -11,6 +11,7 @@
 #include "ops/affine.c"
 #include "ops/gather.c"
 #include "ops/relu.c"
+#include "ops/activations.c"
 #include "ops/batchnorm.c"
 #include "ops/layernorm.c"
 #include "ops/mt19937.c"
@@ -42,6 +43,9 @@ const TABLE_TYPE TABLE_NAME = {
     .gather = gather,
     .relu_forward = relu_forward,
     .relu_backward = relu_backward,
+    .activation_forward = activation_forward,
+    .activation_backward = activation_backward,
+    .exponential = exponential,
     .batchnorm_forward = batchnorm_forward,
     .batchnorm_inference = batchnorm_inference,
     .batchnorm_backward = batchnorm_backward,
@@ -53,8 +57,7 @@ const TABLE_TYPE TABLE_NAME = {
     .philox_keep = philox_keep,
     .dropout_philox = dropout_philox,
     .dropout_apply = dropout_apply,
-    .softmax_loss = softmax_loss,
-    .svm_loss = svm_loss,
+    .data_loss = data_loss,
     .sgd = sgd,
     .sgd_momentum = sgd_momentum,
     .sgd_nesterov_momentum = sgd_nesterov_momentum,

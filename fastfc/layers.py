@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import _core
-from .losses import softmax_loss, svm_loss
+from .losses import (
+    absolute_error_loss,
+    huber_loss,
+    logistic_loss,
+    poisson_loss,
+    quantile_loss,
+    softmax_loss,
+    squared_error_loss,
+    svm_loss,
+)
 
 if TYPE_CHECKING:
     from ._types import (
@@ -29,6 +38,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "absolute_error_loss",
     "affine_backward",
     "affine_forward",
     "batchnorm_backward",
@@ -36,13 +46,28 @@ __all__ = [
     "batchnorm_forward",
     "dropout_backward",
     "dropout_forward",
+    "gelu_backward",
+    "gelu_forward",
+    "huber_loss",
     "layernorm_backward",
     "layernorm_forward",
+    "leaky_relu_backward",
+    "leaky_relu_forward",
+    "logistic_loss",
     "np",  # a star import brings np along, as it does from the original
+    "poisson_loss",
+    "quantile_loss",
     "relu_backward",
     "relu_forward",
+    "sigmoid_backward",
+    "sigmoid_forward",
+    "silu_backward",
+    "silu_forward",
     "softmax_loss",
+    "squared_error_loss",
     "svm_loss",
+    "tanh_backward",
+    "tanh_forward",
 ]
 
 
@@ -176,6 +201,307 @@ def relu_backward(dout: ArrayLike, cache: ArrayLike) -> Array:
     array([0., 5., 5.])
     """
     return _core.relu_backward(dout, cache)
+
+
+def sigmoid_forward(x: ArrayLike) -> tuple[Array, Array]:
+    """Logistic function, 1 / (1 + exp(-x)).
+
+    Parameters
+    ----------
+    x : array_like, any shape
+        Input.  NaN stays NaN.
+
+    Returns
+    -------
+    out : ndarray, shape of x
+    cache : ndarray
+        ``out`` itself.
+
+    Raises
+    ------
+    TypeError
+        x is not real.
+
+    See Also
+    --------
+    sigmoid_backward : its gradient.
+
+    Examples
+    --------
+    >>> sigmoid_forward([-2.0, 0.0, 2.0])[0].round(3)
+    array([0.119, 0.5  , 0.881])
+    """
+    return _core.sigmoid_forward(x)
+
+
+def sigmoid_backward(dout: ArrayLike, cache: ArrayLike) -> Array:
+    """Gradient of ``sigmoid_forward``, dout out (1 - out).
+
+    Parameters
+    ----------
+    dout : array_like, shape of x
+        Gradient of the loss with respect to ``out``.
+    cache : array_like
+        ``out`` from ``sigmoid_forward``.
+
+    Returns
+    -------
+    dx : ndarray, shape of x
+
+    Raises
+    ------
+    TypeError
+        An array is not real.
+    ValueError
+        The shape of dout is not that of out.
+
+    Examples
+    --------
+    >>> sigmoid_backward([1.0, 1.0], [0.5, 0.9]).round(3)
+    array([0.25, 0.09])
+    """
+    return _core.sigmoid_backward(dout, cache)
+
+
+def tanh_forward(x: ArrayLike) -> tuple[Array, Array]:
+    """Hyperbolic tangent, tanh(x).
+
+    Parameters
+    ----------
+    x : array_like, any shape
+        Input.  NaN stays NaN.
+
+    Returns
+    -------
+    out : ndarray, shape of x
+    cache : ndarray
+        ``out`` itself.
+
+    Raises
+    ------
+    TypeError
+        x is not real.
+
+    See Also
+    --------
+    tanh_backward : its gradient.
+
+    Examples
+    --------
+    >>> tanh_forward([-2.0, 0.0, 2.0])[0].round(3)
+    array([-0.964,  0.   ,  0.964])
+    """
+    return _core.tanh_forward(x)
+
+
+def tanh_backward(dout: ArrayLike, cache: ArrayLike) -> Array:
+    """Gradient of ``tanh_forward``, dout (1 - out^2).
+
+    Parameters
+    ----------
+    dout : array_like, shape of x
+        Gradient of the loss with respect to ``out``.
+    cache : array_like
+        ``out`` from ``tanh_forward``.
+
+    Returns
+    -------
+    dx : ndarray, shape of x
+
+    Raises
+    ------
+    TypeError
+        An array is not real.
+    ValueError
+        The shape of dout is not that of out.
+
+    Examples
+    --------
+    >>> tanh_backward([1.0, 1.0], [0.0, 0.9]).round(3)
+    array([1.  , 0.19])
+    """
+    return _core.tanh_backward(dout, cache)
+
+
+def leaky_relu_forward(x: ArrayLike) -> tuple[Array, ArrayLike]:
+    """Leaky rectified linear unit, x, times 0.01 where it is negative (Maas et al. 2013).
+
+    Parameters
+    ----------
+    x : array_like, any shape
+        Input.  NaN stays NaN.
+
+    Returns
+    -------
+    out : ndarray, shape of x
+    cache : array_like
+        ``x`` itself.
+
+    Raises
+    ------
+    TypeError
+        x is not real.
+
+    See Also
+    --------
+    leaky_relu_backward : its gradient.
+
+    Examples
+    --------
+    >>> leaky_relu_forward([-2.0, 0.0, 2.0])[0]
+    array([-0.02,  0.  ,  2.  ])
+    """
+    return _core.leaky_relu_forward(x)
+
+
+def leaky_relu_backward(dout: ArrayLike, cache: ArrayLike) -> Array:
+    """Gradient of ``leaky_relu_forward``, dout, times 0.01 unless x >= 0.
+
+    Parameters
+    ----------
+    dout : array_like, shape of x
+        Gradient of the loss with respect to ``out``.
+    cache : array_like
+        ``x`` from ``leaky_relu_forward``.
+
+    Returns
+    -------
+    dx : ndarray, shape of x
+
+    Raises
+    ------
+    TypeError
+        An array is not real.
+    ValueError
+        The shape of dout is not that of x.
+
+    Examples
+    --------
+    >>> leaky_relu_backward([1.0, 1.0], [-2.0, 2.0])
+    array([0.01, 1.  ])
+    """
+    return _core.leaky_relu_backward(dout, cache)
+
+
+def silu_forward(x: ArrayLike) -> tuple[Array, ArrayLike]:
+    """Sigmoid linear unit or swish, x / (1 + exp(-x)) (Elfwing et al. 2018).
+
+    Parameters
+    ----------
+    x : array_like, any shape
+        Input.  NaN stays NaN.  At -inf the output is the limit, -0.
+
+    Returns
+    -------
+    out : ndarray, shape of x
+    cache : array_like
+        ``x`` itself.
+
+    Raises
+    ------
+    TypeError
+        x is not real.
+
+    See Also
+    --------
+    silu_backward : its gradient.
+
+    Examples
+    --------
+    >>> silu_forward([-2.0, 0.0, 2.0])[0].round(3)
+    array([-0.238,  0.   ,  1.762])
+    """
+    return _core.silu_forward(x)
+
+
+def silu_backward(dout: ArrayLike, cache: ArrayLike) -> Array:
+    """Gradient of ``silu_forward``, dout times the slope.
+
+    Parameters
+    ----------
+    dout : array_like, shape of x
+        Gradient of the loss with respect to ``out``.
+    cache : array_like
+        ``x`` from ``silu_forward``.
+
+    Returns
+    -------
+    dx : ndarray, shape of x
+
+    Raises
+    ------
+    TypeError
+        An array is not real.
+    ValueError
+        The shape of dout is not that of x.
+
+    Examples
+    --------
+    >>> silu_backward([1.0, 1.0], [-2.0, 2.0]).round(3)
+    array([-0.091,  1.091])
+    """
+    return _core.silu_backward(dout, cache)
+
+
+def gelu_forward(x: ArrayLike) -> tuple[Array, ArrayLike]:
+    """Gaussian error linear unit, x Phi(x) (Hendrycks & Gimpel 2016).
+
+    Parameters
+    ----------
+    x : array_like, any shape
+        Input.  NaN stays NaN.  At -inf the output is the limit, -0.
+        Phi is the normal distribution's function, not an approximation to it.
+
+    Returns
+    -------
+    out : ndarray, shape of x
+    cache : array_like
+        ``x`` itself.
+
+    Raises
+    ------
+    TypeError
+        x is not real.
+
+    See Also
+    --------
+    gelu_backward : its gradient.
+
+    Examples
+    --------
+    >>> gelu_forward([-2.0, 0.0, 2.0])[0].round(3)
+    array([-0.046,  0.   ,  1.954])
+    """
+    return _core.gelu_forward(x)
+
+
+def gelu_backward(dout: ArrayLike, cache: ArrayLike) -> Array:
+    """Gradient of ``gelu_forward``, dout times the slope Phi(x) + x phi(x).
+
+    Parameters
+    ----------
+    dout : array_like, shape of x
+        Gradient of the loss with respect to ``out``.
+    cache : array_like
+        ``x`` from ``gelu_forward``.
+
+    Returns
+    -------
+    dx : ndarray, shape of x
+
+    Raises
+    ------
+    TypeError
+        An array is not real.
+    ValueError
+        The shape of dout is not that of x.
+
+    Examples
+    --------
+    >>> gelu_backward([1.0, 1.0], [-2.0, 2.0]).round(3)
+    array([-0.085,  1.085])
+    """
+    return _core.gelu_backward(dout, cache)
 
 
 def batchnorm_forward(

@@ -1,6 +1,6 @@
 /* What follows the product in a hidden layer of a network, forward and backward:
  *
- *   [normalisation] - relu - [dropout]
+ *   [normalisation] - activation - [dropout]
  *
  * Batch normalisation and what follows work on each feature by itself, so a task takes a slice of
  * columns; a vector of columns stays in L1 through all its passes over the rows.  Where gemm.c can
@@ -9,7 +9,9 @@
  * Layer normalisation works on each row: there the tasks are ranges of rows, and in the backward
  * pass slices of columns follow, which add up the ranges' partial sums and the gradient of the
  * bias. Whether an element passed both ReLU and dropout is kept as one bit, in `activation_mask`.
- */
+ *
+ * Activations but ReLU cost more than the loads and stores of a slice that is in cache: they and
+ * dropout follow in a pass of their own, which keeps their slopes. */
 #ifndef FASTFC_NETWORK_HIDDEN_C
 #define FASTFC_NETWORK_HIDDEN_C
 
@@ -18,6 +20,7 @@
 #include "gemm/macro_kernel.c"
 #include "gemm/pack.c"
 #include "gemm/split_k.c"
+#include "ops/activations.c"
 #include "ops/batchnorm.c"
 #include "ops/dropout.c"
 #include "ops/layernorm.c"
@@ -78,11 +81,46 @@ ALWAYS_INLINE void rectify_and_drop(const fc_network *net, const fc_layer *l, si
     vec_store((real *)l->out + i * l->stride + column, v, lanes);
 }
 
-/* The gradient d of their output, back through dropout and ReLU. */
-ALWAYS_INLINE vec apply_activation_mask(const fc_network *net, const fc_layer *l, size_t i,
-                                        size_t column, vec d, vec scale) {
-    const uint16_t bits = *activation_mask_at(net, l, i, column);
-    return d * (vec)(vec_mask_of_bits(bits) & (ivec)scale);
+/* Stores what the activation is of; of ReLU, it and dropout at once. */
+ALWAYS_INLINE void put_preactivation(const fc_network *net, const fc_layer *l, size_t i,
+                                     size_t column, vec v, vec scale, size_t lanes) {
+    if (l->activation == FC_RELU)
+        rectify_and_drop(net, l, i, column, v, scale, lanes);
+    else
+        vec_store((real *)l->out + i * l->stride + column, v, lanes);
+}
+
+ALWAYS_INLINE vec drop(const fc_layer *l, size_t i, size_t column, vec v, vec scale) {
+    return v * (vec)(vec_mask_of_bytes(l->keep + i * l->M + column) & (ivec)scale);
+}
+
+/* The rest of put_preactivation, for D columns of some rows: any activation but ReLU, and dropout.
+ */
+static void activate_and_drop(const fc_network *net, const fc_layer *l, size_t first, size_t rows,
+                              size_t column, size_t D) {
+    const size_t at = first * l->stride + column;
+    real *out = (real *)l->out + at;
+    if (l->activation != FC_IDENTITY)
+        activate(l->activation, out, (real *)l->slope + at, out, rows, D, l->stride);
+    if (!l->keep) return;
+    const vec scale = vec_set(mask_scale(net, l));
+    for (size_t i = 0; i < rows; i++, out += l->stride)
+        EACH_VECTOR(j, D, {
+            const vec v = drop(l, first + i, column + j, vec_load(out + j, lanes), scale);
+            vec_store(out + j, v, lanes);
+        });
+}
+
+/* The gradient d of a layer's output, back through dropout and the activation. */
+ALWAYS_INLINE vec preactivation_gradient(const fc_network *net, const fc_layer *l, size_t i,
+                                         size_t column, vec d, vec scale, size_t lanes) {
+    if (l->activation == FC_RELU) {
+        const uint16_t bits = *activation_mask_at(net, l, i, column);
+        return d * (vec)(vec_mask_of_bits(bits) & (ivec)scale);
+    }
+    if (l->keep) d = drop(l, i, column, d, scale);
+    if (l->activation == FC_IDENTITY) return d;
+    return d * vec_load((const real *)l->slope + i * l->stride + column, lanes);
 }
 
 /* What follows the statistics of a vector of columns, which stand in next_mean and rstd. */
@@ -98,7 +136,7 @@ ALWAYS_INLINE void normalize_columns(const fc_network *net, const fc_layer *l, s
     for (size_t i = 0; i < net->N; i++) {
         const vec hat = normalize(vec_load(out + i * l->stride, lanes), mean, rstd, beyond);
         vec_store(normalized + i * l->stride, hat, lanes);
-        rectify_and_drop(net, l, i, column, scale_and_shift(hat, gamma, beta), scale, lanes);
+        put_preactivation(net, l, i, column, scale_and_shift(hat, gamma, beta), scale, lanes);
     }
 }
 
@@ -155,7 +193,9 @@ static void forward_slice_task(void *context, size_t slice, void *scratch) {
     const size_t first = slice_start(l->M, c->slices, slice);
     const size_t D = slice_start(l->M, c->slices, slice + 1) - first;
     make_columns(c, first, D, scratch);
-    EACH_VECTOR(j, D, { forward_columns(c->net, l, first + j, lanes); });
+    if (l->gamma.w || l->activation == FC_RELU)
+        EACH_VECTOR(j, D, { forward_columns(c->net, l, first + j, lanes); });
+    if (l->activation != FC_RELU) activate_and_drop(c->net, l, 0, c->net->N, first, D);
 }
 
 /* What follows a row's statistics. */
@@ -167,7 +207,7 @@ ALWAYS_INLINE void normalize_hidden_row(const fc_network *net, const fc_layer *l
         vec hat = normalize(vec_load(out + j, lanes), vec_set(mean), vec_set(rstd), beyond);
         vec_store(normalized + j, hat, lanes);
         vec v = scale_and_shift(hat, vec_load(gamma + j, lanes), vec_load(beta + j, lanes));
-        rectify_and_drop(net, l, i, j, v, scale, lanes);
+        put_preactivation(net, l, i, j, v, scale, lanes);
     });
 }
 
@@ -188,6 +228,7 @@ static void forward_rows_task(void *context, size_t range, void *scratch) {
                 normalize_hidden_row(c->net, l, first + i + r, mean[r], rstd[r], scale, 1);
             else
                 normalize_hidden_row(c->net, l, first + i + r, mean[r], rstd[r], scale, 0);
+        if (l->activation != FC_RELU) activate_and_drop(c->net, l, first + i, rows, 0, M);
     });
 }
 
@@ -210,8 +251,8 @@ ALWAYS_INLINE void backward_columns(const fc_network *net, const fc_layer *l, re
     vec sum[2] = {{0}}; /* of dout, and of its products with x_normalized */
     SUM_IN_BLOCKS(sum, 2, first, last, N, SUM_BLOCK, {
         for (size_t i = first; i < last; i++) {
-            const vec d =
-                apply_activation_mask(net, l, i, column, vec_load(dout + i * stride, lanes), scale);
+            const vec d = preactivation_gradient(net, l, i, column,
+                                                 vec_load(dout + i * stride, lanes), scale, lanes);
             vec_store(dout + i * stride, d, lanes);
             sum[0] += d;
             if (l->gamma.w) sum[1] = vec_fma(d, vec_load(normalized + i * stride, lanes), sum[1]);
@@ -254,9 +295,9 @@ static void backward_rows_task(void *context, size_t range, void *scratch) {
     for (size_t i = share_start(c->rows.N, c->rows.ranges, range); i < end; i++) {
         real *dout = c->dout + i * l->stride;
         EACH_VECTOR(j, l->M, {
-            vec_store(dout + j,
-                      apply_activation_mask(c->net, l, i, j, vec_load(dout + j, lanes), scale),
-                      lanes);
+            const vec d =
+                preactivation_gradient(c->net, l, i, j, vec_load(dout + j, lanes), scale, lanes);
+            vec_store(dout + j, d, lanes);
         });
     }
     layernorm_backward_task((void *)&c->rows, range, scratch);

@@ -1,10 +1,10 @@
 /* A network's scores in test mode, without anything that a backward pass would need, and bit for
  * bit what composing the single operations gives:
  *
- *   {affine - [normalisation] - relu} x (L - 1) - affine
+ *   {affine - [normalisation] - activation} x (L - 1) - affine
  *
- * Normalisation and ReLU are the product's epilogue: a thread applies them to rows that it has just
- * completed, while they are in cache.
+ * Normalisation and activation are the product's epilogue: a thread applies them to rows that it
+ * has just completed, while they are in cache.
  *
  * Many rows are scored in blocks of nearly equal size, so that the work arrays stay small.  Where
  * there are several blocks, each has more than SMALL_M rows.  Neither their products nor one of all
@@ -16,6 +16,7 @@
 #include "gemm/gemm.c"
 #include "gemm/macro_kernel.c"
 #include "gemm/pack.c"
+#include "ops/activations.c"
 #include "ops/batchnorm.c"
 #include "ops/layernorm.c"
 #include "ops/reduce.c"
@@ -27,25 +28,38 @@
 
 _Static_assert(FC_SCORES_ROWS > 2 * SMALL_M, "half a block is no small product");
 
-/* Epilogue: batch normalisation by the running averages, or layer normalisation, and ReLU, in
- * place. */
+/* Batch normalisation by the running averages, or layer normalisation, of up to eight rows in
+ * place, followed by ReLU if `rectified`. */
+ALWAYS_INLINE void normalize_block(const fc_layer *l, real *block, size_t rows,
+                                   const int rectified) {
+    if (l->layernorm)
+        layernorm_inference_rows(block, l->gamma.w, l->beta.w, l->eps, rectified, rows, l->M,
+                                 l->stride);
+    else
+        batchnorm_inference_rows(block, block, l->gamma.w, l->beta.w, l->running_mean,
+                                 l->running_var, l->eps, rectified, rows, l->M, l->stride);
+}
+
+/* Epilogue: normalisation and activation, in place. */
 static void activate_rows(const void *context, real *out, size_t first, size_t last) {
     const fc_layer *l = context;
     const size_t M = l->M, stride = l->stride;
     EACH_ROW_BLOCK(i, last - first, {
         real *block = out + i * stride;
-        if (!l->gamma.w)
+        if (l->activation != FC_RELU) {
+            if (l->gamma.w) normalize_block(l, block, rows, 0);
+            if (l->activation != FC_IDENTITY)
+                activate(l->activation, block, NULL, block, rows, M, stride);
+        } else if (l->gamma.w) {
+            normalize_block(l, block, rows, 1);
+        } else {
             EACH_VECTOR(j, M, {
                 for (size_t r = 0; r < rows; r++) {
                     real *at = block + r * stride + j;
                     vec_store(at, rectify(vec_load(at, lanes)), lanes);
                 }
             });
-        else if (l->layernorm)
-            layernorm_rectified(block, l->gamma.w, l->beta.w, l->eps, rows, M, stride);
-        else
-            batchnorm_inference_rows(block, block, l->gamma.w, l->beta.w, l->running_mean,
-                                     l->running_var, l->eps, 1, rows, M, stride);
+        }
     });
 }
 

@@ -1,7 +1,7 @@
 /* The scores of a network as it was at one time, as network_scores computes them, of weights that
  * are packed once:
  *
- *   {affine - [normalisation] - relu} x (L - 1) - affine
+ *   {affine - [normalisation] - activation} x (L - 1) - affine
  *
  * Packed weights lie in the order in which the products read them: first by parts of the depth, as
  * the products of gemm.c cut it, then by panels of NV vectors of columns, the last of which may be
@@ -119,8 +119,11 @@ static void row_of_vectors(real *out, const real *addend, const real *x, const r
 #undef VECTORS
 }
 
-/* out = b + x w for one row.  out has whole vectors, but in the last layer, which is not
- * rectified. */
+/* Whether ReLU follows a layer's product at once. */
+static int is_rectified(const fc_layer *l) { return !l->gamma.w && l->activation == FC_RELU; }
+
+/* out = b + x w for one row, rectified if so.  out has whole vectors, but in the last layer, which
+ * is not rectified. */
 static void predict_layer_of_row(real *out, const fc_layer *l, const real *x, int is_last) {
     const size_t parts = ceil_div(l->D, KC), vectors = ceil_div(l->M, LANES);
     const size_t panels = ceil_div(vectors, NV), groups = ceil_div(panels, MOST_VECTORS / NV);
@@ -128,7 +131,7 @@ static void predict_layer_of_row(real *out, const fc_layer *l, const real *x, in
     const real *w = l->w.w;
     for (size_t part = 0, start = 0, k; part < parts; part++, start += k) {
         k = share_start(l->D, parts, part + 1) - start;
-        const int rectified = !is_last && !l->gamma.w && part + 1 == parts;
+        const int rectified = !is_last && is_rectified(l) && part + 1 == parts;
         const real *addend = part ? out : l->b.w;
         for (size_t group = 0, first = 0, end; group < groups; group++, first = end) {
             end = min_size(share_start(panels, groups, group + 1) * NV, vectors);
@@ -146,7 +149,7 @@ static void predict_row(real *scores, const fc_predictor *net, const real *x, re
         const fc_layer *l = net->layers + i;
         real *out = memory + i % 2 * net->widest;
         predict_layer_of_row(out, l, x, 0);
-        if (l->gamma.w) activate_rows(l, out, 0, 1);
+        if (!is_rectified(l)) activate_rows(l, out, 0, 1);
         x = out;
     }
     predict_layer_of_row(scores, net->layers + last, x, 1);

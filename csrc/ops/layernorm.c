@@ -119,29 +119,32 @@ static void layernorm_forward(real *out, real *x_normalized, real *rstd, const r
     fc_run(layernorm_forward_task, &c, c.ranges, NULL);
 }
 
-ALWAYS_INLINE void normalize_and_rectify(real *x, const real *mean, const real *rstd,
-                                         const real *gamma, const real *beta, size_t rows, size_t D,
-                                         size_t stride, const int beyond) {
+ALWAYS_INLINE void normalize_rows(real *x, const real *mean, const real *rstd, const real *gamma,
+                                  const real *beta, int rectified, size_t rows, size_t D,
+                                  size_t stride, const int beyond) {
     EACH_VECTOR(j, D, {
         const vec scale = vec_load(gamma + j, lanes), shift = vec_load(beta + j, lanes);
         for (size_t r = 0; r < rows; r++) {
             real *at = x + r * stride + j;
             const vec n =
                 normalize(vec_load(at, lanes), vec_set(mean[r]), vec_set(rstd[r]), beyond);
-            vec_store(at, rectify(scale_and_shift(n, scale, shift)), lanes);
+            const vec s = scale_and_shift(n, scale, shift);
+            vec_store(at, rectified ? rectify(s) : s, lanes);
         }
     });
 }
 
-/* Forward and then ReLU, for up to eight rows, in place; nothing is kept for a backward pass. */
-ALWAYS_INLINE void layernorm_rectified(real *x, const real *gamma, const real *beta, double eps,
-                                       size_t rows, size_t D, size_t stride) {
+/* Forward for up to eight rows, in place, followed by ReLU if `rectified`; nothing is kept for a
+ * backward pass. */
+ALWAYS_INLINE void layernorm_inference_rows(real *x, const real *gamma, const real *beta,
+                                            double eps, int rectified, size_t rows, size_t D,
+                                            size_t stride) {
     real mean[ROWS_AT_ONCE], rstd[ROWS_AT_ONCE];
     statistics_rows(mean, rstd, x, eps, rows, D, stride);
     if (any_beyond(rstd, rows))
-        normalize_and_rectify(x, mean, rstd, gamma, beta, rows, D, stride, 1);
+        normalize_rows(x, mean, rstd, gamma, beta, rectified, rows, D, stride, 1);
     else
-        normalize_and_rectify(x, mean, rstd, gamma, beta, rows, D, stride, 0);
+        normalize_rows(x, mean, rstd, gamma, beta, rectified, rows, D, stride, 0);
 }
 
 /* How many ranges the backward pass cuts the rows into.  The partial sums of the first are in

@@ -6,6 +6,11 @@ cdef size_t align_up(size_t bytes) noexcept:
     return (bytes + 63) // 64 * 64
 
 
+# Whether the activation's slopes are kept from the forward to the backward pass.
+cdef bint keeps_slopes(const fc_network *net) noexcept:
+    return net.layers[0].activation != FC_RELU and net.layers[0].activation != FC_IDENTITY
+
+
 cdef class Arena:
     """One block of memory, which grows, and where a network's work arrays lie in it."""
 
@@ -31,7 +36,7 @@ cdef class Arena:
 
     # Notes what the memory is laid out for; returns whether it was that already.
     cdef bint keep_shape(self, const fc_network *net, int dtype, bint gathered) except -1:
-        cdef size_t numbers = 4 + net.count, number, i
+        cdef size_t numbers = 5 + net.count, number, i
         cdef bint same = numbers == self.shapes
         cdef size_t *shape = self.shape
         if not same:
@@ -42,7 +47,8 @@ cdef class Arena:
             self.shape, self.shapes = shape, numbers
         for i in range(numbers):
             number = net.N if i == 0 else dtype if i == 1 else gathered if i == 2 \
-                else net.layers[0].D if i == 3 else net.layers[i - 4].M
+                else net.layers[0].D if i == 3 else keeps_slopes(net) if i == 4 \
+                else net.layers[i - 5].M
             same &= shape[i] == number
             shape[i] = number
         return same
@@ -50,7 +56,7 @@ cdef class Arena:
     # Lays out the work arrays of a training step with N examples.
     cdef int lay_out_step(self, fc_network *net, int dtype, bint dropout, bint gathered) except -1:
         cdef size_t itemsize = 4 if dtype == F32 else 8, bytes = 0, widest = 0, input = 0
-        cdef size_t N = net.N, i, area, activation_mask
+        cdef size_t N = net.N, i, area, activation_mask, arrays = 3 if keeps_slopes(net) else 2
         cdef fc_layer *layer
         cdef char *at
         if gathered:
@@ -60,7 +66,7 @@ cdef class Arena:
             layer.stride = fc_row_stride(layer.M, itemsize) if i + 1 < net.count else layer.M
             area = align_up(N * layer.stride * itemsize)
             widest = max(widest, area)
-            bytes += 2 * area + align_up(max(N, layer.M) * itemsize) \
+            bytes += arrays * area + align_up(max(N, layer.M) * itemsize) \
                 + align_up(fc_activation_mask_bytes(N, layer.M)) + align_up(N * layer.M + 16)
         bytes += 2 * widest + input
         self.reserve(bytes)
@@ -72,8 +78,9 @@ cdef class Arena:
             layer = &net.layers[i]
             area = align_up(N * layer.stride * itemsize)
             activation_mask = align_up(fc_activation_mask_bytes(N, layer.M))
-            layer.out, layer.x_normalized, layer.rstd = at, at + area, at + 2 * area
-            at += 2 * area + align_up(max(N, layer.M) * itemsize)
+            layer.out, layer.x_normalized, layer.rstd = at, at + area, at + arrays * area
+            layer.slope = at + 2 * area if arrays == 3 else NULL
+            at += arrays * area + align_up(max(N, layer.M) * itemsize)
             layer.activation_mask = <unsigned short *> at
             layer.keep = <unsigned char *> at + activation_mask if dropout else NULL
             at += activation_mask + align_up(N * layer.M + 16)

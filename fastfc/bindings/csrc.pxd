@@ -21,6 +21,7 @@ cdef extern from "fastfc.h":
         int pos
     int FC_NO_UPDATE
     int FC_SGD, FC_SGD_MOMENTUM, FC_SGD_NESTEROV_MOMENTUM, FC_RMSPROP, FC_ADAM, FC_ADAMW
+    int FC_RELU, FC_IDENTITY, FC_LOGISTIC, FC_TANH, FC_LEAKY_RELU, FC_SILU, FC_GELU
     ctypedef struct fc_param:
         size_t n
         const void *w
@@ -43,13 +44,30 @@ cdef extern from "fastfc.h":
         void *next_var
         void *spare_mean
         void *spare_var
+        int activation
         size_t stride
         void *out
         void *x_normalized
         unsigned short *activation_mask
+        void *slope
         void *rstd
         unsigned char *keep
         cnp.uint64_t key
+    ctypedef enum fc_loss_kind:
+        FC_SOFTMAX_LOSS
+        FC_SVM_LOSS
+        FC_LOGISTIC_LOSS
+        FC_SQUARED_ERROR_LOSS
+        FC_ABSOLUTE_ERROR_LOSS
+        FC_HUBER_LOSS
+        FC_QUANTILE_LOSS
+        FC_POISSON_LOSS
+    ctypedef struct fc_loss:
+        fc_loss_kind kind
+        double number
+        const cnp.int64_t *labels
+        const void *targets
+        const double *weights
     ctypedef struct fc_network:
         size_t N, count
         fc_layer *layers
@@ -60,7 +78,8 @@ cdef extern from "fastfc.h":
         void *input
         void *dout[2]
         void *workspace
-        double label_smoothing, reg
+        fc_loss loss
+        double reg
         bint philox
         bint takes_nonfinite
         int rule
@@ -75,15 +94,23 @@ cdef extern from "fastfc.h":
     ctypedef struct fc_steps:
         size_t most
         cnp.int64_t nanoseconds
-        cnp.int64_t *y
         double *loss
         cnp.uint32_t examples
+        const cnp.int64_t *order
+        size_t ordered
         fc_mt19937 *state
         cnp.int64_t *index
         fc_labels labels
+        cnp.int64_t *y
+        fc_gather targets
+        void *target
+        const double *weights
+        double *weight
         bint draws_keys
         const double *base
         const double *factor
+        const double *epsilon
+        const double *alpha
         cnp.int64_t *time
     ctypedef struct fc_predictor:
         size_t count
@@ -133,6 +160,8 @@ cdef extern from *:
     #define call_gather(dtype, ...) FC_CALL(dtype, gather, __VA_ARGS__)
     #define call_relu_forward(dtype, ...) FC_CALL(dtype, relu_forward, __VA_ARGS__)
     #define call_relu_backward(dtype, ...) FC_CALL(dtype, relu_backward, __VA_ARGS__)
+    #define call_activation_forward(dtype, ...) FC_CALL(dtype, activation_forward, __VA_ARGS__)
+    #define call_activation_backward(dtype, ...) FC_CALL(dtype, activation_backward, __VA_ARGS__)
     #define call_batchnorm_forward(dtype, ...) FC_CALL(dtype, batchnorm_forward, __VA_ARGS__)
     #define call_batchnorm_inference(dtype, ...) FC_CALL(dtype, batchnorm_inference, __VA_ARGS__)
     #define call_batchnorm_backward(dtype, ...) FC_CALL(dtype, batchnorm_backward, __VA_ARGS__)
@@ -141,8 +170,8 @@ cdef extern from *:
     #define call_dropout_forward(dtype, ...) FC_CALL(dtype, dropout_forward, __VA_ARGS__)
     #define call_dropout_philox(dtype, ...) FC_CALL(dtype, dropout_philox, __VA_ARGS__)
     #define call_dropout_apply(dtype, ...) FC_CALL(dtype, dropout_apply, __VA_ARGS__)
-    #define call_softmax_loss(dtype, ...) FC_CALL(dtype, softmax_loss, __VA_ARGS__)
-    #define call_svm_loss(dtype, ...) FC_CALL(dtype, svm_loss, __VA_ARGS__)
+    #define call_data_loss(dtype, value, ...) \
+        FC_FLUSHED(fc_flush_denormal, *(value) = FC_OF(dtype, data_loss, __VA_ARGS__))
     #define call_mt19937_keep(dtype, ...) FC_CALL(dtype, mt19937_keep, __VA_ARGS__)
     #define call_sum_of_squares(dtype, sum, ...) \
         FC_FLUSHED(fc_flush_denormal, *(sum) = FC_OF(dtype, sum_of_squares, __VA_ARGS__))
@@ -172,6 +201,9 @@ cdef extern from *:
     void call_gather(int dtype, void *out, const fc_gather *rows, size_t N, size_t D) nogil
     void call_relu_forward(int dtype, void *out, void *x, size_t n) nogil
     void call_relu_backward(int dtype, void *dx, void *dout, void *x, size_t n) nogil
+    void call_activation_forward(int dtype, void *out, void *x, int activation, size_t n) nogil
+    void call_activation_backward(int dtype, void *dx, void *dout, void *cache, int activation,
+                                  size_t n) nogil
     void call_batchnorm_forward(int dtype, void *out, void *x_normalized, void *rstd,
                                 void *next_mean, void *next_var, void *x, void *gamma, void *beta,
                                 void *running_mean, void *running_var, double eps, double momentum,
@@ -192,10 +224,8 @@ cdef extern from *:
     void call_dropout_philox(int dtype, void *out, void *mask, void *x, cnp.uint64_t key, double p,
                              bint drop, size_t n) nogil
     void call_dropout_apply(int dtype, void *out, void *x, void *mask, size_t n) nogil
-    void call_softmax_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y,
-                           double label_smoothing, size_t N, size_t C) nogil
-    void call_svm_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y, size_t N,
-                       size_t C) nogil
+    void call_data_loss(int dtype, double *value, void *dx, void *x, const fc_loss *loss, size_t N,
+                        size_t C) nogil
     void call_mt19937_keep(int dtype, unsigned char *keep, fc_mt19937 *state, double p, bint drop,
                            size_t n) nogil
     void call_sum_of_squares(int dtype, double *sum, void *x, size_t n) nogil

@@ -74,17 +74,25 @@ cdef class Predictor:
         memset(self.memory, 0, bytes)
         self.pack(found, itemsize)
 
-    # Copies of a layer's arrays, W, b, gamma, beta, mean and var, and its eps.
+    # Copies of a layer's arrays, W, b, gamma, beta, mean and var, its eps and its activation's
+    # number.
     cdef list read_layer(self, size_t number, object layer):
         cdef list entries = list(layer)
         cdef tuple names = ("W", "b", "gamma", "beta", "mean", "var")
-        if len(entries) != 7:
+        if len(entries) == 7:  # from a pickle of before there were others
+            entries.append("relu")
+        if len(entries) != 8:
             raise ValueError(f"predictor: layer {number + 1} has {len(entries)} entries, expected "
-                             f"{', '.join(names)} and eps")
+                             f"{', '.join(names)}, eps and activation")
         for i, name in enumerate(names):
             if entries[i] is not None:
                 entries[i] = copy_of(f"{name}{number + 1}", entries[i], self.type)
         entries[6] = as_eps("predictor", "eps", entries[6])
+        activation = find_activation(entries[7])
+        if activation < 0:
+            raise ValueError(f"predictor: activation is {shown(entries[7])}, expected one of "
+                             f"{', '.join(activations)}")
+        entries[7] = activation
         return entries
 
     # That the layers make a network.
@@ -133,7 +141,7 @@ cdef class Predictor:
             layer.running_mean = keep_row(at + 3 * row, entries[4])
             layer.running_var = keep_row(at + 4 * row, entries[5])
             layer.layernorm = layer.gamma.w != NULL and layer.running_mean == NULL
-            layer.eps = entries[6]
+            layer.eps, layer.activation = entries[6], entries[7]
             at += (layer.D + 5) * row
 
     def __dealloc__(self):
@@ -171,7 +179,8 @@ cdef class Predictor:
             layers.append((W, self.row_of(layer.b.w, layer.M), self.row_of(layer.gamma.w, layer.M),
                            self.row_of(layer.beta.w, layer.M),
                            self.row_of(layer.running_mean, layer.M),
-                           self.row_of(layer.running_var, layer.M), layer.eps))
+                           self.row_of(layer.running_var, layer.M), layer.eps,
+                           name_of_activation(layer.activation)))
         return Predictor, (layers, self.dtype, self.check)
 
     # A copy of M numbers, None for NULL.

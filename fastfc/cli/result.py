@@ -79,10 +79,13 @@ def describe_network(model: Any) -> dict[str, Any]:
     matrices = [np.shape(model.params[f"W{i}"]) for i in range(1, model.num_layers + 1)]
     return {
         "layers": [matrices[0][0], *(columns for _, columns in matrices)],
+        "activation": model.activation,
         "normalization": model.normalization,
         "dropout": {name: value for name, value in model.dropout_param.items() if name != "mode"},
         "reg": model.reg,
         "label_smoothing": model.label_smoothing,
+        "loss": model.loss_name,
+        "loss_param": model.loss_param,
         "dtype": np.dtype(model.dtype).name,
         "parameters": sum(np.size(value) for value in model.params.values()),
     }
@@ -103,9 +106,14 @@ def network_in_words(solver: Solver) -> str:
     """
     about = describe_network(solver.model)
     dropout = about["dropout"]
-    words = ["-".join(map(str, about["layers"])), about["normalization"] or "no normalisation"]
+    words = ["-".join(map(str, about["layers"]))]
+    words += [about["activation"]] * (about["activation"] != "relu")
+    words.append(about["normalization"] or "no normalisation")
     if dropout:
         words.append(f"dropout {dropout['p']:g}{' of dropping' * ('convention' in dropout)}")
+    if about["loss"] != "softmax":
+        param = "" if about["loss_param"] is None else f" {about['loss_param']:g}"
+        words.append(f"{about['loss']}{param}")
     if about["reg"]:
         words.append(f"L2 {about['reg']:g}")
     words += [about["dtype"], f"{about['parameters']} parameters"]

@@ -24,6 +24,17 @@ HIDDEN_LAYERS = {
     "layernorm": "affine_ln_relu",
 }
 
+# What follows it: the layer of each activation, for fastfc.layers.
+ACTIVATIONS = {
+    "relu": "relu",
+    "identity": None,
+    "logistic": "sigmoid",
+    "tanh": "tanh",
+    "leaky_relu": "leaky_relu",
+    "silu": "silu",
+    "gelu": "gelu",
+}
+
 
 def choose_name(
     name: str, value: Value, other: str, other_value: Value, default: Value
@@ -70,6 +81,19 @@ def check_normalization(name: str, value: object) -> str | None:
             "normalise over the batch"
         )
     return "batchnorm" if value else None
+
+
+def check_activation(value: object) -> str:
+    """Return the name of an activation as a plain str, or say that it is none.
+
+    Examples
+    --------
+    >>> check_activation("sigmoid")
+    Traceback (most recent call last):
+    ValueError: activation is 'sigmoid', expected 'relu', 'identity', 'logistic', 'tanh',
+    'leaky_relu', 'silu' or 'gelu'
+    """
+    return str(check_word("activation", value, list(ACTIVATIONS)))
 
 
 def check_size(name: str, value: Any) -> int:
@@ -142,6 +166,7 @@ def check_attributes(network: Any) -> None:
         network.dtype = check_dtype(network.dtype)
     if network.normalization is not None:
         network.normalization = check_normalization("normalization", network.normalization)
+    network.activation = check_activation(network.activation)
     list_bn_params(network.bn_params)
     if network.use_dropout is not False:
         network.use_dropout = check_flag("use_dropout", network.use_dropout)

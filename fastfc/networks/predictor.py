@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class Layer(NamedTuple):
-    """An affine layer and the normalisation behind it, in arrays of the network's dtype.
+    """An affine layer and what is behind it, normalisation in arrays of the network's dtype.
 
     ``W`` (D, M), the others (M,).  Without normalisation all but W and b are None; ``mean`` and
-    ``var`` are those of a batch normalisation.
+    ``var`` are those of a batch normalisation.  The last layer's activation is none.
     """
 
     W: Array
@@ -36,6 +36,7 @@ class Layer(NamedTuple):
     mean: Array | None = None
     var: Array | None = None
     eps: float = 0.0
+    activation: str = "relu"
 
 
 def freeze(network: FullyConnectedNet) -> FullyConnectedNet:
@@ -74,7 +75,7 @@ def read_layers(frozen: FullyConnectedNet) -> list[Layer]:
         def row(value: ArrayLike, width: int = W.shape[1]) -> Array:
             return np.broadcast_to(np.ravel(value), (width,)).astype(frozen.dtype)
 
-        layer = Layer(W, row(frozen.params[f"b{i}"]))
+        layer = Layer(W, row(frozen.params[f"b{i}"]), activation=frozen.activation)
         if frozen.normalization and i < frozen.num_layers:
             bn_param = frozen.bn_params[i - 1]
             layer = layer._replace(
@@ -113,7 +114,11 @@ def fold(layer: Layer) -> Layer:
     )
     scale = gamma / np.sqrt(var + layer.eps)
     dtype = layer.W.dtype
-    folded = Layer((W * scale).astype(dtype), ((b - mean) * scale + beta).astype(dtype))
+    folded = Layer(
+        (W * scale).astype(dtype),
+        ((b - mean) * scale + beta).astype(dtype),
+        activation=layer.activation,
+    )
     if not (np.isfinite(folded.W).all() and np.isfinite(folded.b).all()):
         return layer
     return folded

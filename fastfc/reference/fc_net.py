@@ -30,7 +30,7 @@ class _Composed(fully_connected.FullyConnectedNet):
 
 
 class FullyConnectedNet(_Composed, fully_connected.FullyConnectedNet):
-    """{affine - [normalisation] - relu - [dropout]} x (L - 1) - affine - softmax, in plain NumPy.
+    """{affine - [normalisation] - activation - [dropout]} x (L - 1) - affine - softmax, in NumPy.
 
     See :class:`fastfc.fc_net.FullyConnectedNet` for parameters and attributes.
     """

@@ -16,7 +16,16 @@ import numpy as np
 from ..arguments import shown
 from ..arrays import as_number, as_real, expect_shape, quiet
 from . import philox
-from .losses import softmax_loss, svm_loss
+from .losses import (
+    absolute_error_loss,
+    huber_loss,
+    logistic_loss,
+    poisson_loss,
+    quantile_loss,
+    softmax_loss,
+    squared_error_loss,
+    svm_loss,
+)
 
 if TYPE_CHECKING:
     from typing import Any
@@ -35,6 +44,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "absolute_error_loss",
     "affine_backward",
     "affine_forward",
     "batchnorm_backward",
@@ -42,13 +52,28 @@ __all__ = [
     "batchnorm_forward",
     "dropout_backward",
     "dropout_forward",
+    "gelu_backward",
+    "gelu_forward",
+    "huber_loss",
     "layernorm_backward",
     "layernorm_forward",
+    "leaky_relu_backward",
+    "leaky_relu_forward",
+    "logistic_loss",
     "np",  # a star import brings np along, as it does from the original
+    "poisson_loss",
+    "quantile_loss",
     "relu_backward",
     "relu_forward",
+    "sigmoid_backward",
+    "sigmoid_forward",
+    "silu_backward",
+    "silu_forward",
     "softmax_loss",
+    "squared_error_loss",
     "svm_loss",
+    "tanh_backward",
+    "tanh_forward",
 ]
 
 
@@ -185,9 +210,110 @@ def relu_forward(x: ArrayLike) -> tuple[Array, ArrayLike]:
 @quiet
 def relu_backward(dout: ArrayLike, cache: ArrayLike) -> Array:
     """Return dout * (x >= 0): the gradient passes where x is 0."""
-    dout, x = as_real("relu_backward", dout=dout, x=cache)
-    expect_shape("relu_backward", "dout", dout, x.shape, f"x of shape {x.shape}")
+    dout, x = _with_cache("relu_backward", dout, cache, "x")
     return dout * (x >= 0)
+
+
+@quiet
+def sigmoid_forward(x: ArrayLike) -> tuple[Array, Array]:
+    """Return 1 / (1 + exp(-x)), of negative x as exp(x) / (1 + exp(x)), and as the cache too."""
+    (x,) = as_real("sigmoid_forward", x=x)
+    out = _sigmoid(x)
+    return out, out
+
+
+@quiet
+def sigmoid_backward(dout: ArrayLike, cache: ArrayLike) -> Array:
+    """Return dout * (out * (1 - out))."""
+    dout, out = _with_cache("sigmoid_backward", dout, cache, "out")
+    return dout * (out * (1 - out))
+
+
+@quiet
+def tanh_forward(x: ArrayLike) -> tuple[Array, Array]:
+    """Return tanh(x), and as the cache too."""
+    (x,) = as_real("tanh_forward", x=x)
+    out = np.asarray(np.tanh(x))
+    return out, out
+
+
+@quiet
+def tanh_backward(dout: ArrayLike, cache: ArrayLike) -> Array:
+    """Return dout * (1 - out^2), of two factors, which cancel less."""
+    dout, out = _with_cache("tanh_backward", dout, cache, "out")
+    return dout * ((1 - out) * (1 + out))
+
+
+@quiet
+def leaky_relu_forward(x: ArrayLike) -> tuple[Array, ArrayLike]:
+    """Return x with its negative elements times 0.01, and the cache x."""
+    cache = x
+    (x,) = as_real("leaky_relu_forward", x=x)
+    return np.where(x < 0, x.dtype.type(0.01) * x, x), cache
+
+
+@quiet
+def leaky_relu_backward(dout: ArrayLike, cache: ArrayLike) -> Array:
+    """Return dout, times 0.01 unless x >= 0."""
+    dout, x = _with_cache("leaky_relu_backward", dout, cache, "x")
+    return dout * np.where(x >= 0, x.dtype.type(1), x.dtype.type(0.01))
+
+
+@quiet
+def silu_forward(x: ArrayLike) -> tuple[Array, ArrayLike]:
+    """Return x / (1 + exp(-x)), at -inf its limit, and the cache x."""
+    cache = x
+    (x,) = as_real("silu_forward", x=x)
+    return np.maximum(x, np.finfo(x.dtype).min) * _sigmoid(x), cache
+
+
+@quiet
+def silu_backward(dout: ArrayLike, cache: ArrayLike) -> Array:
+    """Return dout times the slope s(x) (1 + x s(-x)), where s is the sigmoid."""
+    dout, x = _with_cache("silu_backward", dout, cache, "x")
+    z = np.clip(x, -_FURTHEST, _FURTHEST)
+    return dout * (_sigmoid(z) * (1 + z * _sigmoid(-z)))
+
+
+@quiet
+def gelu_forward(x: ArrayLike) -> tuple[Array, ArrayLike]:
+    """Return x Phi(x), at -inf its limit, and the cache x."""
+    cache = x
+    (x,) = as_real("gelu_forward", x=x)
+    return np.maximum(x, np.finfo(x.dtype).min) * _normal(x), cache
+
+
+@quiet
+def gelu_backward(dout: ArrayLike, cache: ArrayLike) -> Array:
+    """Return dout times the slope Phi(x) + x phi(x)."""
+    dout, x = _with_cache("gelu_backward", dout, cache, "x")
+    z = np.clip(x, -_FURTHEST, _FURTHEST)
+    density = np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
+    return dout * (_normal(z) + z * density)
+
+
+_FURTHEST = 1000  # slopes are those at the ends from here on, in either dtype
+
+
+def _sigmoid(x: Array) -> Array:
+    small = np.exp(-np.abs(x))
+    sigmoid: Array = np.where(x < 0, small, x.dtype.type(1)) / (1 + small)
+    return sigmoid
+
+
+def _normal(x: Array) -> Array:
+    """Return Phi(x), the normal distribution's function, rounded from float64 to x's dtype."""
+    erfc = np.frompyfunc(math.erfc, 1, 1)
+    return np.asarray(0.5 * erfc(-math.sqrt(0.5) * x.astype(np.float64))).astype(x.dtype)
+
+
+def _with_cache(
+    operation: str, dout: ArrayLike, cache: ArrayLike, name: str
+) -> tuple[Array, Array]:
+    """Return dout and what the cache is, of one shape."""
+    dout, array = as_real(operation, **{"dout": dout, name: cache})
+    expect_shape(operation, "dout", dout, array.shape, f"{name} of shape {array.shape}")
+    return dout, array
 
 
 def _cache(x_normalized: Array, rstd: Array, gamma: Array, beta: Array) -> NormalizationCache:

@@ -9,19 +9,20 @@ static const char *const kinds[] = {"none", "batchnorm", "layernorm"};
 /* A network of up to LAYERS layers, plain and packed. */
 typedef struct {
     size_t sizes[LAYERS + 1], count;
-    int kind;
+    int kind, activation;
     fc_layer layers[LAYERS], packed[LAYERS];
     fc_predictor net;
 } network;
 
-static void make(network *n, int kind, size_t count, const size_t *sizes) {
-    *n = (network){.count = count, .kind = kind};
+static void make(network *n, int kind, int activation, size_t count, const size_t *sizes) {
+    *n = (network){.count = count, .kind = kind, .activation = activation};
     memcpy(n->sizes, sizes, (count + 1) * sizeof *sizes);
     n->net = (fc_predictor){count, n->packed, 0, 0};
     for (size_t i = 0; i < count; i++) {
         const size_t D = sizes[i], M = sizes[i + 1], padded = fc_padded(M, sizeof(real));
         fc_layer *l = &n->layers[i];
         *l = (fc_layer){.D = D, .M = M, .layernorm = kind == 2, .eps = 1e-3};
+        l->activation = activation;
         l->w.w = array(D * M), l->b.w = array(M);
         if (kind && i + 1 < count) {
             real *var = array(M);
@@ -75,7 +76,10 @@ static real *compose(const network *n, const real *x, size_t N) {
             KERNELS->batchnorm_inference(out, out, l->gamma.w, l->beta.w, l->running_mean,
                                          l->running_var, l->eps, N, l->M);
         }
-        if (i + 1 < n->count) KERNELS->relu_forward(out, out, N * l->M);
+        if (i + 1 < n->count && n->activation == FC_RELU)
+            KERNELS->relu_forward(out, out, N * l->M);
+        else if (i + 1 < n->count)
+            KERNELS->activation_forward(out, out, n->activation, N * l->M);
         from = out;
     }
     free(workspace);
@@ -105,27 +109,32 @@ static void tests(void) {
     static const size_t counts[] = {0, 1, 2, 3, 5, 13, 14, 17, 31, 120, 300};
     static const size_t widths[] = {1, 2, 3, 7, 8, 9, 16, 17, 31, 33, 64, 65, 97, 100, 193, 209};
     static const size_t networks[][LAYERS + 1] = {
-        {64, 64, 10},  {257, 100, 100, 100, 10}, {1, 1, 1},
-        {600, 530, 3}, {3072, 20, 10},           {13, 1100, 37, 5, 130},
+        {64, 64, 33, 10}, {257, 100, 100, 100, 10}, {1, 1, 1},
+        {600, 530, 3},    {3072, 20, 10},           {13, 1100, 37, 5, 130},
     };
     network n;
     for (int kind = 0; kind < 3; kind++) {
         for (size_t i = 0; i < sizeof networks / sizeof *networks; i++) {
             size_t count = LAYERS;
             while (networks[i][count] == 0) count--;
-            make(&n, kind, count, networks[i]);
+            make(&n, kind, FC_RELU, count, networks[i]);
+            for (size_t j = 0; j < sizeof counts / sizeof *counts; j++) test_predict(&n, counts[j]);
+            destroy(&n);
+        }
+        for (int activation = FC_IDENTITY; activation <= FC_GELU; activation++) {
+            make(&n, kind, activation, 3, networks[0]);
             for (size_t j = 0; j < sizeof counts / sizeof *counts; j++) test_predict(&n, counts[j]);
             destroy(&n);
         }
         for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
             for (size_t j = 0; j < sizeof widths / sizeof *widths; j += 3) {
-                make(&n, kind, 2, (size_t[]){widths[j], widths[i], widths[(i + j) % 16]});
+                make(&n, kind, FC_RELU, 2, (size_t[]){widths[j], widths[i], widths[(i + j) % 16]});
                 test_predict(&n, 1);
                 test_predict(&n, 4);
                 destroy(&n);
             }
     }
-    make(&n, 2, 3, (size_t[]){40, 30, 20, 10});
+    make(&n, 2, FC_RELU, 3, (size_t[]){40, 30, 20, 10});
     fc_set_threads(3);
     test_predict(&n, FC_SCORES_ROWS);
     test_predict(&n, 2 * FC_SCORES_ROWS + 1);

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fastfc import fc_net
+from fastfc.networks.arguments import ACTIVATIONS
 from fastfc.reference import fc_net as reference
 from tests.support import cases, tolerance
 from tests.support.same import assert_same
@@ -174,6 +175,45 @@ def test_gradient_of_every_parameter(nets, hidden, dropout, normalization, reg, 
     bound = tolerance.gamma(100, np.float64) * (1 + loss)
     for name, value in net.params.items():
         tolerance.assert_gradient(grads[name], lambda _: net.loss(X, y)[0], value, 1.0, bound)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_gradient_of_every_activation(nets, normalization, activation):
+    np.random.seed(4)
+    X, y = data(5, (2, 3), 4, seed=6)
+    net = nets.FullyConnectedNet(
+        [7, 6],
+        input_dim=6,
+        num_classes=4,
+        dropout=0.6,
+        normalization=normalization,
+        weight_scale=0.5,
+        dtype=np.float64,
+        seed=11,
+        activation=activation,
+    )
+    for name, value in net.params.items():  # no pre-activation on a kink
+        if name[0] == "b":
+            value += 0.1 * np.random.randn(*value.shape)
+    loss, grads = net.loss(X, y)
+    bound = tolerance.gamma(200, np.float64) * (1 + loss)  # as above, and the functions' roundings
+    for name, value in net.params.items():
+        tolerance.assert_gradient(grads[name], lambda _: net.loss(X, y)[0], value, 1.0, bound)
+
+
+def test_hidden_layers_are_those_of_the_activation(nets):
+    X, _ = data()
+    names = {"logistic": "sigmoid", "identity": None}
+    for activation in ACTIVATIONS:
+        net = nets.FullyConnectedNet([9], 15, activation=activation, weight_scale=0.5)
+        hidden, _ = nets.affine_forward(X.astype(np.float32), net.params["W1"], net.params["b1"])
+        name = names.get(activation, activation)
+        out = getattr(nets, f"{name}_forward")(hidden)[0] if name else hidden
+        expected, _ = nets.affine_forward(out, net.params["W2"], net.params["b2"])
+        np.testing.assert_array_equal(net.loss(X), expected)
+        assert activation in net.summary()
+        assert (activation in repr(net)) == (activation != "relu")
 
 
 def test_dropout_of_0_and_1_mean_none(nets):
@@ -365,6 +405,9 @@ def test_star_import_brings_everything(package):
         ),
         ({"label_smoothing": "0.1"}, ValueError, "label_smoothing is '0.1'"),
         ({"dropout": "half"}, ValueError, "dropout is 'half'"),
+        ({"activation": "sigmoid"}, ValueError, "activation is 'sigmoid', expected 'relu', "),
+        ({"activation": "geluu"}, ValueError, "did you mean 'gelu'"),
+        ({"activation": None}, ValueError, "activation is None"),
         ({"hidden_dims": 100}, TypeError, "hidden_dims is 100, expected a list of layer sizes"),
         ({"hidden_dims": [100.0]}, TypeError, "hidden_dims has 100.0, expected an integer"),
         ({"hidden_dims": [100, 0]}, ValueError, "hidden_dims has 0, expected at least 1"),

@@ -14,6 +14,7 @@ import pytest
 import fastfc
 from fastfc import fc_net, optim
 from fastfc.arguments import shown
+from fastfc.networks.arguments import ACTIVATIONS
 from fastfc.solver import Solver
 from fastfc.training import NonFiniteLossError
 from tests.support import cases
@@ -81,6 +82,19 @@ OPTIONS += [
     }
     for normalization, seed in itertools.product((None, "batchnorm", "layernorm"), (None, 3))
 ]
+OPTIONS += [
+    {
+        "hidden_dims": [100, 33, 7],
+        "activation": activation,
+        "dropout": dropout,
+        "normalization": normalization,
+        "weight_scale": 0.3,  # far into the ends of some
+    }
+    for activation, dropout, normalization in itertools.product(
+        ACTIVATIONS, (0, 0.5), (None, "batchnorm", "layernorm")
+    )
+    if activation != "relu"
+]
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
@@ -95,6 +109,41 @@ def test_batches_of_several_parts(isa, dtype):
     options = {"hidden_dims": [300, 70], "dropout": 0.5, "use_batchnorm": True, "dtype": dtype}
     expected = trained(Composed, 600, **options)[1]
     assert_same(trained(fc_net.FullyConnectedNet, 600, **options)[1], expected)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_large_batches_of_every_activation(isa, dtype, activation):
+    """Slices of more rows than are in cache, masks of Philox, and a product cut along its depth."""
+    options = {"hidden_dims": [300, 70], "dropout": 0.5, "rng": "philox", "dtype": dtype}
+    options |= {"activation": activation, "use_batchnorm": True}
+    expected = trained(Composed, 600, epochs=2, **options)[1]
+    assert_same(trained(fc_net.FullyConnectedNet, 600, epochs=2, **options)[1], expected)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_activation_on_any_number_of_threads(dtype, threads, activation):
+    options = {"hidden_dims": [300, 130], "activation": activation, "dropout": 0.7, "dtype": dtype}
+    got = trained(fc_net.FullyConnectedNet, 150, epochs=2, **options)[1]
+    fastfc.set_num_threads(1)
+    assert_same(got, trained(Composed, 150, epochs=2, **options)[1])
+
+
+def test_changed_activation():
+    """From one that keeps slopes to one that does not and back: each step is that of a new one."""
+    X, y = examples(20)
+    model = fc_net.FullyConnectedNet([33, 7], input_dim=60, weight_scale=0.3)
+    twin = Composed([33, 7], input_dim=60)
+    twin.params = model.params
+    for activation in [*ACTIVATIONS, "tanh", "relu", "gelu", "identity", "relu"]:
+        model.activation = twin.activation = activation
+        assert model._network().loss(X, y, model) is not None
+        assert_same(model.loss(X, y), twin.loss(X, y))
+        assert_same(model.loss(X), twin.loss(X))
+    for activation in ("sigmoid", None, 3, ["relu"], np.ones(3)):
+        model.activation = activation
+        for call in (lambda: model.loss(X, y), lambda: model.loss(X), model.predictor):
+            with pytest.raises(ValueError, match=r"activation is .*, expected 'relu', 'identity'"):
+                call()
 
 
 def test_smoothed_labels(isa, dtype):

@@ -27,7 +27,7 @@ N, D, H, C = 5, 4, 3, 3
 X, Y = np.random.RandomState(0).rand(N, D).astype(np.float32), np.arange(N) % C
 
 ATTRIBUTES = ["num_layers", "params", "bn_params", "dropout_param", "dtype", "reg"]
-ATTRIBUTES += ["label_smoothing", "normalization", "use_dropout"]
+ATTRIBUTES += ["label_smoothing", "normalization", "use_dropout", "activation"]
 
 
 def other(rng, value):
@@ -124,7 +124,7 @@ def build(network, normalization, dropout, rng, dtype):
 KNOWN = "params num_layers bn_param dropout_param dtype reg label_smoothing normalization X y x w b"
 KNOWN += " optim_config config velocity W1 W2 W3 b1 b2 b3 gamma beta gamma1 beta1 momentum cache"
 KNOWN += " learning_rate eps running_mean seed rng mode t grads gamma2 beta2 dout arrays"
-KNOWN = {*KNOWN.split(), "use_dropout"}
+KNOWN = {*KNOWN.split(), "use_dropout", "activation"}
 
 
 def names_something(error):

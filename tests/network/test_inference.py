@@ -9,6 +9,7 @@ import pytest
 
 import fastfc
 from fastfc import fc_net, reference
+from fastfc.networks.arguments import ACTIVATIONS
 from fastfc.solver import Solver
 from tests.support import cases, tolerance
 from tests.support.composed import Composed, irregular
@@ -47,6 +48,11 @@ OPTIONS = [
     for hidden, normalization, dropout in itertools.product(
         ([], [33], [100, 300, 7]), NORMALIZATIONS, (0, 0.5)
     )
+]
+OPTIONS += [
+    {"hidden_dims": [100, 7], "normalization": normalization, "activation": activation}
+    for normalization, activation in itertools.product(NORMALIZATIONS, ACTIVATIONS)
+    if activation != "relu"
 ]
 
 
@@ -98,8 +104,10 @@ def test_one_layer_agrees_with_the_reference(isa, dtype):
 
 @pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-45])
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
-def test_special_values(isa, dtype, normalization, special):
-    composed, fast = twins(hidden_dims=[33, 7], normalization=normalization, dtype=dtype)
+@pytest.mark.parametrize("activation", ["relu", "tanh", "leaky_relu", "silu", "gelu"])
+def test_special_values(isa, dtype, normalization, activation, special):
+    options = {"normalization": normalization, "activation": activation, "dtype": dtype}
+    composed, fast = twins(hidden_dims=[33, 7], **options)
     for model in (composed, fast):
         model.params["W1"][:, 3] = special
         model.params["b1"][3] = special

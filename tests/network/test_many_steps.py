@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fastfc import _core, fc_net, optim
+from fastfc.networks.arguments import ACTIVATIONS
 from tests.support.same import assert_same
 from tests.support.streams import states_equal
 
@@ -89,6 +90,11 @@ OPTIONS = [
             {"dropout": 0.6, "rng": "philox", "seed": 3},
         ),
     )
+]
+OPTIONS += [
+    {"hidden": (20, 9), "normalization": "batchnorm", "dropout": 0.5, "activation": activation}
+    for activation in ACTIVATIONS
+    if activation != "relu"
 ]
 
 

@@ -42,6 +42,8 @@ CONFIGURATIONS = [
     {"normalization": "layernorm", "dropout": 0.5},
     {"normalization": "batchnorm"},
     {"hidden_dims": (size for size in (3, 2))},
+    {"activation": "gelu", "normalization": "layernorm"},
+    {"activation": "tanh"},
 ]
 
 
@@ -55,7 +57,8 @@ def network(nets, dtype=np.float64, **arguments):
 def assert_alike(loaded, net):
     """Assert that they hold the same bits and go on from there with the same bits."""
     assert loaded.dtype is net.dtype
-    for name in ("reg", "label_smoothing", "normalization", "use_dropout", "dropout_param"):
+    kept = ("reg", "label_smoothing", "normalization", "use_dropout", "dropout_param", "activation")
+    for name in kept:
         assert getattr(loaded, name) == getattr(net, name), name
     assert list(loaded.params) == list(net.params)
     X, y = data()
@@ -142,7 +145,7 @@ def test_a_subclass_of_ones_own(nets, path):
 
 def test_what_was_changed_after_construction_is_kept(nets, path):
     net = network(nets, use_batchnorm=True, dropout=0.5)
-    net.reg, net.label_smoothing = 0.25, 0.5
+    net.reg, net.label_smoothing, net.activation = 0.25, 0.5, "silu"
     net.dropout_param |= {"p": 0.75, "seed": 8}
     net.bn_params[1] |= {"eps": 1e-3, "momentum": np.float64(0.5)}
     net.params = {name: value * 2 for name, value in net.params.items()}
@@ -152,6 +155,7 @@ def test_what_was_changed_after_construction_is_kept(nets, path):
     net.loss(*data())
     net.save(path)
     loaded = nets.FullyConnectedNet.load(path)
+    assert loaded.activation == "silu"
     assert loaded.bn_params[1]["eps"] == 1e-3
     assert loaded.bn_params[1]["momentum"] == 0.5
     X, y = data()

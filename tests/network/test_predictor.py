@@ -11,6 +11,7 @@ import pytest
 import fastfc
 from fastfc import _core, fc_net, reference
 from fastfc.networks import predictor as shared
+from fastfc.networks.arguments import ACTIVATIONS
 from tests.support import cases, hostile, tolerance
 from tests.support.composed import Composed, irregular
 from tests.support.same import assert_same
@@ -73,6 +74,38 @@ def test_scores_are_those_of_loss(isa, dtype, sizes, normalization):
         X = examples(N, model)
         assert_same(predictor(X), model.loss(X))
         assert_same(each(predictor, X), model.loss(X))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_every_activation(isa, dtype, normalization, activation):
+    """One row and several, and a copy out of a pickle, as loss; with batch normalisation folded."""
+    for hidden in ((33,), (100, 7)):
+        options = {"normalization": normalization, "activation": activation, "dtype": dtype}
+        model = network(sizes=(60, hidden, 10), **options)
+        model.params = {name: value / 4 for name, value in model.params.items()}
+        predictor = model.predictor()
+        for N in (1, 3, 17, 100):
+            X = examples(N, model)
+            if normalization == "batchnorm":
+                rtol = 1e4 * tolerance.unit(dtype)
+                np.testing.assert_allclose(predictor(X), model.loss(X), rtol=rtol, atol=rtol)
+            else:
+                assert_same(predictor(X), model.loss(X))
+            assert_same(each(predictor, X), predictor(X))
+            assert_same(pickle.loads(pickle.dumps(predictor))(X), predictor(X))
+
+
+def test_layers_of_before_there_were_other_activations():
+    model = network(sizes=(6, (5,), 3))
+    layers = [layer[:7] for layer in shared.read_layers(model)]
+    predictor = _core.Predictor(layers, np.dtype(np.float32), shared.check_call)
+    X = examples(4, model)
+    assert_same(predictor(X), model.loss(X))
+    with pytest.raises(ValueError, match=r"predictor: activation is 'sigmoid', expected one of"):
+        _core.Predictor(
+            [(*layer, "sigmoid") for layer in layers], np.dtype(np.float32), shared.check_call
+        )
 
 
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
@@ -561,9 +594,9 @@ def test_layers_that_act():
 def test_folding_is_exact_where_it_can_be():
     W = np.arange(12, dtype=np.float32).reshape(4, 3)
     ones = np.ones(3, np.float32)
-    layer = shared.Layer(W, ones, 2 * ones, 3 * ones, 5 * ones, 0.75 * ones, 0.25)
+    layer = shared.Layer(W, ones, 2 * ones, 3 * ones, 5 * ones, 0.75 * ones, 0.25, "tanh")
     folded = shared.fold(layer)
     assert_same(folded.W, 2 * W)
     assert_same(folded.b, np.full(3, 2 * (1 - 5) + 3, np.float32))
-    assert folded[2:] == (None,) * 4 + (0.0,)
+    assert folded[2:] == (None,) * 4 + (0.0, "tanh")
     assert shared.fold(LAYER) is LAYER

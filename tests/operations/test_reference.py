@@ -242,6 +242,11 @@ def layer_normalized_affine(x, w, b, gamma, beta):
 OPERATIONS = {
     "affine": (layers.affine_forward, layers.affine_backward, (X, W, B)),
     "relu": (layers.relu_forward, layers.relu_backward, (HIDDEN,)),
+    "sigmoid": (layers.sigmoid_forward, layers.sigmoid_backward, (HIDDEN,)),
+    "tanh": (layers.tanh_forward, layers.tanh_backward, (HIDDEN,)),
+    "leaky_relu": (layers.leaky_relu_forward, layers.leaky_relu_backward, (HIDDEN,)),
+    "silu": (layers.silu_forward, layers.silu_backward, (HIDDEN,)),
+    "gelu": (layers.gelu_forward, layers.gelu_backward, (HIDDEN,)),
     "batchnorm": (normalize, layers.batchnorm_backward, (HIDDEN, GAMMA, BETA)),
     "layernorm": (layer_normalize, layers.layernorm_backward, (HIDDEN, GAMMA, BETA)),
     "dropout": (

@@ -113,6 +113,21 @@ def _two(shape, dtype):
     return [cases.normal(shape, dtype, "dout"), cases.normal(shape, dtype, "x")]
 
 
+def _wide(shape, dtype):
+    return [cases.normal(shape, dtype, "x", scale=3.0)]
+
+
+def _wide_backward(function=None):
+    """Arguments of a backward pass: of x, or of a function of it."""
+
+    def arguments(shape, dtype):
+        x = cases.normal(shape, np.float64, "x", scale=3.0)
+        cache = x if function is None else function(x)
+        return [cases.normal(shape, dtype, "dout"), np.asarray(cache).astype(dtype)]
+
+    return arguments
+
+
 def _uneven(shape, dtype):
     """Numbers whose last axis has means and scales of its own, some means far from zero."""
     means = cases.normal(shape[-1], np.float64, "means", scale=10.0)
@@ -191,6 +206,23 @@ def _loss(shape, dtype):
     return [cases.normal(shape, dtype, "scores", scale=5.0), cases.labels(*shape)]
 
 
+def _target_loss(*more, weighted=False, wide=5.0):
+    """Arguments of a loss of targets, which are in [0, 1], and of scores that are so wide."""
+
+    def arguments(shape, dtype):
+        x = cases.normal(shape, dtype, "scores", scale=wide)
+        y = np.asarray(cases.generator(shape, "targets").random(shape)).astype(dtype)
+        y[y < 0.2] = 0
+        return [x, y, *more, *([cases.weights(shape[0])] if weighted else [])]
+
+    return arguments
+
+
+def _weighted(*more):
+    """Arguments of a loss of labels, with weights."""
+    return lambda shape, dtype: [*_loss(shape, dtype), *more, cases.weights(shape[0])]
+
+
 def _rule(state, **config):
     """Arguments of an update rule: constants, and state drawn for each name."""
 
@@ -232,6 +264,7 @@ _elementwise = ("layers", cases.ELEMENTWISE, cases.BENCHMARK)
 _normalised = ("layers", cases.BATCHNORM, cases.BENCHMARK)
 _layer_normalised = ("layers", cases.LAYERNORM, cases.BENCHMARK)
 _losses = ("layers", cases.LOSS, cases.BENCHMARK)
+_weighted_losses = ("layers", cases.LOSS, [])
 _updates = ("optim", cases.ELEMENTWISE, [*cases.BENCHMARK, (3072, 100)])
 
 
@@ -260,6 +293,53 @@ OPERATIONS = [
     ),
     _operation(_elementwise, "relu_forward", _one, _first, _bitwise("out"), _arrays(2)),
     _operation(_elementwise, "relu_backward", _two, _named("dx"), _bitwise("dx"), _arrays(3)),
+    _operation(
+        _elementwise, "sigmoid_forward", _wide, _first, tolerance.sigmoid_forward, _arrays(2)
+    ),
+    _operation(
+        _elementwise,
+        "sigmoid_backward",
+        _wide_backward(lambda x: 1 / (1 + np.exp(-x))),
+        _named("dx"),
+        _bitwise("dx"),
+        _arrays(3),
+    ),
+    _operation(_elementwise, "tanh_forward", _wide, _first, tolerance.tanh_forward, _arrays(2)),
+    _operation(
+        _elementwise,
+        "tanh_backward",
+        _wide_backward(np.tanh),
+        _named("dx"),
+        _bitwise("dx"),
+        _arrays(3),
+    ),
+    _operation(_elementwise, "leaky_relu_forward", _wide, _first, _bitwise("out"), _arrays(2)),
+    _operation(
+        _elementwise,
+        "leaky_relu_backward",
+        _wide_backward(),
+        _named("dx"),
+        _bitwise("dx"),
+        _arrays(3),
+    ),
+    _operation(_elementwise, "silu_forward", _wide, _first, tolerance.silu_forward, _arrays(2)),
+    _operation(
+        _elementwise,
+        "silu_backward",
+        _wide_backward(),
+        _named("dx"),
+        tolerance.silu_backward,
+        _arrays(3),
+    ),
+    _operation(_elementwise, "gelu_forward", _wide, _first, tolerance.gelu_forward, _arrays(2)),
+    _operation(
+        _elementwise,
+        "gelu_backward",
+        _wide_backward(),
+        _named("dx"),
+        tolerance.gelu_backward,
+        _arrays(3),
+    ),
     _operation(
         _normalised,
         "batchnorm_forward",
@@ -349,6 +429,46 @@ OPERATIONS = [
         tolerance.softmax_loss,
         _arrays(2),
         label="smoothed",
+    ),
+    _operation(
+        _weighted_losses,
+        "svm_loss",
+        _weighted(),
+        _named("loss", "dx"),
+        tolerance.svm_loss,
+        _arrays(2),
+        same_everywhere=("dx",),
+        label="weighted",
+    ),
+    _operation(
+        _weighted_losses,
+        "softmax_loss",
+        _weighted(0.1),
+        _named("loss", "dx"),
+        tolerance.softmax_loss,
+        _arrays(2),
+        label="weighted",
+    ),
+    *(
+        _operation(
+            _weighted_losses if label else _losses,
+            f"{name}_loss",
+            _target_loss(*more, weighted=bool(label), wide=wide),
+            _named("loss", "dx"),
+            getattr(tolerance, f"{name}_loss"),
+            _arrays(3),
+            same_everywhere=same,
+            label=label,
+        )
+        for label in ("", "weighted")
+        for name, more, wide, same in (
+            ("logistic", (0.1,) if label else (), 5.0, ()),
+            ("squared_error", (), 5.0, ("dx",)),
+            ("absolute_error", (), 5.0, ("dx",)),
+            ("huber", (0.7,), 5.0, ("dx",)),
+            ("quantile", (0.3,), 5.0, ("dx",)),
+            ("poisson", (), 2.0, ()),
+        )
     ),
     _operation(
         _updates,
