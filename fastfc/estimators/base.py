@@ -121,15 +121,11 @@ class FCBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         """Return the network's loss, and what becomes of its scores."""
         raise NotImplementedError
 
-    def _loss_of(
-        self, scores: Array, targets: AnyArray, sample_weight: AnyArray | None
-    ) -> float:
+    def _loss_of(self, scores: Array, targets: AnyArray, sample_weight: AnyArray | None) -> float:
         """Return the loss of scores, without regularisation."""
         raise NotImplementedError
 
-    def _score_of(
-        self, scores: Array, targets: AnyArray, sample_weight: AnyArray | None
-    ) -> float:
+    def _score_of(self, scores: Array, targets: AnyArray, sample_weight: AnyArray | None) -> float:
         """Return what `score` would."""
         raise NotImplementedError
 
@@ -217,7 +213,9 @@ class FCBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 validation = self._given_validation(*held_out)
                 rows = np.arange(len(targets))
                 if validation is None and settings.early_stopping:
-                    stratify = targets.astype(bool) if self._stratifies(targets) else None
+                    stratify = (
+                        targets.astype(bool).reshape(-1, 1) if self._stratifies(targets) else None
+                    )
                     rows, kept = split_rows(
                         len(targets), stratify, settings.validation_fraction, random_state
                     )
@@ -367,7 +365,9 @@ class FCBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             )
         return True
 
-    def _given_validation(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> Validation | None:
+    def _given_validation(
+        self, X_val: Any, y_val: Any, sample_weight_val: Any
+    ) -> Validation | None:
         """Return the validation set that was passed, if there is one."""
         for name, value, other, missing in (
             ("X_val", X_val, "y_val", y_val),

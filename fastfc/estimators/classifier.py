@@ -31,7 +31,157 @@ __all__ = ["FCClassifier"]
 
 
 class FCClassifier(ClassifierMixin, FCBase):
-    """DOC"""
+    r"""A fully connected network as a classifier of scikit-learn's kind, on the C core.
+
+    Takes what ``sklearn.neural_network.MLPClassifier`` takes, under the same names and with the
+    same meaning and defaults, and more.  From the same ``random_state`` both learn the same
+    weights, up to rounding.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : array_like of int or int, default=(100,)
+        Units of each hidden layer; a number is one layer, none a linear model.
+    activation : {'identity', 'logistic', 'tanh', 'relu', 'leaky_relu', 'silu', 'gelu'}, \
+            default='relu'
+        Of the hidden layers.  ``leaky_relu`` has the slope 0.01, ``silu`` is x / (1 + exp(-x)),
+        ``gelu`` x times the normal distribution function.
+    solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
+        ``lbfgs`` is SciPy's L-BFGS-B over the gradients of all examples, in float64 unless
+        ``dtype`` says something else; the others train by minibatches.
+    alpha : float, default=0.0001
+        Strength of the L2 regularisation: alpha / 2 times the sum of the squared weights, biases
+        excepted, over the weight sum of the batch, is part of the loss.
+    batch_size : int or 'auto', default='auto'
+        Examples of a minibatch; 'auto' is min(200, N).  The last, smaller one is used too; where it
+        would show one example alone to a batch normalisation, it is one with the batch before.
+    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
+        For sgd: ``invscaling`` divides ``learning_rate_init`` by (t + 1) ** power_t after each
+        epoch, where t counts examples; ``adaptive`` divides it by 5 where the fit would end, until
+        it is 1e-6.
+    learning_rate_init : float, default=0.001
+        For sgd and adam.
+    power_t : float, default=0.5
+        See ``learning_rate``.
+    max_iter : int, default=200
+        Epochs, of lbfgs iterations, at most.
+    shuffle : bool, default=True
+        Whether each epoch has an order of its own.
+    random_state : int, RandomState or None, default=None
+        Draws the first weights, the validation set, the order of the examples and dropout's masks:
+        the first three as scikit-learn's estimators of the same ``random_state`` do.  None is one
+        draw of NumPy's global generator.  With an int a fit is the same bit for bit, on any number
+        of threads of one instruction set.
+    tol : float, default=1e-4
+        Of sgd and adam: how much better the loss, or under early stopping the score, has to be
+        within ``n_iter_no_change`` epochs; of lbfgs: a gradient's greatest element at the end.
+    verbose : bool or int, default=False
+        Whether to print each epoch's loss, and score.
+    warm_start : bool, default=False
+        Whether `fit` goes on with the weights as they are.
+    momentum : float, default=0.9
+        Of sgd.
+    nesterovs_momentum : bool, default=True
+        Of sgd, whether it is Nesterov's.
+    early_stopping : bool, default=False
+        Whether the score of a validation set, in place of the loss, says when to end; the weights
+        are those of the best score then.
+    validation_fraction : float, default=0.1
+        Share of the examples that early stopping sets aside, unless `fit` is given a validation
+        set.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Decay of adam's moments.
+    epsilon : float, default=1e-8
+        Of adam.
+    n_iter_no_change : int or inf, default=10
+        See ``tol``.
+    max_fun : int, default=15000
+        Evaluations of the loss by lbfgs, at most.
+    dropout : float, default=0.0
+        Probability of *dropping* a unit of a hidden layer, in [0, 1).
+    normalization : {'batchnorm', 'layernorm'} or None, default=None
+        Between each hidden layer and its activation.
+    class_weight : dict, 'balanced', list of dict or None, default=None
+        Weights of the classes in the loss, as `compute_sample_weight` of scikit-learn takes them;
+        they multiply ``sample_weight``.  Validation sets do not see them.
+    label_smoothing : float, default=0.0
+        Share of each label's weight that the loss spreads evenly over all classes; of multilabel
+        data, over yes and no.
+    weight_decay : float or None, default=None
+        In place of ``alpha``: a decay that does not depend on the size of a batch.  For adam it is
+        decoupled, as in AdamW; for sgd half of it times the sum of the squared weights is part of
+        the loss, as ``weight_decay`` is in PyTorch.  Setting both is an error.
+    clip_norm : float or None, default=None
+        Norm to which the gradients of a step are scaled where theirs together is greater.
+    lr_schedule : str, dict, callable or None, default=None
+        Factor on ``learning_rate_init``, step by step, as the Solver's: ``'step'``,
+        ``'exponential'``, ``'cosine'``, ``'plateau'``, a dict of such a name and its parameters, or
+        a function of the step and the fit.  Lengths that are not given are those of ``max_iter``
+        epochs.  Setting ``learning_rate`` too is an error.
+    early_stopping_metric : {'score', 'loss'}, str or callable, default='score'
+        What is compared under early stopping: what `score` returns, the negative loss, or a scorer
+        of scikit-learn's.
+    dtype : {'float32', 'float64'} or None, default=None
+        In which the network computes; None is X's own, float64 for integers.
+    n_threads : int or None, default=None
+        Threads to use, in `fit` and in what predicts.  None is one in a worker of joblib's or
+        multiprocessing's, and elsewhere what `fastfc.get_num_threads` says.
+    callbacks : object, list of object or None, default=None
+        With any of the methods ``on_step``, ``on_epoch``, ``on_stop``, which are called with the
+        fit: it has what callbacks read of a Solver, ``estimator`` and ``stop()``.  Of sgd and adam.
+    progress : bool, default=False
+        Whether to draw a bar on stderr.  Of sgd and adam.
+    preset : {'modern'} or None, default=None
+        Other defaults: ``'modern'`` sets what one would choose today, of the parameters that are
+        left at theirs, see docs/estimators.md.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        The labels, in the order of `predict_proba`.
+    coefs_, intercepts_ : list of ndarray
+        Weights (inputs, outputs) and biases of each layer.  The arrays are read-only; they may be
+        replaced by others.
+    loss_ : float
+        The loss of the last epoch, the mean over its steps; of lbfgs that at the end.
+    best_loss_ : float or None
+        The least so far; None under early stopping.  This and the curves are of sgd and adam.
+    loss_curve_ : list of float
+        The loss of each epoch; of a stream the last 1000.
+    validation_scores_, validation_loss_curve_ : list of float or None
+        Score and loss of the validation set after each epoch; None if there is none.
+    best_validation_score_ : float or None
+        The greatest score.
+    t_ : int
+        Examples seen in all fits that belong together.
+    n_iter_ : int
+        Epochs, of lbfgs iterations, of the last call.
+    n_layers_, n_outputs_ : int
+        Layers, input and output included; outputs.
+    n_features_in_ : int
+        Features of X.
+    feature_names_in_ : ndarray of str
+        Their names, where X has some.
+    out_activation_ : str
+        What becomes of the scores: 'softmax', or 'logistic' for two
+        classes and multilabel data.
+
+    Notes
+    -----
+    The loss of an example is the cross-entropy; of multilabel data its sum over the labels.  It is
+    computed from the scores, and grows without bound where scikit-learn's, which clips
+    probabilities, does not.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fastfc.estimators import FCClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> classifier = FCClassifier(solver="lbfgs", random_state=0).fit(X, y)
+    >>> classifier.predict(X[[0, 50, 100]])
+    array([0, 1, 2])
+    >>> classifier.predict_proba(X[:2]).shape
+    (2, 3)
+    """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **FCBase._parameter_constraints,
@@ -218,7 +368,29 @@ class FCClassifier(ClassifierMixin, FCBase):
         y_val: Any = None,
         sample_weight_val: Any = None,
     ) -> Self:
-        """DOC"""
+        """Train for one epoch more, and keep the state of the optimiser: for streams.
+
+        Where it fails, everything stays as it was.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix}, shape (N, D)
+            Examples.
+        y : array-like, shape (N,) or (N, M)
+            Targets.
+        sample_weight : array-like, shape (N,), optional
+            As for `fit`.
+        classes : array-like, optional
+            All classes there are; needed at the first call.
+        X_val, y_val, sample_weight_val : array-like, optional
+            A validation set, which is scored after the epoch.  Under ``early_stopping`` it is
+            needed: a stream does not end, nor does it fall back to the best weights, but
+            ``validation_scores_`` and ``best_validation_score_`` are there.
+
+        Returns
+        -------
+        self
+        """
         with self._all_or_nothing():
             if _check_partial_fit_first_call(self, classes):
                 known = y if type_of_target(y).startswith("multilabel") else classes
@@ -271,12 +443,22 @@ class FCClassifier(ClassifierMixin, FCBase):
         -------
         ndarray, shape (N, C)
         """
-        scores = self._scores(X)
+        probabilities = self._respond(X)
+        with np.errstate(divide="ignore"):
+            logarithms: Array = np.log(probabilities)
+        vanished = probabilities < np.finfo(probabilities.dtype).tiny
+        if vanished.any():
+            logarithms[vanished] = self._log_probabilities(self._scores(X))[vanished]
+        return logarithms
+
+    def _log_probabilities(self, scores: Array) -> Array:
+        """Return the logarithms of the probabilities, by the scores."""
         if self._kind() == "multiclass":
-            scores -= scores.max(axis=1, keepdims=True)
-            return scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+            scores = scores - scores.max(axis=1, keepdims=True)
+            total: Array = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+            return total
         if self._kind() == "binary":
-            return -np.logaddexp(0, np.hstack([scores, -scores]), dtype=scores.dtype)
+            scores = np.hstack([-scores, scores])
         return -np.logaddexp(0, -scores, dtype=scores.dtype)
 
     def __sklearn_tags__(self) -> Any:
