@@ -220,6 +220,8 @@ class FCBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                         len(targets), stratify, settings.validation_fraction, random_state
                     )
                     validation = take_validation(given, X, labels, targets, sample_weight, kept)
+                if targets.dtype.kind == "f":  # once, not at each call
+                    targets = targets.astype(self._network.net.dtype, copy=False)
                 data = Data(X, targets, weights, rows)
                 self._fit_minibatches(settings, data, validation, random_state, incremental)
         self.coefs_, self.intercepts_ = self._network.show_weights()

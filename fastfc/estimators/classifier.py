@@ -310,7 +310,7 @@ class FCClassifier(ClassifierMixin, FCBase):
         if self._kind() == "multiclass":
             return np.searchsorted(self.classes_, y).astype(np.int64)
         targets: AnyArray = self._label_binarizer.transform(y)
-        return (targets.ravel() if self._kind() == "binary" else targets).astype(np.int64)
+        return (targets.ravel() if self._kind() == "binary" else targets).astype(np.uint8)
 
     def _count_outputs(self, targets: AnyArray) -> int:
         if self._kind() == "multiclass":
@@ -336,7 +336,7 @@ class FCClassifier(ClassifierMixin, FCBase):
     def _choose(self, probabilities: Array) -> AnyArray:
         """Return the targets that are most probable."""
         if self._kind() == "multilabel-indicator":
-            return (probabilities > 0.5).astype(np.int64)
+            return (probabilities > 0.5).astype(np.uint8)
         if self._kind() == "binary":
             return (probabilities[:, 1] > 0.5).astype(np.int64) * (len(self.classes_) > 1)
         return probabilities.argmax(axis=1)
