@@ -51,7 +51,10 @@ _READ = {
     *("use_dropout", "dropout_param", "activation", "loss_name", "loss_param"),
 }
 
-EPOCH_STEPS, EPOCH_SECONDS = 512, 0.05  # of an epoch in one call of the core: so soon Ctrl-C is seen
+EPOCH_STEPS, EPOCH_SECONDS = (
+    512,
+    0.05,
+)  # of an epoch in one call of the core: so soon Ctrl-C is seen
 
 
 def _rows_of(name: str, values: ArrayLike, rows: Labels, ndim: int = 1) -> AnyArray:

@@ -37,6 +37,15 @@ cdef void softmax_row(floating *row, size_t C) noexcept nogil:
         row[i] = <floating> (exp(row[i] - greatest) / total)
 
 
+# The probabilities (N, 2) of two classes, of scores (N,) of the second; each by an exponential of
+# its own, so that the smaller one is as exact as the greater.
+cdef void pair_up(floating *pairs, const floating *scores, size_t N) noexcept nogil:
+    cdef size_t i
+    for i in range(N):
+        pairs[2 * i] = <floating> logistic_of(-scores[i])
+        pairs[2 * i + 1] = <floating> logistic_of(scores[i])
+
+
 # The outputs (N, C) of scores, in place.
 cdef void apply_output(floating *scores, int output, size_t N, size_t C) noexcept nogil:
     cdef size_t i
@@ -51,42 +60,32 @@ cdef void apply_output(floating *scores, int output, size_t N, size_t C) noexcep
             scores[i] = <floating> exp(scores[i])
 
 
-# The probabilities (N, 2) of two classes, of the logistic scores (N, 1) of the second.
-cdef void spread_pairs(floating *pairs, const floating *scores, size_t N) noexcept nogil:
-    cdef size_t i
-    for i in range(N):
-        pairs[2 * i] = 1 - scores[i]
-        pairs[2 * i + 1] = scores[i]
-
-
-cdef object outputs_of(ndarray scores, int output):
+# What becomes of scores (N, C), which are used up.
+cdef ndarray outputs_of(ndarray scores, int output):
     cdef size_t N = scores.shape[0], C = scores.shape[1]
     cdef int dtype = cnp.PyArray_TYPE(scores)
-    cdef cnp.npy_intp shape[2]
-    cdef void *p = cnp.PyArray_DATA(scores)
-    cdef void *pairs
-    cdef ndarray spread
+    cdef bint paired = output == LOGISTIC and C == 1
+    cdef ndarray out = fresh(2, [N, 2], dtype) if paired else scores
+    cdef void *px = cnp.PyArray_DATA(scores)
+    cdef void *po = cnp.PyArray_DATA(out)
     if N * C < FEW_NUMBERS:
-        if dtype == F32:
-            apply_output(<float *> p, output, N, C)
-        else:
-            apply_output(<double *> p, output, N, C)
+        run_output(po, px, output, paired, N, C, dtype)
     else:
         with nogil:
-            if dtype == F32:
-                apply_output(<float *> p, output, N, C)
-            else:
-                apply_output(<double *> p, output, N, C)
-    if output != LOGISTIC or C != 1:
-        return scores
-    shape[0], shape[1] = N, 2
-    spread = fresh(2, shape, dtype)
-    pairs = cnp.PyArray_DATA(spread)
-    if dtype == F32:
-        spread_pairs(<float *> pairs, <const float *> p, N)
+            run_output(po, px, output, paired, N, C, dtype)
+    return out
+
+
+cdef void run_output(void *out, void *scores, int output, bint paired, size_t N, size_t C,
+                     int dtype) noexcept nogil:
+    if paired and dtype == F32:
+        pair_up(<float *> out, <const float *> scores, N)
+    elif paired:
+        pair_up(<double *> out, <const double *> scores, N)
+    elif dtype == F32:
+        apply_output(<float *> scores, output, N, C)
     else:
-        spread_pairs(<double *> pairs, <const double *> p, N)
-    return spread
+        apply_output(<double *> scores, output, N, C)
 
 
 def respond(ndarray scores, str output):
@@ -107,26 +106,43 @@ cdef bint all_finite(const floating *x, size_t n) noexcept nogil:
     return total == 0
 
 
+# Whether a list holds these very objects.
+cdef bint holds(object value, list shown) noexcept:
+    cdef Py_ssize_t i
+    if type(value) is not list or len(<list> value) != len(shown):
+        return False
+    for i in range(len(shown)):
+        if (<list> value)[i] is not shown[i]:
+            return False
+    return True
+
+
 @cython.final
 cdef class Response:
-    """Response(predictor, output)
+    """Response(predictor, output, coefs, intercepts)
     --
 
-    response(X): what an estimator returns of a few examples; None unless X is an array (N, D) of
-    finite numbers as the predictor takes them.
+    response(X, attributes): what an estimator of these attributes returns of a few examples.  None
+    unless X is an array (N, D) of finite numbers as the predictor takes them, and nothing is left
+    to check: the estimator's weights are those that were shown, and its features have no names.
     """
 
     cdef Predictor predictor
     cdef int output
+    cdef list coefs, intercepts
 
-    def __cinit__(self, Predictor predictor not None, str output):
+    def __cinit__(self, Predictor predictor not None, str output, list coefs not None,
+                  list intercepts not None):
         self.predictor = predictor
         self.output = find_output(output)
+        self.coefs, self.intercepts = coefs, intercepts
 
-    def __call__(self, X):
+    def __call__(self, X, dict attributes not None):
         cdef ndarray x
         cdef size_t n
-        if not cnp.PyArray_CheckExact(X):
+        if not cnp.PyArray_CheckExact(X) or "feature_names_in_" in attributes \
+                or not holds(attributes.get("coefs_"), self.coefs) \
+                or not holds(attributes.get("intercepts_"), self.intercepts):
             return None
         x = X
         if x.ndim != 2 or x.shape[0] == 0 or x.shape[1] != self.predictor.D \

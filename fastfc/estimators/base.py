@@ -24,7 +24,7 @@ from sklearn.utils.validation import (
 from .. import _core
 from .batches import as_matrix, dense
 from .early_stopping import Monitor, Validation, split_rows, take_validation
-from .fitted_network import FittedNetwork
+from .fitted_network import FittedNetwork, owned_values
 from .initial_weights import draw_params
 from .lbfgs import fit_lbfgs
 from .minibatch import Data, MinibatchFit, batch_rows
@@ -109,6 +109,9 @@ class FCBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _check_labels(self, y: AnyArray, incremental: bool) -> None:
         """Learn the classes of y, or check that it has no others."""
 
+    def _check_known(self, name: str, y: AnyArray) -> None:
+        """Raise ValueError where y has other classes than those that have been learnt."""
+
     def _targets_of(self, y: AnyArray) -> AnyArray:
         """Return y as the network's loss takes it."""
         raise NotImplementedError
@@ -190,7 +193,7 @@ class FCBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 "expected X_val and y_val: a part of a stream has no examples to spare"
             )
         first = not hasattr(self, "coefs_") or (not settings.warm_start and not incremental)
-        given, labels = X, y
+        given = X
         X, y = self._validate(X, y, reset=first)
         self._check_labels(y, incremental)
         targets = self._targets_of(y)
@@ -219,7 +222,7 @@ class FCBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                     rows, kept = split_rows(
                         len(targets), stratify, settings.validation_fraction, random_state
                     )
-                    validation = take_validation(given, X, labels, targets, sample_weight, kept)
+                    validation = take_validation(given, X, y, targets, weights, kept)
                 if targets.dtype.kind == "f":  # once, not at each call
                     targets = targets.astype(self._network.net.dtype, copy=False)
                 data = Data(X, targets, weights, rows)
@@ -270,7 +273,7 @@ class FCBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             params = {name: value.copy() for name, value in params.items()}
         self._network = self._build(settings, sizes, params, dropout_state)
         if before is not None and settings.normalization == before.net.normalization:
-            self._network.net.bn_params = [dict(found) for found in before.net.bn_params]
+            self._network.net.bn_params = [owned_values(found) for found in before.net.bn_params]
 
     def _build(
         self,
@@ -381,6 +384,7 @@ class FCBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if X_val is None:
             return None
         X, y = self._validate(X_val, y_val, reset=False)
+        self._check_known("y_val", y)
         targets = self._targets_of(y)
         if self._count_outputs(targets) != self.n_outputs_:
             raise ValueError(
@@ -389,9 +393,8 @@ class FCBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             )
         if sample_weight_val is not None:
             sample_weight_val = _check_sample_weight(sample_weight_val, X, ensure_non_negative=True)
-        return Validation(
-            X_val, as_matrix(X, self._network.net.dtype), y_val, targets, sample_weight_val
-        )
+        weights = self._row_weights(y, sample_weight_val, incremental=False)
+        return Validation(X_val, as_matrix(X, self._network.net.dtype), y_val, targets, weights)
 
     def _take_weights(self) -> None:
         """Take over coefs_ and intercepts_ if somebody has set them."""
@@ -402,13 +405,8 @@ class FCBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _respond(self, X: Any) -> Array:
         """Return the outputs, after the output activation, of X as people pass it."""
         network: FittedNetwork | None = self.__dict__.get("_network")
-        if (  # a few plain rows: no more than what has to be
-            network is not None
-            and network.respond is not None
-            and network.shows(self.coefs_, self.intercepts_)
-            and "feature_names_in_" not in self.__dict__
-        ):
-            outputs = network.respond(X)
+        if network is not None and network.respond is not None:
+            outputs = network.respond(X, self.__dict__)  # of a few plain rows
             if outputs is not None:
                 return outputs
         return _core.respond(self._scores(X), self.out_activation_)

@@ -102,7 +102,7 @@ class FCClassifier(ClassifierMixin, FCBase):
         Between each hidden layer and its activation.
     class_weight : dict, 'balanced', list of dict or None, default=None
         Weights of the classes in the loss, as `compute_sample_weight` of scikit-learn takes them;
-        they multiply ``sample_weight``.  Validation sets do not see them.
+        they multiply ``sample_weight``, in a validation set too.
     label_smoothing : float, default=0.0
         Share of each label's weight that the loss spreads evenly over all classes; of multilabel
         data, over yes and no.
@@ -291,10 +291,10 @@ class FCClassifier(ClassifierMixin, FCBase):
                 "warm_start can only be used where `y` has the same classes as in the previous "
                 f"call to fit. Previously got {self.classes_}, `y` has {classes}"
             )
-        self._check_known("y", classes)
+        self._check_known("y", y)
 
-    def _check_known(self, name: str, classes: AnyArray) -> None:
-        """Raise ValueError unless all of these are classes that have been learnt."""
+    def _check_known(self, name: str, y: AnyArray) -> None:
+        classes = unique_labels(y)
         if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
             raise ValueError(
                 f"`{name}` has classes not in `self.classes_`. `self.classes_` has "
@@ -432,7 +432,7 @@ class FCClassifier(ClassifierMixin, FCBase):
         return self._respond(X)
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Return the logarithms of `predict_proba`, finite where those vanish.
+        """Return the logarithms of `predict_proba`.
 
         Parameters
         ----------
@@ -443,23 +443,9 @@ class FCClassifier(ClassifierMixin, FCBase):
         -------
         ndarray, shape (N, C)
         """
-        probabilities = self._respond(X)
         with np.errstate(divide="ignore"):
-            logarithms: Array = np.log(probabilities)
-        vanished = probabilities < np.finfo(probabilities.dtype).tiny
-        if vanished.any():
-            logarithms[vanished] = self._log_probabilities(self._scores(X))[vanished]
+            logarithms: Array = np.log(self._respond(X))
         return logarithms
-
-    def _log_probabilities(self, scores: Array) -> Array:
-        """Return the logarithms of the probabilities, by the scores."""
-        if self._kind() == "multiclass":
-            scores = scores - scores.max(axis=1, keepdims=True)
-            total: Array = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
-            return total
-        if self._kind() == "binary":
-            scores = np.hstack([-scores, scores])
-        return -np.logaddexp(0, -scores, dtype=scores.dtype)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

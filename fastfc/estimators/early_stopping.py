@@ -62,15 +62,16 @@ def split_rows(
 
 
 def take_validation(
-    X: Any, matrix: Any, y: Any, targets: AnyArray, sample_weight: AnyArray | None, rows: Labels
+    X: Any, matrix: Any, y: AnyArray, targets: AnyArray, weights: AnyArray | None, rows: Labels
 ) -> Validation:
-    """Return the validation set of these rows of the data."""
+    """Return the validation set of these rows of the data; a frame keeps its columns' names."""
+    held = matrix[rows]
     return Validation(
-        _safe_indexing(X, rows),
-        matrix[rows],
-        _safe_indexing(y, rows),
+        _safe_indexing(X, rows) if hasattr(X, "columns") else held,
+        held,
+        y[rows],
         targets[rows],
-        None if sample_weight is None else sample_weight[rows],
+        None if weights is None else weights[rows],
     )
 
 

@@ -15,13 +15,13 @@ from ..networks.initial_weights import UNDRAWN
 from .batches import dense_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
     from .._types import Array, Params, Predictor
     from .settings import Settings
 
-__all__ = ["FittedNetwork"]
+__all__ = ["FittedNetwork", "owned", "owned_values"]
 
 
 class FittedNetwork:
@@ -78,7 +78,9 @@ class FittedNetwork:
             label_smoothing=settings.label_smoothing,
             weight_scale=UNDRAWN,
         )
-        self.net.params.update({name: params[name] for name in self.net.params if name in params})
+        self.net.params.update(
+            {name: owned(params[name]) for name in self.net.params if name in params}
+        )
         if self.net.use_dropout and dropout_state is not None:
             self.net.dropout_param["generator"] = dropout_state
         self._forget()
@@ -154,8 +156,9 @@ class FittedNetwork:
     def predictor(self) -> Predictor:
         """Return the network's predictor, which is kept until the parameters change."""
         if self._predictor is None:
-            predictor = self.net.predictor()
-            self.respond = _core.Response(predictor, self.output)
+            predictor: Any = self.net.predictor()
+            if self._shown:
+                self.respond = _core.Response(predictor, self.output, *self._shown)
             self._predictor = predictor
         return self._predictor
 
@@ -221,6 +224,29 @@ class FittedNetwork:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._forget()
+
+
+def owned(array: Array) -> Array:
+    """Return an array that may be written to: a copy of one that is mapped from a file.
+
+    Examples
+    --------
+    >>> owned(np.broadcast_to(0.0, (2,))).flags.writeable
+    True
+    """
+    plain = type(array) is np.ndarray and array.flags.writeable
+    return array if plain else np.array(array)
+
+
+def owned_values(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a dictionary of one's own, whose arrays may be written to.
+
+    Examples
+    --------
+    >>> owned_values({"t": 3})
+    {'t': 3}
+    """
+    return {k: owned(v) if isinstance(v, np.ndarray) else v for k, v in config.items()}
 
 
 def _read_only(array: Array) -> Array:

@@ -213,22 +213,20 @@ class MinibatchFit:
     def _train(self, order: Labels) -> float:
         """Train on the examples in this order; return the mean of their batches' losses."""
         order = self._without_weightless(order)
-        total = 0.0
+        first, rows_of_steps = len(self.loss_history), []
         for part, size in self._parts(order):
+            rows_of_steps += [min(size, len(part) - i) for i in range(0, len(part), size)]
             start = 0
             while start < len(part):
                 rows = part[start : start + self._rows_ahead(size)]
                 taken = self._take(rows, size)
-                done = min(taken * size, len(rows))
-                sizes = np.full(taken, size)
-                sizes[-1] = done - size * (taken - 1)
-                total += float(np.dot(np.float64(self.loss_history[-taken:]), sizes))
-                start += done
+                start += min(taken * size, len(rows))
                 self._optimizer.steps += taken
                 notify(self._on["on_step"], self._as_solver())
                 if self._bar is not None:
                     self._bar.on_step(self._as_solver())
-        return total / max(len(order), 1)
+        losses = np.array(self.loss_history[first:], np.float64)
+        return float(np.dot(losses, rows_of_steps) / max(len(order), 1))
 
     def _parts(self, order: Labels) -> Iterator[tuple[Labels, int]]:
         """Generate the parts of an epoch, and the rows of a batch in each.

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..arguments import is_real, shown
 from ..training.schedules import Schedule, make
+from .fitted_network import owned_values
 
 if TYPE_CHECKING:
     from typing import Any
@@ -79,7 +80,7 @@ class Optimizer:
     def twin(self) -> Optimizer:
         """Return an optimiser of the same state, which goes its own way from here."""
         twin = copy.copy(self)
-        twin.configs = {name: dict(config) for name, config in self.configs.items()}
+        twin.configs = {name: owned_values(config) for name, config in self.configs.items()}
         twin._schedule = copy.copy(self._schedule)
         if isinstance(self._schedule, Schedule):
             twin._schedule = make(self._schedule, 1)

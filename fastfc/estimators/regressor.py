@@ -359,6 +359,7 @@ class FCRegressor(RegressorMixin, FCBase):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
+        # scikit-learn's check of several outputs has negative targets
+        tags.target_tags.multi_output = self.loss != "poisson"
         tags.target_tags.positive_only = self.loss == "poisson"
         return tags

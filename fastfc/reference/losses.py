@@ -76,9 +76,7 @@ def _check_range(operation: str, y: Array, fits: AnyArray, expected: str) -> Non
         raise ValueError(f"{operation}: y[{where}] is {y[place]}, expected a number {expected}")
 
 
-def _check_weights(
-    operation: str, sample_weight: ArrayLike | None, N: int
-) -> Array | None:
+def _check_weights(operation: str, sample_weight: ArrayLike | None, N: int) -> Array | None:
     """Return the weights of N examples in float64; None, which stands for 1 each."""
     if sample_weight is None:
         return None
@@ -221,9 +219,7 @@ def squared_error_loss(
     x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
 ) -> tuple[Scalar, Array]:
     """Return half the squared error, summed over an example's scores, and its gradient."""
-    return _residual_loss(
-        "squared_error_loss", x, y, sample_weight, lambda r: (0.5 * r * r, r)
-    )
+    return _residual_loss("squared_error_loss", x, y, sample_weight, lambda r: (0.5 * r * r, r))
 
 
 @quiet
