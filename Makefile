@@ -47,8 +47,14 @@ ci-all:
 
 # What docs/trust.md gives the figures of, at length: hours on two cores.  Lines that begin with
 # "trust:" are figures.  Needs pip install -e '.[test,dev,fuzz]' and valgrind.
-trust: analyze sanitize memcheck sanitize-python test-parallel fuzz
+trust: analyze sanitize memcheck sanitize-python test-parallel fuzz trust-functions
 	FASTFC_TRUST=1 $(PYTHON) -m pytest -s
+
+# The errors of exponential and activations: for float32 at every argument, which takes half an hour.
+trust-functions:
+	$(call c_tests,build/functions) --target test_functions_0 test_functions_1
+	FASTFC_TRUST=1 build/functions/test_functions_0
+	FASTFC_TRUST=1 build/functions/test_functions_1
 
 bench:
 	$(PYTHON) -m benchmarks
@@ -135,4 +141,4 @@ sanitize-python:
 	       --rootdir $(CURDIR) -c $(CURDIR)/pyproject.toml $(addprefix $(CURDIR)/,$(TESTS)) \
 	       $(addprefix --deselect=,$(NOT_SANITIZED))'
 
-.PHONY: install core test test-parallel ci-all fuzz trust bench lint lint-csrc format analyze sanitize memcheck sanitize-python build/lint compile_commands.json
+.PHONY: install core test test-parallel ci-all fuzz trust trust-functions bench lint lint-csrc format analyze sanitize memcheck sanitize-python build/lint compile_commands.json

@@ -154,8 +154,7 @@ class Model(Protocol):
 
     params: dict[str, Any]
 
-    @property
-    def loss(self) -> Callable[..., Any]: ...
+    def loss(self, X: Any, y: Any = None, /) -> Any: ...
 
 
 class OnStep(Protocol):

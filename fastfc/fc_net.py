@@ -51,10 +51,7 @@ _READ = {
     *("use_dropout", "dropout_param", "activation", "loss_name", "loss_param"),
 }
 
-EPOCH_STEPS, EPOCH_SECONDS = (
-    512,
-    0.05,
-)  # of an epoch in one call of the core: so soon Ctrl-C is seen
+EPOCH_STEPS, EPOCH_SECONDS = 512, 0.05  # in one call of the core: so soon Ctrl-C is seen
 
 
 def _rows_of(name: str, values: ArrayLike, rows: Labels, ndim: int = 1) -> AnyArray:
@@ -321,7 +318,8 @@ class _Fused(fully_connected.FullyConnectedNet):
             Gets the loss of each step that was taken.
         alpha : float, optional
             The strength of regularisation of a step is alpha divided by the sum of its examples'
-            weights, their number if there are none, as scikit-learn's MLPs have it; ``reg`` without.
+            weights, their number if there are none, as scikit-learn's MLPs have it.  By default
+            it is ``reg``.
         epsilons : sequence of float, optional
             Of adam's and adamw's, for each step.
         rates : (dict of float, sequence of float), optional
@@ -421,9 +419,9 @@ class FullyConnectedNet(_Fused, fully_connected.FullyConnectedNet):
         betas start at 0, gammas at 1.  ``'he'`` is sqrt(2 / inputs) of each layer, which keeps the
         scale of activations through ReLUs (He et al. 2015), ``'glorot'`` sqrt(2 / (inputs +
         outputs)) (Glorot & Bengio 2010).  ``'sklearn'`` draws each layer's weights and then its
-        biases uniformly up to sqrt(6 / (inputs + outputs)), as scikit-learn's MLPs begin.  The
-        default is the courses', 1e-2: without normalisation
-        a network of several layers hardly trains from there.
+        biases uniformly up to sqrt(6 / (inputs + outputs)), or sqrt(2 / (inputs + outputs)) for
+        the activation ``'logistic'``, as scikit-learn's MLPs begin.  The default is the courses',
+        1e-2: without normalisation a network of several layers hardly trains from there.
     dtype : float32 or float64
         In which the network keeps its parameters, computes, and returns gradients.
     seed : int, optional

@@ -54,7 +54,8 @@ ALWAYS_INLINE normal_tail vec_normal_tail(vec x) {
     a = vec_select(a > furthest, furthest, a);
     const vec shift = vec_set(NORMAL_SHIFT), sum = a + shift, lost = a - (sum - shift);
     const vec w = vec_set(8) / sum, step = w * vec_set((real)0.125);
-    const vec t = vec_fma(vec_fma(-w, sum, vec_set(8)) - w * lost, step, w - vec_set(NORMAL_MIDDLE));
+    const vec t =
+        vec_fma(vec_fma(-w, sum, vec_set(8)) - w * lost, step, w - vec_set(NORMAL_MIDDLE));
     enum { TERMS = sizeof normal_polynomial / sizeof *normal_polynomial };
     vec p = vec_set(normal_polynomial[TERMS - 1]);
     for (int i = TERMS - 2; i >= 0; i--) p = vec_fma(p, t, vec_set(normal_polynomial[i]));

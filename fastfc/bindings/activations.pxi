@@ -21,11 +21,6 @@ cdef str name_of_activation(int activation):
     return next(name for name, number in activations.items() if number == activation)
 
 
-# Multiply-adds that take as long as one element.
-cdef double activation_work(int activation) noexcept:
-    return 1 if activation == FC_RELU or activation == FC_LEAKY_RELU else 16
-
-
 cdef ndarray activation_forward(str function, int activation, object x):
     cdef int dtype
     cdef list arrays = [x]
@@ -37,7 +32,7 @@ cdef ndarray activation_forward(str function, int activation, object x):
     cdef void *px = cnp.PyArray_DATA(xa)
     cdef size_t n = cnp.PyArray_SIZE(out)
     cdef Watch watch
-    begin_watch(&watch, n * activation_work(activation))
+    begin_watch(&watch, n)
     with nogil:
         if activation == FC_RELU:
             call_relu_forward(dtype, pout, px, n)
@@ -67,7 +62,7 @@ cdef ndarray activation_backward(str function, int activation, object dout, obje
     cdef void *px = cnp.PyArray_DATA(x)
     cdef size_t n = cnp.PyArray_SIZE(dx)
     cdef Watch watch
-    begin_watch(&watch, n * activation_work(activation))
+    begin_watch(&watch, n)
     with nogil:
         if activation == FC_RELU:
             call_relu_backward(dtype, pdx, pdout, px, n)

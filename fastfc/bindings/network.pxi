@@ -291,7 +291,7 @@ cdef class Network:
             return copy_labels(self.loss_function, y, N)
         return copy_targets(self.loss_function, y, N, self.outputs(), self.dtype)
 
-    # That these copies fit so many examples and scores.  False where they do not, but X has changed.
+    # That these copies fit so many examples and scores.  False where they do not: X has changed.
     cdef bint bind_y(self, ndarray labels, object y, ndarray weights, cnp.npy_intp N) except -1:
         cdef cnp.npy_intp M = self.layers[self.count - 1].M
         cdef int kind = self.net.loss.kind

@@ -15,8 +15,8 @@ cdef bint bind_labels(fc_labels *labels, object value) noexcept:
     return True
 
 
-# The targets of an array, of so many numbers each, for the core; its index is set later.  False where
-# they must go through NumPy.
+# The targets of an array, of so many numbers each, for the core; its index is set later.  False
+# where they must go through NumPy.
 cdef bint bind_targets(fc_gather *rows, object value, cnp.npy_intp M) noexcept:
     if not cnp.PyArray_CheckExact(value):
         return False

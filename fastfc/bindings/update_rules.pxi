@@ -160,8 +160,8 @@ cdef class Transaction:
             self.counted.append((<dict> config)["t"])
         return True
 
-    # Puts what the core has written in so many steps, at least 1, where it belongs.  factor, that of
-    # the rates, and epsilon are the last step's.
+    # Puts what the core has written in so many steps, at least 1, where it belongs.  factor, that
+    # of the rates, and epsilon are the last step's.
     cdef int commit(self, size_t steps, double factor, double epsilon) except -1:
         cdef Py_ssize_t i
         for i in range(0, len(self.written), 3):

@@ -132,8 +132,8 @@ def run(
     accuracies = {}
     for split, name in {"val": "validation", "test": "test"}.items():
         if f"X_{split}" in data:
-            weights = {"sample_weight": data[f"w_{split}"]} if f"w_{split}" in data else {}
-            accuracy = solver.check_accuracy(data[f"X_{split}"], data[f"y_{split}"], **weights)
+            X, y = data[f"X_{split}"], data[f"y_{split}"]
+            accuracy = solver.check_accuracy(X, y, sample_weight=data.get(f"w_{split}"))
             counts = LOSSES[model.loss_name].output in ("softmax", "logistic")
             print(f"{name} {'accuracy' if counts else 'score'}: {accuracy:.3f}")
             accuracies[split] = accuracy
@@ -147,7 +147,7 @@ def run(
 
 
 def _loss_of(options: argparse.Namespace) -> str:
-    """Return the loss of the network: as asked for, or of the checkpoint that the run goes on from."""
+    """Return the loss of the network: as asked for, or that of the checkpoint."""
     name: str = options.loss
     if options.resume is not None:
         with contextlib.suppress(OSError, ValueError):  # it is said where it is resumed

@@ -24,9 +24,10 @@ from .arguments import (
     choose_name,
     list_bn_params,
 )
+from .explained import explained_share, weighted_share
 from .hidden_layer import hidden_backward, hidden_forward
 from .initial_weights import check_weight_scale, draw_layer
-from .losses import check_loss, loss_arguments
+from .losses import LOSSES, check_loss, loss_arguments
 from .model import Model
 from .watched_layers import WatchedLayers
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
     from .._types import AnyArray, Array, ArrayLike, NetworkLayers, Params, Scalar
+    from .losses import Loss
 
 
 class FullyConnectedNet(Model):
@@ -309,9 +311,28 @@ class FullyConnectedNet(Model):
             return None
         return first[0], last[1]
 
-    def __fastfc_loss__(self) -> str | None:
+    def __fastfc_loss__(self) -> Loss | None:
         """Return the loss that the network has, or None where somebody else's decides."""
-        return self.loss_name if self._has_own_loss() else None
+        return LOSSES.get(self.loss_name) if self._has_own_loss() else None
+
+    def __fastfc_score__(self, scores: Array, y: Array, weights: AnyArray | None) -> float:
+        """Return how good scores (N, M) are for targets, 1 at best, where the loss is of targets.
+
+        The share of examples whose scores are all on their targets' side of 0, if it is logistic;
+        else `explained_share`.
+        """
+        scores = np.asarray(scores, np.float64)
+        y = np.asarray(y, np.float64).reshape(scores.shape)
+        if self.loss_name == "logistic":
+            right = ((scores > 0) == (y > 0.5)).all(axis=1)
+            return weighted_share(right, weights)
+        arguments = {**loss_arguments(self), "sample_weight": weights}
+        loss_of = getattr(self._layers, f"{self.loss_name}_loss")
+
+        def loss(x: Array) -> float:
+            return float(loss_of(x, y, **arguments)[0])
+
+        return explained_share(self.loss_name, self.loss_param, loss, scores, y, weights)
 
     def _shape_of(self, name: str) -> tuple[int, ...]:
         """Return a parameter's shape, () where there is none: others say so."""

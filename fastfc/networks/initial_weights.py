@@ -82,7 +82,8 @@ def draw_layer(
         ``'he'`` sqrt(2 / inputs), which keeps the variance through ReLUs (He et al. 2015); for
         ``'glorot'`` sqrt(2 / (inputs + outputs)) (Glorot & Bengio 2010); and b is 0.  For
         ``'sklearn'`` W and then b are uniform up to sqrt(6 / (inputs + outputs)), or
-        sqrt(2 / (inputs + outputs)) for the activation ``'logistic'``, as scikit-learn's MLPs begin.
+        sqrt(2 / (inputs + outputs)) for the activation ``'logistic'``, as scikit-learn's MLPs
+        begin.
     """
     if scale is None:
         return np.zeros(shape, dtype), np.zeros(shape[1], dtype)

@@ -25,10 +25,12 @@ class Parameter(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """A loss by its name, of the function ``NAME_loss``.
+    """A loss.
 
     Attributes
     ----------
+    name : str
+        Its function is ``NAME_loss``.
     parameter : Parameter or None
     labelled : bool
         Whether it is of labels, the numbers of classes; else it is of a target for each score.
@@ -42,6 +44,7 @@ class Loss(NamedTuple):
         (targets) -> which of them are.
     """
 
+    name: str
     parameter: Parameter | None = None
     labelled: bool = False
     smoothed: bool = False
@@ -50,24 +53,29 @@ class Loss(NamedTuple):
     fits: Callable[[AnyArray], AnyArray] = np.isfinite
 
 
-LOSSES = {
-    "softmax": Loss(labelled=True, smoothed=True, output="softmax"),
-    "logistic": Loss(
+_HUBER = Parameter("delta", 1.0, "a finite number above 0", lambda d: 0 < d < np.inf)
+_QUANTILE = Parameter("level", 0.5, "a number in (0, 1)", lambda q: 0 < q < 1)
+_ALL = (
+    Loss("softmax", labelled=True, smoothed=True, output="softmax"),
+    Loss(
+        "logistic",
         smoothed=True,
         output="logistic",
         target="numbers from 0 to 1",
         fits=lambda y: (y >= 0) & (y <= 1),
     ),
-    "squared_error": Loss(),
-    "absolute_error": Loss(),
-    "huber": Loss(Parameter("delta", 1.0, "a finite number above 0", lambda d: 0 < d < np.inf)),
-    "quantile": Loss(Parameter("level", 0.5, "a number in (0, 1)", lambda q: 0 < q < 1)),
-    "poisson": Loss(
+    Loss("squared_error"),
+    Loss("absolute_error"),
+    Loss("huber", _HUBER),
+    Loss("quantile", _QUANTILE),
+    Loss(
+        "poisson",
         output="exp",
         target="finite numbers of at least 0",
         fits=lambda y: (y >= 0) & (y < np.inf),
     ),
-}
+)
+LOSSES = {loss.name: loss for loss in _ALL}
 
 
 def check_loss(name: Any, param: Any, label_smoothing: float) -> tuple[str, float | None]:
@@ -127,16 +135,19 @@ def predictions_of(loss: str, scores: Array) -> AnyArray:
     Classes (N,); or for each score, (N, M), or (N,) where M is 1: 0 or 1, or a number.
     """
     if LOSSES[loss].labelled:
-        return scores.argmax(axis=1)
-    rows = scores[:, 0] if scores.shape[1] == 1 else scores
+        classes: AnyArray = scores.argmax(axis=1)
+        return classes
+    rows: AnyArray = scores[:, 0] if scores.shape[1] == 1 else scores
     if LOSSES[loss].output == "logistic":
-        return (rows > 0).astype(np.intp)
-    return np.exp(rows) if LOSSES[loss].output == "exp" else rows
+        rows = (rows > 0).astype(np.intp)
+    elif LOSSES[loss].output == "exp":
+        rows = np.exp(rows)
+    return rows
 
 
 @quiet
 def probabilities_of(loss: str, scores: Array) -> Array:
-    """Return the probabilities (N, M) that scores stand for: of the classes, or of 1 for each score.
+    """Return the probabilities (N, M) that scores stand for: of classes, or of 1 for each score.
 
     Raises
     ------
@@ -149,7 +160,8 @@ def probabilities_of(loss: str, scores: Array) -> Array:
         return probabilities
     if LOSSES[loss].output == "logistic":
         e = np.exp(-np.abs(scores))
-        return np.where(scores >= 0, 1, e) / (1 + e)
+        probabilities = np.where(scores >= 0, 1, e) / (1 + e)
+        return probabilities
     raise ValueError(
         f"predict_proba: the network's loss is {loss!r}, expected 'softmax' or 'logistic', which "
         "are of classes"

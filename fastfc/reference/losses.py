@@ -113,7 +113,9 @@ def _share(slopes: Array, weights: Array | None) -> Array:
     """Return the gradient, of the examples' slopes (N, M)."""
     if weights is None:
         return slopes / len(slopes)
-    return slopes / (weights.sum() / weights).astype(slopes.dtype)[:, np.newaxis]
+    divisors = (weights.sum() / weights).astype(slopes.dtype)
+    gradient: Array = slopes / divisors[:, np.newaxis]
+    return gradient
 
 
 def _number(operation: str, name: str, value: Any, expected: str, fits: Any) -> float:

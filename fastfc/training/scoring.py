@@ -9,7 +9,6 @@ import numpy as np
 
 from ..data.rows import check_normalization, read_rows
 from .attributes import Attributes
-from .explained import explained_share
 from .notices import warn_of_labels, warn_of_nan
 from .splits import as_weights, check_scoring, model_loss
 from .state import copy_arrays, running_statistics
@@ -115,12 +114,17 @@ class Scored(Attributes):
             scores = self.model.loss(batch)
             warn_of_nan(self, X, batch, scores)
             found.append(scores if loss is not None and not loss.labelled else np.argmax(scores, 1))
-        if loss is None or loss.labelled:
-            return _mean(np.hstack(found) == y, weights)
-        if loss.output != "logistic":
-            return explained_share(self.model, np.concatenate(found), y, weights)
-        scores = np.concatenate(found)
-        return _mean(((scores > 0) == (y.reshape(scores.shape) > 0.5)).all(axis=1), weights)
+        if loss is not None and not loss.labelled:
+            model: Any = self.model
+            score: float = model.__fastfc_score__(np.concatenate(found), y, weights)
+            return score
+        right = np.hstack(found) == y
+        if weights is None:
+            accuracy: float = np.mean(right)
+            return accuracy
+        with np.errstate(all="ignore"):  # NaN where the weights of what was drawn are all 0
+            weighted: float = (weights * right).sum() / weights.sum()
+        return weighted
 
     def _accuracy(self, split: str, num_samples: int | None) -> float:
         """Return the accuracy on a split of the data, weighted if the data are."""
@@ -148,13 +152,3 @@ class Scored(Attributes):
             self.best_params = copy_arrays(self.model.params)
             statistics = running_statistics(self._bn_params())
             self.best_bn_params = [copy_arrays(found) for found in statistics]
-
-
-def _mean(right: AnyArray, weights: AnyArray | None) -> float:
-    """Return the share of what is right; NaN where the weights of what was drawn are all 0."""
-    if weights is None:
-        accuracy: float = np.mean(right)
-        return accuracy
-    with np.errstate(all="ignore"):
-        weighted: float = (weights * right).sum() / weights.sum()
-    return weighted

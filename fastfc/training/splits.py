@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arguments import check_dense, check_features, count, shown
-from ..networks.losses import LOSSES, Loss
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,8 +89,9 @@ def check_splits(model: Any, data: Any) -> dict[str, Any]:
             checked[y_name] = y = as_labels(y_name, data[y_name], X_name, X.shape[0])
             if sizes is not None:
                 _check_labels(y_name, y, sizes[1], indices=split == "train")
-        weights = data["w_" + split] if "w_" + split in data else None
-        checked["w_" + split] = as_weights("w_" + split, weights, X_name, X.shape[0])
+        name = f"w_{split}"
+        weights = data[name] if name in data else None  # noqa: SIM401  (it may have no get)
+        checked[name] = as_weights(name, weights, X_name, X.shape[0])
     return checked
 
 
@@ -123,10 +123,10 @@ def model_sizes(model: Any) -> tuple[int, int] | None:
     return None if sizes is None else sizes()
 
 
-def model_loss(model: Any) -> Loss | None:
-    """Return the loss of a network of fastfc's, None for other models."""
-    name = getattr(model, "__fastfc_loss__", None)
-    return None if name is None else LOSSES.get(name())
+def model_loss(model: Any) -> Any:
+    """Return the `networks.losses.Loss` of a network of fastfc's, None for other models."""
+    loss = getattr(model, "__fastfc_loss__", None)
+    return None if loss is None else loss()
 
 
 def takes_targets(model: Any) -> bool:
@@ -217,12 +217,12 @@ def as_targets(
             f"{name} has shape {targets.shape}, expected {' or '.join(map(str, shapes))} to match "
             f"the {examples} examples of {X_name}, at least one, and the model's {scores} scores"
         )
-    loss = LOSSES[model.loss_name]
+    loss = model_loss(model)
     if not (fits := loss.fits(targets)).all():
         place = np.unravel_index(int(np.argmin(fits)), targets.shape)
         raise ValueError(
             f"{name}[{', '.join(map(str, place))}] is {targets[place]}, expected {loss.target} for "
-            f"the loss {model.loss_name!r}"
+            f"the loss {loss.name!r}"
         )
     with np.errstate(all="ignore"):
         return np.ascontiguousarray(targets, model.dtype)

@@ -77,7 +77,8 @@ class Stepping(Resumable, Guarded, Scored):
         statistics = [copy_arrays(found) for found in running_statistics(self._bn_params())]
         X, y = self._examples(self.X_train, batch_mask), self.y_train[batch_mask]
         weights = {} if self.w_train is None else {"sample_weight": self.w_train[batch_mask]}
-        loss, grads = check_pair(self.model.loss(X, y, **weights))
+        model: Any = self.model
+        loss, grads = check_pair(model.loss(X, y, **weights))
         loss = as_number(loss)
         if self.on_nonfinite != "continue" and not math.isfinite(loss):
             set_running_statistics(self._bn_params(), statistics)

@@ -100,20 +100,33 @@ typedef struct {
     real at;
 } worst;
 
-/* Every function under every instruction set at n arguments; the exact values are computed once. */
+static void note(worst *found, double error, real at) {
+    if (error > found->error) *found = (worst){error, at};
+}
+
+/* Every function under every instruction set at n arguments; exact values are computed once, and
+ * the same results measured once. */
 static void measure(worst found[MOST_ISAS][FUNCTIONS], const real *x, size_t n) {
     static wide exact[PART];
-    static real out[PART];
+    static real out[2][PART];
     for (int f = 0; f < FUNCTIONS; f++) {
-        for (size_t i = 0; i < n; i++) exact[i] = functions[f].exact((wide)x[i]);
+        const function *of = &functions[f];
+        real *results = out[0], *before = out[1];
+        worst part = {0, 0};
+        for (size_t i = 0; i < n; i++) exact[i] = of->exact((wide)x[i]), before[i] = -7;
         for (int isa = 0; isa < fc_isa_count(); isa++) {
             if (fc_isa_use(isa) != 0) continue;
-            for (size_t i = 0; i < n; i++) out[i] = -7;
-            functions[f].run(out, x, n);
-            for (size_t i = 0; i < n; i++) {
-                const double error = units(out[i], exact[i], functions[f].is_slope);
-                if (error > found[isa][f].error) found[isa][f] = (worst){error, x[i]};
+            for (size_t i = 0; i < n; i++) results[i] = -7;
+            of->run(results, x, n);
+            if (memcmp(results, before, n * sizeof *results) != 0) {
+                part = (worst){0, 0};
+                for (size_t i = 0; i < n; i++)
+                    if (part.error < 0.5 || results[i] != (real)exact[i])
+                        note(&part, units(results[i], exact[i], of->is_slope), x[i]);
             }
+            note(&found[isa][f], part.error, part.at);
+            real *swap = results;
+            results = before, before = swap;
         }
     }
 }

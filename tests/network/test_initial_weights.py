@@ -96,7 +96,10 @@ def test_files_keep_its_name(nets, scale, tmp_path):
         (np.inf, "^weight_scale is inf"),
         (10**400, "^weight_scale is 1000"),
         ("0.01", "^weight_scale is '0.01'"),
-        ("kaiming", "^weight_scale is 'kaiming', expected a finite number, 'he', 'glorot' or 'sklearn'$"),
+        (
+            "kaiming",
+            "^weight_scale is 'kaiming', expected a finite number, 'he', 'glorot' or 'sklearn'$",
+        ),
         ("He", "did you mean 'he'"),
         ("xavier glorot", "^weight_scale is 'xavier glorot'"),
         (np.ones(3), "^weight_scale is an array of shape"),

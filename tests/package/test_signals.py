@@ -87,6 +87,8 @@ def long_calls():
         "split-k": lambda: layers.affine_backward(deep, (deep, np.ones((128, 128), "f4"), ones)),
         "relu_forward": lambda: layers.relu_forward(long_ones),
         "relu_backward": lambda: layers.relu_backward(long_ones, long_ones),
+        "gelu_forward": lambda: layers.gelu_forward(long_ones),
+        "gelu_backward": lambda: layers.gelu_backward(long_ones, long_ones),
         "dropout_forward": lambda: layers.dropout_forward(flat, dropout),
         "dropout_forward philox": lambda: layers.dropout_forward(flat, philox),
         "dropout_backward": lambda: layers.dropout_backward(long_ones, (dropout, long_ones)),

@@ -264,6 +264,7 @@ _elementwise = ("layers", cases.ELEMENTWISE, cases.BENCHMARK)
 _normalised = ("layers", cases.BATCHNORM, cases.BENCHMARK)
 _layer_normalised = ("layers", cases.LAYERNORM, cases.BENCHMARK)
 _losses = ("layers", cases.LOSS, cases.BENCHMARK)
+_weighted_losses = ("layers", cases.LOSS, [])
 _updates = ("optim", cases.ELEMENTWISE, [*cases.BENCHMARK, (3072, 100)])
 
 
@@ -430,7 +431,7 @@ OPERATIONS = [
         label="smoothed",
     ),
     _operation(
-        _losses,
+        _weighted_losses,
         "svm_loss",
         _weighted(),
         _named("loss", "dx"),
@@ -440,7 +441,7 @@ OPERATIONS = [
         label="weighted",
     ),
     _operation(
-        _losses,
+        _weighted_losses,
         "softmax_loss",
         _weighted(0.1),
         _named("loss", "dx"),
@@ -450,7 +451,7 @@ OPERATIONS = [
     ),
     *(
         _operation(
-            _losses,
+            _weighted_losses if label else _losses,
             f"{name}_loss",
             _target_loss(*more, weighted=bool(label), wide=wide),
             _named("loss", "dx"),

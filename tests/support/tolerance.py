@@ -314,7 +314,7 @@ def layernorm_backward(dout, cache):
 
 
 def _shares(sample_weight, n):
-    """Each example's share of a mean over n, whose sum of weights has n more roundings in float64."""
+    """Each example's share of a mean over n."""
     if sample_weight is None:
         return np.full(n, 1 / n)
     weights = np.asarray(sample_weight).astype(np.float64)
@@ -325,7 +325,8 @@ def softmax_loss(x, y, label_smoothing=0.0, sample_weight=None):
     """Rows: difference, exponential, sum of C, logarithm. Loss: a sum of N of them, and 1 / N.
 
     With smoothed labels a row's loss is a mean of those of the label and of all classes, none of
-    them negative. With weights the product with one, and their sum, which 1 / N stands for: s(N) + 2.
+    them negative. With weights the product with one, and their sum, which 1 / N stands for: s(N) +
+    2.
     """
     dtype = computed_dtype(x)
     (x,) = _exact(x)
@@ -462,7 +463,9 @@ def quantile_loss(x, y, level=0.5, sample_weight=None):
     dtype, r = computed_dtype(x), _residual(x, y)
     slopes = np.where(r > 0, 1 - level, np.where(r < 0, -level, 0))
     terms_error = gamma(3, dtype) * np.abs(slopes * r) + underflow(2, dtype)
-    return _target_loss(x, sample_weight, slopes * r, terms_error, slopes, unit(dtype) * abs(slopes))
+    return _target_loss(
+        x, sample_weight, slopes * r, terms_error, slopes, unit(dtype) * abs(slopes)
+    )
 
 
 def poisson_loss(x, y, sample_weight=None):
