@@ -60,7 +60,7 @@ class FCBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     solver: str
     n_threads: int | None
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
         "activation": [
             StrOptions({"identity", "logistic", "tanh", "relu", "leaky_relu", "silu", "gelu"})
@@ -213,19 +213,12 @@ class FCBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 self._fit_lbfgs(settings, X, targets, weights)
             else:
                 X = as_matrix(X, self._network.net.dtype)
-                validation = self._given_validation(*held_out)
-                rows = np.arange(len(targets))
-                if validation is None and settings.early_stopping:
-                    stratify = (
-                        targets.astype(bool).reshape(-1, 1) if self._stratifies(targets) else None
-                    )
-                    rows, kept = split_rows(
-                        len(targets), stratify, settings.validation_fraction, random_state
-                    )
-                    validation = take_validation(given, X, y, targets, weights, kept)
-                if targets.dtype.kind == "f":  # once, not at each call
+                if targets.dtype.kind == "f":  # once, not at each call of the core
                     targets = targets.astype(self._network.net.dtype, copy=False)
-                data = Data(X, targets, weights, rows)
+                data = Data(X, targets, weights, np.arange(len(targets)))
+                validation = self._given_validation(*held_out)
+                if validation is None and settings.early_stopping:
+                    data, validation = self._hold_out(settings, given, y, data, random_state)
                 self._fit_minibatches(settings, data, validation, random_state, incremental)
         self.coefs_, self.intercepts_ = self._network.show_weights()
         if not self._network.is_finite():
@@ -395,6 +388,24 @@ class FCBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             sample_weight_val = _check_sample_weight(sample_weight_val, X, ensure_non_negative=True)
         weights = self._row_weights(y, sample_weight_val, incremental=False)
         return Validation(X_val, as_matrix(X, self._network.net.dtype), y_val, targets, weights)
+
+    def _hold_out(
+        self,
+        settings: Settings,
+        given: Any,
+        y: AnyArray,
+        data: Data,
+        random_state: np.random.RandomState,
+    ) -> tuple[Data, Validation]:
+        """Return what is left of the data, and the validation set that is taken of it."""
+        stratify = None
+        if self._stratifies(data.targets):
+            stratify = data.targets.astype(bool).reshape(-1, 1)
+        rows, held = split_rows(
+            len(data.targets), stratify, settings.validation_fraction, random_state
+        )
+        validation = take_validation(given, data.X, y, data.targets, data.sample_weight, held)
+        return data._replace(rows=rows), validation
 
     def _take_weights(self) -> None:
         """Take over coefs_ and intercepts_ if somebody has set them."""

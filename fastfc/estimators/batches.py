@@ -35,9 +35,10 @@ def as_matrix(X: Any, dtype: type[np.floating[Any]]) -> Any:
 
 def rows_at_once(X: Any) -> int:
     """Return how many rows of X are made dense at once: at least 1, and all of an array."""
-    if not issparse(X):
-        return max(X.shape[0], 1)
-    return max(PART_BYTES // max(X.shape[1] * X.dtype.itemsize, 1), 1)
+    rows: int = X.shape[0]
+    if issparse(X):
+        rows = PART_BYTES // max(X.shape[1] * X.dtype.itemsize, 1)
+    return max(rows, 1)
 
 
 def dense_parts(X: Any) -> Iterator[tuple[slice, Array]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
@@ -176,14 +176,16 @@ class FCClassifier(ClassifierMixin, FCBase):
     >>> from sklearn.datasets import load_iris
     >>> from fastfc.estimators import FCClassifier
     >>> X, y = load_iris(return_X_y=True)
-    >>> classifier = FCClassifier(solver="lbfgs", random_state=0).fit(X, y)
+    >>> classifier = FCClassifier(solver="lbfgs", tol=0.01, random_state=0).fit(X, y)
     >>> classifier.predict(X[[0, 50, 100]])
     array([0, 1, 2])
     >>> classifier.predict_proba(X[:2]).shape
     (2, 3)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+    classes_: AnyArray
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **FCBase._parameter_constraints,
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
         "label_smoothing": [Interval(Real, 0, 1, closed="both")],
@@ -336,10 +338,11 @@ class FCClassifier(ClassifierMixin, FCBase):
     def _choose(self, probabilities: Array) -> AnyArray:
         """Return the targets that are most probable."""
         if self._kind() == "multilabel-indicator":
-            return (probabilities > 0.5).astype(np.uint8)
+            return np.asarray(probabilities > 0.5, np.uint8)
         if self._kind() == "binary":
-            return (probabilities[:, 1] > 0.5).astype(np.int64) * (len(self.classes_) > 1)
-        return probabilities.argmax(axis=1)
+            return np.asarray((probabilities[:, 1] > 0.5) & (len(self.classes_) > 1), np.intp)
+        chosen: AnyArray = probabilities.argmax(axis=1)
+        return chosen
 
     def _row_weights(
         self, y: AnyArray, sample_weight: AnyArray | None, incremental: bool
@@ -352,7 +355,7 @@ class FCClassifier(ClassifierMixin, FCBase):
                 "and cannot know the classes' shares; "
                 "sklearn.utils.class_weight.compute_class_weight computes them"
             )
-        weights = compute_sample_weight(self.class_weight, y)
+        weights: AnyArray = compute_sample_weight(self.class_weight, y)
         return weights if sample_weight is None else weights * sample_weight
 
     @available_if(lambda self: self._takes_steps())
@@ -411,8 +414,8 @@ class FCClassifier(ClassifierMixin, FCBase):
         """
         chosen = self._choose(self._respond(X))
         if self._kind() == "multilabel-indicator":
-            labels: AnyArray = self._label_binarizer.inverse_transform(chosen)
-            return labels
+            labels: Any = self._label_binarizer.inverse_transform(chosen)  # sparse if y was
+            return cast("AnyArray", labels)
         return self.classes_[chosen]
 
     def predict_proba(self, X: Any) -> Array:

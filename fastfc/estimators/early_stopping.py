@@ -50,9 +50,10 @@ def split_rows(
     >>> len(train), sorted(validation.tolist())
     (8, [2, 8])
     """
-    rows, held_out = train_test_split(
+    parts: Any = train_test_split(
         np.arange(count), random_state=random_state, test_size=fraction, stratify=stratify
     )
+    rows, held_out = parts
     if len(held_out) < 2:
         raise ValueError(
             "The validation set is too small. Increase 'validation_fraction' or the size of your "
@@ -92,7 +93,7 @@ class Monitor:
         self._estimator = estimator
         self._validation = validation
         self._metric = metric
-        self._scorer = None
+        self._scorer: Any = None
         if metric not in ("score", "loss"):
             self._scorer = check_scoring(estimator, scoring=metric)
         self.best = estimator._network.state()

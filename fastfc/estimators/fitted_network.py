@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import operator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -63,6 +63,7 @@ class FittedNetwork:
         self.output = output
         self.training = False
         self.dropout_state = dropout_state
+        undrawn: Any = UNDRAWN
         self.net = FullyConnectedNet(
             list(sizes[1:-1]),
             input_dim=sizes[0],
@@ -76,7 +77,7 @@ class FittedNetwork:
             loss=loss,
             loss_param=settings.loss_param,
             label_smoothing=settings.label_smoothing,
-            weight_scale=UNDRAWN,
+            weight_scale=undrawn,
         )
         self.net.params.update(
             {name: owned(params[name]) for name in self.net.params if name in params}
@@ -155,12 +156,13 @@ class FittedNetwork:
 
     def predictor(self) -> Predictor:
         """Return the network's predictor, which is kept until the parameters change."""
-        if self._predictor is None:
-            predictor: Any = self.net.predictor()
-            if self._shown:
-                self.respond = _core.Response(predictor, self.output, *self._shown)
-            self._predictor = predictor
-        return self._predictor
+        if self._predictor is not None:
+            return self._predictor
+        predictor: Any = self.net.predictor()
+        if self._shown:
+            self.respond = _core.Response(predictor, self.output, *self._shown)
+        self._predictor = predictor
+        return cast("Predictor", predictor)
 
     def _hidden_predictor(self) -> Predictor:
         """Return the predictor of the network whose output layer is the identity."""

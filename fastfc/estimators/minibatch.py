@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 from scipy.sparse import issparse
@@ -111,8 +111,7 @@ class MinibatchFit:
 
     def _as_solver(self) -> Solver:
         """Return this fit as what callbacks are called with: it has of a Solver what they read."""
-        solver: Any = self
-        return solver
+        return cast("Solver", self)
 
     def stop(self, reason: str = "stop() was called") -> None:
         """End the fit after this epoch.
@@ -336,6 +335,8 @@ def batch_rows(batch_size: int | str, count: int) -> int:
     """
     if batch_size == "auto":
         return min(200, count)
+    if batch_size == "scaled":  # of presets
+        return min(max(count // 40, 16), 256, count)
     size = int(batch_size)
     if size > count:
         warnings.warn(

@@ -56,6 +56,8 @@ class Optimizer:
         self._policy = settings.learning_rate if settings.solver == "sgd" else "constant"
         self._power_t = settings.power_t
         self._beta_2, self._epsilon = float(settings.beta_2), float(settings.epsilon)
+        keys: tuple[str, ...] = ()
+        constants: dict[str, float] = {}
         if settings.solver == "adam":
             self.rule, keys = "adam", ("v", "a")
             constants = {"beta1": settings.beta_1, "beta2": settings.beta_2, "t": 0}
@@ -63,7 +65,7 @@ class Optimizer:
             if settings.weight_decay is not None:
                 self.rule = "adamw"
         elif settings.momentum == 0:
-            self.rule, keys, constants = "sgd", (), {}
+            self.rule = "sgd"
         else:
             nesterov = settings.nesterovs_momentum
             self.rule = "sgd_nesterov_momentum" if nesterov else "sgd_momentum"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,11 +47,11 @@ def stream(key: int, n: int) -> Words:
     return philox4x32(counter, (key % 2**32, key >> 32)).ravel()[:n]
 
 
-def generator_of(dropout_param: ReadParam) -> np.random.RandomState:
+def generator_of(dropout_param: ReadParam) -> Any:
     """Return what draws masks: by the bit generator that is given, or NumPy's global one."""
     given = dropout_param.get("generator")
     if given is None:
-        given = np.random.get_bit_generator()
+        return np.random
     if not isinstance(given, np.random.BitGenerator):
         raise TypeError(
             f"dropout_forward: dropout_param['generator'] is {shown(given)}, expected a bit "

@@ -1,7 +1,6 @@
 """How estimators are fitted: validation sets, streams, weights, randomness, what goes wrong."""
 
 import copy
-
 import pickle
 import signal
 import threading
@@ -9,11 +8,10 @@ import warnings
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits, load_iris, make_regression
+from sklearn.datasets import load_digits, make_regression
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import log_loss, make_scorer, balanced_accuracy_score
+from sklearn.metrics import balanced_accuracy_score, log_loss, make_scorer
 
-import fastfc
 from fastfc.estimators import FCClassifier, FCRegressor
 
 X, y = load_digits(return_X_y=True)
@@ -168,7 +166,7 @@ def test_nothing_learnt_is_lost_when_partial_fit_fails(solver, fault):
         weight[7] = -1
     else:
         bad_X[:] = np.finfo(np.float64).max
-    with pytest.raises(ValueError, match="NaN|infinity|classes not in|egative|non-finite"):
+    with pytest.raises(ValueError, match=r"NaN|infinity|classes not in|egative|non-finite"):
         est.partial_fit(bad_X, bad_y, weight)
     assert len(pickle.dumps(est)) == len(before)
     assert same_weights(est, twin)
@@ -446,7 +444,7 @@ def test_divergence_says_scikit_learns_sentence_and_what_to_do():
     huge = np.finfo(np.float64).max * np.random.RandomState(0).uniform(size=(10, 2))
     with pytest.raises(
         ValueError,
-        match="Solver produced non-finite parameter weights. The input"
+        match=r"Solver produced non-finite parameter weights\. The input"
         " data may contain large values and need to be preprocessed",
     ) as error:
         FCRegressor().fit(huge, np.arange(10.0))

@@ -65,7 +65,7 @@ def test_the_smaller_of_two_probabilities_is_exact():
 def test_a_row_that_is_not_finite_is_refused(classifier, bad):
     row = X[:1].copy()
     row[0, 7] = bad
-    with pytest.raises(ValueError, match="contains (NaN|infinity)"):
+    with pytest.raises(ValueError, match=r"contains (NaN|infinity)"):
         classifier.predict_proba(row)
 
 
