@@ -31,7 +31,6 @@
 #include "split.h"
 
 #include <stddef.h>
-#include <stdint.h>
 
 /* How many draws a task makes. */
 enum { PHILOX_WORK = 8 * PHILOX_BLOCK };

@@ -8,7 +8,6 @@
 #ifndef FASTFC_OPS_CLASS_LOSS_C
 #define FASTFC_OPS_CLASS_LOSS_C
 
-#include "fastfc.h"
 #include "ops/loss_rows.c"
 #include "ops/reduce.c"
 #include "simd/exp.h"

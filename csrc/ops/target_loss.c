@@ -106,15 +106,28 @@ ALWAYS_INLINE double target_rows(const int kind, const loss_job *c, size_t first
     return total;
 }
 
-#define TARGET_LOSS(name, kind)                                                                    \
-    static double name##_rows(const loss_job *c, size_t first, size_t rows) {                      \
-        return target_rows(kind, c, first, rows);                                                  \
-    }
-TARGET_LOSS(squared_error, FC_SQUARED_ERROR_LOSS)
-TARGET_LOSS(absolute_error, FC_ABSOLUTE_ERROR_LOSS)
-TARGET_LOSS(huber, FC_HUBER_LOSS)
-TARGET_LOSS(quantile, FC_QUANTILE_LOSS)
-TARGET_LOSS(poisson, FC_POISSON_LOSS)
-TARGET_LOSS(logistic, FC_LOGISTIC_LOSS)
+static double logistic_rows(const loss_job *c, size_t first, size_t rows) {
+    return target_rows(FC_LOGISTIC_LOSS, c, first, rows);
+}
+
+static double squared_error_rows(const loss_job *c, size_t first, size_t rows) {
+    return target_rows(FC_SQUARED_ERROR_LOSS, c, first, rows);
+}
+
+static double absolute_error_rows(const loss_job *c, size_t first, size_t rows) {
+    return target_rows(FC_ABSOLUTE_ERROR_LOSS, c, first, rows);
+}
+
+static double huber_rows(const loss_job *c, size_t first, size_t rows) {
+    return target_rows(FC_HUBER_LOSS, c, first, rows);
+}
+
+static double quantile_rows(const loss_job *c, size_t first, size_t rows) {
+    return target_rows(FC_QUANTILE_LOSS, c, first, rows);
+}
+
+static double poisson_rows(const loss_job *c, size_t first, size_t rows) {
+    return target_rows(FC_POISSON_LOSS, c, first, rows);
+}
 
 #endif
