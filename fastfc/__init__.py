@@ -41,7 +41,6 @@ from .version import __version__ as __version__
 if TYPE_CHECKING:  # what `__getattr__` imports
     from . import data as data
     from . import data_utils as data_utils
-    from . import estimators as estimators
     from . import fc_net as fc_net
     from . import gradient_check as gradient_check
     from . import layer_tests as layer_tests
@@ -76,7 +75,6 @@ __all__ = [
 _MODULES = (
     "data",
     "data_utils",
-    "estimators",
     "fc_net",
     "gradient_check",
     "layer_tests",

@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
     from .._types import AnyArray, Array, Params
 
-__all__ = ["FCBase"]
-
 MOST_LOSSES = 1000  # that a stream of partial_fit keeps in its curves: it has no end
 
 

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from .._types import AnyArray, Array
 
-__all__ = ["as_matrix", "dense_parts", "rows_at_once"]
-
 PART_BYTES = 1 << 22  # of a dense part of a sparse matrix
 
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from .._types import AnyArray, Labels
 
-__all__ = ["Monitor", "Validation", "split_rows"]
-
 
 class Validation(NamedTuple):
     """A validation set.

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from .._types import Array, Params, Predictor
     from .settings import Settings
 
-__all__ = ["FittedNetwork", "owned", "owned_values"]
-
 
 class FittedNetwork:
     """The network of an estimator, which is trained in place.

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from .minibatch import Data
     from .settings import Settings
 
-__all__ = ["fit_lbfgs"]
-
 
 class _Objective:
     """The loss of a network and its gradient, of all its parameters as one vector.

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from .optimizer import Optimizer
     from .settings import Settings
 
-__all__ = ["Data", "MinibatchFit", "batch_rows"]
-
 MOST_STEPS = 512  # in one call of the core
 MOST_SECONDS = 0.05  # in one call of the core, about: so soon Ctrl-C is seen
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from .._types import OptimConfig, Params
     from .settings import Settings
 
-__all__ = ["Optimizer"]
-
 _LEAST_RATE = 1e-6  # from which on 'adaptive' ends the fit
 
 

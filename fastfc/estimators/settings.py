@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-__all__ = ["STOCHASTIC_SOLVERS", "Settings", "settle"]
-
 STOCHASTIC_SOLVERS = ("sgd", "adam")
 
 
