@@ -81,10 +81,12 @@ ALWAYS_INLINE void rectify_and_drop(const fc_network *net, const fc_layer *l, si
     vec_store((real *)l->out + i * l->stride + column, v, lanes);
 }
 
-/* Stores what the activation is of; of ReLU, it and dropout at once. */
+/* Stores what the activation is of; where that is ReLU, `rectified`, it and dropout follow at once.
+ */
 ALWAYS_INLINE void put_preactivation(const fc_network *net, const fc_layer *l, size_t i,
-                                     size_t column, vec v, vec scale, size_t lanes) {
-    if (l->activation == FC_RELU)
+                                     size_t column, vec v, vec scale, size_t lanes,
+                                     const int rectified) {
+    if (rectified)
         rectify_and_drop(net, l, i, column, v, scale, lanes);
     else
         vec_store((real *)l->out + i * l->stride + column, v, lanes);
@@ -113,8 +115,9 @@ static void activate_and_drop(const fc_network *net, const fc_layer *l, size_t f
 
 /* The gradient d of a layer's output, back through dropout and the activation. */
 ALWAYS_INLINE vec preactivation_gradient(const fc_network *net, const fc_layer *l, size_t i,
-                                         size_t column, vec d, vec scale, size_t lanes) {
-    if (l->activation == FC_RELU) {
+                                         size_t column, vec d, vec scale, size_t lanes,
+                                         const int rectified) {
+    if (rectified) {
         const uint16_t bits = *activation_mask_at(net, l, i, column);
         return d * (vec)(vec_mask_of_bits(bits) & (ivec)scale);
     }
@@ -125,7 +128,7 @@ ALWAYS_INLINE vec preactivation_gradient(const fc_network *net, const fc_layer *
 
 /* What follows the statistics of a vector of columns, which stand in next_mean and rstd. */
 ALWAYS_INLINE void normalize_columns(const fc_network *net, const fc_layer *l, size_t column,
-                                     size_t lanes, const int beyond) {
+                                     size_t lanes, const int beyond, const int rectified) {
     const real *out = (const real *)l->out + column;
     real *normalized = (real *)l->x_normalized + column;
     const vec scale = vec_set(mask_scale(net, l));
@@ -136,12 +139,13 @@ ALWAYS_INLINE void normalize_columns(const fc_network *net, const fc_layer *l, s
     for (size_t i = 0; i < net->N; i++) {
         const vec hat = normalize(vec_load(out + i * l->stride, lanes), mean, rstd, beyond);
         vec_store(normalized + i * l->stride, hat, lanes);
-        put_preactivation(net, l, i, column, scale_and_shift(hat, gamma, beta), scale, lanes);
+        const vec v = scale_and_shift(hat, gamma, beta);
+        put_preactivation(net, l, i, column, v, scale, lanes, rectified);
     }
 }
 
 ALWAYS_INLINE void forward_columns(const fc_network *net, const fc_layer *l, size_t column,
-                                   size_t lanes) {
+                                   size_t lanes, const int rectified) {
     const size_t N = net->N, stride = l->stride;
     const real *out = (const real *)l->out + column;
     if (!l->gamma.w) {
@@ -171,9 +175,9 @@ ALWAYS_INLINE void forward_columns(const fc_network *net, const fc_layer *l, siz
     const unsigned lost = lost_variances(v, eps, lanes);
     if (lost) recover_columns(mean, var, rstd, out, l->eps, N, stride, lost);
     if (any_beyond(rstd, lanes))
-        normalize_columns(net, l, column, lanes, 1);
+        normalize_columns(net, l, column, lanes, 1, rectified);
     else
-        normalize_columns(net, l, column, lanes, 0);
+        normalize_columns(net, l, column, lanes, 0, rectified);
     running_average(mean, (const real *)l->running_mean + column, rstd, l->momentum, lanes);
     running_average(var, (const real *)l->running_var + column, rstd, l->momentum, lanes);
 }
@@ -193,31 +197,32 @@ static void forward_slice_task(void *context, size_t slice, void *scratch) {
     const size_t first = slice_start(l->M, c->slices, slice);
     const size_t D = slice_start(l->M, c->slices, slice + 1) - first;
     make_columns(c, first, D, scratch);
-    if (l->gamma.w || l->activation == FC_RELU)
-        EACH_VECTOR(j, D, { forward_columns(c->net, l, first + j, lanes); });
-    if (l->activation != FC_RELU) activate_and_drop(c->net, l, 0, c->net->N, first, D);
+    if (l->activation == FC_RELU) {
+        EACH_VECTOR(j, D, { forward_columns(c->net, l, first + j, lanes, 1); });
+        return;
+    }
+    if (l->gamma.w) EACH_VECTOR(j, D, { forward_columns(c->net, l, first + j, lanes, 0); });
+    activate_and_drop(c->net, l, 0, c->net->N, first, D);
 }
 
 /* What follows a row's statistics. */
 ALWAYS_INLINE void normalize_hidden_row(const fc_network *net, const fc_layer *l, size_t i,
-                                        real mean, real rstd, vec scale, const int beyond) {
+                                        real mean, real rstd, vec scale, const int beyond,
+                                        const int rectified) {
     const real *gamma = l->gamma.w, *beta = l->beta.w, *out = (const real *)l->out + i * l->stride;
     real *normalized = (real *)l->x_normalized + i * l->stride;
     EACH_VECTOR(j, l->M, {
         vec hat = normalize(vec_load(out + j, lanes), vec_set(mean), vec_set(rstd), beyond);
         vec_store(normalized + j, hat, lanes);
         vec v = scale_and_shift(hat, vec_load(gamma + j, lanes), vec_load(beta + j, lanes));
-        put_preactivation(net, l, i, j, v, scale, lanes);
+        put_preactivation(net, l, i, j, v, scale, lanes, rectified);
     });
 }
 
-static void forward_rows_task(void *context, size_t range, void *scratch) {
-    (void)scratch;
-    const hidden_job *c = context;
-    const fc_layer *l = c->layer;
-    const size_t N = c->net->N, M = l->M, ranges = ranges_of(N, M);
-    const size_t first = share_start(N, ranges, range), end = share_start(N, ranges, range + 1);
-    const vec scale = vec_set(mask_scale(c->net, l));
+ALWAYS_INLINE void forward_rows(const fc_network *net, const fc_layer *l, size_t first, size_t end,
+                                const int rectified) {
+    const size_t M = l->M;
+    const vec scale = vec_set(mask_scale(net, l));
     EACH_ROW_BLOCK(i, end - first, {
         real mean[ROWS_AT_ONCE], *rstd = (real *)l->rstd + first + i;
         const real *block = (const real *)l->out + (first + i) * l->stride;
@@ -225,11 +230,23 @@ static void forward_rows_task(void *context, size_t range, void *scratch) {
         const int beyond = any_beyond(rstd, rows);
         for (size_t r = 0; r < rows; r++)
             if (beyond)
-                normalize_hidden_row(c->net, l, first + i + r, mean[r], rstd[r], scale, 1);
+                normalize_hidden_row(net, l, first + i + r, mean[r], rstd[r], scale, 1, rectified);
             else
-                normalize_hidden_row(c->net, l, first + i + r, mean[r], rstd[r], scale, 0);
-        if (l->activation != FC_RELU) activate_and_drop(c->net, l, first + i, rows, 0, M);
+                normalize_hidden_row(net, l, first + i + r, mean[r], rstd[r], scale, 0, rectified);
+        if (!rectified) activate_and_drop(net, l, first + i, rows, 0, M);
     });
+}
+
+static void forward_rows_task(void *context, size_t range, void *scratch) {
+    (void)scratch;
+    const hidden_job *c = context;
+    const fc_layer *l = c->layer;
+    const size_t N = c->net->N, ranges = ranges_of(N, l->M);
+    const size_t first = share_start(N, ranges, range), end = share_start(N, ranges, range + 1);
+    if (l->activation == FC_RELU)
+        forward_rows(c->net, l, first, end, 1);
+    else
+        forward_rows(c->net, l, first, end, 0);
 }
 
 /* p: the layer's product, as far as it is not complete: tasks add up split-K's partial sums, or
@@ -244,15 +261,15 @@ static void hidden_forward(const fc_network *net, const fc_layer *l, const gemm_
 }
 
 ALWAYS_INLINE void backward_columns(const fc_network *net, const fc_layer *l, real *dout,
-                                    size_t column, size_t lanes) {
+                                    size_t column, size_t lanes, const int rectified) {
     const size_t N = net->N, stride = l->stride;
     const real *normalized = (const real *)l->x_normalized + column;
     const vec scale = vec_set(mask_scale(net, l));
     vec sum[2] = {{0}}; /* of dout, and of its products with x_normalized */
     SUM_IN_BLOCKS(sum, 2, first, last, N, SUM_BLOCK, {
         for (size_t i = first; i < last; i++) {
-            const vec d = preactivation_gradient(net, l, i, column,
-                                                 vec_load(dout + i * stride, lanes), scale, lanes);
+            const vec d = preactivation_gradient(
+                net, l, i, column, vec_load(dout + i * stride, lanes), scale, lanes, rectified);
             vec_store(dout + i * stride, d, lanes);
             sum[0] += d;
             if (l->gamma.w) sum[1] = vec_fma(d, vec_load(normalized + i * stride, lanes), sum[1]);
@@ -284,7 +301,20 @@ static void backward_slice_task(void *context, size_t slice, void *scratch) {
     const size_t first = slice_start(l->M, c->slices, slice);
     const size_t D = slice_start(l->M, c->slices, slice + 1) - first;
     make_columns(c, first, D, scratch);
-    EACH_VECTOR(j, D, { backward_columns(c->net, l, c->dout + first + j, first + j, lanes); });
+    real *dout = c->dout + first;
+    if (l->activation == FC_RELU)
+        EACH_VECTOR(j, D, { backward_columns(c->net, l, dout + j, first + j, lanes, 1); });
+    else
+        EACH_VECTOR(j, D, { backward_columns(c->net, l, dout + j, first + j, lanes, 0); });
+}
+
+ALWAYS_INLINE void backward_row(const fc_network *net, const fc_layer *l, real *dout, size_t i,
+                                vec scale, const int rectified) {
+    EACH_VECTOR(j, l->M, {
+        const vec d = preactivation_gradient(net, l, i, j, vec_load(dout + j, lanes), scale, lanes,
+                                             rectified);
+        vec_store(dout + j, d, lanes);
+    });
 }
 
 static void backward_rows_task(void *context, size_t range, void *scratch) {
@@ -294,11 +324,10 @@ static void backward_rows_task(void *context, size_t range, void *scratch) {
     const vec scale = vec_set(mask_scale(c->net, l));
     for (size_t i = share_start(c->rows.N, c->rows.ranges, range); i < end; i++) {
         real *dout = c->dout + i * l->stride;
-        EACH_VECTOR(j, l->M, {
-            const vec d =
-                preactivation_gradient(c->net, l, i, j, vec_load(dout + j, lanes), scale, lanes);
-            vec_store(dout + j, d, lanes);
-        });
+        if (l->activation == FC_RELU)
+            backward_row(c->net, l, dout, i, scale, 1);
+        else
+            backward_row(c->net, l, dout, i, scale, 0);
     }
     layernorm_backward_task((void *)&c->rows, range, scratch);
 }

@@ -18,8 +18,11 @@
  * at -inf: out is -0, the slope 0.  By the symmetry of their slopes, f'(-a) = 1 - f'(a), both are
  * computed for -|x|.  Errors in units in the last place, as in exp.h; of slopes in those of 1:
  *
- *   silu    3.2   3.4    its slope   2.0   2.0
- *   gelu    3.9   3.9    its slope   2.0   2.0 */
+ *                  float32      float64
+ *   silu           3.61  3.68   3.4  3.4
+ *   gelu           5.37  6.76   4.7  6.3
+ *   silu's slope   1.01  1.01   1.0  1.0
+ *   gelu's slope   1.34  1.68   1.4  1.7 */
 #ifndef FASTFC_OPS_ACTIVATIONS_C
 #define FASTFC_OPS_ACTIVATIONS_C
 

@@ -69,17 +69,17 @@ typedef struct {
     void (*run)(real *out, const real *x, size_t n);
     wide (*exact)(wide x);
     int is_slope;
-    double bound; /* stated in csrc */
+    double bound[4]; /* as csrc states them: float32 with FMA and without, float64 the same */
 } function;
 
 static const function functions[] = {
-    {"exp", run_exp, exact_exp, 0, FC_DOUBLE ? 9 : 9},
-    {"logistic", run_logistic, exact_logistic, 0, FC_DOUBLE ? 9 : 9},
-    {"tanh", run_tanh, exact_tanh, 0, FC_DOUBLE ? 9 : 9},
-    {"silu", run_silu, exact_silu, 0, FC_DOUBLE ? 9 : 9},
-    {"gelu", run_gelu, exact_gelu, 0, FC_DOUBLE ? 9 : 9},
-    {"silu's slope", run_silu_slope, exact_silu_slope, 1, FC_DOUBLE ? 9 : 9},
-    {"gelu's slope", run_gelu_slope, exact_gelu_slope, 1, FC_DOUBLE ? 9 : 9},
+    {"exp", run_exp, exact_exp, 0, {0.94, 1.22, 0.9, 1.2}},
+    {"logistic", run_logistic, exact_logistic, 0, {2.41, 2.41, 2.4, 2.4}},
+    {"tanh", run_tanh, exact_tanh, 0, {2.50, 2.50, 2.6, 2.6}},
+    {"silu", run_silu, exact_silu, 0, {3.61, 3.68, 3.4, 3.4}},
+    {"gelu", run_gelu, exact_gelu, 0, {5.37, 6.76, 4.7, 6.3}},
+    {"silu's slope", run_silu_slope, exact_silu_slope, 1, {1.01, 1.01, 1.0, 1.0}},
+    {"gelu's slope", run_gelu_slope, exact_gelu_slope, 1, {1.34, 1.68, 1.4, 1.7}},
 };
 enum { FUNCTIONS = sizeof functions / sizeof *functions, MOST_ISAS = 8 };
 
@@ -148,8 +148,8 @@ int main(void) {
     static real x[PART];
     for (size_t i = 0; i < PART; i++) ones[i] = 1;
     /* every argument of float is a number below 2^32 */
-    const uint64_t step =
-        FC_DOUBLE || !trust() ? FC_DOUBLE ? ((uint64_t)8191 << 32) + 12345677 : 8191 : 1;
+    const uint64_t some = FC_DOUBLE ? ((uint64_t)65521 << 32) + 12345677 : 8191;
+    const uint64_t step = FC_DOUBLE || !trust() ? some : 1;
     const uint64_t last = FC_DOUBLE ? UINT64_MAX : UINT32_MAX;
     size_t n = 0;
     for (uint64_t b = 0;; b += step) {
@@ -159,7 +159,7 @@ int main(void) {
         if (end) break;
     }
     /* densely where most is going on: near 0 and around the ends of the results' range */
-    const long dense = trust() ? 100000000 : 200000;
+    const long dense = trust() ? 10000000 : FC_DOUBLE ? 60000 : 200000;
     for (long i = 0; i < dense; i++) {
         const double span = i % 3 == 0 ? 2 : i % 3 == 1 ? 20 : FC_DOUBLE ? 800 : 120;
         x[n++] = (real)(span * uniform());
@@ -167,11 +167,12 @@ int main(void) {
     }
     for (int isa = 0; isa < fc_isa_count(); isa++) {
         if (fc_isa_use(isa) != 0) continue;
+        const int column = 2 * FC_DOUBLE + (strcmp(fc_isa_name(isa), "baseline") == 0);
         for (int f = 0; f < FUNCTIONS; f++) {
             const worst *w = &found[isa][f];
             printf("%s%s, %s: %.3f units in the last place at %.9g\n", trust() ? "trust: " : "",
                    fc_isa_name(isa), functions[f].name, w->error, (double)w->at);
-            check(functions[f].name, (size_t)isa, w->error, 0, functions[f].bound + SLACK);
+            check(functions[f].name, (size_t)isa, w->error, 0, functions[f].bound[column] + SLACK);
         }
     }
     printf("%ld passed, %ld failed\n", passed, failed);
