@@ -168,11 +168,11 @@ def softmax_loss(
     rows = np.arange(len(x))
     shifted = x - x.max(axis=1, keepdims=True)
     log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    loss = _mean(-log_probabilities[rows, y], weights)
+    loss = -_mean(log_probabilities[rows, y], weights)
     slopes = np.exp(log_probabilities)
     slopes[rows, y] -= 1 - smoothing
     if smoothing > 0:
-        uniform = _mean(-log_probabilities.mean(axis=1), weights)
+        uniform = -_mean(log_probabilities.mean(axis=1), weights)
         loss = (1 - smoothing) * loss + smoothing * uniform
         slopes -= smoothing / x.shape[1]
     return loss, _share(slopes, weights)
