@@ -244,6 +244,9 @@ static inline size_t fc_predict_bytes(const fc_predictor *net, size_t N, size_t 
 #endif
 FC_VISIBLE void fc_set_threads(int threads);
 FC_VISIBLE int fc_get_threads(void);
+/* The same for calls by this thread alone; 0, as at first: what all may use.  Returns what it was.
+ */
+int fc_set_own_threads(int threads);
 
 /* The size of a core's L2 cache, after which products are cut into blocks.  No result depends on
  * it. fc_detect_caches sets bytes[i] to the size of the data cache of level i + 1, or to 0 where

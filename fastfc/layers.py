@@ -694,7 +694,9 @@ def dropout_forward(x: ArrayLike, dropout_param: ReadParam) -> tuple[Array, Drop
         without a seed, one ``np.random.randint(2**64, dtype=np.uint64)`` for each call in mode
         ``'train'``.  ``convention``, ``'keep'`` unless given, or ``'drop'``: p is then the
         probability of *dropping* an element, in [0, 1), kept are those that 'keep' would drop,
-        ``np.random.rand(*x.shape) >= p``, and they are scaled by 1/(1 - p).
+        ``np.random.rand(*x.shape) >= p``, and they are scaled by 1/(1 - p).  ``generator``,
+        optional: a bit generator, as ``np.random.MT19937(1)``, that draws in place of
+        ``np.random``'s.
 
     Returns
     -------
@@ -706,7 +708,7 @@ def dropout_forward(x: ArrayLike, dropout_param: ReadParam) -> tuple[Array, Drop
     Raises
     ------
     TypeError
-        x is not real.
+        x is not real, or the generator is none.
     ValueError
         p is out of range, the mode, convention or rng is unknown, or a seed is out of range.
 

@@ -64,6 +64,7 @@ static struct {
 } pool = {.busy = ATOMIC_FLAG_INIT, .asleep = MONITOR_INIT};
 
 static _Atomic(int) thread_limit = 1;
+static _Thread_local int own_limit; /* of this thread's calls; 0: as of all */
 
 static void cpu_relax(void) {
 #if defined(__x86_64__)
@@ -182,6 +183,12 @@ void fc_set_threads(int threads) {
 
 int fc_get_threads(void) { return atomic_load(&thread_limit); }
 
+int fc_set_own_threads(int threads) {
+    const int before = own_limit;
+    own_limit = threads < 0 ? 0 : threads > FC_MAX_THREADS ? FC_MAX_THREADS : threads;
+    return before;
+}
+
 /* Runs tasks start to start + count - 1 as one job; the caller holds `busy`. */
 static void run_job(fc_task task, void *context, size_t start, size_t count, int threads,
                     void *scratch) {
@@ -210,7 +217,8 @@ static void run_job(fc_task task, void *context, size_t start, size_t count, int
 }
 
 void fc_run(fc_task task, void *context, size_t count, void *scratch) {
-    const int threads = atomic_load_explicit(&thread_limit, memory_order_relaxed);
+    const int threads =
+        own_limit ? own_limit : atomic_load_explicit(&thread_limit, memory_order_relaxed);
     if (count < 2 || threads < 2 ||
         atomic_flag_test_and_set_explicit(&pool.busy, memory_order_acquire)) {
         for (size_t i = 0; i < count && !fc_look(); i++) task(context, i, scratch);

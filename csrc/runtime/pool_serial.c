@@ -8,6 +8,11 @@ void fc_set_threads(int threads) { (void)threads; }
 
 int fc_get_threads(void) { return 1; }
 
+int fc_set_own_threads(int threads) {
+    (void)threads;
+    return 0;
+}
+
 void fc_run(fc_task task, void *context, size_t count, void *scratch) {
     for (size_t i = 0; i < count && !fc_look(); i++) task(context, i, scratch);
 }

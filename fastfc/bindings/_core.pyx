@@ -17,7 +17,8 @@ from cpython.dict cimport PyDict_Next
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.unicode cimport PyUnicode_CheckExact, PyUnicode_CompareWithASCIIString
-from libc.math cimport isfinite
+from cython cimport floating
+from libc.math cimport exp, fabs, isfinite
 from libc.stdint cimport PTRDIFF_MAX
 from libc.stdlib cimport calloc, free, qsort, realloc
 from libc.string cimport memcpy, memset
@@ -51,4 +52,5 @@ include "spans.pxi"
 include "steps.pxi"
 include "network.pxi"
 include "predictor.pxi"
+include "response.pxi"
 include "runtime.pxi"

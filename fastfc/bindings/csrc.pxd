@@ -133,6 +133,7 @@ cdef extern from "fastfc.h":
     const int FC_MAX_THREADS
     void fc_set_threads(int threads) nogil
     int fc_get_threads() nogil
+    int fc_set_own_threads(int threads) nogil
     const int FC_CACHE_LEVELS
     void fc_set_l2_bytes(size_t bytes) nogil
     size_t fc_get_l2_bytes() nogil

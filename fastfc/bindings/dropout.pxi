@@ -6,10 +6,22 @@ cdef bint is_test_mode(str function, dict dropout_param) except -1:
                    require_entry(function, "dropout_param", dropout_param, "mode"), "train", "test")
 
 
-# The key of Philox's stream: the seed, or when there is none, if drawn, 64 bits of np.random.
+# What draws masks: a bit generator of NumPy's that is given, or np.random's.
+cdef object dropout_generator(dict dropout_param):
+    cdef object own = global_bit_generator()
+    given = dropout_param.get("generator")
+    if given is None:
+        return own
+    if not isinstance(given, np_random.BitGenerator):
+        raise TypeError(f"dropout_forward: dropout_param['generator'] is {shown(given)}, expected "
+                        "a bit generator of numpy.random")
+    return given
+
+
+# The key of Philox's stream: the seed, or when there is none, if drawn, 64 bits of the generator.
 cdef object philox_key(dict dropout_param, bint drawn):
     if "seed" not in dropout_param:
-        return np.random.randint(2**64, dtype=np.uint64) if drawn else 0
+        return draw_key(dropout_generator(dropout_param)) if drawn else 0
     seed = dropout_param["seed"]
     try:
         key = operator.index(seed)
@@ -62,7 +74,7 @@ def dropout_forward(x, dropout_param):
     if test:
         return as_base(arrays[0]), (dropout_param, None)
     if not philox:
-        return draw_dropout(arrays, dropout_param, p, drop, dtype)
+        return draw_dropout(arrays, dropout_param, dropout_generator(read), p, drop, dtype)
     settle(arrays, dtype)
     cdef ndarray xa = arrays[0]
     cdef ndarray out = fresh_like(xa, dtype)

@@ -337,7 +337,7 @@ cdef class Network:
         if self.seeded:
             self.seed = philox_key(dropout, True) if self.net.philox else dropout["seed"]
         if not (self.seeded and self.net.philox):
-            self.generator = global_bit_generator()
+            self.generator = dropout_generator(dropout)
         return True
 
     # Binds all that the core reads of the model.  False where something is not eligible.  Nothing
@@ -489,8 +489,11 @@ cdef class Network:
         if drawn is not None:
             if self.seeded and not self.net.philox:
                 return None  # np.random begins anew in each step
-            if drawn.order is None:
-                self.generator = global_bit_generator()
+            if drawn.order is None:  # rows are drawn too
+                rows_generator = global_bit_generator()
+                if self.generator is not None and self.generator is not rows_generator:
+                    return None
+                self.generator = rows_generator
             if not drawn.read(self.generator, X, self.count, is_labelled(self.net.loss.kind),
                               self.outputs()):
                 return None

@@ -114,10 +114,19 @@ def random_rows(count, size):
     return rows
 
 
+# 64 bits, as ``randint(2**64, dtype=np.uint64)`` draws them.
+cdef cnp.uint64_t draw_key(object generator) except? 0:
+    cdef bitgen_t *bitgen = bitgen_of(generator)
+    with generator.lock:
+        require_position(generator, bitgen)
+        return bitgen.next_uint64(bitgen.state)
+
+
 # What dropout_forward returns for x, which `arrays` holds:
-# out = x * mask, mask = (np.random.rand(*x.shape) < p) / p, or with drop (... >= p) / (1 - p).
-cdef object draw_dropout(list arrays, object dropout_param, double p, bint drop, int dtype):
-    cdef object generator = global_bit_generator()
+# out = x * mask, mask = (rand(*x.shape) < p) / p, or with drop (... >= p) / (1 - p), where rand
+# draws by `generator`.
+cdef object draw_dropout(list arrays, object dropout_param, object generator, double p, bint drop,
+                         int dtype):
     cdef bitgen_t *bitgen = bitgen_of(generator)
     cdef bint known = type(generator) is mt19937_type
     cdef fc_mt19937 state

@@ -41,6 +41,11 @@ def get_num_threads():
     return fc_get_threads()
 
 
+def set_own_threads(int n):
+    """Let calls by this thread use n threads, 0: as many as others'; return what it was."""
+    return fc_set_own_threads(n)
+
+
 def detect_caches():
     """Bytes of the data caches of levels 1, 2 and 3; 0 where the processor does not say."""
     cdef size_t[FC_CACHE_LEVELS] size

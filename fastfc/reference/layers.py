@@ -513,7 +513,7 @@ def dropout_forward(x: ArrayLike, dropout_param: ReadParam) -> tuple[Array, Drop
     if rng == "philox":
         below = (philox.stream(key, x.size) < np.ceil(p * 2**32)).reshape(x.shape)
     else:
-        below = np.asarray(np.random.rand(*x.shape) < p)
+        below = np.asarray(philox.generator_of(dropout_param).rand(*x.shape) < p)
     kept, scale = (~below, 1 - p) if drop else (below, p)
     mask = kept.astype(x.dtype) / scale
     return x * mask, (dropout_param, mask)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,10 +47,24 @@ def stream(key: int, n: int) -> Words:
     return philox4x32(counter, (key % 2**32, key >> 32)).ravel()[:n]
 
 
+def generator_of(dropout_param: ReadParam) -> Any:
+    """Return what draws masks: by the bit generator that is given, or NumPy's global one."""
+    given = dropout_param.get("generator")
+    if given is None:
+        return np.random
+    if not isinstance(given, np.random.BitGenerator):
+        raise TypeError(
+            f"dropout_forward: dropout_param['generator'] is {shown(given)}, expected a bit "
+            "generator of numpy.random"
+        )
+    return np.random.RandomState(given)
+
+
 def key_of(dropout_param: ReadParam, drawn: bool) -> int:
-    """Return the seed as a key; without one, if ``drawn``, 64 bits of NumPy's global generator."""
+    """Return the seed as a key; without one, if ``drawn``, 64 bits of the generator."""
     if "seed" not in dropout_param:
-        return int(np.random.randint(2**64, dtype=np.uint64)) if drawn else 0
+        draws = generator_of(dropout_param)
+        return int(draws.randint(2**64, dtype=np.uint64)) if drawn else 0
     try:
         key = operator.index(dropout_param["seed"])
     except TypeError:

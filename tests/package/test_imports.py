@@ -53,6 +53,9 @@ ARROWS = {
         *("arguments", "dropin", "gradient_check", "layer_utils", "layers", "optim", "reference"),
         "update_rules",
     },
+    "estimators": {
+        *("_core", "arguments", "fc_net", "losses", "networks", "training"),
+    },
     "": {"_core", "checking", "dropin", "runtime", "version"},  # fastfc/__init__.py
     "cli": {
         *("", "arguments"),
@@ -70,7 +73,7 @@ ARROWS = {
 }
 LAZY = {("cli", "reference")}  # inside a function, where it is asked for
 # Rooms that need an extra, and its packages.  Nobody else imports them: people do, by their names.
-EXTRAS = {"plots": {"matplotlib"}}
+EXTRAS = {"estimators": {"scipy", "sklearn"}, "plots": {"matplotlib"}}
 
 MODULES = sorted(
     path.relative_to(ROOT).with_suffix("")

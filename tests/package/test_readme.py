@@ -158,7 +158,10 @@ def test_every_option_in_the_text_exists():
 
 
 def test_extras_are_installed_from_a_checkout():
-    """No package index has them yet."""
+    """No package index has them yet.
+
+    But whoever has installed fastfc gets an extra by its name.
+    """
     files = [
         path
         for folder in ("fastfc", "benchmarks", "docs")
@@ -167,4 +170,4 @@ def test_extras_are_installed_from_a_checkout():
     ]
     assert len(files) > 50
     for path in [*files, *ROOT.glob("*.md")]:
-        assert not re.search(r"pip install\s+'?fastfc\b", path.read_text("utf-8")), path
+        assert not re.search(r"pip install\s+'?fastfc\b(?!\[)", path.read_text("utf-8")), path
