@@ -14,7 +14,6 @@
 #include "simd/exp.h"
 #include "simd/vec.h"
 
-
 #if FC_DOUBLE
 #define NORMAL_FURTHEST 38.98 /* a^2 / 2 < 760 */
 #define NORMAL_SHIFT 5
