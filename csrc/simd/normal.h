@@ -14,7 +14,6 @@
 #include "simd/exp.h"
 #include "simd/vec.h"
 
-#include <stddef.h>
 
 #if FC_DOUBLE
 #define NORMAL_FURTHEST 38.98 /* a^2 / 2 < 760 */

@@ -23,24 +23,20 @@ BINS = 50
 
 
 class _NotedLayers(JoinedLayers):
-    """Layers that keep the output of every activation function."""
+    """Layers that keep the input of every affine layer: what the hidden layer below it puts out."""
 
     def __init__(self, layers: Any) -> None:
         super().__init__(cast("Layers", self))
         self._noted_layers = layers
-        self.outputs: list[Array] = []
+        self.inputs: list[Array] = []
 
     def __getattr__(self, name: str) -> Any:
-        call = getattr(self._noted_layers, name)
-        if not name.startswith("relu_forward"):
-            return call
+        return getattr(self._noted_layers, name)
 
-        def noted(*args: Any) -> Any:
-            out, cache = call(*args)
-            self.outputs.append(out)
-            return out, cache
-
-        return noted
+    def affine_forward(self, x: Array, w: Array, b: Array) -> Any:
+        """Note the input."""
+        self.inputs.append(x)
+        return self._noted_layers.affine_forward(x, w, b)
 
 
 def activations(model: FullyConnectedNet, X: ArrayLike, *, ax: Axes | None = None) -> Axes:
@@ -58,7 +54,7 @@ def activations(model: FullyConnectedNet, X: ArrayLike, *, ax: Axes | None = Non
     Returns
     -------
     matplotlib Axes
-        Layer by layer, from below: numbers above 0, on a scale of its own, and in the margin how
+        Layer by layer, from below: all numbers but 0, on a scale of its own, and in the margin how
         many units are dead, 0 for every example.
 
     Raises
@@ -79,13 +75,14 @@ def activations(model: FullyConnectedNet, X: ArrayLike, *, ax: Axes | None = Non
     if not outputs:
         raise ValueError("model has no hidden layer, expected one at least")
     axes = one_axes(ax)
-    greatest = max(float(out.max()) for out in outputs) or 1.0
-    edges = np.linspace(0, greatest, BINS + 1)
+    least = min(0.0, *(float(out.min()) for out in outputs))
+    greatest = max(float(out.max()) for out in outputs)
+    edges = np.linspace(least, greatest if greatest > least else least + 1, BINS + 1)
     for i, out in enumerate(outputs):
-        counts, _ = np.histogram(out[out > 0], edges)
+        counts, _ = np.histogram(out[out != 0], edges)
         heights = 0.9 * counts / max(counts.max(), 1)
         axes.stairs(i + heights, edges, baseline=i, fill=True, alpha=0.7)
-        dead = float((out <= 0).all(axis=0).mean())
+        dead = float((out == 0).all(axis=0).mean())
         axes.annotate(
             f"{dead:.0%} dead",
             (0.98, i + 0.3),
@@ -94,7 +91,7 @@ def activations(model: FullyConnectedNet, X: ArrayLike, *, ax: Axes | None = Non
             fontsize="small",
         )
     axes.set_yticks(range(len(outputs)), [f"layer {i + 1}" for i in range(len(outputs))])
-    axes.set(xlabel="output above 0", xlim=(0, greatest))
+    axes.set(xlabel="output, zeros left out", xlim=(edges[0], edges[-1]))
     return axes
 
 
@@ -170,4 +167,4 @@ def _outputs(model: FullyConnectedNet, X: ArrayLike) -> list[Array]:
         noted = _NotedLayers(model._layers)
         twin._layers = cast("Any", noted)
         twin._forward(twin._examples(X), twin._own_params())
-    return noted.outputs
+    return noted.inputs[1:]

@@ -89,6 +89,21 @@ def test_histograms_count_what_the_layers_put_out():
     assert [text.get_text() for text in axes.texts] == ["20% dead"]
 
 
+@pytest.mark.parametrize("activation", ["identity", "tanh", "gelu"])
+def test_histograms_of_other_activations(activation):
+    net = FullyConnectedNet([5, 4], 6, 3, weight_scale=1, activation=activation)
+    X = data()["X_train"]
+    axes = plots.activations(net, X)
+    low, high = axes.get_xlim()
+    assert low < 0 < high
+    assert len(axes.patches) == 2
+    if activation == "tanh":
+        hidden = np.tanh(X @ net.params["W1"] + net.params["b1"])
+        values, edges, _ = axes.patches[0].get_data()
+        counts, _ = np.histogram(hidden, edges)
+        np.testing.assert_allclose(values, 0.9 * counts / counts.max(), atol=0.1)
+
+
 def test_gradients_are_those_of_the_loss():
     net = FullyConnectedNet([5], input_dim=6, num_classes=3, weight_scale=1)
     _, grads = net.loss(data()["X_train"], data()["y_train"])
