@@ -31,7 +31,7 @@ __all__ = ["FCClassifier"]
 
 
 class FCClassifier(ClassifierMixin, FCBase):
-    r"""A fully connected network as a classifier of scikit-learn's kind, on the C core.
+    """A fully connected network as a classifier of scikit-learn's kind, on the C core.
 
     Takes what ``sklearn.neural_network.MLPClassifier`` takes, under the same names and with the
     same meaning and defaults, and more.  From the same ``random_state`` both learn the same
@@ -41,9 +41,9 @@ class FCClassifier(ClassifierMixin, FCBase):
     ----------
     hidden_layer_sizes : array_like of int or int, default=(100,)
         Units of each hidden layer; a number is one layer, none a linear model.
-    activation : {'identity', 'logistic', 'tanh', 'relu', 'leaky_relu', 'silu', 'gelu'}, \
-            default='relu'
-        Of the hidden layers.  ``leaky_relu`` has the slope 0.01, ``silu`` is x / (1 + exp(-x)),
+    activation : str, default='relu'
+        Of the hidden layers: 'identity', 'logistic', 'tanh', 'relu', 'leaky_relu', 'silu' or
+        'gelu'.  ``leaky_relu`` has the slope 0.01, ``silu`` is x / (1 + exp(-x)),
         ``gelu`` x times the normal distribution function.
     solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
         ``lbfgs`` is SciPy's L-BFGS-B over the gradients of all examples, in float64 unless

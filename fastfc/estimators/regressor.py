@@ -31,7 +31,7 @@ PARAMETERS = {"huber": "delta", "quantile": "level"}
 
 
 class FCRegressor(RegressorMixin, FCBase):
-    r"""A fully connected network as a regressor of scikit-learn's kind, on the C core.
+    """A fully connected network as a regressor of scikit-learn's kind, on the C core.
 
     Takes what ``sklearn.neural_network.MLPRegressor`` takes, under the same names and with the same
     meaning and defaults, and more.  From the same ``random_state`` both learn the same weights, up
@@ -39,15 +39,15 @@ class FCRegressor(RegressorMixin, FCBase):
 
     Parameters
     ----------
-    loss : {'squared_error', 'absolute_error', 'huber', 'quantile', 'poisson'}, \
-            default='squared_error'
-        ``squared_error`` and ``poisson`` are half the squared error and half the deviance; for
-        ``poisson`` the network's outputs are exponentials and y is at least 0.
+    loss : str, default='squared_error'
+        'squared_error', 'absolute_error', 'huber', 'quantile' or 'poisson'.  The first is half
+        the squared error, the last half the deviance: there the network's outputs are
+        exponentials, and y is at least 0.
     hidden_layer_sizes : array_like of int or int, default=(100,)
         Units of each hidden layer; a number is one layer, none a linear model.
-    activation : {'identity', 'logistic', 'tanh', 'relu', 'leaky_relu', 'silu', 'gelu'}, \
-            default='relu'
-        Of the hidden layers.  ``leaky_relu`` has the slope 0.01, ``silu`` is x / (1 + exp(-x)),
+    activation : str, default='relu'
+        Of the hidden layers: 'identity', 'logistic', 'tanh', 'relu', 'leaky_relu', 'silu' or
+        'gelu'.  ``leaky_relu`` has the slope 0.01, ``silu`` is x / (1 + exp(-x)),
         ``gelu`` x times the normal distribution function.
     solver : {'lbfgs', 'sgd', 'adam'}, default='adam'
         ``lbfgs`` is SciPy's L-BFGS-B over the gradients of all examples, in float64 unless
