@@ -1,4 +1,4 @@
-# install · core · test · test-parallel · ci-all · fuzz · trust · bench · lint · format · analyze · sanitize · memcheck · sanitize-python · compile_commands.json
+# install · core · test · test-parallel · ci-all · fuzz · trust · docs · bench · lint · format · analyze · sanitize · memcheck · sanitize-python · compile_commands.json
 PYTHON ?= python
 
 # Files below a folder, by their endings.  None is an error: a linter that is given no file is content.
@@ -55,6 +55,10 @@ trust-functions:
 	$(call c_tests,build/functions) --target test_functions_0 test_functions_1
 	FASTFC_TRUST=1 build/functions/test_functions_0
 	FASTFC_TRUST=1 build/functions/test_functions_1
+
+# The pages in build/docs/index.html; a warning is an error.  Needs pip install -e '.[docs,plot]'.
+docs:
+	$(PYTHON) -m sphinx -W --keep-going -q -b html docs build/docs
 
 bench:
 	$(PYTHON) -m benchmarks
@@ -141,4 +145,4 @@ sanitize-python:
 	       --rootdir $(CURDIR) -c $(CURDIR)/pyproject.toml $(addprefix $(CURDIR)/,$(TESTS)) \
 	       $(addprefix --deselect=,$(NOT_SANITIZED))'
 
-.PHONY: install core test test-parallel ci-all fuzz trust trust-functions bench lint lint-csrc format analyze sanitize memcheck sanitize-python build/lint compile_commands.json
+.PHONY: install core test test-parallel ci-all fuzz trust trust-functions docs bench lint lint-csrc format analyze sanitize memcheck sanitize-python build/lint compile_commands.json

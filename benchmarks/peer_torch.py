@@ -171,12 +171,12 @@ def _dropout_backward(dout, cache):
     return aten.native_dropout_backward, *_tensors(dout, mask != 0), 1 / dropout_param["p"]
 
 
-def _loss(function):
+def _loss(function, *names):
     """Loss and gradient: PyTorch has no single operation that gives both."""
 
-    def prepare(x, y, label_smoothing=None):
+    def prepare(x, y, *more):
         x, y = torch.from_numpy(x).requires_grad_(), torch.from_numpy(y)
-        options = {} if label_smoothing is None else {"label_smoothing": label_smoothing}
+        options = dict(zip(names, more, strict=True))
 
         @torch.enable_grad()
         def call():
@@ -186,6 +186,10 @@ def _loss(function):
         return (call,)
 
     return prepare
+
+
+def _pinball(x, y, level):
+    return torch.maximum(level * (y - x), (1 - level) * (x - y)).mean()
 
 
 def _update(optimizer):
@@ -249,8 +253,14 @@ _OPERATIONS = {
     "dropout_forward": _dropout_forward,
     "dropout_backward": _dropout_backward,
     "softmax_loss": _loss(nn.functional.cross_entropy),
-    "softmax_loss smoothed": _loss(nn.functional.cross_entropy),
+    "softmax_loss smoothed": _loss(nn.functional.cross_entropy, "label_smoothing"),
     "svm_loss": _loss(nn.functional.multi_margin_loss),
+    "logistic_loss": _loss(nn.functional.binary_cross_entropy_with_logits),
+    "squared_error_loss": _loss(nn.functional.mse_loss),
+    "absolute_error_loss": _loss(nn.functional.l1_loss),
+    "huber_loss": _loss(nn.functional.huber_loss, "delta"),
+    "quantile_loss": _loss(_pinball, "level"),
+    "poisson_loss": _loss(nn.functional.poisson_nll_loss),
     "sgd": _sgd(),
     "sgd_momentum": _sgd(),
     "sgd_nesterov_momentum": _sgd(nesterov=True),

@@ -32,7 +32,8 @@ PARTS = {
     r"statistics_task|squares_task|sum_block\w*|running_average|add_ranges|relu_\w+",
     "masks, draws": r"mt19937_\w+|philox_\w+|random_rows|draw_\w+|dropout_\w+",
     "gather": r"gather_\w+",
-    "loss": r"softmax_\w+|svm_\w+",
+    "loss": r"(softmax|svm|logistic|squared_error|absolute_error|huber|quantile|poisson)_rows|"
+    r"sum_losses|sum_weights|mean_loss|data_loss",
     "updates": r"sgd\w*|rmsprop|adamw?|update_\w+|sum_of_squares\w*|any_beyond|sum_squares|"
     r"set_powers|advance",
     "threads": r"claim_tasks|fc_run|run_job|run_worker|run_tasks|run_with_side_task",

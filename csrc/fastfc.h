@@ -52,8 +52,9 @@ enum { FC_RELU, FC_IDENTITY, FC_LOGISTIC, FC_TANH, FC_LEAKY_RELU, FC_SILU, FC_GE
  * and numbers stand in the order of the rule's arguments in table.h; each parameter has its own
  * numbers, since it has its own config: another learning rate, no decay of biases.  Outputs may be
  * their own inputs.  Of each rule number[0] is the learning rate, and of Adam's number[FC_T] the
- * steps so far, this one included. */
-enum { FC_T = 4 };
+ * steps so far, this one included,
+ * and number[FC_EPSILON] its epsilon. */
+enum { FC_EPSILON = 3, FC_T = 4 };
 typedef struct {
     size_t n;
     const void *w;
@@ -110,6 +111,27 @@ typedef struct {
     uint64_t key;                 /* of the mask's stream, for philox */
 } fc_layer;
 
+/* Losses: ops/loss.c says what each is.  `number` is softmax's and logistic's label_smoothing, the
+ * point where huber becomes linear, quantile's level.  Softmax and svm are of scores and labels,
+ * the others of scores and targets. */
+typedef enum {
+    FC_SOFTMAX_LOSS,
+    FC_SVM_LOSS,
+    FC_LOGISTIC_LOSS,
+    FC_SQUARED_ERROR_LOSS,
+    FC_ABSOLUTE_ERROR_LOSS,
+    FC_HUBER_LOSS,
+    FC_QUANTILE_LOSS,
+    FC_POISSON_LOSS
+} fc_loss_kind;
+typedef struct {
+    fc_loss_kind kind;
+    double number;
+    const int64_t *labels; /* (N,), each less than the number of classes */
+    const void *targets;   /* (N, M) of the table's dtype */
+    const double *weights; /* (N,) of the examples, none negative, their sum above 0; NULL: all 1 */
+} fc_loss;
+
 typedef struct {
     size_t N, count; /* examples; layers */
     fc_layer *layers;
@@ -120,7 +142,7 @@ typedef struct {
     void *input;           /* work, as out, for these rows: (N, D) */
     void *dout[2];         /* work, as out: (N, greatest stride) each */
     void *workspace;       /* FC_WORKSPACE_BYTES */
-    double label_smoothing;
+    fc_loss loss;
     double reg; /* rounded to the dtype: 0.5 reg sum(w^2) is added to the loss, reg w to dw */
     int philox; /* 0 or 1: masks are drawn by the layers' keys; then state is NULL */
     int rule;   /* by which each parameter is updated once its gradient is there; FC_NO_UPDATE: the
@@ -138,21 +160,31 @@ typedef struct {
     int bytes, is_signed;
 } fc_labels;
 
-/* Training steps in one call.  With `examples` each step draws its own minibatch; without there is
- * one step, on the examples and labels given. */
+/* Training steps in one call.  Without `examples` there is one step, on the examples given and what
+ * net->loss has of them.  With `examples` each step takes rows of so many, of their labels or
+ * targets, and of their weights: with `order` the next net->N of it, the last step what is left;
+ * else it draws its own minibatch. */
 typedef struct {
-    size_t most;         /* steps; at least 1 */
-    int64_t nanoseconds; /* no step but the first begins so long after the call */
-    int64_t *y;          /* (N,) labels of the minibatch; with `examples` they are set */
-    double *loss;        /* (most,) set, also for a step that is not taken */
-    uint32_t examples;   /* each minibatch's rows are drawn from so many */
-    fc_mt19937 *state;   /* by this, which net->state may be too */
-    int64_t *index;      /* (N,) set to them; net->rows has it as its index */
-    fc_labels labels;
-    int draws_keys;     /* whether each layer's key is drawn too, in each step */
+    size_t most;          /* steps; at least 1 */
+    int64_t nanoseconds;  /* no step but the first begins so long after the call */
+    double *loss;         /* (most,) set, also for a step that is not taken */
+    uint32_t examples;    /* how many rows there are */
+    const int64_t *order; /* (ordered,) of them, of which `most` steps take no more */
+    size_t ordered;       /* NULL and 0: rows are drawn */
+    fc_mt19937 *state;    /* draws rows and keys; net->state may be it too */
+    int64_t *index;       /* (N,) set to the step's rows; net->rows and targets have it as theirs */
+    fc_labels labels;     /* of all examples; with */
+    int64_t *y;           /* (N,) set to the step's, which net->loss has */
+    fc_gather targets;    /* or these; with */
+    void *target;         /* (N, M) set, as y */
+    const double *weights; /* of all examples, or NULL; with */
+    double *weight;        /* (N,) set, as y */
+    int draws_keys;        /* whether each layer's key is drawn too, in each step */
     const double *base; /* (layers, 4) learning rates of the parameters, of which each step takes */
-    const double *factor; /* (most,) its factor; NULL: they stay as they are in `number` */
-    int64_t *time;        /* (most,) set: nanoseconds from the call to the step's end */
+    const double *factor;  /* (most,) its factor; NULL: they stay as they are in `number` */
+    const double *epsilon; /* (most,) of Adam, or NULL, the same */
+    const double *alpha;   /* net->reg of a step is this / (its sum of weights); NULL: it stays */
+    int64_t *time;         /* (most,) set: nanoseconds from the call to the step's end */
 } fc_steps;
 
 /* network_scores reads N, count, layers and workspace of a network; of a layer its sizes, its

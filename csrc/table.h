@@ -39,9 +39,7 @@ typedef struct {
     void (*dropout_philox)(real *out, real *mask, const real *x, uint64_t key, double p, int drop,
                            size_t n);
     void (*dropout_apply)(real *out, const real *x, const real *mask, size_t n);
-    void (*softmax_loss)(double *loss, real *dx, const real *x, const int64_t *y,
-                         double label_smoothing, size_t N, size_t C);
-    void (*svm_loss)(double *loss, real *dx, const real *x, const int64_t *y, size_t N, size_t C);
+    double (*data_loss)(real *dx, const real *x, const fc_loss *loss, size_t N, size_t C);
     void (*sgd)(real *next_w, const real *w, const real *dw, double learning_rate, size_t n);
     void (*sgd_momentum)(real *next_w, real *next_velocity, const real *w, const real *dw,
                          const real *velocity, double learning_rate, double momentum, size_t n);

@@ -54,9 +54,35 @@ def layernorm_forward(
 def layernorm_backward(dout: ArrayLike, cache: NormalizationCache) -> NormalizationGradients: ...
 def dropout_forward(x: ArrayLike, dropout_param: ReadParam) -> tuple[Array, DropoutCache]: ...
 def dropout_backward(dout: ArrayLike, cache: DropoutCache) -> Array: ...
-def svm_loss(x: ArrayLike, y: ArrayLike) -> tuple[Scalar, Array]: ...
+def svm_loss(
+    x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+) -> tuple[Scalar, Array]: ...
 def softmax_loss(
-    x: ArrayLike, y: ArrayLike, label_smoothing: float = 0.0
+    x: ArrayLike,
+    y: ArrayLike,
+    label_smoothing: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+) -> tuple[Scalar, Array]: ...
+def logistic_loss(
+    x: ArrayLike,
+    y: ArrayLike,
+    label_smoothing: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+) -> tuple[Scalar, Array]: ...
+def squared_error_loss(
+    x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+) -> tuple[Scalar, Array]: ...
+def absolute_error_loss(
+    x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+) -> tuple[Scalar, Array]: ...
+def huber_loss(
+    x: ArrayLike, y: ArrayLike, delta: float = 1.0, sample_weight: ArrayLike | None = None
+) -> tuple[Scalar, Array]: ...
+def quantile_loss(
+    x: ArrayLike, y: ArrayLike, level: float = 0.5, sample_weight: ArrayLike | None = None
+) -> tuple[Scalar, Array]: ...
+def poisson_loss(
+    x: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
 ) -> tuple[Scalar, Array]: ...
 
 # update rules, and the norm that gradients are clipped to
@@ -81,7 +107,9 @@ def feature_row(
 def set_mode(model: Model, mode: str | None) -> bool: ...
 
 class Network:
-    def loss(self, X: ArrayLike, y: ArrayLike, model: Model) -> tuple[Scalar, Params] | None: ...
+    def loss(
+        self, X: ArrayLike, y: ArrayLike, model: Model, sample_weight: ArrayLike | None = None
+    ) -> tuple[Scalar, Params] | None: ...
     def scores(self, X: ArrayLike, model: Model) -> Array | None: ...
     def step(
         self,
@@ -96,6 +124,7 @@ class Network:
         mean: ArrayLike | None = None,
         std: ArrayLike | None = None,
         takes_nonfinite: bool = False,
+        sample_weight: ArrayLike | None = None,
     ) -> Scalar | None: ...
     def steps(
         self,
@@ -115,6 +144,10 @@ class Network:
         mean: ArrayLike | None = None,
         std: ArrayLike | None = None,
         takes_nonfinite: bool = False,
+        sample_weight: AnyArray | None = None,
+        order: AnyArray | None = None,
+        alpha: float | None = None,
+        epsilons: ArrayLike | None = None,
     ) -> NDArray[np.float64] | None: ...
 
 # the scores of a network as it was, of layers as fastfc.networks.predictor has them

@@ -90,7 +90,7 @@ class Layers(Protocol):
 
 
 class NetworkLayers(Layers, Protocol):
-    """A module of layers, single and joined, and of the loss that a network has."""
+    """A module of layers, single and joined, and of losses, of which a network calls its own."""
 
     def dropout_forward(
         self, x: ArrayLike, dropout_param: ReadParam
@@ -99,7 +99,11 @@ class NetworkLayers(Layers, Protocol):
     def dropout_backward(self, dout: ArrayLike, cache: DropoutCache) -> Array: ...
 
     def softmax_loss(
-        self, x: ArrayLike, y: ArrayLike, label_smoothing: float = 0.0
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        label_smoothing: float = 0.0,
+        sample_weight: ArrayLike | None = None,
     ) -> tuple[Scalar, Array]: ...
 
 

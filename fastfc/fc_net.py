@@ -6,6 +6,7 @@ Everything but the layers they call, and what the core does in one call, stands 
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -22,7 +23,7 @@ from .networks.predictor import check_call, fold, read_layers
 from .update_rules import RULES
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import MutableMapping, Sequence
     from typing import Any
 
     from numpy.typing import NDArray
@@ -47,20 +48,23 @@ if not TYPE_CHECKING:  # checkers, which read lists of plain names only, take wh
 # What a step reads of a network: attributes of its own, not properties of a subclass's.
 _READ = {
     *("params", "num_layers", "dtype", "reg", "label_smoothing", "normalization", "bn_params"),
-    *("use_dropout", "dropout_param", "activation"),
+    *("use_dropout", "dropout_param", "activation", "loss_name", "loss_param"),
 }
 
+EPOCH_STEPS, EPOCH_SECONDS = 512, 0.05  # in one call of the core: so soon Ctrl-C is seen
 
-def _labels_of(y: ArrayLike, rows: Labels) -> AnyArray:
-    """Return y[rows], of y (N,)."""
-    labels = np.asarray(y)
-    if labels.ndim != 1:
-        raise ValueError(f"y has shape {labels.shape}, expected (N,), a label of each example")
+
+def _rows_of(name: str, values: ArrayLike, rows: Labels, ndim: int = 1) -> AnyArray:
+    """Return values[rows], of values (N,), or (N, M) where ndim is 2."""
+    array = np.asarray(values)
+    if not 1 <= array.ndim <= ndim:
+        expected = "(N,)" if ndim == 1 else "(N,) or (N, M)"
+        raise ValueError(f"{name} has shape {array.shape}, expected {expected}, of each example")
     try:
-        return labels[rows]  # copies no more than the rows
+        return array[rows]  # copies no more than the rows
     except IndexError:
         raise ValueError(
-            f"rows is {shown(rows)}, expected row numbers of y, which has {len(labels)} labels"
+            f"rows is {shown(rows)}, expected row numbers of {name}, which has {len(array)}"
         ) from None
 
 
@@ -77,10 +81,12 @@ class _Fused(fully_connected.FullyConnectedNet):
         if not _core.set_mode(self, mode):
             super()._set_mode(mode)
 
-    def _data_loss(self, X: ArrayLike, y: ArrayLike) -> tuple[Scalar, Params]:
+    def _data_loss(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> tuple[Scalar, Params]:
         X = self._cast("X", X)
-        fused = self._network().loss(X, y, self)
-        return super()._data_loss(X, y) if fused is None else fused
+        fused = self._network().loss(X, y, self, sample_weight)
+        return super()._data_loss(X, y, sample_weight) if fused is None else fused
 
     def _test_scores(self, X: ArrayLike) -> Array:
         X = self._cast("X", X)
@@ -115,6 +121,7 @@ class _Fused(fully_connected.FullyConnectedNet):
         normalize: Normalization | None = None,
         clip_norm: float | None = None,
         takes_nonfinite: bool = False,
+        sample_weight: ArrayLike | None = None,
     ) -> Scalar | None:
         """Do a training pass and update every parameter in one call.
 
@@ -142,6 +149,8 @@ class _Fused(fully_connected.FullyConnectedNet):
         takes_nonfinite : bool
             Whether parameters are updated too where the loss is not finite; by default nothing
             changes then.
+        sample_weight : array_like, shape (N,), optional
+            As for ``loss``; with rows the minibatch's are ``sample_weight[rows]``.
 
         Returns
         -------
@@ -176,7 +185,10 @@ class _Fused(fully_connected.FullyConnectedNet):
             raise TypeError(f"optim_configs is {shown(optim_configs)}, expected a dict of configs")
         check_dense("X", X)
         if rows is not None:
-            y = _labels_of(y, rows)
+            y = _rows_of("y", y, rows, 1 if self.loss_name == "softmax" else 2)
+            if sample_weight is not None:
+                check_dense("sample_weight", sample_weight)
+                sample_weight = _rows_of("sample_weight", sample_weight, rows)
         if rows is None and normalize is not None:
             rows = np.arange(len(y))
         if rows is not None and not isinstance(X, np.ndarray):
@@ -199,6 +211,7 @@ class _Fused(fully_connected.FullyConnectedNet):
                 mean,
                 std,
                 takes_nonfinite,
+                sample_weight,
             )
 
     __fastfc_train_step__ = train_step  # a subclass may well have a train_step of its own
@@ -217,13 +230,14 @@ class _Fused(fully_connected.FullyConnectedNet):
         normalize: Normalization | None = None,
         clip_norm: float | None = None,
         takes_nonfinite: bool = False,
+        sample_weight: AnyArray | None = None,
     ) -> NDArray[np.float64] | None:
         """Do several training steps in one call, each as ``train_step`` would.
 
         Parameters
         ----------
-        X, y, update_rule, optim_configs, normalize, clip_norm, takes_nonfinite
-            As for ``train_step``.
+        X, y, update_rule, optim_configs, normalize, clip_norm, takes_nonfinite, sample_weight
+            As for ``train_step``; targets are float32, float64 or uint8, weights float64.
         batch_size : int
             Each step is one on so many rows of X and y, drawn from ``np.random``.
         steps : int
@@ -268,7 +282,105 @@ class _Fused(fully_connected.FullyConnectedNet):
                 mean,
                 std,
                 takes_nonfinite,
+                sample_weight,
             )
+
+    def __fastfc_train_epoch__(
+        self,
+        X: AnyArray,
+        y: AnyArray,
+        update_rule: str,
+        optim_configs: MutableMapping[str, OptimConfig],
+        order: Labels,
+        batch_size: int,
+        losses: list[Any],
+        *,
+        sample_weight: AnyArray | None = None,
+        alpha: float | None = None,
+        epsilons: Sequence[float] | None = None,
+        rates: tuple[dict[str, float], list[float]] | None = None,
+        clip_norm: float | None = None,
+        takes_nonfinite: bool = False,
+    ) -> NDArray[np.float64] | None:
+        """Do an epoch's training steps in one call, each as ``train_step`` would.
+
+        Signals are seen all the same: between parts of it, each of some 50 ms.
+
+        Parameters
+        ----------
+        X, y, update_rule, optim_configs, clip_norm, takes_nonfinite, sample_weight
+            As for ``train_step``.
+        order : array of int, shape (n,)
+            The first step is on the first batch_size of these rows of X, y and sample_weight, the
+            next on those after them, the last on what is left.
+        batch_size : int
+        losses : list
+            Gets the loss of each step that was taken.
+        alpha : float, optional
+            The strength of regularisation of a step is alpha divided by the sum of its examples'
+            weights, their number if there are none, as scikit-learn's MLPs have it.  By default
+            it is ``reg``.
+        epsilons : sequence of float, optional
+            Of adam's and adamw's, for each step.
+        rates : (dict of float, sequence of float), optional
+            Of each parameter the learning rate, and of each step its factor.
+
+        Returns
+        -------
+        ndarray or None
+            As ``__fastfc_train_steps__``.
+
+        Raises
+        ------
+        ValueError
+            The shape of order, or of what has a number for each step, does not fit.
+        IndexError
+            A row is out of range.
+        """
+        check_dense("X", X)
+        if not isinstance(X, np.ndarray) or not self._is_plain():
+            return None
+        begun, order = time.perf_counter(), np.asarray(order)
+        steps = -(-len(order) // batch_size)
+        base, factors = rates or (None, None)
+        y = np.asarray(y)
+        if self.loss_name != "softmax" and y.dtype not in (np.float32, np.float64, np.uint8):
+            y = self._cast("y", y)
+        if sample_weight is not None:
+            sample_weight = np.ascontiguousarray(sample_weight, np.float64)
+        clip_norm = 0 if clip_norm is None else check_clip_norm(clip_norm)
+        spent: list[float] = []
+        with lock_of(self):
+            self._set_mode("train")
+            while (first := len(spent)) < steps:
+                part = slice(first, min(first + EPOCH_STEPS, steps))
+                since = time.perf_counter() - begun
+                taken = self._network().steps(
+                    X,
+                    y,
+                    self,
+                    update_rule,
+                    optim_configs,
+                    self._own_reg(),
+                    clip_norm,
+                    min(batch_size, len(order)),
+                    part.stop - first,
+                    EPOCH_SECONDS,
+                    losses,
+                    base,
+                    None if factors is None else factors[part],
+                    takes_nonfinite=takes_nonfinite,
+                    sample_weight=sample_weight,
+                    order=order[first * batch_size : part.stop * batch_size],
+                    alpha=alpha,
+                    epsilons=None if epsilons is None else epsilons[part],
+                )
+                if taken is None and not spent:
+                    return None
+                if taken is None or not len(taken):
+                    break
+                spent.extend(taken + since)
+        return np.array(spent)
 
     def _is_plain(self) -> bool:
         """Return whether a training step runs nothing of a subclass's or an instance's own."""
@@ -285,7 +397,7 @@ class _Fused(fully_connected.FullyConnectedNet):
 
 
 class FullyConnectedNet(_Fused, fully_connected.FullyConnectedNet):
-    """{affine - [normalisation] - activation - [dropout]} x (L - 1) - affine - softmax.
+    """{affine - [normalisation] - activation - [dropout]} x (L - 1) - affine - loss.
 
     Parameters
     ----------
@@ -294,7 +406,7 @@ class FullyConnectedNet(_Fused, fully_connected.FullyConnectedNet):
     input_dim : int
         Numbers per example.
     num_classes : int
-        Classes.
+        Classes, or scores of another loss than softmax.
     dropout : float, optional
         Probability of *keeping* a unit, in (0, 1); 0 and 1 both mean no dropout.  In the
         convention ``'drop'`` that of *dropping* one, in [0, 1); 0 means no dropout.
@@ -302,12 +414,14 @@ class FullyConnectedNet(_Fused, fully_connected.FullyConnectedNet):
         Whether hidden layers are batch-normalised; or, as in CS231n, a value of ``normalization``.
     reg : float
         Strength of the L2 regularisation, 0.5 * reg * (sum of the squared weights).
-    weight_scale : float or {'he', 'glorot'}
+    weight_scale : float or {'he', 'glorot', 'sklearn'}
         Standard deviation of the initial weights, drawn from ``np.random`` in order; biases and
         betas start at 0, gammas at 1.  ``'he'`` is sqrt(2 / inputs) of each layer, which keeps the
         scale of activations through ReLUs (He et al. 2015), ``'glorot'`` sqrt(2 / (inputs +
-        outputs)) (Glorot & Bengio 2010).  The default is the courses', 1e-2: without normalisation
-        a network of several layers hardly trains from there.
+        outputs)) (Glorot & Bengio 2010).  ``'sklearn'`` draws each layer's weights and then its
+        biases uniformly up to sqrt(6 / (inputs + outputs)), or sqrt(2 / (inputs + outputs)) for
+        the activation ``'logistic'``, as scikit-learn's MLPs begin.  The default is the courses',
+        1e-2: without normalisation a network of several layers hardly trains from there.
     dtype : float32 or float64
         In which the network keeps its parameters, computes, and returns gradients.
     seed : int, optional
@@ -330,6 +444,12 @@ class FullyConnectedNet(_Fused, fully_connected.FullyConnectedNet):
         Of the hidden layers: 'relu', by default, 'identity', 'logistic', 'tanh', 'leaky_relu',
         whose slope for negative numbers is 0.01, 'silu', or 'gelu', the exact one; see
         :mod:`fastfc.layers`, where logistic is the sigmoid.
+    loss : str, keyword only
+        Of :mod:`fastfc.losses`: ``'softmax'``, of labels; or of a target for each score
+        ``'logistic'``, ``'squared_error'``, ``'absolute_error'``, ``'huber'``, ``'quantile'`` or
+        ``'poisson'``.
+    loss_param : float, keyword only, optional
+        Huber's ``delta``, default 1, or the quantile's ``level``, default 0.5.
 
     Attributes
     ----------
@@ -338,6 +458,9 @@ class FullyConnectedNet(_Fused, fully_connected.FullyConnectedNet):
         replaced, or edited in place, between calls.
     reg, label_smoothing : float
         As above; may be changed.
+    loss_name : str
+        ``loss`` above, which is a method's name too.
+    loss_param : float or None
     num_layers : int
         L.
     dropout_param : dict
@@ -360,8 +483,8 @@ class FullyConnectedNet(_Fused, fully_connected.FullyConnectedNet):
     ValueError
         A size is below 1, reg or weight_scale is no finite number, dropout or label_smoothing is
         outside [0, 1], or dropout 1 in the convention ``'drop'``, the convention, the activation,
-        the normalisation or rng is another one, or ``dropout_keep_ratio`` is given in the
-        convention ``'drop'``.
+        the loss, the normalisation or rng is another one, the loss has no such parameter or no
+        labels to smooth, or ``dropout_keep_ratio`` is given in the convention ``'drop'``.
 
     Examples
     --------

@@ -42,7 +42,7 @@ CURVED = 1e-5
 
 
 def rel_error(x: ArrayLike, y: ArrayLike) -> Scalar:
-    """Greatest relative difference, max |x - y| / max(1e-8, |x| + |y|).
+    """Greatest relative difference, ``max |x - y| / max(1e-8, |x| + |y|)``.
 
     Parameters
     ----------

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import _core
-from .losses import softmax_loss, svm_loss
+from .losses import (
+    absolute_error_loss,
+    huber_loss,
+    logistic_loss,
+    poisson_loss,
+    quantile_loss,
+    softmax_loss,
+    squared_error_loss,
+    svm_loss,
+)
 
 if TYPE_CHECKING:
     from ._types import (
@@ -29,6 +38,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "absolute_error_loss",
     "affine_backward",
     "affine_forward",
     "batchnorm_backward",
@@ -38,11 +48,15 @@ __all__ = [
     "dropout_forward",
     "gelu_backward",
     "gelu_forward",
+    "huber_loss",
     "layernorm_backward",
     "layernorm_forward",
     "leaky_relu_backward",
     "leaky_relu_forward",
+    "logistic_loss",
     "np",  # a star import brings np along, as it does from the original
+    "poisson_loss",
+    "quantile_loss",
     "relu_backward",
     "relu_forward",
     "sigmoid_backward",
@@ -50,6 +64,7 @@ __all__ = [
     "silu_backward",
     "silu_forward",
     "softmax_loss",
+    "squared_error_loss",
     "svm_loss",
     "tanh_backward",
     "tanh_forward",

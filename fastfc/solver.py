@@ -62,8 +62,10 @@ class Solver(Stepping):
     data : dict
         ``X_train`` and ``X_val``, arrays whose first axis counts examples, and ``y_train`` and
         ``y_val``, their labels, array_like; other keys are ignored.  For a network of fastfc's all
-        labels must be from 0 to C - 1, which is checked here, once; other models may have labels of
-        any kind.  Examples need not be in memory: with
+        labels must be from 0 to C - 1, which is checked here, once, or for a loss of targets real
+        numbers, one for each score; other models may have labels of any kind.  ``w_train`` and
+        ``w_val``, arrays too, are weights of the examples: minibatches are drawn as without, and
+        ``model.loss`` is called with ``sample_weight``.  Examples need not be in memory: with
         ``shape``, ``dtype`` and rows found by number, as ``np.memmap``, HDF5 datasets and zarr
         arrays have them, they are read batch by batch.
     update_rule : str or callable
@@ -140,7 +142,8 @@ class Solver(Stepping):
     loss_history : list
         The loss of every step.
     train_acc_history, val_acc_history : list
-        Accuracies after the first step, after every epoch and after the last step.
+        Accuracies after the first step, after every epoch and after the last step, as
+        ``check_accuracy`` has them: of regression the share of the loss that is explained.
     best_val_acc : float
         The best of ``val_acc_history``.
     best_params : dict of ndarray

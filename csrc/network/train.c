@@ -1,7 +1,7 @@
 /* A whole training step's forward and backward pass and updates, from the same pieces as the single
  * operations and bit for bit what composing them gives:
  *
- *   {affine - [normalisation] - activation - [dropout]} x (L - 1) - affine - softmax
+ *   {affine - [normalisation] - activation - [dropout]} x (L - 1) - affine - loss
  *
  * MT19937's stream is serial, so one task draws all dropout masks beside the first product's tasks;
  * masks of the counter-based generator are filled before it, by all threads.  If the first product
@@ -31,7 +31,6 @@
 #include "split.h"
 
 #include <stddef.h>
-#include <stdint.h>
 
 /* How many draws a task makes. */
 enum { PHILOX_WORK = 8 * PHILOX_BLOCK };
@@ -177,14 +176,12 @@ static void backward(const fc_network *net, const void *x, real *dout, real *dx)
     }
 }
 
-/* The loss of x (N, D) with labels y, and the gradient of the scores in net->dout[0]. */
-static double network_loss(const fc_network *net, const void *x, const int64_t *y) {
+/* The loss of x (N, D), and the gradient of the scores in net->dout[0]. */
+static double network_loss(const fc_network *net, const void *x) {
     const fc_layer *last = net->layers + net->count - 1;
-    double loss;
     if (net->philox) philox_masks(net);
     forward(net, x);
-    softmax_loss(&loss, net->dout[0], last->out, y, net->label_smoothing, net->N, last->M);
-    return total_loss(net, loss);
+    return total_loss(net, data_loss(net->dout[0], last->out, &net->loss, net->N, last->M));
 }
 
 /* The rest of the step: the dw of every parameter, and its update. */

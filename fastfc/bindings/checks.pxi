@@ -177,6 +177,16 @@ cdef ndarray copy_integers(str function, str name, object value, str expected):
         | cnp.NPY_ARRAY_ENSURECOPY | cnp.NPY_ARRAY_ENSUREARRAY)
 
 
+# A copy of real numbers in dtype, which nobody else holds; what is too large becomes an infinity.
+cdef ndarray copy_reals(ndarray array, int dtype):
+    cdef int flags = cnp.NPY_ARRAY_CARRAY | cnp.NPY_ARRAY_FORCECAST | cnp.NPY_ARRAY_ENSURECOPY \
+        | cnp.NPY_ARRAY_ENSUREARRAY
+    if dtype == F64 or cnp.PyArray_TYPE(array) == dtype:
+        return cnp.PyArray_FROMANY(array, dtype, 0, 0, flags)
+    with np.errstate(all="ignore"):
+        return cnp.PyArray_FROMANY(array, dtype, 0, 0, flags)
+
+
 # --- outputs ----------------------------------------------------------------------------------
 
 cdef ndarray fresh(int ndim, cnp.npy_intp *dims, int dtype):

@@ -53,6 +53,21 @@ cdef extern from "fastfc.h":
         void *rstd
         unsigned char *keep
         cnp.uint64_t key
+    ctypedef enum fc_loss_kind:
+        FC_SOFTMAX_LOSS
+        FC_SVM_LOSS
+        FC_LOGISTIC_LOSS
+        FC_SQUARED_ERROR_LOSS
+        FC_ABSOLUTE_ERROR_LOSS
+        FC_HUBER_LOSS
+        FC_QUANTILE_LOSS
+        FC_POISSON_LOSS
+    ctypedef struct fc_loss:
+        fc_loss_kind kind
+        double number
+        const cnp.int64_t *labels
+        const void *targets
+        const double *weights
     ctypedef struct fc_network:
         size_t N, count
         fc_layer *layers
@@ -63,7 +78,8 @@ cdef extern from "fastfc.h":
         void *input
         void *dout[2]
         void *workspace
-        double label_smoothing, reg
+        fc_loss loss
+        double reg
         bint philox
         bint takes_nonfinite
         int rule
@@ -78,15 +94,23 @@ cdef extern from "fastfc.h":
     ctypedef struct fc_steps:
         size_t most
         cnp.int64_t nanoseconds
-        cnp.int64_t *y
         double *loss
         cnp.uint32_t examples
+        const cnp.int64_t *order
+        size_t ordered
         fc_mt19937 *state
         cnp.int64_t *index
         fc_labels labels
+        cnp.int64_t *y
+        fc_gather targets
+        void *target
+        const double *weights
+        double *weight
         bint draws_keys
         const double *base
         const double *factor
+        const double *epsilon
+        const double *alpha
         cnp.int64_t *time
     ctypedef struct fc_predictor:
         size_t count
@@ -146,8 +170,8 @@ cdef extern from *:
     #define call_dropout_forward(dtype, ...) FC_CALL(dtype, dropout_forward, __VA_ARGS__)
     #define call_dropout_philox(dtype, ...) FC_CALL(dtype, dropout_philox, __VA_ARGS__)
     #define call_dropout_apply(dtype, ...) FC_CALL(dtype, dropout_apply, __VA_ARGS__)
-    #define call_softmax_loss(dtype, ...) FC_CALL(dtype, softmax_loss, __VA_ARGS__)
-    #define call_svm_loss(dtype, ...) FC_CALL(dtype, svm_loss, __VA_ARGS__)
+    #define call_data_loss(dtype, value, ...) \
+        FC_FLUSHED(fc_flush_denormal, *(value) = FC_OF(dtype, data_loss, __VA_ARGS__))
     #define call_mt19937_keep(dtype, ...) FC_CALL(dtype, mt19937_keep, __VA_ARGS__)
     #define call_sum_of_squares(dtype, sum, ...) \
         FC_FLUSHED(fc_flush_denormal, *(sum) = FC_OF(dtype, sum_of_squares, __VA_ARGS__))
@@ -200,10 +224,8 @@ cdef extern from *:
     void call_dropout_philox(int dtype, void *out, void *mask, void *x, cnp.uint64_t key, double p,
                              bint drop, size_t n) nogil
     void call_dropout_apply(int dtype, void *out, void *x, void *mask, size_t n) nogil
-    void call_softmax_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y,
-                           double label_smoothing, size_t N, size_t C) nogil
-    void call_svm_loss(int dtype, double *loss, void *dx, void *x, const cnp.int64_t *y, size_t N,
-                       size_t C) nogil
+    void call_data_loss(int dtype, double *value, void *dx, void *x, const fc_loss *loss, size_t N,
+                        size_t C) nogil
     void call_mt19937_keep(int dtype, unsigned char *keep, fc_mt19937 *state, double p, bint drop,
                            size_t n) nogil
     void call_sum_of_squares(int dtype, double *sum, void *x, size_t n) nogil

@@ -83,6 +83,7 @@ cdef class Network:
     cdef Arena arena
     cdef Transaction call  # the one that is going on; and what it has read of the model:
     cdef object model_params, normalization, bn_params, dropout_param, generator, seed
+    cdef str loss_function  # the name of what composing it would call
     cdef bint seeded
     cdef dict grads  # of `step`, which nobody else sees
     cdef bint several  # steps in this call
@@ -241,11 +242,10 @@ cdef class Network:
         self.model_params, self.normalization = model.params, model.normalization
         self.bn_params = None if self.normalization is None else model.bn_params
         self.dropout_param = model.dropout_param if model.use_dropout else None
-        smoothing = None if test else model.label_smoothing
-        if self.activation < 0 or dtype is not np.float32 and dtype is not np.float64:
+        if not test and not self.read_loss(model.loss_name, model.loss_param,
+                                           model.label_smoothing):
             return False
-        if not test and not (read_number(&self.net.label_smoothing, smoothing)
-                             and 0 <= self.net.label_smoothing <= 1):
+        if self.activation < 0 or dtype is not np.float32 and dtype is not np.float64:
             return False
         if type(layers) is not int or type(self.model_params) is not dict:
             return False
@@ -256,6 +256,63 @@ cdef class Network:
                 return False
         self.dtype = F32 if dtype is np.float32 else F64
         self.reserve_layers(layers)
+        return True
+
+    # Reads which loss it has.  False where it must be composed.
+    cdef bint read_loss(self, object name, object param, object label_smoothing) except -1:
+        cdef double number, smoothing
+        cdef int kind
+        if type(name) is not str or name not in LOSSES_IN_C or name == "svm":
+            return False
+        if not read_number(&smoothing, label_smoothing) or not 0 <= smoothing <= 1:
+            return False
+        kind = LOSSES_IN_C[name]
+        number = smoothing
+        if kind == FC_HUBER_LOSS or kind == FC_QUANTILE_LOSS:
+            if not read_number(&number, param) or not 0 < number or not isfinite(number) \
+                    or kind == FC_QUANTILE_LOSS and number >= 1:
+                return False
+        elif param is not None:
+            return False
+        if smoothing != 0 and kind != FC_SOFTMAX_LOSS and kind != FC_LOGISTIC_LOSS:
+            return False
+        self.net.loss.kind, self.net.loss.number = <fc_loss_kind> kind, number
+        self.loss_function = name + "_loss"
+        return True
+
+    # How many scores the model seems to have: what its last bias says, which nothing has checked.
+    cdef cnp.npy_intp outputs(self):
+        b = (<dict> self.model_params).get((<tuple> self.names[self.count - 1])[1])
+        return cnp.PyArray_SIZE(<ndarray> b) if cnp.PyArray_CheckExact(b) else -1
+
+    # Copies of the labels, or targets, and weights of N examples, or what stands for them.
+    cdef ndarray copy_y(self, object y, cnp.npy_intp N):
+        if is_labelled(self.net.loss.kind):
+            return copy_labels(self.loss_function, y, N)
+        return copy_targets(self.loss_function, y, N, self.outputs(), self.dtype)
+
+    # That these copies fit so many examples and scores.  False where they do not: X has changed.
+    cdef bint bind_y(self, ndarray labels, object y, ndarray weights, cnp.npy_intp N) except -1:
+        cdef cnp.npy_intp M = self.layers[self.count - 1].M
+        cdef int kind = self.net.loss.kind
+        cdef bint labelled = is_labelled(kind)
+        if not is_dense(labels, cnp.NPY_INT64 if labelled else self.dtype):  # no copy: its shape
+            if labelled:
+                require_label_count(self.loss_function, labels, N, M)
+            else:
+                require_target_shape(self.loss_function, labels, N, M)
+            return False
+        if labelled:
+            require_labels(self.loss_function, labels, y, N, M)
+        else:
+            require_target_shape(self.loss_function, labels, N, M)
+            require_targets(self.loss_function, kind, labels, self.dtype)
+        if weights is not None:
+            if not is_dense(weights, F64):
+                require_weight_count(self.loss_function, weights, N)
+                return False
+            require_sample_weights(self.loss_function, weights, N)
+        bind_loss(&self.net.loss, kind, self.net.loss.number, labels, weights)
         return True
 
     # Reads what dropout is called with in train mode.  False where it must be composed.
@@ -298,8 +355,9 @@ cdef class Network:
 
     # Binds a training step on the examples in `arrays`, or on the rows of X in `read`.  False where
     # something is not eligible.
-    cdef bint bind_step(self, list arrays, ndarray labels, object y, dict grads, Rule rule,
-                        dict configs, ndarray X, fc_gather *gathered, list read) except -1:
+    cdef bint bind_step(self, list arrays, ndarray labels, object y, ndarray weights, dict grads,
+                        Rule rule, dict configs, ndarray X, fc_gather *gathered,
+                        list read) except -1:
         cdef ndarray x
         cdef cnp.npy_intp N, D
         if not self.bind_model(grads, rule, configs, False):
@@ -325,10 +383,8 @@ cdef class Network:
                 return False
         elif self.normalization is not None and self.spans.meet():
             return False
-        if not is_dense(labels, cnp.NPY_INT64):  # no copy: the shape was wrong
-            require_label_count("softmax_loss", labels, N, self.layers[self.count - 1].M)
-            return False  # X has changed since then
-        require_labels("softmax_loss", labels, y, N, self.layers[self.count - 1].M)
+        if not self.bind_y(labels, y, weights, N):
+            return False
         self.net.N, self.net.count, self.net.layers = N, self.count, self.layers
         self.net.params, self.net.params_count = self.params, self.params_count
         self.net.state = NULL
@@ -413,13 +469,13 @@ cdef class Network:
     #
     # With `drawn` there are several steps: the core draws rows and labels into the copies of `rows`
     # and y, of which only the length counts, and what comes back is that of `steps`.
-    cdef object run_step(self, object X, object y, object model, dict grads, Rule rule,
-                         dict configs, double reg, double clip_norm, object rows, object mean,
-                         object std, bint takes_nonfinite, Drawn drawn):
-        cdef double loss = 0, factor = 1
+    cdef object run_step(self, object X, object y, object sample_weight, object model, dict grads,
+                         Rule rule, dict configs, double reg, double clip_norm, object rows,
+                         object mean, object std, bint takes_nonfinite, Drawn drawn):
+        cdef double loss = 0
         cdef size_t taken = 0
         cdef int dtype
-        cdef ndarray labels, source = None
+        cdef ndarray labels, weights, source = None
         cdef fc_gather gathered
         cdef fc_mt19937 state
         cdef fc_steps one
@@ -433,8 +489,10 @@ cdef class Network:
         if drawn is not None:
             if self.seeded and not self.net.philox:
                 return None  # np.random begins anew in each step
-            self.generator = global_bit_generator()
-            if not drawn.read(self.generator, X, self.count):
+            if drawn.order is None:
+                self.generator = global_bit_generator()
+            if not drawn.read(self.generator, X, self.count, is_labelled(self.net.loss.kind),
+                              self.outputs()):
                 return None
         if not grads:
             grads.update(dict.fromkeys(self.model_params))  # in their order
@@ -450,12 +508,19 @@ cdef class Network:
             arrays[0] = as_array("loss", "X", X)
             require_real("loss", "X", <ndarray> arrays[0])
         examples = arrays[0] if source is None else read[0]
-        labels = copy_labels("softmax_loss", y,
-                             examples.shape[0] if (<ndarray> examples).ndim else 0)
+        N = examples.shape[0] if (<ndarray> examples).ndim else 0
+        if drawn is None:
+            labels = self.copy_y(y, N)
+            weights = copy_sample_weights(self.loss_function, sample_weight, N)
+        else:  # to be written to
+            labels = np.zeros(N, np.int64) if is_labelled(self.net.loss.kind) \
+                else np.zeros((N, max(self.outputs(), 0)),
+                              np.float32 if dtype == F32 else np.float64)
+            weights = None if drawn.weights is None else np.ones(N)
         if self.seeded and not self.net.philox:
             settle(arrays, dtype)
-            if not self.bind_step(arrays, labels, y, grads, rule, configs, source, &gathered,
-                                  read):
+            if not self.bind_step(arrays, labels, y, weights, grads, rule, configs, source,
+                                  &gathered, read):
                 return None
             masks = self.draw_masks()
             self.generator = None
@@ -464,8 +529,8 @@ cdef class Network:
             lock.__enter__()
         try:
             settle(arrays, dtype)
-            if not self.bind_step(arrays, labels, y, grads, rule, configs, source, &gathered,
-                                  read):
+            if not self.bind_step(arrays, labels, y, weights, grads, rule, configs, source,
+                                  &gathered, read):
                 return None
             if drawn is not None and self.work() > long_work:
                 return None  # no signal is looked for under the lock
@@ -480,14 +545,12 @@ cdef class Network:
                     lock = None
                 memset(&one, 0, sizeof(one))
                 one.most, one.loss = 1, &loss
-                one.y = <cnp.int64_t *> cnp.PyArray_DATA(labels)
                 if source is None:
                     px = cnp.PyArray_DATA(<ndarray> arrays[0])
-            elif not drawn.bind(&self.net, source, read[0], labels, self.generator,
+            elif not drawn.bind(&self.net, source, read[0], labels, weights, self.generator,
                                 self.dropout_param is not None, self.seeded, self.seed):
                 return None
-            elif drawn.base is not None and not drawn.bind_rates(
-                    self.model_params, self.places, configs, self.call):
+            elif not drawn.bind_numbers(self.model_params, self.places, configs, self.call):
                 return None
             self.net.workspace = acquire_workspace()
             self.busy = IN_KERNEL
@@ -503,9 +566,8 @@ cdef class Network:
             elif self.net.state != NULL:
                 (<fc_mt19937 *> bitgen_of(self.generator).state)[0] = state
             if taken > 0:
-                if drawn is not None and drawn.base is not None:
-                    factor = steps.factor[taken - 1]
-                self.call.commit(taken, factor)
+                self.call.commit(taken, 1 if steps.factor == NULL else steps.factor[taken - 1],
+                                 0 if steps.epsilon == NULL else steps.epsilon[taken - 1])
             if taken > 0 and drawn is None:
                 self.warn_of_variances()
             raise_noted(&watch)
@@ -576,24 +638,26 @@ cdef class Network:
         self.model_params = self.normalization = self.bn_params = self.dropout_param = None
         self.generator = self.seed = None
 
-    cdef object run_step_alone(self, object X, object y, object model, dict grads, Rule rule,
-                               dict configs, double reg, double clip_norm, object rows,
-                               object mean, object std, bint takes_nonfinite, Drawn drawn=None):
+    cdef object run_step_alone(self, object X, object y, object sample_weight, object model,
+                               dict grads, Rule rule, dict configs, double reg, double clip_norm,
+                               object rows, object mean, object std, bint takes_nonfinite,
+                               Drawn drawn=None):
         if self.is_busy():
             return None
         self.busy = True
         try:
-            return self.run_step(X, y, model, grads, rule, configs, reg, clip_norm, rows, mean, std,
-                                 takes_nonfinite, drawn)
+            return self.run_step(X, y, sample_weight, model, grads, rule, configs, reg, clip_norm,
+                                 rows, mean, std, takes_nonfinite, drawn)
         finally:
             self.forget()
             self.busy = False
 
-    def loss(self, X, y, model):
+    def loss(self, X, y, model, sample_weight=None):
         """Loss and gradients, in new arrays and without regularisation; None where the layers must
         be composed."""
         cdef dict grads = {}
-        loss = self.run_step_alone(X, y, model, grads, None, None, 0, 0, None, None, None, True)
+        loss = self.run_step_alone(X, y, sample_weight, model, grads, None, None, 0, 0, None, None,
+                                   None, True)
         return None if loss is None else (loss, grads)
 
     def scores(self, X, model):
@@ -608,39 +672,44 @@ cdef class Network:
             self.busy = False
 
     def step(self, X, y, model, str rule, configs, double reg, double clip_norm, rows=None,
-             mean=None, std=None, bint takes_nonfinite=False):
+             mean=None, std=None, bint takes_nonfinite=False, sample_weight=None):
         """Loss, after every parameter has been updated; None where nothing has been done.
 
         reg, of the model's dtype, is the strength of its regularisation, which the loss contains.
         Gradients of a norm above clip_norm are scaled to it, unless that is 0.  With rows, of an
-        array X, the examples are those of `gather`; y has their labels.
+        array X, the examples are those of `gather`; y has their labels or targets, and
+        sample_weight their weights.
 
         Where the loss is not finite it is returned all the same, and nothing else has changed; with
         takes_nonfinite, that step is like any other.
         """
         if type(configs) is not dict:
             return None
-        return self.run_step_alone(X, y, model, self.grads, rules[rule], configs, reg, clip_norm,
-                                   rows, mean, std, takes_nonfinite)
+        return self.run_step_alone(X, y, sample_weight, model, self.grads, rules[rule], configs,
+                                   reg, clip_norm, rows, mean, std, takes_nonfinite)
 
     def steps(self, X, y, model, str rule, configs, double reg, double clip_norm,
               size_t batch_size, size_t most, double seconds, list losses not None, base=None,
-              factors=None, mean=None, std=None, bint takes_nonfinite=False):
+              factors=None, mean=None, std=None, bint takes_nonfinite=False, sample_weight=None,
+              order=None, alpha=None, epsilons=None):
         """As many steps as there is time for, but the first in any case; at most `most` of them.
 
-        Each is a `step` on the rows ``random_rows(len(y), batch_size)`` of X and y, under the
-        learning rates ``base[name] * factors[i]`` if these are given.  losses gets the loss of each
-        step that was taken, and what is returned, the seconds after which it was done.  None where
-        nothing has been done, and nothing drawn.
+        Each is a `step` on the rows ``random_rows(len(y), batch_size)`` of X, y and sample_weight,
+        or on the next batch_size of order, the last one on those that are left; under the learning
+        rates ``base[name] * factors[i]`` and Adam's ``epsilons[i]`` if these are given, and with
+        alpha divided by the batch's sum of weights in the place of reg.  losses gets the loss of
+        each step that was taken, and what is returned, the seconds after which it was done.  None
+        where nothing has been done, and nothing drawn.
 
         A step that is not like the others ends the call before it, maybe before the first: where
-        the loss is not finite, unless takes_nonfinite, a label is out of range, or there is a
-        warning to give.  Until the end np.random is locked, and no signal is looked for: nothing
-        is done where a step is long.
+        the loss is not finite, unless takes_nonfinite, a label, target or weight is out of range,
+        or there is a warning to give.  Until the end np.random is locked, if anything is drawn, and
+        no signal is looked for: nothing is done where a step is long.
         """
-        if type(configs) is not dict or most < 1:
+        if type(configs) is not dict or most < 1 or batch_size < 1:
             return None
         cdef Drawn drawn = Drawn(y, most, seconds, losses, base, factors)
+        drawn.set_epoch(sample_weight, order, batch_size, alpha, epsilons)
         zeros = np.zeros(batch_size, np.int64)
-        return self.run_step_alone(X, zeros, model, self.grads, rules[rule], configs, reg,
+        return self.run_step_alone(X, zeros, None, model, self.grads, rules[rule], configs, reg,
                                    clip_norm, zeros, mean, std, takes_nonfinite, drawn)

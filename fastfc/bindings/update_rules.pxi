@@ -93,8 +93,8 @@ cdef class Transaction:
     cdef list held  # arrays that the core reads or writes, whatever becomes of the dictionaries
     cdef list written  # dictionary, key, new value; and so on
     # The same for what depends on the number of steps: counts of the steps before; two arrays by
-    # turns; rates, to be multiplied by a factor.
-    cdef list counted, alternating, rated
+    # turns; rates, to be multiplied by a factor; configs that get an epsilon.
+    cdef list counted, alternating, rated, steadied
 
     def __cinit__(self):
         self.held = []
@@ -102,6 +102,7 @@ cdef class Transaction:
         self.counted = []
         self.alternating = []
         self.rated = []
+        self.steadied = []
 
     cdef int clear(self) except -1:
         self.held.clear()
@@ -109,6 +110,7 @@ cdef class Transaction:
         self.counted.clear()
         self.alternating.clear()
         self.rated.clear()
+        self.steadied.clear()
         return 0
 
     cdef int write(self, dict mapping, object key, object value) except -1:
@@ -158,9 +160,9 @@ cdef class Transaction:
             self.counted.append((<dict> config)["t"])
         return True
 
-    # Puts what the core has written in so many steps, at least 1, where it belongs.  factor: that
-    # of the last step's rates.
-    cdef int commit(self, size_t steps, double factor) except -1:
+    # Puts what the core has written in so many steps, at least 1, where it belongs.  factor, that
+    # of the rates, and epsilon are the last step's.
+    cdef int commit(self, size_t steps, double factor, double epsilon) except -1:
         cdef Py_ssize_t i
         for i in range(0, len(self.written), 3):
             (<dict> self.written[i])[self.written[i + 1]] = self.written[i + 2]
@@ -171,6 +173,8 @@ cdef class Transaction:
                 self.alternating[i + 2 if steps % 2 else i + 3]
         for i in range(0, len(self.rated), 2):
             (<dict> self.rated[i])["learning_rate"] = <double> self.rated[i + 1] * factor
+        for i in range(len(self.steadied)):
+            (<dict> self.steadied[i])["epsilon"] = epsilon
         return 0
 
 

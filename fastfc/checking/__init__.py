@@ -21,11 +21,11 @@ def check(
 ) -> Report:
     """Compare layers of your own with `fastfc.reference`, and with numerical gradients.
 
-    Every function that has a name of `fastfc.layers`, `fastfc.layer_utils` or `fastfc.optim` is
-    called in float64, with inputs of several shapes and in all its modes.  A backward pass gets the
-    cache of the forward pass beside it.  Common mistakes are recognised: what each of them would
-    give is computed, and named where it is what came.  Under `fastfc.install_as` it is your own
-    file that is checked, never what is served in its place.
+    Every function that has a name of `fastfc.layers`, `fastfc.layer_utils` or `fastfc.optim` which
+    a course has too is called in float64, with inputs of several shapes and in all its modes.  A
+    backward pass gets the cache of the forward pass beside it.  Common mistakes are recognised:
+    what each of them would give is computed, and named where it is what came.  Under
+    `fastfc.install_as` it is your own file that is checked, never what is served in its place.
 
     Whatever the functions do, the table is made: exceptions, missing results, wrong shapes and
     dtypes, changed inputs and printed text are rows of it.  ``np.random`` is left as it was.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fastfc import fc_net
 from fastfc.cli.names import ADAM_LEARNING_RATE, RULE_OPTIONS, flag_of, rules_with
 from fastfc.cli.parser import UsageError
+from fastfc.networks.losses import LOSSES
 from fastfc.training.settings import SETTINGS
 
 if TYPE_CHECKING:
@@ -28,8 +29,15 @@ def network_arguments(options: argparse.Namespace, data: DataSet) -> dict[str, A
     found["normalization"] = None if options.normalization == "none" else options.normalization
     found["dtype"] = options.dtype or ("float64" if options.compare else "float32")
     found["input_dim"] = math.prod(data["X_train"].shape[1:])
-    found["num_classes"] = count_classes(data)
+    found["num_classes"] = count_outputs(data, options.loss)
     return found
+
+
+def count_outputs(data: DataSet, loss: str) -> int:
+    """Return how many scores a network with such a loss has for these data."""
+    if LOSSES[loss].labelled:
+        return count_classes(data)
+    return math.prod(data["y_train"].shape[1:])
 
 
 def count_classes(data: DataSet) -> int:

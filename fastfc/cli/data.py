@@ -9,10 +9,11 @@ import time
 from typing import TYPE_CHECKING
 
 from fastfc.arguments import did_you_mean
-from fastfc.cli.arguments import count_classes
+from fastfc.cli.arguments import count_outputs
 from fastfc.cli.parser import UsageError
 from fastfc.data import load_digits, load_mnist, load_npz
 from fastfc.data_utils import get_CIFAR10_data
+from fastfc.networks.losses import LOSSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 NAMES = ("digits", "cifar10", "mnist")
 
 
-def load(source: str, root: str | None) -> DataSet:
+def load(source: str, root: str | None, targets: bool = False) -> DataSet:
     """Return the data set that ``--data`` and ``--root`` name, as the dict that Solver takes.
+
+    ``targets`` says whether a file has targets, not labels.
 
     Raises
     ------
@@ -51,7 +54,7 @@ def load(source: str, root: str | None) -> DataSet:
                 return get_CIFAR10_data(root=root)
             if source == "mnist":
                 return load_mnist(root)
-            return load_npz(source)
+            return load_npz(source, targets=targets)
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
 
@@ -85,8 +88,8 @@ def shown_on_terminals(what: str, patience: float = 0.3) -> Iterator[None]:
         thread.join()
 
 
-def describe(source: str, data: DataSet) -> dict[str, Any]:
-    """Return a dict that says what the data are.
+def describe(source: str, data: DataSet, loss: str = "softmax") -> dict[str, Any]:
+    """Return a dict that says what the data are, for a network with such a loss.
 
     Examples
     --------
@@ -98,7 +101,8 @@ def describe(source: str, data: DataSet) -> dict[str, Any]:
         split: len(data[f"X_{split}"]) for split in ("train", "val", "test") if f"X_{split}" in data
     }
     shape = list(data["X_train"].shape[1:])
-    return {"source": source, **splits, "example": shape, "classes": count_classes(data)}
+    kind = "classes" if LOSSES[loss].labelled else "targets"
+    return {"source": source, **splits, "example": shape, kind: count_outputs(data, loss)}
 
 
 def in_words(about: dict[str, Any]) -> str:
@@ -111,7 +115,8 @@ def in_words(about: dict[str, Any]) -> str:
     """
     splits = [f"{about[split]} {split}" for split in ("train", "val", "test") if split in about]
     shape = "x".join(map(str, about["example"]))
+    outputs = f"{about['classes']} classes" if "classes" in about else f"{about['targets']} targets"
     return (
         f"data: {about['source']}, {', '.join(splits[:-1])} and {splits[-1]} examples of {shape}, "
-        f"{about['classes']} classes"
+        f"{outputs.removesuffix('s') if outputs == '1 targets' else outputs}"
     )

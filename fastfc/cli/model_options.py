@@ -8,6 +8,7 @@ from fastfc.cli import values
 from fastfc.cli.names import ADAM_LEARNING_RATE, RULE_OPTIONS, add_option, rules_with
 from fastfc.networks.arguments import ACTIVATIONS
 from fastfc.networks.initial_weights import SCALES
+from fastfc.networks.losses import LOSSES
 from fastfc.training.guard import POLICIES
 from fastfc.training.schedules import SCHEDULES
 from fastfc.update_rules import RULES
@@ -24,7 +25,8 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         default="digits",
         metavar="{digits,cifar10,mnist,FILE.npz}",
         help="what to train on: the handwritten digits that come with fastfc (default), CIFAR-10, "
-        "MNIST, or a file with X_train, y_train, X_val, y_val and perhaps X_test, y_test",
+        "MNIST, or a file with X_train, y_train, X_val, y_val and perhaps X_test, y_test, and "
+        "weights of examples w_train, w_val",
     )
     group.add_argument(
         "--root",
@@ -116,6 +118,23 @@ def add_network(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         metavar="S",
         help="share of a label's weight that goes to all classes (default: %(default)s)",
+    )
+    add_option(
+        group,
+        "loss",
+        type=values.one_of(*LOSSES),
+        default="softmax",
+        metavar="{" + ",".join(LOSSES) + "}",
+        help="what is minimised: softmax for classes, logistic for targets of 0 and 1, poisson for "
+        "counts, the others for real numbers (default: %(default)s)",
+    )
+    add_option(
+        group,
+        "loss_param",
+        type=values.positive,
+        metavar="X",
+        help="of huber the error from which on it is linear (default: 1), of quantile which one "
+        "(default: 0.5)",
     )
     add_option(
         group,

@@ -84,6 +84,8 @@ def describe_network(model: Any) -> dict[str, Any]:
         "dropout": {name: value for name, value in model.dropout_param.items() if name != "mode"},
         "reg": model.reg,
         "label_smoothing": model.label_smoothing,
+        "loss": model.loss_name,
+        "loss_param": model.loss_param,
         "dtype": np.dtype(model.dtype).name,
         "parameters": sum(np.size(value) for value in model.params.values()),
     }
@@ -109,6 +111,9 @@ def network_in_words(solver: Solver) -> str:
     words.append(about["normalization"] or "no normalisation")
     if dropout:
         words.append(f"dropout {dropout['p']:g}{' of dropping' * ('convention' in dropout)}")
+    if about["loss"] != "softmax":
+        param = "" if about["loss_param"] is None else f" {about['loss_param']:g}"
+        words.append(f"{about['loss']}{param}")
     if about["reg"]:
         words.append(f"L2 {about['reg']:g}")
     words += [about["dtype"], f"{about['parameters']} parameters"]

@@ -24,6 +24,7 @@ from fastfc.cli.arguments import (
 from fastfc.cli.data import describe, in_words, load
 from fastfc.cli.names import flag_of
 from fastfc.cli.parser import UsageError
+from fastfc.networks.losses import LOSSES
 from fastfc.solver import Solver
 from fastfc.training import NonFiniteLossError, NonFiniteWarning
 
@@ -61,7 +62,7 @@ def train(options: argparse.Namespace, given: set[str]) -> int:
     _check_together(options, given)
     stdout = sys.stdout
     with contextlib.redirect_stdout(sys.stderr) if options.json else contextlib.nullcontext():
-        data = load(options.data, options.root)
+        data = load(options.data, options.root, not LOSSES[_loss_of(options)].labelled)
         if options.compare:
             found = _compare(options, given, data)
         else:
@@ -103,7 +104,8 @@ def run(
     """
     make = _resume if options.resume else _begin
     solver = make(options, given, backend, data)
-    about = describe(options.data, data)
+    model: Any = solver.model
+    about = describe(options.data, data, model.loss_name)
     print(in_words(about))
     print(result.network_in_words(solver))
     before, start = len(solver.loss_history), time.perf_counter()
@@ -130,8 +132,10 @@ def run(
     accuracies = {}
     for split, name in {"val": "validation", "test": "test"}.items():
         if f"X_{split}" in data:
-            accuracy = solver.check_accuracy(data[f"X_{split}"], data[f"y_{split}"])
-            print(f"{name} accuracy: {accuracy:.3f}")
+            X, y = data[f"X_{split}"], data[f"y_{split}"]
+            accuracy = solver.check_accuracy(X, y, sample_weight=data.get(f"w_{split}"))
+            counts = LOSSES[model.loss_name].output in ("softmax", "logistic")
+            print(f"{name} {'accuracy' if counts else 'score'}: {accuracy:.3f}")
             accuracies[split] = accuracy
     examples = (len(solver.loss_history) - before) * solver.batch_size
     print(f"seconds: {seconds:.2f}")
@@ -140,6 +144,15 @@ def run(
         print(f"saved: {options.save}")
     figures = result.collect(options, given, solver, accuracies, seconds, examples)
     return {"backend": backend, "data": about, **figures}
+
+
+def _loss_of(options: argparse.Namespace) -> str:
+    """Return the loss of the network: as asked for, or that of the checkpoint."""
+    name: str = options.loss
+    if options.resume is not None:
+        with contextlib.suppress(OSError, ValueError):  # it is said where it is resumed
+            name = fc_net.FullyConnectedNet.load(options.resume, which="latest").loss_name
+    return name
 
 
 def _begin(options: argparse.Namespace, given: set[str], backend: str, data: DataSet) -> Solver:

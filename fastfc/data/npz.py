@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 REQUIRED = ("X_train", "y_train", "X_val", "y_val")
 OPTIONAL = ("X_test", "y_test")
+WEIGHTS = ("w_train", "w_val", "w_test")
 
 
-def load_npz(path: StrPath) -> DataSet:
+def load_npz(path: StrPath, *, targets: bool = False) -> DataSet:
     """Load training data from an ``.npz`` file, as ``np.savez`` writes it.
 
     The numbers are taken as they are: neither scaled nor centred.
@@ -26,12 +27,16 @@ def load_npz(path: StrPath) -> DataSet:
     path : path
         A file with ``X_train``, ``y_train``, ``X_val``, ``y_val`` and, if there is a test
         split, ``X_test`` and ``y_test``.  X: real numbers of shape (N, d_1, ..., d_k), N at
-        least 1, the d_i alike in all splits.  y: integers of shape (N,), 0 and up.
+        least 1, the d_i alike in all splits.  y: integers of shape (N,), 0 and up.  Weights of
+        the examples, ``w_train``, ``w_val`` and ``w_test``, are taken where they are there: real
+        numbers of shape (N,).
+    targets : bool
+        Whether y are real numbers, of shape (N,) or (N, M), M alike in all splits.
 
     Returns
     -------
     dict
-        These arrays; labels as int64, X in the dtype of the file.
+        These arrays; labels as int64, the others in the dtype of the file.
 
     Raises
     ------
@@ -54,14 +59,19 @@ def load_npz(path: StrPath) -> DataSet:
     with archives.open_archive(path) as archive:
         headers = {name: archive.header(name) for name in _choose_arrays(archive.names)}
         for name, header in headers.items():
+            rows = headers["X" + name[1:]].shape[:1]
             if name.startswith("X"):
                 _check_inputs(name, header, headers["X_train"].shape)
+            elif name.startswith("w"):
+                _check_numbers(name, header, rows)
+            elif targets:
+                _check_numbers(name, header, rows + headers["y_train"].shape[1:2])
             else:
-                _check_labels(name, header, headers["X" + name[1:]].shape[0])
+                _check_labels(name, header, rows[0])
         data = {}
         for name in headers:
             data[name] = archive.read(name)
-            if name.startswith("y"):
+            if name.startswith("y") and not targets:
                 data[name] = _check_label_values(name, data[name])
         return data
 
@@ -72,7 +82,7 @@ def _choose_arrays(found: list[str]) -> tuple[str, ...]:
     missing = [name for name in wanted if name not in found]
     if missing:
         raise ValueError(f"{', '.join(missing)} missing")
-    return wanted
+    return wanted + tuple(name for name in WEIGHTS if name in found and f"X{name[1:]}" in wanted)
 
 
 def _check_inputs(name: str, X: Header, train_shape: tuple[int, ...]) -> None:
@@ -85,6 +95,13 @@ def _check_inputs(name: str, X: Header, train_shape: tuple[int, ...]) -> None:
             f"{name} has shape {X.shape}, expected {('N', *train_shape[1:])} to match "
             f"X_train of shape {train_shape}".replace("'", "")
         )
+
+
+def _check_numbers(name: str, array: Header, shape: tuple[int, ...]) -> None:
+    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
+        raise ValueError(f"{name} has dtype {array.dtype}, expected real numbers")
+    if array.shape != shape or 0 in shape:
+        raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
 
 
 def _check_labels(name: str, y: Header, num_rows: int) -> None:

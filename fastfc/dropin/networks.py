@@ -121,8 +121,9 @@ def _two_arguments(softmax_loss: Callable[..., Any]) -> Callable[..., Any]:
     """Return a loss that is called with label_smoothing only where there is some."""
 
     @functools.wraps(softmax_loss)
-    def loss(x: ArrayLike, y: ArrayLike, label_smoothing: float = 0.0) -> Any:
-        return softmax_loss(x, y, label_smoothing) if label_smoothing else softmax_loss(x, y)
+    def loss(x: ArrayLike, y: ArrayLike, label_smoothing: float = 0.0, **weights: Any) -> Any:
+        smoothing = (label_smoothing,) if label_smoothing else ()
+        return softmax_loss(x, y, *smoothing, **weights)
 
     return loss
 
@@ -167,8 +168,10 @@ def network(
                 squares: Scalar = np.sum(W * W)
                 return squares
 
-            def _data_loss(self, X: ArrayLike, y: ArrayLike) -> tuple[Scalar, Params]:
-                loss, grads = base._data_loss(self, X, y)
+            def _data_loss(
+                self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+            ) -> tuple[Scalar, Params]:
+                loss, grads = base._data_loss(self, X, y, sample_weight)
                 return self.dtype(loss), {name: self._cast(name, g) for name, g in grads.items()}
 
             def _test_scores(self, X: ArrayLike) -> Array:

@@ -24,8 +24,10 @@ from .arguments import (
     choose_name,
     list_bn_params,
 )
+from .explained import explained_share, weighted_share
 from .hidden_layer import hidden_backward, hidden_forward
-from .initial_weights import check_weight_scale, draw_weights
+from .initial_weights import check_weight_scale, draw_layer
+from .losses import LOSSES, check_loss, loss_arguments
 from .model import Model
 from .watched_layers import WatchedLayers
 
@@ -35,10 +37,11 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
     from .._types import AnyArray, Array, ArrayLike, NetworkLayers, Params, Scalar
+    from .losses import Loss
 
 
 class FullyConnectedNet(Model):
-    """{affine - [normalisation] - activation - [dropout]} x (L - 1) - affine - softmax.
+    """{affine - [normalisation] - activation - [dropout]} x (L - 1) - affine - loss.
 
     See :class:`fastfc.fc_net.FullyConnectedNet` for parameters and attributes.  A subclass has
     ``_layers``, a module of layers single and joined, and ``_sum_of_squares(W)``, in its dtype.
@@ -67,6 +70,8 @@ class FullyConnectedNet(Model):
         label_smoothing: float = 0.0,
         rng: str = "numpy",
         activation: str = "relu",
+        loss: str = "softmax",
+        loss_param: float | None = None,
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name != "self"}
         if not np.iterable(hidden_dims) or isinstance(hidden_dims, str):
@@ -94,14 +99,14 @@ class FullyConnectedNet(Model):
         self.use_dropout = 0 < probability < 1
         self.reg = reg
         self.label_smoothing = check_fraction("label_smoothing", label_smoothing)
+        self.loss_name, self.loss_param = check_loss(loss, loss_param, self.label_smoothing)
         self.num_layers = len(dims) - 1
         self.dtype = kind
 
         self.params = {}
         for i in range(1, self.num_layers + 1):
-            shape = dims[i - 1], dims[i]
-            self.params[f"W{i}"] = draw_weights(scale, shape, self.dtype)
-            self.params[f"b{i}"] = np.zeros(dims[i], self.dtype)
+            W, b = draw_layer(scale, (dims[i - 1], dims[i]), self.dtype, activation)
+            self.params[f"W{i}"], self.params[f"b{i}"] = W, b
         if self.normalization:
             for i in range(1, self.num_layers):
                 self.params[f"gamma{i}"] = np.ones(dims[i], self.dtype)
@@ -131,10 +136,17 @@ class FullyConnectedNet(Model):
     _constructor = __init__  # also of networks from files, whose class may have another
 
     @overload
-    def loss(self, X: ArrayLike, y: None = None) -> Array: ...
+    def loss(self, X: ArrayLike, y: None = None, sample_weight: None = None) -> Array: ...
     @overload
-    def loss(self, X: ArrayLike, y: ArrayLike) -> tuple[Scalar, Params]: ...
-    def loss(self, X: ArrayLike, y: ArrayLike | None = None) -> Array | tuple[Scalar, Params]:
+    def loss(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> tuple[Scalar, Params]: ...
+    def loss(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Array | tuple[Scalar, Params]:
         """Scores of X, or with labels the loss and its gradients.
 
         Without ``y`` the pass is a test: batch normalisation uses its running statistics, and
@@ -144,32 +156,41 @@ class FullyConnectedNet(Model):
         ----------
         X : array_like, shape (N, d_1, ..., d_k), real
             Inputs, d_1 * ... * d_k = input_dim; cast to the network's dtype.
-        y : array_like, shape (N,), integer, optional
-            Labels in [0, num_classes).
+        y : array_like, optional
+            Labels in [0, num_classes), integers of shape (N,); for any loss but softmax a target
+            for each score, real numbers of shape (N, num_classes), or (N,) where that is 1.
+        sample_weight : array_like, shape (N,), optional
+            Weights of the examples, by default 1: the loss of the data is their weighted mean.
+            Batch normalisation's statistics are not weighted.
 
         Returns
         -------
         scores : ndarray, shape (N, num_classes)
             If ``y`` is None.
         loss : scalar of the network's dtype
-            Otherwise: softmax loss of smoothed labels + 0.5 * reg * (sum of the squared weights).
+            Otherwise: the loss of the data + 0.5 * reg * (sum of the squared weights).
         grads : dict
             And the gradient of every parameter, under its name and in the network's dtype.
 
         Raises
         ------
         TypeError
-            X is not real or sparse, y is not integer, or params is no dict.
+            X, y or sample_weight is not real or sparse, labels are not integer, or params is no
+            dict.
         ValueError
-            A shape does not fit, an array is masked, a label is out of range, reg is no number, or
-            a parameter is missing.
+            A shape does not fit, an array is masked, a label or target is out of range, a weight is
+            negative or their sum 0, reg is no number, or a parameter is missing; sample_weight is
+            given without y.
         """
         with lock_of(self):
             self._set_mode("test" if y is None else "train")
             if y is None:
+                if sample_weight is not None:
+                    raise ValueError("sample_weight is given without y, expected both or neither")
                 return self._test_scores(X)
 
-            loss, grads = self._data_loss(X, y)
+            weights = () if sample_weight is None else (sample_weight,)
+            loss, grads = self._data_loss(X, y, *weights)
             if type(self.reg) is not float or self.reg != 0:
                 loss = self._regularise(loss, grads)
             return loss, grads
@@ -237,10 +258,16 @@ class FullyConnectedNet(Model):
         """Return the scores of a pass in test mode."""
         return self._forward(self._examples(X), self._own_params())[0]
 
-    def _data_loss(self, X: ArrayLike, y: ArrayLike) -> tuple[Scalar, Params]:
-        """Return the softmax loss and its gradients, without regularisation."""
+    def _data_loss(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> tuple[Scalar, Params]:
+        """Return the loss of the data and its gradients, without regularisation."""
+        arguments = loss_arguments(self)
         scores, caches = self._forward(self._examples(X), self._own_params())
-        loss, dscores = self._layers.softmax_loss(scores, y, self.label_smoothing)
+        if sample_weight is not None:
+            arguments["sample_weight"] = sample_weight
+        loss_of = getattr(self._layers, f"{self.loss_name}_loss")
+        loss, dscores = loss_of(scores, y, **arguments)
         return loss, self._backward(dscores, caches)
 
     def _sum_of_squares(self, W: Array) -> Scalar:
@@ -283,6 +310,29 @@ class FullyConnectedNet(Model):
         if not self._has_own_loss() or len(first) != 2 or len(last) != 2:
             return None
         return first[0], last[1]
+
+    def __fastfc_loss__(self) -> Loss | None:
+        """Return the loss that the network has, or None where somebody else's decides."""
+        return LOSSES.get(self.loss_name) if self._has_own_loss() else None
+
+    def __fastfc_score__(self, scores: Array, y: Array, weights: AnyArray | None) -> float:
+        """Return how good scores (N, M) are for targets, 1 at best, where the loss is of targets.
+
+        The share of examples whose scores are all on their targets' side of 0, if it is logistic;
+        else `explained_share`.
+        """
+        scores = np.asarray(scores, np.float64)
+        y = np.asarray(y, np.float64).reshape(scores.shape)
+        if self.loss_name == "logistic":
+            right = ((scores > 0) == (y > 0.5)).all(axis=1)
+            return weighted_share(right, weights)
+        arguments = {**loss_arguments(self), "sample_weight": weights}
+        loss_of = getattr(self._layers, f"{self.loss_name}_loss")
+
+        def loss(x: Array) -> float:
+            return float(loss_of(x, y, **arguments)[0])
+
+        return explained_share(self.loss_name, self.loss_param, loss, scores, y, weights)
 
     def _shape_of(self, name: str) -> tuple[int, ...]:
         """Return a parameter's shape, () where there is none: others say so."""

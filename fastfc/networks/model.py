@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from ..arguments import check_dense, count
-from ..arrays import as_arrays, quiet
+from ..arrays import as_arrays
 from ..locks import lock_of
+from .losses import LOSSES, predictions_of, probabilities_of
 from .predictor import Predictor as ComposedPredictor
 from .predictor import freeze
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from numpy.typing import NDArray
     from typing_extensions import Self
 
     from .._types import AnyArray, Array, ArrayLike, Examples, Params, Predictor, StrPath
@@ -37,11 +37,13 @@ class Model:
     dropout_param: dict[str, Any]
     bn_params: list[dict[str, Any]]
     dtype: type[np.floating[Any]]
+    loss_name: str
+    loss_param: float | None
     _arguments: dict[str, Any]
     loss: Callable[..., Any]
 
-    def predict(self, X: ArrayLike | Examples, batch_size: int = 1000) -> NDArray[np.intp]:
-        """Return the class with the greatest score for every example.
+    def predict(self, X: ArrayLike | Examples, batch_size: int = 1000) -> AnyArray:
+        """Return for every example the class with the greatest score, or what its scores stand for.
 
         Parameters
         ----------
@@ -53,6 +55,9 @@ class Model:
         Returns
         -------
         ndarray, shape (N,), int64
+            Classes.  For the loss ``'logistic'`` 0 or 1 for each score, for ``'poisson'`` rates,
+            and for the other losses the scores themselves: of shape (N, num_classes), or (N,) where
+            that is 1, and but for 0 and 1 of the network's dtype.
 
         Raises
         ------
@@ -67,10 +72,14 @@ class Model:
         >>> net.predict([[3, 1], [1, 2]])
         array([0, 1])
         """
-        return np.concatenate([scores.argmax(axis=1) for scores in self._scores(X, batch_size)])
+        name = self.loss_name
+        batches = [predictions_of(name, scores) for scores in self._scores(X, batch_size)]
+        return np.concatenate(batches)
 
     def predict_proba(self, X: ArrayLike | Examples, batch_size: int = 1000) -> Array:
         """Return the probability of every class for every example: the softmax of its scores.
+
+        For the loss ``'logistic'`` the probability of 1 for each score.
 
         Parameters
         ----------
@@ -80,12 +89,12 @@ class Model:
         Returns
         -------
         ndarray, shape (N, C), of the network's dtype
-            Each row sums to 1.
+            Each row sums to 1, of ``'softmax'``.
 
         Raises
         ------
         TypeError, ValueError
-            As ``predict``.
+            As ``predict``; or the network's loss is of no classes.
 
         Examples
         --------
@@ -94,7 +103,9 @@ class Model:
         >>> net.predict_proba([[3, 1]])
         array([[0.5, 0.5]], dtype=float32)
         """
-        return np.concatenate([_softmax(scores) for scores in self._scores(X, batch_size)])
+        name = self.loss_name
+        batches = [probabilities_of(name, scores) for scores in self._scores(X, batch_size)]
+        return np.concatenate(batches)
 
     def predictor(self) -> Predictor:
         """Return a function of the scores of single examples, or of several: a fast ``loss(x)``.
@@ -299,7 +310,8 @@ class Model:
             rows.append(self._summary_row(self.activation, width))
             if self.use_dropout:
                 rows.append(self._summary_row(f"dropout, {self.dropout_param['p']:g}", width))
-        rows.append(self._summary_row("softmax", width))
+        if output := LOSSES[self.loss_name].output:
+            rows.append(self._summary_row(output, width))
         total = sum(np.size(value) for value in self.params.values())
         dtype = np.dtype(self.dtype)
         rows.append(("total", "", f"{dtype}, {total * dtype.itemsize:,} bytes", f"{total:,}"))
@@ -320,7 +332,8 @@ class Model:
         given = self._arguments
         sizes = [given["input_dim"], *given["hidden_dims"], given["num_classes"]]
         activation = None if self.activation == "relu" else self.activation
-        parts = ["-".join(map(str, sizes)), activation, self.normalization]
+        loss = None if self.loss_name == "softmax" else self.loss_name
+        parts = ["-".join(map(str, sizes)), activation, self.normalization, loss]
         if self.use_dropout:
             parts.append(f"dropout {self.dropout_param['p']:g}")
         parts.append(np.dtype(self.dtype).name)
@@ -331,11 +344,3 @@ class Model:
         shapes = ", ".join(f"{name} {np.shape(self.params[name])}" for name in names)
         count = sum(np.size(self.params[name]) for name in names)
         return layer, f"(N, {width})", shapes, f"{count:,}"
-
-
-@quiet
-def _softmax(scores: Array) -> Array:
-    """Return exp(x) / sum(exp(x)) for every row; shifted, so that nothing overflows."""
-    exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
-    probabilities: Array = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return probabilities

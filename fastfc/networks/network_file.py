@@ -75,6 +75,7 @@ def describe(network: FullyConnectedNet) -> dict[str, Any]:
     """
     now = {name: value for name, value in network._arguments.items() if value is not None}
     now |= {name: vars(network)[name] for name in now.keys() & vars(network).keys()}
+    now |= {"loss": network.loss_name, "loss_param": network.loss_param}
     bn_params = [
         {name: value for name, value in bn_param.items() if not _is_statistic(name)}
         for bn_param in network.bn_params

@@ -16,7 +16,16 @@ import numpy as np
 from ..arguments import shown
 from ..arrays import as_number, as_real, expect_shape, quiet
 from . import philox
-from .losses import softmax_loss, svm_loss
+from .losses import (
+    absolute_error_loss,
+    huber_loss,
+    logistic_loss,
+    poisson_loss,
+    quantile_loss,
+    softmax_loss,
+    squared_error_loss,
+    svm_loss,
+)
 
 if TYPE_CHECKING:
     from typing import Any
@@ -35,6 +44,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "absolute_error_loss",
     "affine_backward",
     "affine_forward",
     "batchnorm_backward",
@@ -44,11 +54,15 @@ __all__ = [
     "dropout_forward",
     "gelu_backward",
     "gelu_forward",
+    "huber_loss",
     "layernorm_backward",
     "layernorm_forward",
     "leaky_relu_backward",
     "leaky_relu_forward",
+    "logistic_loss",
     "np",  # a star import brings np along, as it does from the original
+    "poisson_loss",
+    "quantile_loss",
     "relu_backward",
     "relu_forward",
     "sigmoid_backward",
@@ -56,6 +70,7 @@ __all__ = [
     "silu_backward",
     "silu_forward",
     "softmax_loss",
+    "squared_error_loss",
     "svm_loss",
     "tanh_backward",
     "tanh_forward",

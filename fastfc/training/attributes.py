@@ -26,6 +26,8 @@ class Attributes:
     y_train: AnyArray
     X_val: Examples
     y_val: AnyArray
+    w_train: AnyArray | None
+    w_val: AnyArray | None
 
     update_rule: UpdateRule
     optim_config: Mapping[str, Any]

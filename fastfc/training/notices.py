@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .splits import count_from_one, model_sizes
+from .splits import count_from_one, model_sizes, takes_targets
 
 # Measured: from small weights Adam's loss stands still for up to 30 steps, and then falls.
 _STEPS_TO_JUDGE = 50
@@ -43,7 +43,7 @@ def warn_of_settings(solver: Any) -> None:
 
 def warn_of_labels(solver: Any, y: Any) -> None:
     """Warn of labels from 1 on, of which hardly one is right; the Solver's own are refused."""
-    sizes = model_sizes(solver.model)
+    sizes = None if takes_targets(solver.model) else model_sizes(solver.model)
     if sizes is not None and y.dtype.kind in "iuf" and count_from_one(y, sizes[1]):
         warn(
             f"y runs from {y.min()} to {y.max()}, expected labels from 0 to {sizes[1] - 1}, the "
@@ -85,7 +85,7 @@ def warn_of_standstill(solver: Any) -> None:
     per_epoch = max(len(solver.y_train) // solver.batch_size, 1)
     if not len(losses) - per_epoch < _STEPS_TO_JUDGE <= len(losses):
         return
-    sizes = model_sizes(solver.model)
+    sizes = None if takes_targets(solver.model) else model_sizes(solver.model)
     schedule = getattr(getattr(solver, "_rates", None), "schedule", None)
     warming_up = getattr(schedule, "warmup_steps", 0) >= len(losses)
     if sizes is None or sizes[1] < 2 or warming_up or not np.isfinite(losses).all():

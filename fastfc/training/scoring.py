@@ -1,4 +1,4 @@
-"""How a Solver looks at examples: as the model gets them, and how many it classifies rightly."""
+"""How a Solver looks at examples: as the model gets them, and how well it predicts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from ..data.rows import check_normalization, read_rows
 from .attributes import Attributes
 from .notices import warn_of_labels, warn_of_nan
-from .splits import check_scoring
+from .splits import as_weights, check_scoring, model_loss
 from .state import copy_arrays, running_statistics
 
 if TYPE_CHECKING:
@@ -45,20 +45,32 @@ class Scored(Attributes):
         return check_normalization(normalize, example, dtype)
 
     def check_accuracy(
-        self, X: Examples, y: AnyArray, num_samples: int | None = None, batch_size: int = 100
+        self,
+        X: Examples,
+        y: AnyArray,
+        num_samples: int | None = None,
+        batch_size: int = 100,
+        sample_weight: AnyArray | None = None,
     ) -> float:
         """Return the fraction of examples that the model classifies as labelled.
+
+        Of a network of fastfc's whose loss is logistic, an example is right where all its scores
+        are on their targets' side of 0.  Of the other losses of targets it is the share of the loss
+        that the network explains, at most 1: 1 - loss / (the loss of the best constant), which for
+        one score and the squared error is R^2.
 
         Parameters
         ----------
         X : array, shape (N, d_1, ..., d_k)
             Examples as in ``data``: not normalized yet, and not necessarily in memory.
         y : array_like, shape (N,)
-            Labels.
+            Labels, or targets, as in ``data``.
         num_samples : int, optional
             If there are more examples, so many are drawn with replacement.
         batch_size : int
             Examples per call of the model, which bounds the memory in use.
+        sample_weight : array_like, shape (N,), optional
+            Weights of the examples.
 
         Returns
         -------
@@ -88,32 +100,52 @@ class Scored(Attributes):
         np.float64(0.5)
         """
         y = check_scoring(self.model, X, y, num_samples, batch_size)
+        weights = as_weights("sample_weight", sample_weight, "X", X.shape[0])
         warn_of_labels(self, y)
         mask = None
         if num_samples is not None and X.shape[0] > num_samples:
             mask = np.random.choice(X.shape[0], num_samples)
             y = y[mask]
-        predictions = []
+            weights = None if weights is None else weights[mask]
+        loss, found = model_loss(self.model), []
         for start in range(0, X.shape[0] if mask is None else len(mask), batch_size):
             rows = slice(start, start + batch_size)
             batch = self._examples(X, rows if mask is None else mask[rows])
             scores = self.model.loss(batch)
             warn_of_nan(self, X, batch, scores)
-            predictions.append(np.argmax(scores, axis=1))
-        accuracy: float = np.mean(np.hstack(predictions) == y)
-        return accuracy
+            found.append(scores if loss is not None and not loss.labelled else np.argmax(scores, 1))
+        if loss is not None and not loss.labelled:
+            model: Any = self.model
+            score: float = model.__fastfc_score__(np.concatenate(found), y, weights)
+            return score
+        right = np.hstack(found) == y
+        if weights is None:
+            accuracy: float = np.mean(right)
+            return accuracy
+        with np.errstate(all="ignore"):  # NaN where the weights of what was drawn are all 0
+            weighted: float = (weights * right).sum() / weights.sum()
+        return weighted
+
+    def _accuracy(self, split: str, num_samples: int | None) -> float:
+        """Return the accuracy on a split of the data, weighted if the data are."""
+        X, y, weights = (getattr(self, f"{kind}_{split}") for kind in "Xyw")
+        options = {} if weights is None else {"sample_weight": weights}
+        return self.check_accuracy(X, y, num_samples, **options)
 
     def _score(self) -> None:
         """Note and print both accuracies; keep the parameters if they are the best so far."""
-        train_acc = self.check_accuracy(self.X_train, self.y_train, self.num_train_samples)
-        val_acc = self.check_accuracy(self.X_val, self.y_val, self.num_val_samples)
+        train_acc = self._accuracy("train", self.num_train_samples)
+        val_acc = self._accuracy("val", self.num_val_samples)
         self.train_acc_history.append(train_acc)
         self.val_acc_history.append(val_acc)
         self._log.scored.append(len(self.loss_history))
         if self.verbose:
+            loss = model_loss(self.model)
+            counts = loss is None or loss.output in ("softmax", "logistic")
+            word = "acc" if counts else "score"
             self._say(
                 f"(Epoch {self.epoch} / {self.num_epochs}) "
-                f"train acc: {train_acc:f}; val_acc: {val_acc:f}"
+                f"train {word}: {train_acc:f}; val_{word}: {val_acc:f}"
             )
         if val_acc > self.best_val_acc or not self.best_params:
             self.best_val_acc = val_acc

@@ -29,22 +29,23 @@ def check_model(model: Any) -> None:
 
 
 def check_splits(model: Any, data: Any) -> dict[str, Any]:
-    """Return the data's examples and labels, checked as far as the model says what it expects.
+    """Return the data's examples, labels and weights, checked as far as the model says what it is.
 
-    Networks of fastfc do so by ``__fastfc_sizes__``: then sizes and labels are looked at, here and
-    once, whole.  Other models get labels of any kind.
+    Networks of fastfc do so by ``__fastfc_sizes__`` and ``__fastfc_loss__``: then sizes, and labels
+    or targets, are looked at, here and once, whole.  Other models get labels of any kind.
 
     Parameters
     ----------
     model : object
         The Solver's.
     data : mapping
-        With ``X_train``, ``y_train``, ``X_val`` and ``y_val``.
+        With ``X_train``, ``y_train``, ``X_val`` and ``y_val``, and maybe ``w_train`` and ``w_val``.
 
     Returns
     -------
     dict
-        The examples as they came, which may lie in files, and the labels as arrays.
+        The examples as they came, which may lie in files, the labels as arrays, targets in the
+        model's dtype, weights in float64 or None.
 
     Raises
     ------
@@ -82,9 +83,15 @@ def check_splits(model: Any, data: Any) -> dict[str, Any]:
         if sizes is not None:  # before the labels, of which one example's axis is no count
             _check_type(X_name, X)
             check_features(X_name, X.shape, sizes[0])
-        checked[y_name] = y = as_labels(y_name, data[y_name], X_name, X.shape[0])
-        if sizes is not None:
-            _check_labels(y_name, y, sizes[1], indices=split == "train")
+        if sizes is not None and takes_targets(model):
+            checked[y_name] = as_targets(y_name, data[y_name], X_name, X.shape[0], model)
+        else:
+            checked[y_name] = y = as_labels(y_name, data[y_name], X_name, X.shape[0])
+            if sizes is not None:
+                _check_labels(y_name, y, sizes[1], indices=split == "train")
+        name = f"w_{split}"
+        weights = data[name] if name in data else None  # noqa: SIM401  (it may have no get)
+        checked[name] = as_weights(name, weights, X_name, X.shape[0])
     return checked
 
 
@@ -114,6 +121,18 @@ def model_sizes(model: Any) -> tuple[int, int] | None:
     """Return numbers per example and classes of a network of fastfc's, None for other models."""
     sizes = getattr(model, "__fastfc_sizes__", None)
     return None if sizes is None else sizes()
+
+
+def model_loss(model: Any) -> Any:
+    """Return the `networks.losses.Loss` of a network of fastfc's, None for other models."""
+    loss = getattr(model, "__fastfc_loss__", None)
+    return None if loss is None else loss()
+
+
+def takes_targets(model: Any) -> bool:
+    """Return whether a network of fastfc's has a loss of targets, not of labels."""
+    loss = model_loss(model)
+    return loss is not None and not loss.labelled
 
 
 def check_examples(name: str, X: Any) -> None:
@@ -164,10 +183,99 @@ def as_labels(name: str, y: Any, X_name: str, examples: int) -> npt.NDArray[Any]
     return labels
 
 
+def as_targets(
+    name: str, y: Any, X_name: str, examples: int, model: Any
+) -> npt.NDArray[np.floating[Any]]:
+    """Return the targets of a network of fastfc's as an array of its dtype.
+
+    Raises
+    ------
+    TypeError
+        They are no array of real numbers.
+    ValueError
+        They are masked, of another shape, or not such as the network's loss is for.
+
+    Examples
+    --------
+    >>> from fastfc.fc_net import FullyConnectedNet
+    >>> model = FullyConnectedNet([], input_dim=3, num_classes=1, loss="poisson")
+    >>> as_targets("y", [2, -1], "X", 2, model)
+    Traceback (most recent call last):
+    ValueError: y[1] is -1, expected finite numbers of at least 0 for the loss 'poisson'
+    """
+    check_dense(name, y)
+    try:
+        targets = np.asarray(y)
+    except Exception as error:
+        raise TypeError(f"{name} is a {type(y).__name__} and no array: {error}") from error
+    if targets.dtype.kind not in "fiub":
+        raise TypeError(f"{name} has dtype {targets.dtype}, expected real numbers")
+    scores = model_sizes(model)[1]  # type: ignore[index]  # it is one of ours
+    shapes = [(examples, scores)] + [(examples,)] * (scores == 1)
+    if examples == 0 or targets.shape not in shapes:
+        raise ValueError(
+            f"{name} has shape {targets.shape}, expected {' or '.join(map(str, shapes))} to match "
+            f"the {examples} examples of {X_name}, at least one, and the model's {scores} scores"
+        )
+    loss = model_loss(model)
+    if not (fits := loss.fits(targets)).all():
+        place = np.unravel_index(int(np.argmin(fits)), targets.shape)
+        raise ValueError(
+            f"{name}[{', '.join(map(str, place))}] is {targets[place]}, expected {loss.target} for "
+            f"the loss {loss.name!r}"
+        )
+    with np.errstate(all="ignore"):
+        return np.ascontiguousarray(targets, model.dtype)
+
+
+def as_weights(
+    name: str, weights: Any, X_name: str, examples: int
+) -> npt.NDArray[np.float64] | None:
+    """Return the weights of so many examples in float64; None for None.
+
+    Raises
+    ------
+    TypeError
+        They are no array of real numbers.
+    ValueError
+        They are of another shape, one is negative or not finite, or their sum is 0.
+
+    Examples
+    --------
+    >>> as_weights("w_train", [1, -1], "X_train", 2)
+    Traceback (most recent call last):
+    ValueError: w_train[1] is -1.0, expected finite numbers of at least 0
+    """
+    if weights is None:
+        return None
+    check_dense(name, weights)
+    try:
+        found = np.asarray(weights)
+    except Exception as error:
+        raise TypeError(f"{name} is a {type(weights).__name__} and no array: {error}") from error
+    if found.dtype.kind not in "fiub":
+        raise TypeError(f"{name} has dtype {found.dtype}, expected real numbers")
+    if found.shape != (examples,):
+        raise ValueError(
+            f"{name} has shape {found.shape}, expected ({examples},) to match the {examples} "
+            f"examples of {X_name}"
+        )
+    found = np.ascontiguousarray(found, np.float64)
+    fits = (found >= 0) & np.isfinite(found)
+    if not fits.all():
+        first = int(np.argmin(fits))
+        raise ValueError(
+            f"{name}[{first}] is {found[first]}, expected finite numbers of at least 0"
+        )
+    if not 0 < found.sum() < np.inf:
+        raise ValueError(f"{name} has the sum {found.sum()}, expected a finite sum above 0")
+    return found
+
+
 def check_scoring(
     model: Any, X: Any, y: Any, num_samples: Any, batch_size: Any
 ) -> npt.NDArray[Any]:
-    """Return the labels to which `Solver.check_accuracy` compares, after checking its arguments.
+    """Return the labels or targets of `Solver.check_accuracy`, after checking its arguments.
 
     Of their range `notices.warn_of_labels` tells; but no class that a network of fastfc's predicts
     can equal text.
@@ -176,12 +284,14 @@ def check_scoring(
     sizes = model_sizes(model)
     if sizes is not None:
         check_features("X", X.shape, sizes[0])
-    labels = as_labels("y", y, "X", X.shape[0])
-    if sizes is not None and labels.dtype.kind not in "iufbO":
-        raise TypeError(f"y has dtype {labels.dtype}, expected integers, the numbers of classes")
     if num_samples is not None:
         count("num_samples", num_samples)
     count("batch_size", batch_size)
+    if sizes is not None and takes_targets(model):
+        return as_targets("y", y, "X", X.shape[0], model)
+    labels = as_labels("y", y, "X", X.shape[0])
+    if sizes is not None and labels.dtype.kind not in "iufbO":
+        raise TypeError(f"y has dtype {labels.dtype}, expected integers, the numbers of classes")
     return labels
 
 

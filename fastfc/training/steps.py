@@ -65,6 +65,7 @@ class Stepping(Resumable, Guarded, Scored):
             "normalize": self.normalize,
             "clip_norm": self.clip_norm,
             "takes_nonfinite": True if self.on_nonfinite == "continue" else None,
+            "sample_weight": self.w_train,
         }
         return {name: value for name, value in options.items() if value is not None}
 
@@ -74,9 +75,10 @@ class Stepping(Resumable, Guarded, Scored):
         A loss that is not finite changes nothing, but under ``on_nonfinite='continue'``.
         """
         statistics = [copy_arrays(found) for found in running_statistics(self._bn_params())]
-        loss, grads = check_pair(
-            self.model.loss(self._examples(self.X_train, batch_mask), self.y_train[batch_mask])
-        )
+        X, y = self._examples(self.X_train, batch_mask), self.y_train[batch_mask]
+        weights = {} if self.w_train is None else {"sample_weight": self.w_train[batch_mask]}
+        model: Any = self.model
+        loss, grads = check_pair(model.loss(X, y, **weights))
         loss = as_number(loss)
         if self.on_nonfinite != "continue" and not math.isfinite(loss):
             set_running_statistics(self._bn_params(), statistics)

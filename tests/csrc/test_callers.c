@@ -159,6 +159,7 @@ static void make_network(caller *c) {
                      .p = 0.7,
                      .dout = {take(c, N * widest, sizeof(real)), take(c, N * widest, sizeof(real))},
                      .workspace = c->workspace,
+                     .loss = {.kind = FC_SOFTMAX_LOSS, .labels = c->index},
                      .reg = 0.01,
                      .philox = 1,
                      .rule = FC_SGD_MOMENTUM};
@@ -210,11 +211,12 @@ static void call_kernels(caller *c) {
     KERNELS->layernorm_forward(c->out, c->hat, c->rstd, c->dx, c->gamma, c->b, 1e-3, N, D);
     KERNELS->layernorm_backward(c->dx, c->mean, c->var, c->out, c->hat, c->rstd, c->gamma, N, D,
                                 c->workspace);
-    KERNELS->softmax_loss(&c->number[1], c->loss_gradient, c->x, c->index, 0.1, N, CLASSES);
+    const fc_loss softmax = {.kind = FC_SOFTMAX_LOSS, .number = 0.1, .labels = c->index};
+    c->number[1] = KERNELS->data_loss(c->loss_gradient, c->x, &softmax, N, CLASSES);
     KERNELS->gather(c->hat, &rows, N, D);
     for (int step = 0; step < STEPS; step++) {
         for (int l = 0; l < LAYERS; l++) c->layers[l].key += 1000;
-        const fc_steps one = {.most = 1, .y = c->index, .loss = &c->number[2 + step]};
+        const fc_steps one = {.most = 1, .loss = &c->number[2 + step]};
         KERNELS->network_steps(&one, &c->net, c->x);
     }
     for (int l = 0; l < LAYERS; l++) c->layers[l].key -= 1000 * (uint64_t)STEPS;

@@ -281,9 +281,10 @@ static void test_losses(size_t N, size_t C) {
     const double s = 0.25;
     for (size_t i = 0; i < N * C; i++) x[i] *= 90; /* exp(-180) is a denormal or 0 in float */
     for (size_t i = 0; i < N; i++) y[i] = (int64_t)(i % C);
-    KERNELS->softmax_loss(&loss, dx, x, y, 0, N, C);
-    KERNELS->softmax_loss(&smoothed_loss, smoothed, x, y, s, N, C);
-    KERNELS->svm_loss(&margins, ds, x, y, N, C);
+    loss = KERNELS->data_loss(dx, x, &(fc_loss){.kind = FC_SOFTMAX_LOSS, .labels = y}, N, C);
+    smoothed_loss = KERNELS->data_loss(
+        smoothed, x, &(fc_loss){.kind = FC_SOFTMAX_LOSS, .number = s, .labels = y}, N, C);
+    margins = KERNELS->data_loss(ds, x, &(fc_loss){.kind = FC_SVM_LOSS, .labels = y}, N, C);
     for (size_t i = 0; i < N; i++) {
         const real *row = x + i * C, score = row[y[i]];
         double greatest = -INFINITY, sum = 0;
@@ -316,6 +317,68 @@ static void test_losses(size_t N, size_t C) {
           (400 + 180 * (double)C) * EPSILON);
     check("svm loss", 0, margins, hinge / (double)N, sum_bound(C + 2 * N + 4, 181 * (double)C));
     free(x), free(dx), free(ds), free(smoothed), free(y);
+}
+
+/* One element's loss and slope by the formula. */
+static void target_loss(fc_loss_kind kind, double x, double y, double number, double *loss,
+                        double *slope) {
+    const double r = x - y, sign = (r > 0) - (r < 0), z = (1 - number) * y + number / 2;
+    switch (kind) {
+    case FC_SQUARED_ERROR_LOSS:
+        *loss = r * r / 2, *slope = r;
+        break;
+    case FC_ABSOLUTE_ERROR_LOSS:
+        *loss = fabs(r), *slope = sign;
+        break;
+    case FC_HUBER_LOSS:
+        *loss = fabs(r) <= number ? r * r / 2 : number * (fabs(r) - number / 2);
+        *slope = fabs(r) <= number ? r : number * sign;
+        break;
+    case FC_QUANTILE_LOSS:
+        *loss = r > 0 ? (1 - number) * r : -number * r;
+        *slope = r > 0 ? 1 - number : r < 0 ? -number : 0;
+        break;
+    case FC_POISSON_LOSS:
+        *loss = exp(x) - y * x + (y > 0 ? y * log(y) - y : 0), *slope = exp(x) - y;
+        break;
+    default:
+        *loss = log1p(exp(-fabs(x))) + (x > 0 ? x * (1 - z) : -z * x);
+        *slope = 1 / (1 + exp(-x)) - z;
+    }
+}
+
+/* Weights of 0, 1, 2, ...: an example counts as often. */
+static void test_target_losses(size_t N, size_t M) {
+    static const double numbers[] = {
+        [FC_LOGISTIC_LOSS] = 0.2, [FC_HUBER_LOSS] = 0.7, [FC_QUANTILE_LOSS] = 0.3};
+    real *x = array(N * M), *y = array(N * M), *dx = output(N * M), *same = output(N * M);
+    double *weights = malloc(N * sizeof *weights), sum = 0;
+    for (size_t i = 0; i < N; i++) weights[i] = (double)(N - i - 1 + (N == 1)), sum += weights[i];
+    for (size_t i = 0; i < N * M; i++) x[i] *= 8, y[i] = (real)fabs(y[i]);
+    for (fc_loss_kind kind = FC_LOGISTIC_LOSS; kind <= FC_POISSON_LOSS; kind++) {
+        const double number = kind <= FC_QUANTILE_LOSS ? numbers[kind] : 0;
+        fc_loss of = {.kind = kind, .number = number, .targets = y, .weights = weights};
+        const double loss = KERNELS->data_loss(dx, x, &of, N, M);
+        double total = 0, size = 0;
+        for (size_t i = 0; i < N * M; i++) {
+            double one = NAN, slope = NAN;
+            target_loss(kind, x[i], y[i], number, &one, &slope);
+            const double share = weights[i / M] / sum;
+            total += share * one, size += share * (fabs(one) + exp(fabs((double)x[i])) + 8);
+            check("target dx", i, dx[i], share * slope,
+                  8 * share * EPSILON * (fabs(slope) + exp((double)x[i]) + 8));
+        }
+        check("target loss", kind, loss, total, sum_bound(N + M + 16, size));
+        of.weights = NULL;
+        const double plain = KERNELS->data_loss(dx, x, &of, N, M);
+        double *ones = malloc(N * sizeof *ones);
+        for (size_t i = 0; i < N; i++) ones[i] = 1;
+        of.weights = ones;
+        check("weights of 1", kind, KERNELS->data_loss(same, x, &of, N, M), plain, 0);
+        check("weights of 1", kind, memcmp(dx, same, N * M * sizeof(real)), 0, 0);
+        free(ones);
+    }
+    free(x), free(y), free(dx), free(same), free(weights);
 }
 
 static void test_optim(size_t n) {
@@ -420,7 +483,10 @@ static void tests(void) {
             if (sizes[j] > 0) test_layernorm(sizes[i], sizes[j]);
             if (sizes[i] == 0) continue;
             test_batchnorm(sizes[i], sizes[j]);
-            if (sizes[j] > 0 && sizes[i] < 40) test_losses(sizes[i], sizes[j]);
+            if (sizes[j] > 0 && sizes[i] < 40) {
+                test_losses(sizes[i], sizes[j]);
+                test_target_losses(sizes[i], sizes[j]);
+            }
         }
     }
     for (int used = 0; used < 624; used += 13) test_dropout(1249, 0.6, used % 2, used);

@@ -148,9 +148,11 @@ static void test_loss_of_many(size_t N) {
     for (size_t i = 0; i < N; i++) x[2 * i] = (real)0.1, x[2 * i + 1] = (real)0.7;
     const double difference = (double)x[1] - (double)x[0];
     const double bound = gamma_of(roundings(N) + 16, EPSILON);
-    KERNELS->softmax_loss(&loss, dx, x, y, 0, N, 2);
+    fc_loss of = {.kind = FC_SOFTMAX_LOSS, .labels = y};
+    loss = KERNELS->data_loss(dx, x, &of, N, 2);
     check("softmax loss of many", N, loss, log1p(exp(difference)), 2 * bound);
-    KERNELS->svm_loss(&loss, dx, x, y, N, 2);
+    of.kind = FC_SVM_LOSS;
+    loss = KERNELS->data_loss(dx, x, &of, N, 2);
     check("svm loss of many", N, loss, 1 + difference, 2 * bound);
     free(x), free(dx), free(y);
 }
@@ -164,11 +166,13 @@ static void test_many_classes(size_t C) {
     x[0] = 2;
     const double behind = (double)x[1] - 2, sum = 1 + (double)(C - 1) * exp(behind);
     const double g = gamma_of(roundings(C) + 8, EPSILON);
-    KERNELS->softmax_loss(&loss, dx, x, &y, 0, 1, C);
+    fc_loss of = {.kind = FC_SOFTMAX_LOSS, .labels = &y};
+    loss = KERNELS->data_loss(dx, x, &of, 1, C);
     check("softmax loss of classes", C, loss, log(sum), g + 4 * EPSILON * log(sum));
     x[0] = (real)-0.2;
     const double hinge = (double)(C - 1) * ((double)x[1] - (double)x[0] + 1);
-    KERNELS->svm_loss(&loss, dx, x, &y, 1, C);
+    of.kind = FC_SVM_LOSS;
+    loss = KERNELS->data_loss(dx, x, &of, 1, C);
     check("svm loss of classes", C, loss, hinge, g * hinge);
     free(x), free(dx);
 }

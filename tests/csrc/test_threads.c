@@ -139,16 +139,16 @@ enum { LAYERS = 3 };
 enum { NONE, BATCHNORM, LAYERNORM };
 
 /* One step. */
-static double network_step(const fc_network *net, const real *x, int64_t *y) {
+static double network_step(const fc_network *net, const real *x) {
     double loss = NAN;
-    const fc_steps one = {.most = 1, .y = y, .loss = &loss};
+    const fc_steps one = {.most = 1, .loss = &loss};
     check("network steps", net->N, (double)KERNELS->network_steps(&one, net, x), 1, 0);
     return loss;
 }
 
 /* Runs the pass again with an update of every parameter, each by numbers of its own: the updates
  * must be those by the gradients that the first run, without updates, has stored. */
-static void test_network_updates(fc_network *net, const real *x, int64_t *y, double loss) {
+static void test_network_updates(fc_network *net, const real *x, double loss) {
     real *kept[LAYERS][4], *expected[LAYERS][4];
     for (int l = 0; l < LAYERS; l++)
         for (int k = 0; k < 4; k++) {
@@ -161,7 +161,7 @@ static void test_network_updates(fc_network *net, const real *x, int64_t *y, dou
         }
     if (net->state) seed_mt19937(net->state);
     net->rule = FC_SGD;
-    const double again = network_step(net, x, y);
+    const double again = network_step(net, x);
     net->rule = FC_NO_UPDATE;
     check("network loss again", net->N, again, loss, 0);
     for (int l = 0; l < LAYERS; l++)
@@ -242,7 +242,7 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
                       output(N * fc_row_stride(dims[0], sizeof(real))),
                       {output(N * widest), output(N * widest)},
                       workspace,
-                      0.2,
+                      {.kind = FC_SOFTMAX_LOSS, .number = 0.2, .labels = y},
                       reg,
                       philox,
                       FC_NO_UPDATE,
@@ -250,9 +250,8 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
                       0,
                       NULL,
                       0};
-    double expected_loss = NAN;
-    const double loss = network_step(&net, gathered ? NULL : x, y);
-    test_network_updates(&net, gathered ? NULL : x, y, loss);
+    const double loss = network_step(&net, gathered ? NULL : x);
+    test_network_updates(&net, gathered ? NULL : x, loss);
 
     real *outs[LAYERS], *relus[LAYERS], *inputs[LAYERS], *normals[LAYERS], *rstds[LAYERS],
         *masks[LAYERS];
@@ -290,7 +289,8 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
         free(next_mean), free(next_var), free(normed);
     }
     real *dout = output(N * widest), *dx = output(N * widest);
-    KERNELS->softmax_loss(&expected_loss, dout, outs[LAYERS - 1], y, 0.2, N, dims[LAYERS]);
+    const double expected_loss =
+        KERNELS->data_loss(dout, outs[LAYERS - 1], &net.loss, N, dims[LAYERS]);
     real total = (real)expected_loss;
     for (int l = 0; l < LAYERS && reg > 0; l++)
         total = plus_product(total, (real)0.5 * (real)reg,

@@ -38,6 +38,21 @@ def test_one_draw_a_matrix_scaled(nets, scale, dtype):
 
 
 @NETS
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_as_scikit_learn_begins(nets, dtype):
+    net = network(nets, "sklearn", dtype=dtype)
+    after = np.random.rand()
+    np.random.seed(3)
+    for i in range(1, 4):
+        inputs, outputs = DIMS[i - 1], DIMS[i]
+        bound = np.sqrt(6 / (inputs + outputs))
+        for name, shape in ((f"W{i}", (inputs, outputs)), (f"b{i}", outputs)):
+            drawn = np.random.uniform(-bound, bound, shape).astype(dtype)
+            np.testing.assert_array_equal(net.params[name], drawn)
+    assert after == np.random.rand()
+
+
+@NETS
 def test_by_position_and_in_two_layers(nets):
     by_name = network(nets, "he")
     np.random.seed(3)
@@ -60,7 +75,7 @@ def test_he_keeps_the_scale_of_activations(nets, depth):
 
 
 @NETS
-@pytest.mark.parametrize("scale", ["he", "glorot"])
+@pytest.mark.parametrize("scale", ["he", "glorot", "sklearn"])
 def test_files_keep_its_name(nets, scale, tmp_path):
     net = network(nets, scale)
     net.save(tmp_path / "net.npz")
@@ -76,12 +91,15 @@ def test_files_keep_its_name(nets, scale, tmp_path):
 @pytest.mark.parametrize(
     ("scale", "message"),
     [
-        (None, "^weight_scale is None, expected a finite number, 'he' or 'glorot'$"),
+        (None, "^weight_scale is None, expected a finite number, 'he', 'glorot' or 'sklearn'$"),
         (np.nan, "^weight_scale is nan"),
         (np.inf, "^weight_scale is inf"),
         (10**400, "^weight_scale is 1000"),
         ("0.01", "^weight_scale is '0.01'"),
-        ("kaiming", "^weight_scale is 'kaiming', expected a finite number, 'he' or 'glorot'$"),
+        (
+            "kaiming",
+            "^weight_scale is 'kaiming', expected a finite number, 'he', 'glorot' or 'sklearn'$",
+        ),
         ("He", "did you mean 'he'"),
         ("xavier glorot", "^weight_scale is 'xavier glorot'"),
         (np.ones(3), "^weight_scale is an array of shape"),

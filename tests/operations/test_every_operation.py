@@ -51,8 +51,12 @@ def test_broadcast_views(isa, operation):
 
 
 def keeps_its_type(operation, path):
-    """Whether this argument is not converted: labels; parameters, which decide the dtype."""
-    labels = operation.function.endswith("loss") and path == (1,)
+    """Whether this argument is not converted: labels; parameters, which decide the dtype.
+
+    Nor are targets that must be in [0, 1].
+    """
+    of_classes = ("softmax_loss", "svm_loss", "logistic_loss")
+    labels = operation.function in of_classes and path == (1,)
     return labels or (operation.module == "optim" and path == (0,))
 
 

@@ -185,9 +185,7 @@ def test_labels_that_another_thread_writes(loss):
     ids=["dropout_forward", "random_rows"],
 )
 def test_a_position_outside_the_generators_block(draw, position):
-    state = np.random.get_state(legacy=False)
-    state["state"]["pos"] = position
-    np.random.set_state(state)
+    hostile.set_position(position)
     with pytest.raises(ValueError, match=f"position {position}, expected one from 0 to 624"):
         draw()
 

@@ -13,7 +13,7 @@ from fastfc.cli import data as data_module
 from fastfc.cli import main
 from fastfc.cli.names import RULE_OPTIONS
 from fastfc.data import cifar10, load_digits
-from tests.support.cli import QUICK, figure, output
+from tests.support.cli import QUICK, complaint, figure, output
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
@@ -108,6 +108,33 @@ def test_npz_without_test_split(capsys, tmp_path):
     out = output(capsys, "train", *QUICK, "--data", path)
     assert "\nvalidation accuracy: " in out
     assert "test accuracy" not in out
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "poisson", "huber", "logistic"])
+def test_npz_with_targets_and_weights(capsys, tmp_path, loss):
+    rng = np.random.RandomState(0)
+    arrays = {}
+    for split, count in (("train", 200), ("val", 40), ("test", 30)):
+        X = rng.randn(count, 4)
+        y = np.abs(X[:, :2]) + 0.5
+        arrays[f"X_{split}"], arrays[f"y_{split}"] = X, y > 1 if loss == "logistic" else y
+        arrays[f"w_{split}"] = rng.rand(count)
+    np.savez(tmp_path / "mine.npz", **arrays)
+    saved = str(tmp_path / "net.npz")
+    argv = ["--data", str(tmp_path / "mine.npz"), "--loss", loss, "--epochs", "40", "--save", saved]
+    argv += ["--hidden", "20", "--learning-rate", "0.01", "--checkpoint", str(tmp_path / "run")]
+    out = output(capsys, "train", *argv)
+    assert "examples of 4, 2 targets\n" in out
+    assert f"network: 4-20-2, batchnorm, dropout 0.9, {loss}" in out
+    word = "accuracy" if loss == "logistic" else "score"
+    assert figure(f"validation {word}", out) > 0.3
+    network = fc_net.FullyConnectedNet.load(saved)
+    assert network.predict(arrays["X_test"]).shape == (30, 2)
+    argv = [*argv[:2], "--resume", str(tmp_path / "run_epoch_40.npz"), "--epochs", "41"]
+    assert "2 targets" in output(capsys, "train", *argv)
+    np.savez(tmp_path / "mine.npz", **{**arrays, "w_val": np.ones(3)})
+    said = complaint(capsys, "train", "--data", str(tmp_path / "mine.npz"), "--loss", loss)
+    assert "w_val has shape (3,), expected (40,)" in said
 
 
 def test_no_validation_image_is_ever_right(capsys, tmp_path):

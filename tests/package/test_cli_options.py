@@ -51,6 +51,8 @@ NETWORK = {
     "label_smoothing": ("--label-smoothing 0.2", 0.2),
     "rng": ("--rng philox", "philox"),
     "activation": ("--activation tanh", "tanh"),
+    "loss": ("--loss huber", "huber"),
+    "loss_param": ("--loss quantile --loss-param 0.9", 0.9),
 }
 SOLVER = {
     "update_rule": ("--update-rule rmsprop", "rmsprop"),
@@ -197,7 +199,7 @@ BAD_OPTIONS = {
     "train --reg -0.1": "argument --reg: '-0.1' is not a number of at least 0",
     "train --reg inf": "argument --reg: 'inf' is not a number of at least 0",
     "train --weight-scale hi": "'hi' is not a number of at least 0, he or glorot",
-    "train --weight-scale gloro": ", he or glorot: did you mean 'glorot'?",
+    "train --weight-scale gloro": ", he or glorot or sklearn: did you mean 'glorot'?",
     "train --weight-scale big": "argument --weight-scale: 'big' is not a number",
     "train --learning-rate 0": "argument --learning-rate: '0' is not a number above 0",
     "train --beta1 1": "argument --beta1: '1' is not a number from 0 to less than 1",
@@ -237,6 +239,10 @@ BAD_OPTIONS = {
     "train --checkpoint runs/a": "--checkpoint runs/a: there is no folder runs: make it first",
     "train --checkpoint runs/": "--checkpoint runs/: it is a folder, expected the name",
     "train --save runs/a.npz": "--save runs/a.npz: there is no folder runs: make it first",
+    "train --loss hinge": "--loss: invalid choice: 'hinge', choose from softmax",
+    "train --loss quantile --loss-param 2": "--loss-param: loss_param is 2.0, expected a number in",
+    "train --loss-param 2": "--loss-param: loss_param is 2.0, expected None",
+    "train --loss logistic": "y_train[0] is 2, expected numbers from 0 to 1 for the loss",
     "train --save .": "--save .: it is a folder, expected the name of a file in it",
     "train --save a --compare": "--save is for one run: leave it out with --compare",
     "train --resume a --compare": "--resume is for one run: leave it out with --compare",

@@ -1,5 +1,6 @@
 """The documents against the checkout: what they name exists, and versions agree."""
 
+import doctest
 import re
 from fnmatch import fnmatch
 from pathlib import Path
@@ -89,6 +90,17 @@ def test_every_relative_link_leads_somewhere(document):
     named = links(document.read_text("utf-8"))
     missing = [link for link in named if not leads_somewhere(link, document)]
     assert not missing, missing
+
+
+EXAMPLES = [path for path in DOCUMENTS if ">>>" in path.read_text("utf-8")]
+
+
+@pytest.mark.parametrize("document", EXAMPLES, ids=lambda path: path.name)
+def test_examples_give_what_they_say(document):
+    options = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    found = doctest.testfile(str(document), module_relative=False, optionflags=options)
+    assert found.failed == 0
+    assert found.attempted > 0
 
 
 def test_what_is_missing_is_seen():

@@ -48,6 +48,7 @@ ARROWS = {
         *("locks", "update_rules", "version"),
     },
     "solver": {"_core", "data", "training"},
+    "plots": {"arguments", "locks", "networks", "solver", "training"},
     "checking": {
         *("arguments", "dropin", "gradient_check", "layer_utils", "layers", "optim", "reference"),
         "update_rules",
@@ -68,6 +69,8 @@ ARROWS = {
     "__main__": {"cli"},
 }
 LAZY = {("cli", "reference")}  # inside a function, where it is asked for
+# Rooms that need an extra, and its packages.  Nobody else imports them: people do, by their names.
+EXTRAS = {"plots": {"matplotlib"}}
 
 MODULES = sorted(
     path.relative_to(ROOT).with_suffix("")
@@ -174,7 +177,8 @@ def test_bindings_follow_the_arrows():
 
 @pytest.mark.parametrize("path", MODULES, ids=str)
 def test_other_packages(path):
-    """NumPy everywhere; tqdm only where a run shows a bar, so that nobody else waits for it."""
+    """NumPy everywhere; tqdm only where a run shows a bar, so that nobody else waits for it; an
+    extra's packages only in its own room."""
     tree = ast.parse((ROOT / path.with_suffix(".py")).read_text())
     at_import = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     skipped = for_checkers_alone(tree)
@@ -188,6 +192,7 @@ def test_other_packages(path):
         else:
             continue
         foreign = names - sys.stdlib_module_names - {"fastfc", "numpy"}
+        foreign -= EXTRAS.get(path.parts[0], set())
         assert foreign <= {"tqdm"}, path
         assert not foreign or (path.parts[0] == "training" and node not in at_import), path
 
@@ -277,7 +282,7 @@ def test_the_package_shows_what_it_has():
     # all modules, but for those whose names people have no use for
     found = {path.parts[0] for path in MODULES if path.parts[0][0] != "_"}
     inner = {"archives", "arguments", "arrays", "checking", "cli", "clipping", "dropin", "files"}
-    inner |= {"locks", "networks", "runtime", "update_rules", "version"}
+    inner |= {"locks", "networks", "runtime", "update_rules", "version", *EXTRAS}
     assert found - inner == set(fastfc._MODULES)
     star = {}
     exec("from fastfc import *", star)

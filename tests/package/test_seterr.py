@@ -115,7 +115,10 @@ def test_every_operation_of_the_reference(operation, size):
             for arg in operation.arguments(shape, np.float64)
         ]
         np.random.seed(1)
-        return operation.outputs(operation.callable(operations.REFERENCE)(*args), args)
+        try:
+            return operation.outputs(operation.callable(operations.REFERENCE)(*args), args)
+        except ValueError as error:  # of targets and weights that are none
+            return str(error)
 
     assert_same(*everywhere(run))
 

@@ -57,6 +57,13 @@ def labels(count, classes, *key):
     return generator("labels", count, classes, *key).integers(0, max(classes, 1), count)
 
 
+def weights(count, *key):
+    """Weights of examples, of which some are 0 and some 1."""
+    drawn = generator("weights", count, *key).choice([0, 0.25, 1, 1, 3.75], count)
+    drawn[:1] = 2  # there is a sum
+    return drawn
+
+
 # --- shapes -----------------------------------------------------------------------------------
 
 # Element by element: relu, dropout, update rules.

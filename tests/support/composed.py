@@ -9,8 +9,8 @@ from fastfc.networks.fully_connected import FullyConnectedNet as OverLayers
 class Composed(fc_net.FullyConnectedNet):
     """The same network, layer by layer through fastfc.layers and fastfc.optim."""
 
-    def _data_loss(self, X, y):
-        return OverLayers._data_loss(self, X, y)
+    def _data_loss(self, X, y, sample_weight=None):
+        return OverLayers._data_loss(self, X, y, sample_weight)
 
     def _test_scores(self, X):
         return OverLayers._test_scores(self, X)

@@ -3,8 +3,10 @@
 import collections
 import contextlib
 import types
+import warnings
 
 import numpy as np
+import pytest
 
 from tests.support import cases
 
@@ -191,8 +193,19 @@ CHANGES = {
 
 def attempt(change, target):
     """Change an array, unless NumPy refuses."""
-    with contextlib.suppress(ValueError, TypeError, AttributeError):
+    with contextlib.suppress(ValueError, TypeError, AttributeError), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # NumPy 2.5's, of dtype and shape
         CHANGES[change](target)
+
+
+def set_position(position):
+    """Put NumPy's generator at a position, of its block or not; skip the test if NumPy refuses."""
+    state = np.random.get_state(legacy=False)
+    state["state"]["pos"] = position
+    try:
+        np.random.set_state(state)
+    except ValueError as error:
+        pytest.skip(f"NumPy refuses it, as from 2.5 on: {error}")
 
 
 # --- what stands in an argument's place -------------------------------------------------------

@@ -206,6 +206,23 @@ def _loss(shape, dtype):
     return [cases.normal(shape, dtype, "scores", scale=5.0), cases.labels(*shape)]
 
 
+def _target_loss(*more, weighted=False, wide=5.0):
+    """Arguments of a loss of targets, which are in [0, 1], and of scores that are so wide."""
+
+    def arguments(shape, dtype):
+        x = cases.normal(shape, dtype, "scores", scale=wide)
+        y = np.asarray(cases.generator(shape, "targets").random(shape)).astype(dtype)
+        y[y < 0.2] = 0
+        return [x, y, *more, *([cases.weights(shape[0])] if weighted else [])]
+
+    return arguments
+
+
+def _weighted(*more):
+    """Arguments of a loss of labels, with weights."""
+    return lambda shape, dtype: [*_loss(shape, dtype), *more, cases.weights(shape[0])]
+
+
 def _rule(state, **config):
     """Arguments of an update rule: constants, and state drawn for each name."""
 
@@ -247,6 +264,7 @@ _elementwise = ("layers", cases.ELEMENTWISE, cases.BENCHMARK)
 _normalised = ("layers", cases.BATCHNORM, cases.BENCHMARK)
 _layer_normalised = ("layers", cases.LAYERNORM, cases.BENCHMARK)
 _losses = ("layers", cases.LOSS, cases.BENCHMARK)
+_weighted_losses = ("layers", cases.LOSS, [])
 _updates = ("optim", cases.ELEMENTWISE, [*cases.BENCHMARK, (3072, 100)])
 
 
@@ -411,6 +429,46 @@ OPERATIONS = [
         tolerance.softmax_loss,
         _arrays(2),
         label="smoothed",
+    ),
+    _operation(
+        _weighted_losses,
+        "svm_loss",
+        _weighted(),
+        _named("loss", "dx"),
+        tolerance.svm_loss,
+        _arrays(2),
+        same_everywhere=("dx",),
+        label="weighted",
+    ),
+    _operation(
+        _weighted_losses,
+        "softmax_loss",
+        _weighted(0.1),
+        _named("loss", "dx"),
+        tolerance.softmax_loss,
+        _arrays(2),
+        label="weighted",
+    ),
+    *(
+        _operation(
+            _weighted_losses if label else _losses,
+            f"{name}_loss",
+            _target_loss(*more, weighted=bool(label), wide=wide),
+            _named("loss", "dx"),
+            getattr(tolerance, f"{name}_loss"),
+            _arrays(3),
+            same_everywhere=same,
+            label=label,
+        )
+        for label in ("", "weighted")
+        for name, more, wide, same in (
+            ("logistic", (0.1,) if label else (), 5.0, ()),
+            ("squared_error", (), 5.0, ("dx",)),
+            ("absolute_error", (), 5.0, ("dx",)),
+            ("huber", (0.7,), 5.0, ("dx",)),
+            ("quantile", (0.3,), 5.0, ("dx",)),
+            ("poisson", (), 2.0, ()),
+        )
     ),
     _operation(
         _updates,

@@ -9,8 +9,10 @@ from pathlib import Path
 import fastfc
 
 
-def in_new_process(code, timeout=60, **environment):
+def in_new_process(code, timeout=300, **environment):
     """Run Python code with environment variables set; return (exit status, output).
+
+    The time is for what hangs: emulated, a second becomes a minute.
 
     It imports the very package that is tested here: `python -c` looks in its directory first.
     """

@@ -313,11 +313,20 @@ def layernorm_backward(dout, cache):
     }
 
 
-def softmax_loss(x, y, label_smoothing=0.0):
+def _shares(sample_weight, n):
+    """Each example's share of a mean over n."""
+    if sample_weight is None:
+        return np.full(n, 1 / n)
+    weights = np.asarray(sample_weight).astype(np.float64)
+    return weights / weights.sum()
+
+
+def softmax_loss(x, y, label_smoothing=0.0, sample_weight=None):
     """Rows: difference, exponential, sum of C, logarithm. Loss: a sum of N of them, and 1 / N.
 
     With smoothed labels a row's loss is a mean of those of the label and of all classes, none of
-    them negative.
+    them negative. With weights the product with one, and their sum, which 1 / N stands for: s(N) +
+    2.
     """
     dtype = computed_dtype(x)
     (x,) = _exact(x)
@@ -345,8 +354,10 @@ def softmax_loss(x, y, label_smoothing=0.0):
         extra = summed(classes) + 6
     else:
         extra = 0
+    shares = _shares(sample_weight, n)
+    more = 0 if sample_weight is None else summed(n) + 2
     loss_error = (
-        log_error[:, 0] + u * loss[1] + gamma(summed(n) + 2 + extra, dtype) * np.abs(loss[0])
+        log_error[:, 0] + u * loss[1] + gamma(summed(n) + 2 + extra + more, dtype) * np.abs(loss[0])
     )
     # Either exp(s) / total or exp(s - log total), then minus 1 at the label, then / N or * (1 / N).
     p_error = p * (total_error + log_error + u * (2 * size + log + FUNCTION + 1))
@@ -354,12 +365,15 @@ def softmax_loss(x, y, label_smoothing=0.0):
     targets[rows, y] += 1 - label_smoothing
     dx = np.abs(p - targets)
     # Targets: 1 - s, s / C, their casts, sum and difference in either order; 0 and 1 are exact.
-    dx_error = p_error + gamma(3, dtype) * dx + (gamma(5, dtype) * targets if extra else 0)
-    return {"loss": 2 * loss_error.mean(), "dx": 2 * (dx_error / n + underflow(FUNCTION, dtype))}
+    dx_error = p_error + gamma(3 + more, dtype) * dx + (gamma(5, dtype) * targets if extra else 0)
+    dx_error = dx_error * shares[:, np.newaxis] + underflow(FUNCTION, dtype)
+    return {"loss": 2 * (loss_error * shares).sum(), "dx": 2 * dx_error}
 
 
-def svm_loss(x, y):
+def svm_loss(x, y, sample_weight=None):
     """Margins: 2 roundings. Loss: a sum of N * C of them, or of N sums of C, and 1 / N.
+
+    With weights the product with one, and their sum, which 1 / N stands for: s(N) + 2.
 
     The gradient counts positive margins. Where rounding may move a margin across zero the count may
     differ by one; nowhere else.
@@ -382,9 +396,115 @@ def svm_loss(x, y):
     doubt = doubtful.astype(np.float64)
     doubt[rows, y] = doubtful.sum(axis=1)
     terms = max(summed(n * classes), summed(n) + summed(classes))
-    loss_error = gamma(terms + 2, dtype) * counted.sum() + error.sum()
+    shares = _shares(sample_weight, n)[:, np.newaxis]
+    more = 0 if sample_weight is None else summed(n) + 2
+    loss_error = (shares * (gamma(terms + 2 + more, dtype) * counted + error)).sum()
     # 1 / N and the product with it, or a quotient.
-    return {"loss": 2 * loss_error / n, "dx": 2 * gamma(2, dtype) * np.abs(dx) / n + doubt / n}
+    return {
+        "loss": 2 * loss_error,
+        "dx": (2 * gamma(2 + more, dtype) * np.abs(dx) + doubt) * shares,
+    }
+
+
+def _target_loss(x, sample_weight, terms, terms_error, slopes, slopes_error):
+    """A loss of targets from the sizes and errors of its elements' losses and slopes.
+
+    Loss: a sum of N * M, or of N sums of M; the product with a weight, the sum of weights, and the
+    quotient. dx: 1 / N, of a sum of weights, and the product with it, or a quotient.
+    """
+    dtype, (n, scores) = computed_dtype(x), np.shape(x)
+    shares = _shares(sample_weight, n)[:, np.newaxis]
+    more = summed(n) + 2
+    roundings = max(summed(n * scores), summed(n) + summed(scores)) + more + 2
+    loss_error = shares * (terms_error + gamma(roundings, dtype) * np.abs(terms))
+    dx_error = shares * (slopes_error + gamma(2 + more, dtype) * np.abs(slopes))
+    return {
+        "loss": 2 * (loss_error.sum() + underflow(4, dtype)),
+        "dx": 2 * (dx_error + underflow(4, dtype)),
+    }
+
+
+def _residual(x, y):
+    """x - y, where y has the dtype of x, in float64; its own error is one rounding."""
+    dtype = computed_dtype(x)
+    return _exact(x)[0] - _exact(np.reshape(y, np.shape(x)).astype(dtype))[0]
+
+
+def squared_error_loss(x, y, sample_weight=None):
+    """Difference, twice in the square; two products. The slope: the difference."""
+    dtype, r = computed_dtype(x), _residual(x, y)
+    terms = 0.5 * r * r
+    terms_error = gamma(4, dtype) * terms + underflow(2, dtype)
+    return _target_loss(x, sample_weight, terms, terms_error, r, unit(dtype) * np.abs(r))
+
+
+def absolute_error_loss(x, y, sample_weight=None):
+    """The difference, whose sign is exact."""
+    dtype, r = computed_dtype(x), _residual(x, y)
+    return _target_loss(x, sample_weight, r, unit(dtype) * np.abs(r), np.sign(r), 0)
+
+
+def huber_loss(x, y, delta=1.0, sample_weight=None):
+    """As the squared error; or difference, half of delta, difference, product: 4.
+
+    Where rounding decides which of the two it is, they differ by no more.
+    """
+    dtype, r = computed_dtype(x), _residual(x, y)
+    d = float(dtype(delta))
+    far = np.abs(r) > d
+    terms = np.where(far, d * (np.abs(r) + 0.5 * d), 0.5 * r * r)
+    slopes = np.clip(r, -d, d)
+    terms_error = gamma(6, dtype) * terms + underflow(2, dtype)
+    return _target_loss(x, sample_weight, terms, terms_error, slopes, gamma(2, dtype) * abs(slopes))
+
+
+def quantile_loss(x, y, level=0.5, sample_weight=None):
+    """Difference, whose sign is exact, and product; the level's casts are the same in both."""
+    dtype, r = computed_dtype(x), _residual(x, y)
+    slopes = np.where(r > 0, 1 - level, np.where(r < 0, -level, 0))
+    terms_error = gamma(3, dtype) * np.abs(slopes * r) + underflow(2, dtype)
+    return _target_loss(
+        x, sample_weight, slopes * r, terms_error, slopes, unit(dtype) * abs(slopes)
+    )
+
+
+def poisson_loss(x, y, sample_weight=None):
+    """The exponential; product and difference. What does not depend on x is computed in float64:
+    logarithm, product, difference. The slope: exponential and difference.
+    """
+    dtype = computed_dtype(x)
+    x_, y_ = _exact(x, np.reshape(y, np.shape(x)).astype(dtype))
+    rates = np.exp(x_)
+    saturated = np.where(y_ > 0, y_ * np.abs(np.log(np.where(y_ > 0, y_, 1))) + y_, 0)
+    terms = rates + np.abs(y_ * x_) + saturated
+    rates_error = FUNCTION * unit(dtype) * rates + underflow(FUNCTION, dtype)
+    terms_error = rates_error + gamma(2, dtype) * terms
+    terms_error = terms_error + gamma(FUNCTION + 3, np.float64) * saturated
+    slopes_error = rates_error + unit(dtype) * np.abs(rates - y_)
+    return _target_loss(x, sample_weight, terms, terms_error, rates - y_, slopes_error)
+
+
+def logistic_loss(x, y, label_smoothing=0.0, sample_weight=None):
+    """e: an exponential. p = e / (1 + e): 2 more. Its loss: a logarithm of 1 + e and a product.
+
+    Targets: 1 - s and s / 2 cast, product, sum: 4, without smoothing none; 1 - z is one more.
+    """
+    dtype = computed_dtype(x)
+    u = unit(dtype)
+    x_, y_ = _exact(x, np.reshape(y, np.shape(x)).astype(dtype))
+    z = (1 - label_smoothing) * y_ + label_smoothing / 2
+    z_error = gamma(4, dtype) * z if label_smoothing else 0
+    rest_error = z_error + u * (1 - z)
+    e = np.exp(-np.abs(x_))
+    p = e / (1 + e)
+    kept = np.where(x_ >= 0, 1 - z, z)
+    kept_error = np.where(x_ >= 0, rest_error, z_error)
+    size = np.where(np.isfinite(x_), np.abs(x_), 0)
+    terms = np.log1p(e) + size * kept
+    terms_error = 2 * FUNCTION * u * np.log1p(e) + size * kept_error + gamma(2, dtype) * terms
+    terms_error = terms_error + underflow(FUNCTION, dtype)
+    slopes_error = kept_error + (FUNCTION + 2) * u * p + underflow(FUNCTION, dtype) + u * (kept + p)
+    return _target_loss(x, sample_weight, terms, terms_error, kept - p, slopes_error)
 
 
 def sgd(w, dw, config):

@@ -1,0 +1,66 @@
+/* What all losses of scores x (N, C) share: examples have weights, and the loss is their mean,
+ *
+ *   loss = sum_i w_i l_i / sum_i w_i,   dx its gradient with respect to x.
+ *
+ * Without weights each w_i is 1, and weights of 1 give the same bits.  Sums over the batch go in
+ * blocks, in the order of reduce.c; those over a row's scores too, by vectors. */
+#ifndef FASTFC_OPS_LOSS_ROWS_C
+#define FASTFC_OPS_LOSS_ROWS_C
+
+#include "fastfc.h"
+#include "ops/reduce.c"
+#include "simd/vec.h"
+
+#include <stddef.h>
+
+/* Sums over a row: a block is one of vectors. */
+enum { CLASSES_BLOCK = SUM_BLOCK * LANES };
+
+typedef struct {
+    real *dx;
+    const real *x;
+    const fc_loss *loss;
+    double weights; /* their sum; N where there are none */
+    size_t N, C;
+} loss_job;
+
+/* dx of some rows, and the sum of their losses. */
+typedef double (*loss_of_rows)(const loss_job *c, size_t first, size_t rows);
+
+static double sum_losses(loss_of_rows run, const loss_job *c, size_t first, size_t N) {
+    if (N <= SUM_BLOCK) return run(c, first, N);
+    if (N > SUM_LOOK && fc_look()) return 0;
+    const size_t half = first_half(N, SUM_BLOCK);
+    const double sum = sum_losses(run, c, first, half);
+    return sum + sum_losses(run, c, first + half, N - half);
+}
+
+static double sum_weights(const double *weights, size_t N) {
+    if (N <= SUM_BLOCK) {
+        double sum = 0;
+        for (size_t i = 0; i < N; i++) sum += weights[i];
+        return sum;
+    }
+    const size_t half = first_half(N, SUM_BLOCK);
+    const double sum = sum_weights(weights, half);
+    return sum + sum_weights(weights + half, N - half);
+}
+
+ALWAYS_INLINE double row_weight(const loss_job *c, size_t i) {
+    return c->loss->weights ? c->loss->weights[i] : 1;
+}
+
+/* What row i's gradient is divided by: infinite where its weight is 0. */
+ALWAYS_INLINE double row_divisor(const loss_job *c, size_t i) {
+    return c->loss->weights ? c->weights / c->loss->weights[i] : (double)c->N;
+}
+
+/* The loss of N rows, of which `run` does some. */
+static double mean_loss(loss_of_rows run, real *dx, const real *x, const fc_loss *loss, size_t N,
+                        size_t C) {
+    const double weights = loss->weights ? sum_weights(loss->weights, N) : (double)N;
+    const loss_job c = {dx, x, loss, weights, N, C};
+    return sum_losses(run, &c, 0, N) / weights;
+}
+
+#endif
