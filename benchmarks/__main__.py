@@ -10,6 +10,7 @@ import sys
 
 from benchmarks import (
     denormals,
+    estimators,
     gemm,
     harness,
     inference,
@@ -36,6 +37,7 @@ SUITES = {
     "threads": threads,
     "memory": memory,
     "denormals": denormals,
+    "estimators": estimators,
 }
 
 
