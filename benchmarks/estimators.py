@@ -26,6 +26,9 @@ from fastfc.data import load_mnist
 from tests.support import cases
 
 SEEDS, QUICK_SEEDS = 5, 2
+SCORES = "scores "  # so begin the names of rows about scores
+SCORE, ERROR = "test score", "standard error"  # quantities
+OURS = ("preset",)
 FEW = 10_000  # rows below which trees are of no interest
 MANY = 10_000  # rows that are predicted in one call
 TEST_SHARE = 3  # one row of so many is for scores
@@ -201,7 +204,7 @@ def _score_row(run, task):
     made = {name: make for name, make in made.items() if name in ("fastfc", "preset", "sklearn")}
     made = {name: functools.partial(_standardised, task, make) for name, make in made.items()}
     _, timings, scores = _fit_by_turns(run, made, task.split())
-    row = _described(run, task, harness.thread_counts()[-1], "scores", timings, len(X))
+    row = _described(run, task, harness.thread_counts()[-1], SCORES.strip(), timings, len(X))
     return {**row, **_of_scores(task, scores)}
 
 
@@ -225,8 +228,8 @@ def _of_scores(task, scores):
     unit, readings, notes = "accuracy" if task.classifies else "R^2", [], []
     for name, values in scores.items():
         mean, error = statistics.mean(values), statistics.stdev(values) / len(values) ** 0.5
-        readings.append(harness.Reading(name, "test score", mean, unit, len(values)))
-        readings.append(harness.Reading(name, "standard error", error, unit, len(values)))
+        readings.append(harness.Reading(name, SCORE, mean, unit, len(values)))
+        readings.append(harness.Reading(name, ERROR, error, unit, len(values)))
         notes.append(f"{name} {mean:.4f} +- {error:.4f}")
     return {"readings": readings, "note": f"{unit} {', '.join(notes)}"}
 

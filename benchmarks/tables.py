@@ -3,7 +3,7 @@
 import math
 import textwrap
 
-from benchmarks import harness, inference, run_file
+from benchmarks import estimators, harness, inference, run_file
 
 DTYPE = "float32"  # of the tables; where somebody is ahead of fastfc, every dtype is shown
 LABELS = {
@@ -17,6 +17,7 @@ LABELS = {
     "tensorflow.while": "TensorFlow, loop",
     "onednn": "oneDNN",
     "numpy": "`numpy.dot`",
+    "hist": "boosted trees",
 }
 NOISY = "~"  # behind a median whose samples are spread widely
 # Of the suite ops: one size of every operation that the networks call, of some a larger one too.
@@ -62,6 +63,7 @@ def text(runs, names, image):
         _steps(_first(runs, "step")),
         _operations(_first(runs, "ops")),
         f"![training steps, all contestants]({image})" if image else "",
+        *_estimators(_first(runs, "estimators")),
         _ahead(runs),
         *_products(runs),
         _paragraph(_training(runs), _second_thread(runs), _memory(runs)),
@@ -197,6 +199,38 @@ def _operations(run):
     return _marked(_table(["operation", *map(_label, names)], lines))
 
 
+def _estimators(run):
+    """Show the times of estimators, then their scores."""
+    rows = _rows(run, "estimators")
+    timed = [row for row in rows if not row["name"].startswith(estimators.SCORES)]
+    if timed:
+        names = _contestants(timed)
+        lines = [
+            [
+                f"{row['name']} {row['shape']}",
+                str(row["threads"]),
+                *(_cell(row, name) for name in names),
+            ]
+            for row in timed
+        ]
+        head = ["estimators: what, data, examples: inputs to outputs", "threads"]
+        yield _marked(_table([*head, *map(_label, names)], lines))
+    scored = [row for row in rows if row not in timed]
+    if scored:
+        names = _contestants(scored)
+        lines = [
+            [row["name"].removeprefix(estimators.SCORES), *(_score(row, name) for name in names)]
+            for row in scored
+        ]
+        head = "accuracy or R² on a third of the rows, five seeds, ± standard error"
+        yield _table([head, *map(_label, names)], lines)
+
+
+def _score(row, contestant):
+    values = {r.quantity: r.value for r in row["readings"] if r.contestant == contestant}
+    return f"{values[estimators.SCORE]:.3f} ± {values[estimators.ERROR]:.3f}"
+
+
 def _marked(table):
     """Return a table, and what its marks mean if it has any."""
     spread = f"{NOISY}: the quartiles lie more than {harness.NOISY:.0%} of the median apart."
@@ -218,7 +252,7 @@ def _ahead(runs):
         for row in run.rows
         if next(iter(row["seconds"])) == "fastfc"
         for other, ratio in row["ratio"].items()
-        if ratio < 1 and other not in inference.OURS
+        if ratio < 1 and other not in (*inference.OURS, *estimators.OURS)
     ]
     if not lines:
         return "In no row of these runs is anybody faster than fastfc."

@@ -56,6 +56,17 @@ ROWS = [
             harness.Reading("reference", "total time", 8.5, "s", 1500),
         ],
     ),
+    row("estimators", "fit digits", "9: 3-2", {"fastfc": 1.0, "preset": 0.5, "sklearn": 4.0}),
+    row(
+        "estimators",
+        "scores wine",
+        seconds={"fastfc": 1.0, "sklearn": 2.0},
+        readings=[
+            harness.Reading(name, quantity, value, "accuracy", 5)
+            for name, values in {"fastfc": (0.96, 0.0101), "sklearn": (0.95, 0.02)}.items()
+            for quantity, value in zip(("test score", "standard error"), values, strict=True)
+        ],
+    ),
     row("threads", "large", seconds={"2 threads": 1.0, "1 thread": 1.75}),
     row(
         "memory",
@@ -318,6 +329,8 @@ def test_every_figure_is_of_the_runs(readme, tmp_path):
         "are 20 times as fast as the reference, and 0.8 times as fast as JAX. Under",
         "trains 4.1 times as fast as the reference: 1,500 steps on random images in 2.0 and 8.5 "
         "seconds.",
+        "| fit digits 9: 3-2 | 2 | 1,000,000 | 500,000 (0.5) | 4,000,000 (4.0) |",
+        "| wine | 0.960 ± 0.010 | 0.950 ± 0.020 |",
         "A second thread makes a step this many times as fast: `large` 1.8.",
         "Resident memory changed by 1.00 MB from step 1,000 to step 20,000.",
     ):
