@@ -30,6 +30,12 @@ CHECKS = {
         assert difference < 1e-9, difference
         assert runs["NumPy"].val_acc_history == runs["fastfc"].val_acc_history
         """,
+    "sklearn": """
+        assert difference < 1e-8 and theirs.n_iter_ == ours.n_iter_, difference
+        assert len(regularised.validation_loss_curve_) == regularised.n_iter_
+        assert regularised.score(scaler.transform(X_test), y_test) > 0.95
+        assert search.score(X_test, y_test) > 0.95
+        """,
     "check_your_own_layers": """
         assert not wrong.ok and right.ok
         found = {(row.function, row.argument) for row in wrong.rows if not row.ok}
