@@ -27,6 +27,7 @@ from benchmarks import (
     step,
     threads,
 )
+from tests.support import cases
 
 SUITES = {
     "gemm": gemm,
@@ -75,11 +76,22 @@ def measure(argv):
         help="steps of the suites solver, memory and denormals",
     )
     parser.add_argument(
+        "--networks",
+        default="",
+        metavar="NAMES",
+        help=f"those of the suite step, of {','.join(cases.NETWORKS)}; all by default",
+    )
+    parser.add_argument(
         "--quick", action="store_true", help="single calls: shows that it runs, measures nothing"
     )
     options = parser.parse_args(argv)
     chosen = tuple(filter(None, options.peers.split(",")))
-    for names, known, what in ((options.suites, SUITES, "suite"), (chosen, peers.NAMES, "peer")):
+    networks = tuple(filter(None, options.networks.split(",")))
+    for names, known, what in (
+        (options.suites, SUITES, "suite"),
+        (chosen, peers.NAMES, "peer"),
+        (networks, cases.NETWORKS, "network"),
+    ):
         unknown = sorted(set(names) - set(known))
         if unknown:
             parser.error(f"no {what} {unknown[0]!r}, expected one of {', '.join(known)}")
@@ -90,7 +102,9 @@ def measure(argv):
 
     facts = machine.facts(options.quick)
     report.print_machine(facts)
-    run = harness.Run(options.quick, chosen, peak.measure(options.quick), options.iterations)
+    run = harness.Run(
+        options.quick, chosen, peak.measure(options.quick), options.iterations, networks
+    )
     report.print_peak(run.peak)
     with contextlib.ExitStack() as stack:
         file = None

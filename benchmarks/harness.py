@@ -55,12 +55,15 @@ class Run:
         What `benchmarks.peak.measure` found.
     iterations : int or None
         Steps of the long suites, solver, memory and denormals; None takes their own number.
+    networks : tuple of str
+        Those of the suite step, of ``tests.support.cases.NETWORKS``; none means all.
     """
 
     quick: bool = False
     peers: tuple = ("numpy",)
     peak: dict = dataclasses.field(default_factory=dict)
     iterations: int | None = None
+    networks: tuple = ()
 
 
 @dataclasses.dataclass(frozen=True)
