@@ -78,8 +78,8 @@ def test_denormals_count_as_zero(isa, dtype, operation):
     """Each array in turn: with denormals for its values what zeros give, and no denormal."""
     tiny = np.finfo(dtype).tiny
     for path in paths(small_arguments(operation, dtype)):
-        if operation.function.endswith("loss") and path == (1,):
-            continue  # labels
+        if operation.function.endswith("loss") and path != (0,):
+            continue  # labels, and weights and targets, of which some must not be zero or negative
         args = small_arguments(operation, dtype)
         small = replace(args, path, lambda a: denormals(dtype, a.shape))
         zeros = replace(args, path, lambda a: np.copysign(dtype(0), denormals(dtype, a.shape)))
