@@ -58,7 +58,7 @@ trust-functions:
 
 # The pages in build/docs/index.html; a warning is an error.  Needs pip install -e '.[docs,plot]'.
 docs:
-	$(PYTHON) -m sphinx -W --keep-going -q -b html docs build/docs
+	cd docs && $(PYTHON) -m sphinx -W --keep-going -q -b html . ../build/docs # from the root it would import the source
 
 bench:
 	$(PYTHON) -m benchmarks
