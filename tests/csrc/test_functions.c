@@ -10,8 +10,7 @@ typedef long double wide;
 typedef uint64_t bits;
 #define MANTISSA DBL_MANT_DIG
 #define LEAST_EXPONENT DBL_MIN_EXP
-/* where long double is double the C library's own errors count */
-#define SLACK (LDBL_MANT_DIG > DBL_MANT_DIG ? 0.05 : 4)
+#define SLACK 0.05 /* for the C library's own errors */
 #else
 typedef double wide;
 #define WIDE(function) function
@@ -143,7 +142,20 @@ static int trust(void) {
     return text && *text && strcmp(text, "0") != 0;
 }
 
+/* Whether the wider functions are exacter.  Those of long double are not where it is double, nor in
+ * musl where it has 128 bits, as in WebAssembly. */
+static int can_compare(void) {
+    const real tried[] = {(real)0.1, (real)0.3, (real)0.7};
+    for (int i = 0; i < 3; i++)
+        if (WIDE(exp)(tried[i]) != (wide)exp((double)tried[i])) return 1;
+    return !FC_DOUBLE;
+}
+
 int main(void) {
+    if (!can_compare()) {
+        puts("skipped: no function of the C library is exacter than double");
+        return 0;
+    }
     static worst found[MOST_ISAS][FUNCTIONS];
     static real x[PART];
     for (size_t i = 0; i < PART; i++) ones[i] = 1;
