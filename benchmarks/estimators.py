@@ -70,7 +70,7 @@ def contestants(run):
 
 
 def rows(run):
-    """Yield four rows for each task and number of threads, then the scores."""
+    """Yield three rows for each task and number of threads, then the scores."""
     for task in tasks(run.quick):
         for count in harness.thread_counts():
             with harness.threads(count):

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from numpy.typing import DTypeLike
+    from typing_extensions import Self
 
     from .._types import AnyArray, Array, ArrayLike, NetworkLayers, Params, Scalar
     from .losses import Loss
@@ -227,9 +228,7 @@ class FullyConnectedNet(Model):
         'layer 2: affine'
         """
         check_attributes(self)
-        twin = copy.copy(self)
-        twin.dropout_param = dict(self.dropout_param)
-        twin.bn_params = [dict(bn_param) for bn_param in self.bn_params]
+        twin = self._twin()
         twin._set_mode("train")
         watched = WatchedLayers(self._layers)
         twin._layers = cast("NetworkLayers", watched)
@@ -244,6 +243,13 @@ class FullyConnectedNet(Model):
         finally:
             np.random.set_state(state)
         return watched.first
+
+    def _twin(self) -> Self:
+        """Return a network of the same parameters, whose passes leave no trace in this one."""
+        twin = copy.copy(self)
+        twin.dropout_param = dict(self.dropout_param)
+        twin.bn_params = [dict(bn_param) for bn_param in self.bn_params]
+        return twin
 
     def _set_mode(self, mode: str) -> None:
         """Tell the dropout and batch normalisation layers which pass this is."""

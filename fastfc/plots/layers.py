@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -132,7 +131,7 @@ def gradient_flow(
     (['gradient', 'weight'], 'log')
     """
     with lock_of(model):
-        twin = _twin(model)
+        twin = model._twin()
     state = np.random.get_state(legacy=False)
     try:
         _, grads = twin.loss(X, y)
@@ -151,18 +150,10 @@ def gradient_flow(
     return axes
 
 
-def _twin(model: FullyConnectedNet) -> FullyConnectedNet:
-    """Return a network of the same parameters, whose passes leave no trace in this one."""
-    twin = copy.copy(model)
-    twin.dropout_param = dict(model.dropout_param)
-    twin.bn_params = [dict(bn_param) for bn_param in model.bn_params]
-    return twin
-
-
 def _outputs(model: FullyConnectedNet, X: ArrayLike) -> list[Array]:
     """Return what each hidden layer puts out in test mode."""
     with lock_of(model):
-        twin = _twin(model)
+        twin = model._twin()
         twin._set_mode("test")
         noted = _NotedLayers(model._layers)
         twin._layers = cast("Any", noted)
