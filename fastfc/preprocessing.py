@@ -10,11 +10,12 @@ methods never apply it: ``fastfc evaluate`` and ``fastfc predict`` do.
     fits it.
 
 A column is a dictionary with a ``name`` and a ``kind``: a ``number`` or a ``boolean``, 0 and 1,
-becomes (x - mean) / std, and ``median`` where there is none; a ``category`` becomes an input for each
-of its ``values``, 1 where it is this one.  The target has a ``name`` and a ``kind`` too: ``labels``,
-whose ``values`` are the classes in their order, or ``numbers``, which are score * std + mean.  There
-may be the column ``id`` that names the rows; ``split``, the ``seed`` and the numbers of rows for
-``val`` and ``test``; ``crc32``, by which the table itself is known; and ``ignored`` columns.
+becomes (x - mean) / std, and ``median`` where there is none; a ``category`` becomes an input for
+each of its ``values``, 1 where it is this one.  The target has a ``name`` and a ``kind`` too:
+``labels``, whose ``values`` are the classes in their order, or ``numbers``, which are score * std +
+mean.  There may be the column ``id`` that names the rows; ``split``, the ``seed`` and the numbers
+of rows for ``val`` and ``test``; ``crc32``, by which the table itself is known; and ``ignored``
+columns.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def width_of(column: dict[str, Any]) -> int:
 def _check_scale(name: str, found: dict[str, Any], inputs: int | None = None) -> None:
     """Raise ValueError unless it has a mean and a std: numbers, or lists of one an input."""
     for key in ("mean", "std"):
-        value = found.get(key)
+        value: Any = found.get(key)
         many = isinstance(value, list) and inputs is not None
         if many and len(value) != inputs:
             raise ValueError(

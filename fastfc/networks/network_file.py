@@ -9,8 +9,8 @@
 
 The object has ``format`` and ``version``; ``class``, the network's; ``arguments``, what its
 constructor was given, as it holds now; ``dropout_param`` and ``bn_params`` without their arrays;
-``preprocessing`` where the network has one, see `fastfc.preprocessing`; and ``arrays``, the names of
-the arrays: a damaged directory of the archive may hide one.
+``preprocessing`` where the network has one, see `fastfc.preprocessing`; and ``arrays``, the names
+of the arrays: a damaged directory of the archive may hide one.
 
 Other archives may hold a network too, such as a Solver's checkpoint, in several states: by an entry
 ``fastfc_network``, the bytes of such an object, which has instead of ``arrays`` the ``states``:

@@ -167,7 +167,10 @@ REFUSED = {
     "an id": ({**TABLE, "id": 3}, r"\['id'\] is 3, expected a column's name"),
     "a split": ({**TABLE, "split": 3}, r"\['split'\] is 3, expected an object"),
     "no seed": ({**TABLE, "split": {"val": 1, "test": 1}}, r"\['seed'\] is None"),
-    "a huge seed": ({**TABLE, "split": {"seed": 2**32, "val": 1, "test": 1}}, "is above 4294967295"),
+    "a huge seed": (
+        {**TABLE, "split": {"seed": 2**32, "val": 1, "test": 1}},
+        "is above 4294967295",
+    ),
     "no classes": ({**TABLE, "target": {**TABLE["target"], "values": []}}, "each value once"),
 }
 
