@@ -36,7 +36,14 @@ class EncodedTable(NamedTuple):
     rows : ndarray, shape (N,), int64
         Where in the table these rows stand, from 0: all of them, or those that have a target.
     notes : list of str
-        What somebody may want to know: rows and columns left out, categories never seen.
+        What somebody may want to know: rows left out, categories never seen.
+
+    Examples
+    --------
+    See `encode_table`.
+
+    >>> EncodedTable(np.eye(2), None, ["a", "b"], np.arange(2), []).ids
+    ['a', 'b']
     """
 
     X: AnyArray
@@ -237,6 +244,14 @@ def find_splits(table: EncodedTable, preprocessing: dict[str, Any]) -> dict[str,
     Returns
     -------
     dict of ndarray, or None
+
+    Examples
+    --------
+    >>> table = EncodedTable(np.eye(4), np.array([0, 1, 0, 1]), None, np.arange(4), [])
+    >>> preprocessing = {
+    ...     "split": {"seed": 0, "val": 1, "test": 1}, "crc32": checksum(table.X, table.y)}
+    >>> find_splits(table, preprocessing)["train"]
+    array([2, 3])
     """
     split = preprocessing.get("split")
     same = table.y is not None and checksum(table.X, table.y) == preprocessing.get("crc32")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def write_table(path: StrPath, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Write columns of equal lengths to a file.
+    r"""Write columns of equal lengths to a file.
 
     Parameters
     ----------
@@ -41,11 +41,9 @@ def write_table(path: StrPath, columns: Mapping[str, Sequence[Any]]) -> None:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_table(f"{folder}/a.csv", {"id": [7, 8], "label": ["cat", None]})
-    ...     print(open(f"{folder}/a.csv").read())
-    id,label
-    7,cat
-    8,
-    <BLANKLINE>
+    ...     with open(f"{folder}/a.csv") as file:
+    ...         file.read()
+    'id,label\n7,cat\n8,\n'
     """
     ending = os.path.splitext(os.fsdecode(path))[1].lower()
     if ending not in ENDINGS:
