@@ -24,7 +24,10 @@ __all__ = ["main"]
 # Each command's file and the click command in it, which is imported when it is asked for.
 COMMANDS = {
     "train": "fastfc.cli.train:command",
+    "compare": "fastfc.cli.compare:command",
+    "sweep": "fastfc.cli.sweep:command",
     "check": "fastfc.cli.check:command",
+    "gradcheck": "fastfc.cli.gradcheck:command",
     "info": "fastfc.cli.info:command",
     "config": "fastfc.cli.info:command",
 }
