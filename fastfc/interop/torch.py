@@ -39,7 +39,10 @@ _ACTIVATIONS = {
     "silu": nn.SiLU,
     "gelu": nn.GELU,
 }
-_DTYPES: dict[torch.dtype, type[np.floating[Any]]] = {torch.float32: np.float32, torch.float64: np.float64}
+_DTYPES: dict[torch.dtype, type[np.floating[Any]]] = {
+    torch.float32: np.float32,
+    torch.float64: np.float64,
+}
 
 
 # --- to PyTorch -------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ class Model:
     dtype: type[np.floating[Any]]
     loss_name: str
     loss_param: float | None
+    preprocessing: dict[str, Any] | None = None
     _arguments: dict[str, Any]
     loss: Callable[..., Any]
 
@@ -195,10 +196,10 @@ class Model:
     def save(self, path: StrPath) -> None:
         """Write the network to a file, whole or not at all.
 
-        Configuration, parameters and running statistics, as an ``.npz`` archive with JSON inside
-        and without pickles; see :mod:`fastfc.networks.network_file`.  What a subclass adds to a
-        network is not in it, nor is the state of an update rule.  The same network gives the same
-        bytes.
+        Configuration, parameters, running statistics and ``preprocessing``, as an ``.npz`` archive
+        with JSON inside and without pickles; see :mod:`fastfc.networks.network_file`.  What a
+        subclass adds to a network is not in it, nor is the state of an update rule.
+        The same network gives the same bytes.
 
         Parameters
         ----------

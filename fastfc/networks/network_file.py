@@ -12,7 +12,8 @@ see `fastfc.tensor_files`; else it is an ``.npz`` archive.
 
 The object has ``format`` and ``version``; ``class``, the network's; ``arguments``, what its
 constructor was given, as it holds now; ``dropout_param`` and ``bn_params`` without their arrays;
-and ``arrays``, the names of these: a damaged directory of the archive may hide one.
+``preprocessing`` where the network has one, see `fastfc.preprocessing`; and ``arrays``, the names
+of the arrays: a damaged directory of the archive may hide one.
 
 Other archives may hold a network too, such as a Solver's checkpoint, in several states: by an entry
 ``fastfc_network``, the bytes of such an object, which has instead of ``arrays`` the ``states``:
@@ -36,6 +37,7 @@ from .. import archives, tensor_files
 from ..arguments import check_number, check_word, shown
 from ..arrays import as_arrays
 from ..files import atomic_write
+from ..preprocessing import check_preprocessing
 from .arguments import check_attributes, check_seed
 from .initial_weights import SCALES, UNDRAWN
 
@@ -89,7 +91,7 @@ def describe(network: FullyConnectedNet) -> dict[str, Any]:
         {name: value for name, value in bn_param.items() if not _is_statistic(name)}
         for bn_param in network.bn_params
     ]
-    return {
+    described = {
         "format": FORMAT,
         "version": VERSION,
         "class": network._kind,
@@ -97,6 +99,9 @@ def describe(network: FullyConnectedNet) -> dict[str, Any]:
         "dropout_param": _as_json("dropout_param", network.dropout_param),
         "bn_params": _as_json("bn_params", bn_params),
     }
+    if network.preprocessing is not None:
+        described["preprocessing"] = _as_json("preprocessing", network.preprocessing)
+    return described
 
 
 def _is_statistic(name: object) -> bool:
@@ -231,6 +236,8 @@ def _build_network(
     network = _construct_undrawn(cls, metadata["arguments"], arrays)
     bn_params = _check_bn_params(metadata["bn_params"], len(network.bn_params))
     network.dropout_param = _check_dropout_param(metadata["dropout_param"], network.use_dropout)
+    sizes = network._arguments["input_dim"], network._arguments["num_classes"]
+    network.preprocessing = check_preprocessing(metadata.get("preprocessing"), *sizes)
     params = {f"params/{name}": np.shape(value) for name, value in network.params.items()}
     running = {
         f"bn_params/{i}/{name}": shape

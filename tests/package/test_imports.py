@@ -21,6 +21,7 @@ ARROWS = {
     "bindings": set(),
     "version": set(),
     "arguments": set(),
+    "preprocessing": {"arguments"},
     "arrays": {"arguments"},
     "files": set(),
     "locks": set(),
@@ -30,10 +31,12 @@ ARROWS = {
     "gradient_check": {"arguments", "arrays"},
     "clipping": {"arguments", "arrays"},
     "update_rules": {"arguments", "arrays"},
-    "networks": {"archives", "arguments", "arrays", "files", "locks", "tensor_files"},
+    "networks": {
+        *("archives", "arguments", "arrays", "files", "locks", "preprocessing", "tensor_files"),
+    },
     "reference": {"arguments", "arrays", "clipping", "networks", "update_rules"},
     "runtime": {"_core", "arguments", "version"},
-    "data": {"_core", "archives", "arguments"},
+    "data": {"_core", "archives", "arguments", "files"},
     "data_utils": {"data"},
     "losses": {"_core", "arguments"},
     "layers": {"_core", "losses"},
@@ -82,8 +85,10 @@ EXTRAS = {
     "estimators": {"scipy", "sklearn"},
     "interop": {"sklearn", "torch"},
     "plots": {"matplotlib"},
-    "tensor_files": {"safetensors"},  # but networks, which import the library with the first file
 }
+
+# Packages that a room imports inside a function, where they are asked for.
+INSIDE = {"training": {"tqdm"}, "data": {"pandas", "polars"}, "tensor_files": {"safetensors"}}
 
 MODULES = sorted(
     path.relative_to(ROOT).with_suffix("")
@@ -191,8 +196,8 @@ def test_bindings_follow_the_arrows():
 
 @pytest.mark.parametrize("path", MODULES, ids=str)
 def test_other_packages(path):
-    """NumPy everywhere; tqdm only where a run shows a bar, so that nobody else waits for it; an
-    extra's packages only in its own room."""
+    """NumPy everywhere; tqdm only where a run shows a bar, so that nobody else waits for it, and
+    what reads tables where one is read; an extra's packages only in its own room."""
     tree = ast.parse((ROOT / path.with_suffix(".py")).read_text())
     at_import = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     skipped = for_checkers_alone(tree)
@@ -207,8 +212,8 @@ def test_other_packages(path):
             continue
         foreign = names - sys.stdlib_module_names - {"fastfc", "numpy"}
         foreign -= EXTRAS.get(path.parts[0], set())
-        assert foreign <= {"tqdm"}, path
-        assert not foreign or (path.parts[0] == "training" and node not in at_import), path
+        assert foreign <= INSIDE.get(path.parts[0], set()), path
+        assert not foreign or node not in at_import, path
 
 
 TRAINING = """
@@ -296,7 +301,8 @@ def test_the_package_shows_what_it_has():
     # all modules, but for those whose names people have no use for
     found = {path.parts[0] for path in MODULES if path.parts[0][0] != "_"}
     inner = {"archives", "arguments", "arrays", "checking", "cli", "clipping", "dropin", "files"}
-    inner |= {"locks", "networks", "optional", "runtime", "update_rules", "version", *EXTRAS}
+    inner |= {"locks", "networks", "optional", "preprocessing", "runtime", "tensor_files"}
+    inner |= {"update_rules", "version", *EXTRAS}
     assert found - inner == set(fastfc._MODULES)
     star = {}
     exec("from fastfc import *", star)
