@@ -235,7 +235,8 @@ class _Reader:
         """Generate the steps of a module, which stands under this name."""
         kind = type(module).__name__
         place = f"layer {name} ({kind})" if name else f"the module ({kind})"
-        if hasattr(module, "has_uninitialized_params") and module.has_uninitialized_params():
+        is_lazy: Any = getattr(module, "has_uninitialized_params", None)
+        if is_lazy is not None and is_lazy():
             raise _refuse(place, "it has no numbers yet: let the module compute something once")
         if module._forward_hooks or module._forward_pre_hooks:
             raise _refuse(place, "it has hooks, which change what it computes: remove them")

@@ -198,8 +198,8 @@ class Model:
 
         Configuration, parameters, running statistics and ``preprocessing``, as an ``.npz`` archive
         with JSON inside and without pickles; see :mod:`fastfc.networks.network_file`.  What a
-        subclass adds to a network is not in it, nor is the state of an update rule.
-        The same network gives the same bytes.
+        subclass adds to a network is not in it, nor is the state of an update rule.  The
+        same network gives the same bytes.
 
         Parameters
         ----------
