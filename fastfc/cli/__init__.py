@@ -28,6 +28,7 @@ COMMANDS = {
     "sweep": "fastfc.cli.sweep:command",
     "check": "fastfc.cli.check:command",
     "gradcheck": "fastfc.cli.gradcheck:command",
+    "verify": "fastfc.cli.verify:command",
     "info": "fastfc.cli.info:command",
     "config": "fastfc.cli.info:command",
 }
