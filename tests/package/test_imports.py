@@ -49,6 +49,10 @@ ARROWS = {
     },
     "solver": {"_core", "data", "training"},
     "plots": {"arguments", "locks", "networks", "solver", "training"},
+    "report": {
+        *("arguments", "data", "files", "locks", "networks", "optim", "plots", "runtime"),
+        *("training", "update_rules", "version"),
+    },
     "checking": {
         *("arguments", "dropin", "gradient_check", "layer_utils", "layers", "optim", "reference"),
         "update_rules",
@@ -73,7 +77,7 @@ ARROWS = {
 }
 LAZY = {("cli", "reference")}  # inside a function, where it is asked for
 # Rooms that need an extra, and its packages.  Nobody else imports them: people do, by their names.
-EXTRAS = {"estimators": {"scipy", "sklearn"}, "plots": {"matplotlib"}}
+EXTRAS = {"estimators": {"scipy", "sklearn"}, "plots": {"matplotlib"}, "report": {"matplotlib"}}
 
 MODULES = sorted(
     path.relative_to(ROOT).with_suffix("")
