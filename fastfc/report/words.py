@@ -28,7 +28,7 @@ def number(value: Any) -> str:
     return f"{value:.4g}"
 
 
-def percent(share: float) -> str:
+def percent(share: Any) -> str:
     """Return a share in percent.
 
     Examples
@@ -39,7 +39,7 @@ def percent(share: float) -> str:
     return f"{share:.1%}" if math.isfinite(share) else number(share)
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: Any) -> str:
     """Return a time.
 
     Examples
