@@ -12,6 +12,7 @@ from ..arguments import shown
 from ..data.rows import check_normalization, read_rows
 from ..locks import lock_of
 from ..networks.losses import LOSSES
+from ..preprocessing import width_of
 from .drawing import image_shape
 from .words import number, short
 
@@ -143,8 +144,7 @@ class Run:
         described = self.preprocessing.get("columns", ())
         found, start = [], 0
         for column in described:
-            width = len(column["values"]) if column["kind"] == "category" else 1
-            found.append(Column(short(column["name"]), start, width, column))
+            found.append(Column(short(column["name"]), start, width_of(column), column))
             start += found[-1].width
         inputs = np.shape(self.network.params["W1"])[0]
         if start == inputs:
