@@ -61,7 +61,7 @@ def _train_at_once(out: str, pending: list[dict[str, Any]], jobs: int) -> None:
     except ImportError as error:
         raise UsageError("--jobs needs joblib: pip install fastfc[sweep]") from error
     work = (joblib.delayed(train_candidate)(out, values) for values in pending)
-    done = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(work)
+    done: Any = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(work)
     for i, values in enumerate(done):
         _say(f"{i + 1} of {len(pending)}: {_told(out, values)}")
 
