@@ -19,7 +19,7 @@ from fastfc.cli.command import SOURCES, Option, UsageError
 if sys.version_info >= (3, 11):
     import tomllib
 else:
-    import tomli as tomllib
+    import tomli as tomllib  # pyright: ignore[reportMissingImports]  (of Python 3.10 alone)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -62,7 +62,7 @@ FIXED = {
     ),
 )
 @click.pass_context
-def command(ctx: click.Context, config_file: str | None, **values: Any) -> int:
+def command(ctx: click.Context, /, config_file: str | None, **values: Any) -> int:
     """Train a network and print its accuracies.
 
     The network is {affine - normalisation - activation - dropout} x hidden layers - affine - loss.
