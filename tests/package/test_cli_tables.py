@@ -61,6 +61,26 @@ def test_checkpoints_go_on_with_the_same_rows(people, capsys):
     assert a.preprocessing["split"]["seed"] == 3
 
 
+def test_a_runs_folder_goes_on_and_trains_again(people, capsys):
+    options = (*TABLE, "--ignore-columns", "age,member", *SMALL, "--out", "run")
+    output(capsys, "train", *options)
+    out = output(capsys, "train", "--resume", "run", "--epochs", "2")
+    assert out.startswith("changed: --epochs 1 to 2\ndata: ")
+    net = fc_net.FullyConnectedNet.load("run/model.npz")
+    assert [column["name"] for column in net.preprocessing["columns"]] == ["height", "colour"]
+    message = "--resume run: --target kind to age, which a run cannot change"
+    assert message in complaint(capsys, "train", "--resume", "run", "--target", "age")
+    output(capsys, "train", "run/config.toml", "--out", "again")
+    again = fc_net.FullyConnectedNet.load("again/model.npz")
+    assert again.preprocessing == net.preprocessing
+    np.testing.assert_equal(again.params, net.params)
+
+
+def test_both_backends_take_tables(people, capsys):
+    out = output(capsys, "train", *TABLE, *SMALL, "--compare")
+    assert figure("largest difference of the loss histories", out) < 1e-9
+
+
 def test_normalize_is_stored(capsys):
     output(capsys, "train", *QUICK, "--normalize", "0.5", "2", "--save", "net.npz")
     net = fc_net.FullyConnectedNet.load("net.npz")
