@@ -14,12 +14,11 @@ import numpy as np
 
 from fastfc.cli import folder
 from fastfc.cli.command import UsageError
-from fastfc.cli.configuration import OUTSIDE, named, read_toml
-from fastfc.cli.data import load
+from fastfc.cli.configuration import OUTSIDE, SHOWN, named, read_toml
+from fastfc.cli.data import load_to_train
 from fastfc.cli.options import BACKENDS, KEYS, OPTIONS
 from fastfc.cli.running import run
 from fastfc.cli.tables import aligned
-from fastfc.networks.losses import LOSSES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,8 +78,8 @@ def _train(values: dict[str, Any]) -> dict[str, Any]:
     values |= {"checkpoint_every": None, "keep_last": None, "compare": False}
     options = SimpleNamespace(**values)
     with contextlib.redirect_stdout(sys.stderr):
-        data = load(options.data, options.root, not LOSSES[options.loss].labelled)
-        found = run(options, set(), options.backend, data)
+        data = load_to_train(options, set(), None)
+        found = run(options, set(), options.backend, *data)
     return {
         **_figures(found),
         "options": _told(values),
@@ -133,11 +132,10 @@ def _figures(summary: dict[str, Any]) -> dict[str, Any]:
 
 def _told(values: dict[str, Any]) -> dict[str, Any]:
     """Return the options that say what was trained, by the names that people use."""
-    shown = {"progress", "quiet", "print_every"}
     return {
         KEYS[name]: value
         for name, value in values.items()
-        if name in KEYS and name not in {*OUTSIDE, *shown} and value is not None
+        if name in KEYS and name not in {*OUTSIDE, *SHOWN} and value is not None
     }
 
 

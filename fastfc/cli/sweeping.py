@@ -75,7 +75,7 @@ def train_candidate(out: str, values: dict[str, Any]) -> dict[str, Any]:
     config = f"{at}.toml"
     folder.write_text(Path(config), to_toml(values, OPTIONS))
     output, errors = io.StringIO(), io.StringIO()
-    argv = ["train", config, "--out", at, "--overwrite", "--no-progress"]
+    argv = ["train", config, "--out", at, "--overwrite", "--no-progress", "--no-report"]
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
         status = main(argv)
     if status == 130:

@@ -12,7 +12,7 @@ from tests.support.cli import complaint, output
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
-QUICK = ("train", "--hidden", "8", "--epochs", "2", "--quiet")
+QUICK = ("train", "--hidden", "8", "--epochs", "2", "--quiet", "--no-report")
 
 
 def write(name, text):

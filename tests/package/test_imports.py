@@ -73,12 +73,13 @@ ARROWS = {
     },
     "": {"_core", "checking", "dropin", "runtime", "version"},  # fastfc/__init__.py
     "cli": {
-        *("", "arguments"),
+        *("", "archives", "arguments"),
         "checking",
         "data",
         "data_utils",
         "fc_net",
         "files",
+        "losses",
         "networks",
         "solver",
         "training",
@@ -88,7 +89,7 @@ ARROWS = {
     },
     "__main__": {"cli"},
 }
-LAZY = {("cli", "reference")}  # inside a function, where it is asked for
+LAZY = {("cli", "reference"), ("cli", "report")}  # inside a function, where it is asked for
 # Rooms that need an extra, and its packages.  Nobody else imports them: people do, by their names.
 EXTRAS = {
     "estimators": {"scipy", "sklearn"},
