@@ -55,6 +55,10 @@ ARROWS = {
     },
     "solver": {"_core", "data", "training"},
     "plots": {"arguments", "locks", "networks", "optional", "solver", "training"},
+    "report": {
+        *("arguments", "data", "files", "locks", "networks", "optim", "plots", "preprocessing"),
+        *("runtime", "training", "update_rules", "version"),
+    },
     "checking": {
         *("arguments", "dropin", "gradient_check", "layer_utils", "layers", "optim", "reference"),
         "update_rules",
@@ -89,6 +93,7 @@ EXTRAS = {
     "estimators": {"scipy", "sklearn"},
     "interop": {"sklearn", "torch"},
     "plots": {"matplotlib"},
+    "report": {"matplotlib"},
 }
 # Required packages that one room alone imports; of tomllib newer Pythons have their own.
 OWN = {"cli": {"click", "tomli", "tomli_w", "tomllib"}}

@@ -26,7 +26,7 @@ from fastfc.data import load_npz
 from fastfc.data.mnist import load_mnist, read_idx
 from fastfc.data_utils import load_CIFAR_batch
 from fastfc.solver import Solver
-from fastfc.training import CheckpointError, latest_checkpoint, read_checkpoint
+from fastfc.training import CheckpointError, History, latest_checkpoint, read_checkpoint
 from tests.support.cifar import make_batch, python2_pickle
 from tests.support.npz import reads_or_names
 
@@ -318,6 +318,10 @@ def cifar_seeds():
     return [python2_pickle(batch), pickle.dumps(arrays, 4), *versions]
 
 
+def history_seeds():
+    return [b"iteration,epoch,loss,val_acc\n1,0,2.5,\n2,1,1e-3,0.5\n", b"loss\n"]
+
+
 READERS = {
     "archive": Reader("any.npz", read_archive, archive_seeds),
     "data": Reader("data.npz", load_npz, data_seeds),
@@ -327,4 +331,5 @@ READERS = {
     "resume": Reader("run_step_3.npz", read_solver, checkpoint_seeds, CheckpointError),
     "mnist": Reader("train-images-idx3-ubyte", read_mnist, idx_seeds),
     "cifar": Reader("data_batch_1", read_cifar, cifar_seeds),
+    "history": Reader("history.csv", History.from_csv, history_seeds),
 }
