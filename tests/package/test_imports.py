@@ -71,12 +71,13 @@ ARROWS = {
     },
     "": {"_core", "checking", "dropin", "runtime", "version"},  # fastfc/__init__.py
     "cli": {
-        *("", "arguments"),
+        *("", "archives", "arguments"),
         "checking",
         "data",
         "data_utils",
         "fc_net",
         "files",
+        "losses",
         "networks",
         "solver",
         "training",
