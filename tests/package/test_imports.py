@@ -62,7 +62,8 @@ ARROWS = {
         *("_core", "arguments", "fc_net", "losses", "networks", "optional", "training"),
     },
     "interop": {
-        *("arguments", "arrays", "estimators", "fc_net", "locks", "networks", "optional"),
+        *("_core", "archives", "arguments", "arrays", "data", "estimators", "fc_net", "files"),
+        *("layers", "locks", "networks", "optional", "preprocessing", "version"),
     },
     "": {"_core", "checking", "dropin", "runtime", "version"},  # fastfc/__init__.py
     "cli": {
@@ -80,11 +81,11 @@ ARROWS = {
     },
     "__main__": {"cli"},
 }
-LAZY = {("cli", "reference")}  # inside a function, where it is asked for
+LAZY = {("cli", "reference"), ("networks", "interop")}  # inside a function, where it is asked for
 # Rooms that need an extra, and its packages.  Nobody else imports them: people do, by their names.
 EXTRAS = {
     "estimators": {"scipy", "sklearn"},
-    "interop": {"sklearn", "torch"},
+    "interop": {"google", "onnx", "skl2onnx", "sklearn", "torch"},
     "plots": {"matplotlib"},
 }
 # Required packages that one room alone imports; of tomllib newer Pythons have their own.
