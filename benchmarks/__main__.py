@@ -1,7 +1,8 @@
 """Measure, print tables, append each row to the run's file: `python -m benchmarks [suite ...]`.
 
-`python -m benchmarks render [RUN ...]` writes README's figures and picture from such files;
-`python -m benchmarks profile [NETWORK ...]` says where the time of a training step goes.
+`python -m benchmarks render [RUN ...]` writes the figures of docs/figures.md and the pictures from
+such files; `python -m benchmarks profile [NETWORK ...]` says where the time of a step goes;
+`python -m benchmarks curves` trains by the reference and by fastfc and draws both losses.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from benchmarks import (
     ops,
     peak,
     peers,
+    picture,
     profile,
     render,
     report,
@@ -48,6 +50,8 @@ def main(argv=None):
         return render.main(argv[1:])
     if argv[:1] == ["profile"]:
         return profile.main(argv[1:])
+    if argv[:1] == ["curves"]:
+        return picture.draw_curves()
     return measure(argv)
 
 

@@ -1,21 +1,41 @@
-"""A picture of the training steps: how many times the first contestant's time the others take."""
+"""Pictures of the training steps, and of two training curves on top of each other.
+
+Of the steps there are two: all contestants, for the page of figures; and one at a glance.
+"""
+
+import pathlib
+
+import numpy as np
 
 from benchmarks import harness
 
 SUITE = "step"
+ALL, SHORT = "step.png", "speed.png"  # beside the run that they show
+CURVES = pathlib.Path(__file__).parent / "results" / "curves.png"
+PEERS = {  # of the short picture, and how they are called there
+    "torch": "PyTorch",
+    "torch.compile": "PyTorch, compiled",
+    "jax": "JAX",
+    "sklearn": "scikit-learn",
+    "reference": "NumPy",
+}
 
 
 def shown(runs):
-    """Return the first of some runs that compares contestants in the suite, or None."""
-    return next((run for run in runs if _rows(run)), None)
+    """Return of some runs the first with most contestants in the suite; None if none has it."""
+    runs = [run for run in runs if _rows(run)]
+    return max(runs, key=lambda run: len(_contestants(_rows(run))), default=None)
 
 
 def _rows(run):
     return [row for row in run.rows if row["suite"] == SUITE and row["ratio"]]
 
 
-def draw(path, run):
-    """Draw a run's ratios into a PNG file that says which run they are of."""
+def _contestants(rows):
+    return list(dict.fromkeys(name for row in rows for name in row["ratio"]))
+
+
+def _pyplot():
     try:
         import matplotlib
     except ImportError:
@@ -23,18 +43,19 @@ def draw(path, run):
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    rows = _rows(run)
-    height = 1 + 0.2 * sum(len(row["ratio"]) for row in rows)
-    figure, panel = pyplot.subplots(figsize=(9, height), layout="constrained")
-    _bars(panel, rows)
-    machine = run.facts["machine"]
-    figure.suptitle(f"{machine['cpu']}, {machine['instruction set']}", fontsize="small")
+    return pyplot
+
+
+def save(path, run, draw):
+    """Draw a run's ratios into a PNG file that says which run they are of."""
+    pyplot = _pyplot()
+    figure = draw(pyplot, run, _rows(run))
     figure.savefig(path, dpi=100, metadata={"Description": _description(run)})
     pyplot.close(figure)
 
 
 def is_of(path, run):
-    """Return whether a file is a picture that `draw` made of that run."""
+    """Return whether a file is a picture that `save` made of that run."""
     return path.exists() and _description(run).encode() in path.read_bytes()
 
 
@@ -42,16 +63,101 @@ def _description(run):
     return f"run {run.path.name}"
 
 
+def _machine(run):
+    machine = run.facts["machine"]
+    return f"{machine['cpu']}, {machine['instruction set']}"
+
+
+def draw_all(pyplot, run, rows):
+    """Draw every contestant of every row: how many times the first one's time it takes."""
+    height = 1 + 0.2 * sum(len(row["ratio"]) for row in rows)
+    figure, panel = pyplot.subplots(figsize=(9, height), layout="constrained")
+    _bars(panel, rows)
+    figure.suptitle(_machine(run), fontsize="small")
+    return figure
+
+
+def draw_short(pyplot, run, rows):
+    """Draw, for the networks that are trained step by step in float32, the peers people know."""
+    rows = [row for row in rows if row["dtype"] == "float32" and ":" in row["shape"]]
+    rows = {row["name"]: row for row in rows if "," not in row["name"]}
+    names = [name for name in PEERS if any(name in row["ratio"] for row in rows.values())]
+    figure, panel = pyplot.subplots(figsize=(8, 3.6), layout="constrained")
+    width = 0.85 / max(len(names), 1)
+    for i, name in enumerate(names):
+        ratios = [row["ratio"].get(name, np.nan) for row in rows.values()]
+        bars = panel.bar(np.arange(len(rows)) + i * width, ratios, width, label=PEERS[name])
+        panel.bar_label(bars, [f"{ratio:.2g}" for ratio in ratios], fontsize="x-small")
+    panel.axhline(1, color="black", linewidth=1)
+    panel.annotate("fastfc", (1, 1), xycoords=("axes fraction", "data"), fontsize="small")
+    panel.set_xticks(
+        np.arange(len(rows)) + 0.425 - width / 2,
+        [f"{name}\n{row['shape'].partition(': ')[2]}" for name, row in rows.items()],
+        fontsize="x-small",
+    )
+    panel.set_yscale("log")
+    panel.set_yticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
+    panel.set_ylabel("times fastfc's time")
+    panel.set_title(
+        f"A training step: batch norm, dropout, Adam; {_machine(run)}", fontsize="small"
+    )
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.legend(fontsize="x-small", frameon=False)
+    return figure
+
+
+PICTURES = {SHORT: draw_short, ALL: draw_all}
+
+
+def draw_curves(path=CURVES):
+    """Train one network twice, by the reference and by fastfc, and draw both losses."""
+    from fastfc import fc_net, reference, solver
+    from fastfc.data import load_digits
+
+    losses = {}
+    for name, package in {"fastfc.reference (NumPy)": reference.fc_net, "fastfc": fc_net}.items():
+        np.random.seed(0)
+        net = package.FullyConnectedNet(
+            [100, 100], input_dim=64, dropout=0.8, use_batchnorm=True, dtype=np.float64
+        )
+        run = solver.Solver(
+            net, load_digits(), update_rule="adam", batch_size=50, num_epochs=8, verbose=False
+        )
+        run.train()
+        losses[name] = np.array(run.loss_history)
+    pyplot = _pyplot()
+    figure, panel = pyplot.subplots(figsize=(8, 2.6), layout="constrained")
+    styles = ({"linewidth": 5, "color": "tab:orange", "alpha": 0.5}, {"linewidth": 1, "color": "k"})
+    for (name, values), style in zip(losses.items(), styles, strict=True):
+        panel.plot(values, label=name, **style)
+    theirs, ours = losses.values()
+    apart = abs(ours - theirs).max()
+    title = f"Loss of each training step, float64: they differ by at most {apart:.0e}"
+    panel.set_title(title, fontsize="small")
+    panel.set_xlabel("step")
+    panel.set_ylabel("loss")
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.legend(frameon=False)
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)
+
+
+def _color(i):
+    """Return one of twenty colours: the strong ones first."""
+    pair, pale = i % 10, i // 10 % 2
+    return (f"C{pair}", 0.4 if pale else 1)
+
+
 def _bars(panel, rows):
-    names = list(dict.fromkeys(name for row in rows for name in row["ratio"]))
+    names = _contestants(rows)
     labels, at = [], 0
     for row in rows:
         labels.append((at, f"{row['name']} {row['shape']} {row['dtype']}, {row['threads']} thr."))
         for name, ratio in row["ratio"].items():
-            panel.barh(at, ratio - 1, left=1, color=f"C{names.index(name)}")
+            panel.barh(at, ratio - 1, left=1, color=_color(names.index(name)))
             at += 1
     for i, name in enumerate(names):
-        panel.barh(0, 0, left=1, color=f"C{i}", label=name)
+        panel.barh(0, 0, left=1, color=_color(i), label=name)
     panel.set_yticks([y for y, _ in labels], [text for _, text in labels], fontsize="x-small")
     panel.set_ylim(at - 0.5, -0.5)
     panel.set_xscale("log")

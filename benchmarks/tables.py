@@ -1,4 +1,4 @@
-"""README's figures as Markdown: tables and sentences, each made of the rows of runs."""
+"""The figures of docs/figures.md: tables and sentences, each made of the rows of runs."""
 
 import math
 import textwrap
@@ -41,7 +41,7 @@ OPERATIONS = [
 ]
 
 
-def text(runs, names, image):
+def text(runs, names, image=None):
     """Return all of it.
 
     Parameters
@@ -49,7 +49,7 @@ def text(runs, names, image):
     runs : list of run_file.Recorded
         A table is of the first one that has its suite.
     names : list of str
-        Their files, as README links to them.
+        Their files, as the page links to them.
     image : str or None
         The picture's file, likewise.
 
@@ -188,7 +188,7 @@ def _operations(run):
     for name, shape in OPERATIONS:
         if (name, shape) not in measured:
             raise run_file.RunFileError(
-                f"{run.path}: no row ops, {name}, {shape}, {DTYPE}, which README shows"
+                f"{run.path}: no row ops, {name}, {shape}, {DTYPE}, which the page shows"
             )
     rows = [measured[key] for key in OPERATIONS]
     names = _contestants(rows)

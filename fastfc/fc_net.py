@@ -474,6 +474,9 @@ class FullyConnectedNet(_Fused, fully_connected.FullyConnectedNet):
     use_batchnorm, use_dropout : bool
     dtype : type
         ``np.float32`` or ``np.float64``.
+    preprocessing : dict or None
+        What was made of raw data before the network saw them, see :mod:`fastfc.preprocessing`;
+        files and checkpoints keep it.  No method applies it.
 
     Raises
     ------

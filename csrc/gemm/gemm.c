@@ -116,14 +116,20 @@ static void multiply_block(gemm_job *p, int packs_a) {
     }
 }
 
-static void gemm_blocked(gemm_job *p) {
+/* Cuts the next columns of b into a block; depth: of its deepest part. */
+static void begin_block(gemm_job *p, size_t depth, int *packs_a, int *packs_b) {
     enum { MANY_ROWS = ENOUGH_TASKS * PANEL_GROUP * MR }; /* many groups of panels */
-    const size_t k = part_depth(p, 0);                    /* the greatest */
+    p->cut = cut_columns(min_size(p->n - p->column, MOST_COLUMNS));
+    *packs_a = !can_skip_packing_a(p->a, depth, panel_count(p->cut)) &&
+               (p->a.col_stride != 1 || p->m >= MANY_ROWS);
+    *packs_b = !can_skip_packing_b(p->b, p->cut.columns, depth, p->m);
+}
+
+static void gemm_blocked(gemm_job *p) {
+    const size_t k = part_depth(p, 0); /* the greatest */
     for (p->column = 0; p->column < p->n; p->column += p->cut.columns) {
-        p->cut = cut_columns(min_size(p->n - p->column, MOST_COLUMNS));
-        const int packs_a = !can_skip_packing_a(p->a, k, panel_count(p->cut)) &&
-                            (p->a.col_stride != 1 || p->m >= MANY_ROWS);
-        const int packs_b = !can_skip_packing_b(p->b, p->cut.columns, k, p->m);
+        int packs_a, packs_b;
+        begin_block(p, k, &packs_a, &packs_b);
         const size_t fit = SHARED_REALS / (k * padded_columns(p->cut));
         const size_t at_once = !packs_a ? 1 : packs_b ? fit : p->parts;
         for (p->part = 0; p->part < p->parts && !fc_look(); p->part = p->end_part) {
@@ -133,6 +139,17 @@ static void gemm_blocked(gemm_job *p) {
             multiply_block(p, packs_a);
         }
     }
+}
+
+/* Makes the whole product one block of row_tasks tasks, multiply_rows_task, for whoever runs them
+ * among others.  Returns whether it can be: b needs no packing and the depth is one part. */
+static int make_row_tasks(gemm_job *p) {
+    int packs_a, packs_b;
+    if (p->parts != 1 || p->n > MOST_COLUMNS) return 0;
+    begin_block(p, p->k, &packs_a, &packs_b);
+    p->end_part = 1, p->end_panel = p->chunk = panel_count(p->cut);
+    p->row_tasks = count_row_tasks(p, p->m * p->n * p->k, packs_a);
+    return !packs_b;
 }
 
 static void run_gemm(gemm_job *p) {

@@ -9,6 +9,8 @@
  * updates rows of a weight matrix as soon as their gradient is complete, while it is in cache; the
  * gradient is then not stored.
  *
+ * Small networks without normalisation go by ranges of examples instead: see rows.c.
+ *
  * Regularisation adds 0.5 reg sum(w^2) to the loss, layer by layer, and reg w to dw: every product
  * and every sum is rounded, as NumPy does. */
 #ifndef FASTFC_NETWORK_TRAIN_C
@@ -20,6 +22,8 @@
 #include "gemm/pack.c"
 #include "gemm/split_k.c"
 #include "network/hidden.c"
+#include "network/pieces.c"
+#include "network/rows.c"
 #include "ops/gather.c"
 #include "ops/loss.c"
 #include "ops/mt19937.c"
@@ -60,30 +64,6 @@ static void philox_masks(const fc_network *net) {
     fc_run(philox_task, (void *)net, tasks, NULL);
 }
 
-/* Whether a parameter is updated as soon as its gradient is there: clipping waits for all. */
-static int updates_at_once(const fc_network *net) {
-    return net->rule != FC_NO_UPDATE && !(net->clip_norm > 0);
-}
-
-typedef struct {
-    const fc_network *net;
-    const fc_layer *layer;
-} update_rows_job;
-
-/* Epilogue: adds the regularisation to complete rows of dw, and updates the same rows of w. */
-static void update_rows(const void *context, real *dw, size_t first, size_t last) {
-    const update_rows_job *c = context;
-    const fc_layer *l = c->layer;
-    if (c->net->reg != 0) {
-        const real *w = (const real *)l->w.w + first * l->M;
-        const vec reg = vec_set((real)c->net->reg);
-        EACH_VECTOR(i, (last - first) * l->M, {
-            vec_store(dw + i, vec_load(dw + i, lanes) + reg * vec_load(w + i, lanes), lanes);
-        });
-    }
-    if (updates_at_once(c->net)) update_by(&l->w, c->net->rule, dw, first * l->M, last * l->M);
-}
-
 /* The loss over the data plus the regularisation's. */
 static real total_loss(const fc_network *net, double data_loss) {
     const real half = (real)0.5 * (real)net->reg;
@@ -104,13 +84,6 @@ static void update_vectors(void *context, size_t task, void *scratch) {
             const fc_param *p = &net->layers[i].params[j];
             if (p->w) update_some(p, net->rule, 0, p->n);
         }
-}
-
-/* The input of layer l: the previous layer's output; for the first, the gathered rows, or x. */
-static matrix input_of(const fc_network *net, const fc_layer *l, const void *x) {
-    if (l > net->layers) return (matrix){l[-1].out, l[-1].stride, 1, 1};
-    if (net->rows) return (matrix){net->input, fc_row_stride(l->D, sizeof(real)), 1, 1};
-    return (matrix){x, l->D, 1, 0};
 }
 
 static void gather_columns(const void *context, size_t first, size_t last) {
@@ -180,6 +153,7 @@ static void backward(const fc_network *net, const void *x, real *dout, real *dx)
 static double network_loss(const fc_network *net, const void *x) {
     const fc_layer *last = net->layers + net->count - 1;
     if (net->philox) philox_masks(net);
+    if (goes_by_rows(net)) return total_loss(net, rows_loss(net, x));
     forward(net, x);
     return total_loss(net, data_loss(net->dout[0], last->out, &net->loss, net->N, last->M));
 }
@@ -193,7 +167,10 @@ static void network_update(const fc_network *net, const void *x) {
         set_powers(p, known, net->rule);
         known = p;
     }
-    backward(net, x, net->dout[0], net->dout[1]);
+    if (goes_by_rows(net))
+        rows_updates(net, x);
+    else
+        backward(net, x, net->dout[0], net->dout[1]);
     if (net->rule != FC_NO_UPDATE && !updates_at_once(net))
         update(net->params, net->rule, net->clip_norm, net->params_count);
 }

@@ -12,7 +12,7 @@
 
 #include <stddef.h>
 
-static double data_loss(real *dx, const real *x, const fc_loss *loss, size_t N, size_t C) {
+static loss_of_rows rows_of_loss(const fc_loss *loss) {
     static const loss_of_rows rows[] = {
         [FC_SOFTMAX_LOSS] = softmax_rows,
         [FC_SVM_LOSS] = svm_rows,
@@ -23,7 +23,12 @@ static double data_loss(real *dx, const real *x, const fc_loss *loss, size_t N, 
         [FC_QUANTILE_LOSS] = quantile_rows,
         [FC_POISSON_LOSS] = poisson_rows,
     };
-    return mean_loss(rows[loss->kind], dx, x, loss, N, C);
+    return rows[loss->kind];
+}
+
+static double data_loss(real *dx, const real *x, const fc_loss *loss, size_t N, size_t C) {
+    const loss_job job = make_loss_job(dx, x, loss, N, C);
+    return mean_loss(rows_of_loss(loss), &job);
 }
 
 #endif

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from fastfc.arguments import did_you_mean
 from fastfc.cli.arguments import count_outputs
-from fastfc.cli.parser import UsageError
+from fastfc.cli.command import UsageError
+from fastfc.cli.options import DATA_SETS
 from fastfc.data import load_digits, load_mnist, load_npz
 from fastfc.data_utils import get_CIFAR10_data
 from fastfc.networks.losses import LOSSES
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fastfc._types import DataSet
-
-NAMES = ("digits", "cifar10", "mnist")
 
 
 def load(source: str, root: str | None, targets: bool = False) -> DataSet:
@@ -39,10 +38,10 @@ def load(source: str, root: str | None, targets: bool = False) -> DataSet:
     >>> load("digits", None)["X_train"].shape
     (1197, 1, 8, 8)
     """
-    if source not in NAMES and not source.endswith(".npz"):
+    if source not in DATA_SETS and not source.endswith(".npz"):
         raise UsageError(
             f"--data {source}: choose digits, cifar10, mnist or a .npz file"
-            f"{did_you_mean(source, NAMES)}"
+            f"{did_you_mean(source, DATA_SETS)}"
         )
     if root is not None and source not in ("cifar10", "mnist"):
         raise UsageError(f"--root is for --data cifar10 and mnist: leave it out for {source}")

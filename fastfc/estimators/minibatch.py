@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import shuffle
 
 from ..training.callbacks import as_list, find_methods, notify
 from ..training.progress import Progress
@@ -132,8 +131,10 @@ class MinibatchFit:
                 steps = -(-len(rows) // self.batch_size) * self._epochs
                 self._bar = Progress(self._as_solver(), 0, steps)
             while self.stop_reason is None:
-                if settings.shuffle:
-                    rows = shuffle(rows, random_state=self._random_state)
+                if settings.shuffle:  # sklearn.utils.shuffle, without its checks
+                    order = np.arange(len(rows))
+                    self._random_state.shuffle(order)
+                    rows = rows[order]
                 self._note_epoch(self._train(self._data.rows[rows]))
         except KeyboardInterrupt:
             self.stop_reason = "interrupted"
@@ -251,7 +252,7 @@ class MinibatchFit:
         """Return the rows of the next call of the core."""
         if self._singly:
             return size
-        return size * min(self._at_once, max(rows_at_once(self._data.X) // size, 1))
+        return size * min(self._at_once, -(-rows_at_once(self._data.X) // size))
 
     def _take(self, rows: Labels, size: int) -> int:
         """Take a step on each ``size`` of these rows, or on the first of them; return how many."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 from typing import TYPE_CHECKING
 
@@ -91,10 +92,8 @@ def settle(estimator: Any) -> Settings:
     'batchnorm'
     """
     params: dict[str, Any] = estimator.get_params(deep=False)
-    defaults = {
-        name: parameter.default
-        for name, parameter in inspect.signature(type(estimator)).parameters.items()
-    }
+    cls: Any = type(estimator)
+    defaults = _defaults_of(cls)
     _check_pairs(params, defaults)
     if params["preset"] is not None:
         for name, value in PRESETS[params["preset"]].items():
@@ -106,6 +105,12 @@ def settle(estimator: Any) -> Settings:
         params["alpha"] = 0.0
     params["hidden_layer_sizes"] = _sizes(params["hidden_layer_sizes"])
     return Settings(**params)
+
+
+@functools.cache
+def _defaults_of(cls: Any) -> Mapping[str, Any]:
+    """Return the default of each parameter."""
+    return {name: each.default for name, each in inspect.signature(cls).parameters.items()}
 
 
 def _sizes(value: Any) -> tuple[int, ...]:

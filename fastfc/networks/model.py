@@ -39,6 +39,7 @@ class Model:
     dtype: type[np.floating[Any]]
     loss_name: str
     loss_param: float | None
+    preprocessing: dict[str, Any] | None = None
     _arguments: dict[str, Any]
     loss: Callable[..., Any]
 
@@ -195,17 +196,22 @@ class Model:
     def save(self, path: StrPath) -> None:
         """Write the network to a file, whole or not at all.
 
-        Configuration, parameters and running statistics, as an ``.npz`` archive with JSON inside
-        and without pickles; see :mod:`fastfc.networks.network_file`.  What a subclass adds to a
-        network is not in it, nor is the state of an update rule.
+        Configuration, parameters, running statistics and ``preprocessing``, as an ``.npz`` archive
+        with JSON inside and without pickles; see :mod:`fastfc.networks.network_file`.  What a
+        subclass adds to a network is not in it, nor is the state of an update rule.  The
+        same network gives the same bytes.
 
         Parameters
         ----------
         path : path
-            The file, replaced if it exists; its name is taken as it is.
+            The file, replaced if it exists; its name is taken as it is.  With the ending
+            ``.safetensors`` it is such a file, of the same content, which needs the extra
+            ``fastfc[safetensors]``.
 
         Raises
         ------
+        ImportError
+            The extra is missing.
         OSError
             It cannot be written; what was there stays.
         TypeError, ValueError
@@ -231,7 +237,8 @@ class Model:
     def load(cls, path: StrPath, which: str = "best") -> Self:
         """Return the network that ``save`` wrote, with the same scores bit for bit.
 
-        The file is checked before a network is made of it; nothing is drawn from ``np.random``.  A
+        Of either kind, whatever its name; it is checked before a network is made of it, and nothing
+        is drawn from ``np.random``.  A
         file of either package loads in both, and one of a ``TwoLayerNet`` as
         ``FullyConnectedNet`` too.  A Solver's checkpoint loads as well: it has what builds the
         network, and two states of it.
@@ -251,6 +258,8 @@ class Model:
         ------
         FileNotFoundError
             There is no such file.
+        ImportError
+            It is a ``.safetensors`` file, and the extra ``fastfc[safetensors]`` is missing.
         ValueError
             It is damaged, no network's, another class's, or of a newer fastfc; or ``which`` is
             something else.

@@ -191,6 +191,32 @@ def test_clipped_gradients_on_any_number_of_threads(dtype, threads):
     assert_same(got, trained(Composed, 150, epochs=2, **options)[1])
 
 
+# At and beyond what goes by ranges of examples: see csrc/network/rows.c.
+BY_ROWS = [
+    (1, [256]),
+    (17, [257]),
+    (16, [5] * 7),
+    (15, [5] * 8),
+    (200, [100]),
+    (257, [64, 64]),
+    (130, [180, 130]),
+    (33, [130, 190]),
+]
+
+
+@pytest.mark.parametrize(("N", "hidden"), BY_ROWS, ids=str)
+@pytest.mark.parametrize("dropout", [0, 0.6])
+def test_networks_without_normalisation(isa, dtype, N, hidden, dropout):
+    options = {"hidden_dims": hidden, "dtype": dtype, "weight_scale": 0.1, "reg": 0.1}
+    options |= {"dropout": dropout, "rng": "philox"} if dropout else {}
+    expected = trained(Composed, N, epochs=2, **options)[1]
+    before = fastfc.get_num_threads()
+    for threads in (1, 2, 5):
+        fastfc.set_num_threads(threads)
+        assert_same(trained(fc_net.FullyConnectedNet, N, epochs=2, **options)[1], expected)
+    fastfc.set_num_threads(before)
+
+
 @pytest.mark.parametrize("normalization", ["batchnorm", "layernorm"])
 def test_any_number_of_threads(isa, dtype, threads, normalization):
     options = {"hidden_dims": [300, 130], "dropout": 0.7, "normalization": normalization}

@@ -1,4 +1,4 @@
-"""The files of benchmark runs, and README's figures, which are rendered from them."""
+"""The files of benchmark runs, and the page of figures, which is rendered from them."""
 
 import concurrent.futures
 import csv
@@ -264,58 +264,58 @@ def test_a_folder_that_cannot_be_written_ends_in_one_line(suite, tmp_path):
     assert "\n" not in stop.value.code
 
 
-# --- README -------------------------------------------------------------------------------------
+# --- the page of figures ------------------------------------------------------------------------
 
 
 @pytest.fixture
 def undrawn(tmp_path):
-    """A README without figures."""
-    path = tmp_path / "README.md"
+    """A page without figures."""
+    path = tmp_path / "figures.md"
     path.write_text(f"Before.\n\n{render._BEGIN}\nnone.csv -->\n{render._END}\n\nAfter.\n")
     return path
 
 
 @pytest.fixture
-def readme(undrawn, monkeypatch):
+def page(undrawn, monkeypatch):
     """The same without drawing, which needs matplotlib: a picture only names the run it shows."""
     monkeypatch.setattr(
-        picture, "draw", lambda path, run: path.write_text(picture._description(run))
+        picture, "save", lambda path, run, draw: path.write_text(picture._description(run))
     )
     return undrawn
 
 
-def rendered(readme, *arguments):
-    """Render by the command and return README."""
-    benchmarks.main(["render", *map(str, arguments), "--readme", str(readme)])
-    return readme.read_text()
+def rendered(page, *arguments):
+    """Render by the command and return the page."""
+    benchmarks.main(["render", *map(str, arguments), "--page", str(page)])
+    return page.read_text()
 
 
-def failure(readme, *arguments):
+def failure(page, *arguments):
     with pytest.raises(SystemExit) as stop:
-        rendered(readme, *arguments)
+        rendered(page, *arguments)
     assert stop.value.code.startswith("benchmarks: ")
     return stop.value.code
 
 
-def test_readme_is_what_its_runs_say():
+def test_page_is_what_its_runs_say():
     benchmarks.main(["render", "--check"])
 
 
-def test_rendering_again_changes_nothing(readme, tmp_path):
+def test_rendering_again_changes_nothing(page, tmp_path):
     path = recorded(tmp_path / "runs", ROWS)
-    once = rendered(readme, path)
+    once = rendered(page, path)
     assert once.startswith("Before.\n")
     assert once.endswith("\nAfter.\n")
     assert "\nruns/2026-01-02_some-cpu_1.csv -->\n" in once
     assert "](runs/step.png)" in once
-    assert rendered(readme) == once
-    assert rendered(readme, path, path) == once
-    assert rendered(readme, "--check") == once
+    assert rendered(page) == once
+    assert rendered(page, path, path) == once
+    assert rendered(page, "--check") == once
 
 
-def test_every_figure_is_of_the_runs(readme, tmp_path):
+def test_every_figure_is_of_the_runs(page, tmp_path):
     other = {**FACTS, "version": {"numpy": "2.0.0", "blas": "another BLAS"}}
-    text = rendered(readme, recorded(tmp_path, ROWS), recorded(tmp_path, ROWS[:5], other))
+    text = rendered(page, recorded(tmp_path, ROWS), recorded(tmp_path, ROWS[:5], other))
     text = " ".join(text.split())  # sentences are wrapped
     for figure in (
         "| Some CPU, 2 cores, avx2, 2 threads; L1d 32K, L2 1024K | some BLAS 1.0 |",
@@ -337,52 +337,50 @@ def test_every_figure_is_of_the_runs(readme, tmp_path):
         assert figure in text
 
 
-def test_noisy_figures_are_marked(readme, tmp_path):
+def test_noisy_figures_are_marked(page, tmp_path):
     noisy = row("step", "digits", "32: 64-64-10", {"fastfc": 1.25e-5, "jax": 1e-4})
     noisy["seconds"]["jax"] = harness.summary([0.8e-4, 1e-4, 1.2e-4])
-    text = rendered(readme, recorded(tmp_path, [noisy]))
+    text = rendered(page, recorded(tmp_path, [noisy]))
     assert "| digits 32: 64-64-10 | **12** | 100~ (8.0) |" in text
     assert "~: the quartiles lie more than 15% of the median apart." in text
-    quiet = rendered(readme, recorded(tmp_path, ROWS))
+    quiet = rendered(page, recorded(tmp_path, ROWS))
     assert "~" not in quiet
 
 
-def test_processors_of_one_core_are_named(readme, tmp_path):
+def test_processors_of_one_core_are_named(page, tmp_path):
     peak = {"GFLOP/s": {"float32": {1: 100.0, 2: 149.0}}}
     with run_file.RunFile(tmp_path, FACTS, peak) as file:
         file.append(ROWS[0])
-    assert "2 threads; L1d 32K, L2 1024K; two processors of one core |" in rendered(
-        readme, file.path
-    )
+    assert "2 threads; L1d 32K, L2 1024K; two processors of one core |" in rendered(page, file.path)
 
 
-def test_check_fails_on_any_changed_digit(readme, tmp_path):
+def test_check_fails_on_any_changed_digit(page, tmp_path):
     path = recorded(tmp_path, ROWS)
-    sound = rendered(readme, path)
+    sound = rendered(page, path)
     digits = [m.start() for m in re.finditer(r"\d", sound)]
     assert len(digits) > 200
     for at in digits:
         changed = sound[:at] + str((int(sound[at]) + 1) % 10) + sound[at + 1 :]
-        readme.write_text(changed)
-        message = failure(readme, path, "--check")
+        page.write_text(changed)
+        message = failure(page, path, "--check")
         line = sound.count("\n", 0, at) + 1
-        assert f"{readme}, line {line} is\n" in message
+        assert f"{page}, line {line} is\n" in message
         assert "`python -m benchmarks render` writes it anew" in message
-        assert readme.read_text() == changed
+        assert page.read_text() == changed
 
 
-def test_check_fails_on_rows_lost_or_added(readme, tmp_path):
-    sound = rendered(readme, recorded(tmp_path, ROWS))
+def test_check_fails_on_rows_lost_or_added(page, tmp_path):
+    sound = rendered(page, recorded(tmp_path, ROWS))
     line = next(line for line in sound.splitlines(True) if line.startswith("| `adam`"))
     for other in ("", 2 * line):
-        readme.write_text(sound.replace(line, other))
-        assert "and its runs say" in failure(readme, "--check")
+        page.write_text(sound.replace(line, other))
+        assert "and its runs say" in failure(page, "--check")
 
 
-def test_rows_that_fastfc_loses_stay(readme, tmp_path):
+def test_rows_that_fastfc_loses_stay(page, tmp_path):
     lost = [row("ops", "adam", "3072x100", {"fastfc": 3e-6, "reference": 2e-6})]
     rows = [r for r in ROWS if (r["name"], r["shape"]) != ("adam", "3072x100")] + lost
-    text = rendered(readme, recorded(tmp_path, rows))
+    text = rendered(page, recorded(tmp_path, rows))
     assert "| digits 32: 64-64-10 | **12** | 250 (20.0) | 10 (0.8) |" in text
     assert "| `adam` 3072×100 | 3.0 | 2.0 (0.7) |" in text
     for line in (
@@ -392,35 +390,35 @@ def test_rows_that_fastfc_loses_stay(readme, tmp_path):
     ):
         assert line in text
     won = [r for r in ROWS if all(ratio >= 1 for ratio in r["ratio"].values())]
-    assert "In no row of these runs is anybody faster" in rendered(readme, recorded(tmp_path, won))
+    assert "In no row of these runs is anybody faster" in rendered(page, recorded(tmp_path, won))
 
 
-def test_a_run_of_few_suites_has_their_figures_alone(readme, tmp_path):
-    text = rendered(readme, recorded(tmp_path, [r for r in ROWS if r["suite"] == "gemm"]))
+def test_a_run_of_few_suites_has_their_figures_alone(page, tmp_path):
+    text = rendered(page, recorded(tmp_path, [r for r in ROWS if r["suite"] == "gemm"]))
     assert "numpy.dot" in text
     for absent in ("training step", "| operation |", ".png", "Solver", "thread makes", "Resident"):
         assert absent not in text
 
 
-def test_a_contestant_without_a_row_is_a_dash_in_the_table(readme, tmp_path):
+def test_a_contestant_without_a_row_is_a_dash_in_the_table(page, tmp_path):
     rows = [*ROWS, row("step", "mnist", "128: 784", {"fastfc": 1e-3, "reference": 2e-3})]
     assert "| mnist 128: 784 | **1,000** | 2,000 (2.0) | - |" in rendered(
-        readme, recorded(tmp_path, rows)
+        page, recorded(tmp_path, rows)
     )
 
 
-def test_what_cannot_be_rendered_ends_in_one_line(readme, tmp_path):
-    assert failure(readme) == f"benchmarks: {tmp_path / 'none.csv'}: No such file or directory"
+def test_what_cannot_be_rendered_ends_in_one_line(page, tmp_path):
+    assert failure(page) == f"benchmarks: {tmp_path / 'none.csv'}: No such file or directory"
     path = recorded(tmp_path, [r for r in ROWS if r["name"] != "adam"])
-    before = readme.read_text()
-    assert f"{path}: no row ops, adam, 3072x100, float32, which README" in failure(readme, path)
+    before = page.read_text()
+    assert f"{path}: no row ops, adam, 3072x100, float32, which the page" in failure(page, path)
     path.write_text(path.read_text().replace(",avx2", ""))
-    assert "line 7: 15 cells, expected 16" in failure(readme, path)
-    assert readme.read_text() == before
+    assert "line 7: 15 cells, expected 16" in failure(page, path)
+    assert page.read_text() == before
     quick = {**FACTS, "machine": machine.facts(quick=True)["machine"]}
-    assert "is of --quick, which measures nothing" in failure(readme, recorded(tmp_path, [], quick))
-    readme.write_text("No figures.\n")
-    assert "README.md: no figures, expected <!-- figures" in failure(readme, path)
+    assert "is of --quick, which measures nothing" in failure(page, recorded(tmp_path, [], quick))
+    page.write_text("No figures.\n")
+    assert "figures.md: no figures, expected <!-- figures" in failure(page, path)
     assert "No such file" in failure(tmp_path / "absent.md")
 
 

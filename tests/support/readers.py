@@ -200,7 +200,7 @@ def read_model(path):
         net.loss(np.ones((2, net.params["W1"].shape[0]), net.dtype))
 
 
-def model_seeds():
+def model_seeds(ending="npz"):
     found = []
     state = np.random.get_state()
     for build in (
@@ -210,13 +210,15 @@ def model_seeds():
     ):
         net = build()
         net.loss(np.ones((2, net.params["W1"].shape[0])), [0, 1])
-        file = io.BytesIO()
         with tempfile.TemporaryDirectory() as folder:
-            net.save(f"{folder}/net.npz")
-            file = Path(f"{folder}/net.npz").read_bytes()
-        found.append(file)
+            net.save(f"{folder}/net.{ending}")
+            found.append(Path(f"{folder}/net.{ending}").read_bytes())
     np.random.set_state(state)
     return found
+
+
+def tensor_seeds():
+    return model_seeds("safetensors")
 
 
 def read_checkpoint_file(path):
@@ -320,6 +322,7 @@ READERS = {
     "archive": Reader("any.npz", read_archive, archive_seeds),
     "data": Reader("data.npz", load_npz, data_seeds),
     "model": Reader("net.npz", read_model, model_seeds),
+    "tensors": Reader("net.safetensors", read_model, tensor_seeds),
     "checkpoint": Reader("run_step_3.npz", read_checkpoint_file, checkpoint_seeds, CheckpointError),
     "resume": Reader("run_step_3.npz", read_solver, checkpoint_seeds, CheckpointError),
     "mnist": Reader("train-images-idx3-ubyte", read_mnist, idx_seeds),
