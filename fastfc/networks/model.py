@@ -308,6 +308,12 @@ class Model:
         softmax       (N, 10)                                       0
         total                   float32, 1,234,040 bytes      308,510
         """
+        rows = self._summary_rows()
+        a, b, c, d = (max(map(len, column)) for column in zip(*rows, strict=True))
+        return "\n".join(f"{r[0]:{a}}  {r[1]:{b}}  {r[2]:{c}}  {r[3]:>{d}}" for r in rows)
+
+    def _summary_rows(self) -> list[tuple[str, str, str, str]]:
+        """Return the rows of the summary, its head first."""
         rows = [("layer", "output", "parameters", "count")]
         for i in range(1, self.num_layers + 1):
             width = np.shape(self.params[f"W{i}"])[1]
@@ -324,8 +330,7 @@ class Model:
         total = sum(np.size(value) for value in self.params.values())
         dtype = np.dtype(self.dtype)
         rows.append(("total", "", f"{dtype}, {total * dtype.itemsize:,} bytes", f"{total:,}"))
-        a, b, c, d = (max(map(len, column)) for column in zip(*rows, strict=True))
-        return "\n".join(f"{r[0]:{a}}  {r[1]:{b}}  {r[2]:{c}}  {r[3]:>{d}}" for r in rows)
+        return rows
 
     def __repr__(self) -> str:
         """Say which network it is: its sizes and what its hidden layers have.

@@ -54,6 +54,10 @@ ARROWS = {
     },
     "solver": {"_core", "data", "training"},
     "plots": {"arguments", "locks", "networks", "optional", "solver", "training"},
+    "report": {
+        *("arguments", "data", "files", "locks", "networks", "optim", "plots", "preprocessing"),
+        *("runtime", "training", "update_rules", "version"),
+    },
     "checking": {
         *("arguments", "dropin", "gradient_check", "layer_utils", "layers", "optim", "reference"),
         "update_rules",
@@ -66,12 +70,13 @@ ARROWS = {
     },
     "": {"_core", "checking", "dropin", "runtime", "version"},  # fastfc/__init__.py
     "cli": {
-        *("", "arguments"),
+        *("", "archives", "arguments"),
         "checking",
         "data",
         "data_utils",
         "fc_net",
         "files",
+        "losses",
         "networks",
         "solver",
         "training",
@@ -86,6 +91,7 @@ EXTRAS = {
     "estimators": {"scipy", "sklearn"},
     "interop": {"sklearn", "torch"},
     "plots": {"matplotlib"},
+    "report": {"matplotlib"},
 }
 # Required packages that one room alone imports; of tomllib newer Pythons have their own.
 OWN = {"cli": {"click", "tomli", "tomli_w", "tomllib"}}
