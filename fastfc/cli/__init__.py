@@ -24,6 +24,8 @@ __all__ = ["main"]
 # Each command's file and the click command in it, which is imported when it is asked for.
 COMMANDS = {
     "train": "fastfc.cli.train:command",
+    "evaluate": "fastfc.cli.evaluate:command",
+    "predict": "fastfc.cli.predict:command",
     "check": "fastfc.cli.check:command",
     "info": "fastfc.cli.info:command",
     "config": "fastfc.cli.info:command",

@@ -49,9 +49,10 @@ ARROWS = {
     },
     "layer_tests": {"fc_net", "gradient_check", "layer_utils", "layers"},
     "dropin": {"arguments", "fc_net", "layer_tests", "layers", "networks", "optim"},
+    "distributed": {"_core", "arguments", "arrays", "networks", "optional", "runtime"},
     "training": {
         *("_core", "archives", "arguments", "arrays", "clipping", "data", "dropin", "files"),
-        *("locks", "optim", "update_rules", "version"),
+        *("distributed", "locks", "optim", "update_rules", "version"),
     },
     "solver": {"_core", "data", "training"},
     "plots": {"arguments", "arrays", "locks", "networks", "optional", "solver", "training"},
@@ -73,12 +74,13 @@ ARROWS = {
     },
     "": {"_core", "checking", "dropin", "runtime", "version"},  # fastfc/__init__.py
     "cli": {
-        *("", "arguments"),
+        *("", "archives", "arguments"),
         "checking",
         "data",
         "data_utils",
         "fc_net",
         "files",
+        "losses",
         "networks",
         "solver",
         "training",
@@ -88,8 +90,10 @@ ARROWS = {
     "__main__": {"cli"},
 }
 LAZY = {("cli", "reference")}  # inside a function, where it is asked for
-# Rooms that need an extra, and its packages.  Nobody else imports them: people do, by their names.
+# Rooms that need an extra, and its packages.  Nobody else imports them: people do, by their names;
+# and the Solver where it is given a communicator.
 EXTRAS = {
+    "distributed": {"mpi4py"},
     "estimators": {"scipy", "sklearn"},
     "interop": {"sklearn", "torch"},
     "plots": {"matplotlib"},
