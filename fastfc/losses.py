@@ -31,7 +31,7 @@ __all__ = [
     "svm_loss",
 ]
 
-_core.set_argument_reader(to_array, shown)
+_core.set_argument_checks(to_array, shown)
 
 
 def svm_loss(

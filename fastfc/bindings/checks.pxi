@@ -8,7 +8,7 @@ cdef enum:
     F64 = cnp.NPY_FLOAT64
 
 cdef bint poison = False
-cdef object to_array = None, show = None  # what set_argument_reader was given
+cdef object to_array = None, show = None  # what set_argument_checks was given
 
 
 def _poison(bint on):
@@ -17,7 +17,7 @@ def _poison(bint on):
     poison = on
 
 
-def set_argument_reader(read, shown):
+def set_argument_checks(read, shown):
     """Tell the core how arguments are read and shown, which is said in Python.
 
     read(name, value) is the array of an operand that is none, or one of a subclass; it raises for
