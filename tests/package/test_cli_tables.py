@@ -253,6 +253,37 @@ def test_predicting_arrays(empty_folder, capsys):
     assert read_csv(empty_folder / "new.csv") == columns
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "poisson", "logistic"])
+def test_several_scores_have_a_column_each(empty_folder, capsys, loss):
+    draw = np.random.RandomState(0)
+    X, y = draw.normal(size=(60, 3)), draw.randint(0, 2, (60, 2)).astype(float)
+    np.savez("data.npz", X_train=X, y_train=y, X_val=X[:9], y_val=y[:9], w_val=np.arange(9.0))
+    options = ("--data", "data.npz", *SMALL, "--loss", loss, "--save", "net.npz")
+    output(capsys, "train", *options)
+    output(capsys, "predict", "net.npz", "--data", "data.npz", "--split", "train", "--out", "a.csv")
+    columns = read_csv(empty_folder / "a.csv")
+    net = fc_net.FullyConnectedNet.load("net.npz")
+    names = ["label_0", "label_1", "p_0", "p_1"]
+    names = names if loss == "logistic" else ["prediction_0", "prediction_1"]
+    assert list(columns) == ["row", *names]
+    expected = (
+        net.predict(X) if loss != "logistic" else np.hstack([net.predict(X), net.predict_proba(X)])
+    )
+    found = np.array([columns[name] for name in names], float).T
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    told = json.loads(output(capsys, "evaluate", "net.npz", "--data", "data.npz", "--json"))
+    assert told["data"]["split"] == "val"
+    scores = net.loss(X[:9])
+    weights = np.arange(9.0)
+    if loss == "logistic":
+        right = ((scores > 0) == (y[:9] > 0.5)).all(axis=1)
+        assert told["accuracy"] == pytest.approx((weights * right).sum() / 36)
+    else:
+        error = np.abs(net.predict(X[:9]) - y[:9])
+        mean = (weights[:, np.newaxis] * error).sum() / 72
+        assert told["mean_absolute_error"] == pytest.approx(mean, rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [

@@ -36,7 +36,7 @@ ARROWS = {
     },
     "reference": {"arguments", "arrays", "clipping", "networks", "update_rules"},
     "runtime": {"_core", "arguments", "version"},
-    "data": {"_core", "archives", "arguments", "files"},
+    "data": {"_core", "archives", "arguments", "files", "optional"},
     "data_utils": {"data"},
     "losses": {"_core", "arguments"},
     "layers": {"_core", "losses"},
