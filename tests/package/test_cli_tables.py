@@ -1,6 +1,7 @@
 """``fastfc train``, ``evaluate`` and ``predict`` of tables, by main() in this process."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -74,6 +75,26 @@ def test_a_runs_folder_goes_on_and_trains_again(people, capsys):
     again = fc_net.FullyConnectedNet.load("again/model.npz")
     assert again.preprocessing == net.preprocessing
     np.testing.assert_equal(again.params, net.params)
+
+
+@pytest.mark.filterwarnings("default")  # as outside of tests: printed
+def test_what_is_left_out_is_said(people, capsys):
+    write(
+        people,
+        [[*row[:3], "red", row[4], "" if i == 4 else row[5]] for i, row in enumerate(rows_of())],
+    )
+    assert main(["train", *TABLE, *SMALL]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "fastfc: warning: 1 row has no target 'kind': left out",
+        "fastfc: warning: column 'colour' is the same in all training rows: left out",
+    ]
+
+
+def test_without_a_library_one_line_says_so(people, capsys, monkeypatch):
+    for name in ("pandas", "polars"):
+        monkeypatch.setitem(sys.modules, name, None)
+    message = "--data a table needs pandas or polars: pip install fastfc[table]"
+    assert message in complaint(capsys, "train", *TABLE)
 
 
 def test_both_backends_take_tables(people, capsys):
