@@ -48,9 +48,10 @@ ARROWS = {
     },
     "layer_tests": {"fc_net", "gradient_check", "layer_utils", "layers"},
     "dropin": {"arguments", "fc_net", "layer_tests", "layers", "networks", "optim"},
+    "distributed": {"_core", "arguments", "arrays", "networks", "optional", "runtime"},
     "training": {
         *("_core", "archives", "arguments", "clipping", "data", "dropin", "files", "optim"),
-        *("locks", "update_rules", "version"),
+        *("distributed", "locks", "update_rules", "version"),
     },
     "solver": {"_core", "data", "training"},
     "plots": {"arguments", "locks", "networks", "optional", "solver", "training"},
@@ -86,8 +87,10 @@ ARROWS = {
     "__main__": {"cli"},
 }
 LAZY = {("cli", "reference")}  # inside a function, where it is asked for
-# Rooms that need an extra, and its packages.  Nobody else imports them: people do, by their names.
+# Rooms that need an extra, and its packages.  Nobody else imports them: people do, by their names;
+# and the Solver where it is given a communicator.
 EXTRAS = {
+    "distributed": {"mpi4py"},
     "estimators": {"scipy", "sklearn"},
     "interop": {"sklearn", "torch"},
     "plots": {"matplotlib"},
