@@ -138,7 +138,7 @@ def _read_csv(raw: bytes, library: str | None) -> dict[str, Column]:
         raise ValueError(f"damaged: {_first_line(error)}") from error
     names = [column[0] for column in cells]
     columns = [texts(column[1:]) for column in cells]
-    there = np.any([np.not_equal(column, None) for column in columns], axis=0)
+    there = np.any([[cell is not None for cell in column] for column in columns], axis=0)
     if not there.any():
         raise ValueError("it has no rows, expected some below the line of names")
     found = []
