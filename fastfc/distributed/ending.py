@@ -28,21 +28,21 @@ def agree(error: Error) -> Error:
     return error
 
 
-def is_agreed(error: BaseException) -> bool:
+def is_agreed(error: BaseException | None) -> bool:
     """Return whether all ranks raise this error."""
-    return error is _agreed
+    return error is not None and error is _agreed
 
 
-def abort(comm: Any, text: str) -> None:
-    """End the whole job with the status 1, after a text under this rank's name."""
+def abort(comm: Any, text: str, status: int = 1) -> None:
+    """End the whole job, after a text under this rank's name."""
     name = f"rank {comm.Get_rank()} of {comm.Get_size()}"
     sys.stdout.flush()
     sys.stderr.write("".join(f"{name}: {line}\n" for line in text.splitlines()))
     sys.stderr.flush()
-    timer = threading.Timer(GRACE, os._exit, (1,))  # where MPI itself hangs
+    timer = threading.Timer(GRACE, os._exit, (status,))  # where MPI itself hangs
     timer.daemon = True
     timer.start()
-    comm.Abort(1)
+    comm.Abort(status)
 
 
 def abort_with(comm: Any, error: BaseException) -> None:
