@@ -6,6 +6,7 @@ import functools
 import os
 import sys
 import threading
+import time
 import traceback
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     Error = TypeVar("Error", bound=BaseException)
 
 GRACE = 5.0  # seconds for MPI to end the job, before the process ends by itself
+PASSING = 0.2  # for the launcher to pass on what was written: it drops what comes after the end
 
 _agreed: BaseException | None = None
 _hooked = False
@@ -42,7 +44,9 @@ def abort(comm: Any, text: str, status: int = 1) -> None:
     timer = threading.Timer(GRACE, os._exit, (status,))  # where MPI itself hangs
     timer.daemon = True
     timer.start()
+    time.sleep(PASSING)
     comm.Abort(status)
+    time.sleep(2 * GRACE)  # MPICH may return, and let its launcher end the process
 
 
 def abort_with(comm: Any, error: BaseException) -> None:
