@@ -24,6 +24,7 @@ __all__ = ["main"]
 # Each command's file and the click command in it, which is imported when it is asked for.
 COMMANDS = {
     "train": "fastfc.cli.train:command",
+    "report": "fastfc.cli.report:command",
     "check": "fastfc.cli.check:command",
     "info": "fastfc.cli.info:command",
     "config": "fastfc.cli.info:command",

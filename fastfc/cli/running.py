@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastfc import fc_net
-from fastfc.cli import folder, result
+from fastfc.cli import folder, report, result
 from fastfc.cli.arguments import network_arguments, solver_arguments, usage_error
 from fastfc.cli.command import UsageError
 from fastfc.cli.configuration import to_toml
 from fastfc.cli.data import describe, in_words
 from fastfc.cli.options import DATA_SETS, OPTIONS
 from fastfc.networks.losses import LOSSES
+from fastfc.runtime.machine import machine, versions
 from fastfc.solver import Solver
 from fastfc.training import NonFiniteLossError, NonFiniteWarning
 
@@ -107,7 +108,12 @@ def _write_folder(
     path = Path(options.out)
     solver.history.to_csv(path / folder.HISTORY)
     summary = {name: value for name, value in found.items() if not name.endswith("_history")}
+    summary |= {"machine": machine(), "versions": versions()}
     folder.write_text(path / folder.SUMMARY, result.to_json(summary, indent=2) + "\n")
+    try:
+        report.write(options.out, solver.model, data, solver.history, summary)
+    except ImportError as error:
+        warnings.warn(f"{folder.REPORT} is left out: {error}", stacklevel=2)
     print(f"run: {options.out}")
 
 

@@ -77,6 +77,7 @@ ARROWS = {
         "fc_net",
         "files",
         "networks",
+        "runtime",
         "solver",
         "training",
         "update_rules",
@@ -84,7 +85,7 @@ ARROWS = {
     },
     "__main__": {"cli"},
 }
-LAZY = {("cli", "reference")}  # inside a function, where it is asked for
+LAZY = {("cli", "reference"), ("cli", "report")}  # inside a function, where it is asked for
 # Rooms that need an extra, and its packages.  Nobody else imports them: people do, by their names.
 EXTRAS = {
     "estimators": {"scipy", "sklearn"},
