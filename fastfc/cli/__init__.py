@@ -25,6 +25,8 @@ __all__ = ["main"]
 COMMANDS = {
     "train": "fastfc.cli.train:command",
     "report": "fastfc.cli.report:command",
+    "evaluate": "fastfc.cli.evaluate:command",
+    "predict": "fastfc.cli.predict:command",
     "check": "fastfc.cli.check:command",
     "info": "fastfc.cli.info:command",
     "config": "fastfc.cli.info:command",

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import click
 
 DATA_SETS = ("digits", "cifar10", "mnist")
+DATA = "{digits,cifar10,mnist,FILE.npz,FILE.csv,FILE.parquet}"
+TABLE_OPTIONS = ("target", "ignore_columns", "category_columns", "id_column")
 BACKENDS = ("fast", "reference")
 ADAM_LEARNING_RATE = 5e-4
 # What each update rule can be told besides its learning rate, as keys of its config.
@@ -84,11 +86,31 @@ def _rule_option(key: str) -> Option:
 OPTIONS = [
     _data(
         "data",
-        values.Path("{digits,cifar10,mnist,FILE.npz}", DATA_SETS),
+        values.Path(DATA, DATA_SETS),
         "digits",
-        "what to train on: the handwritten digits that come with fastfc, CIFAR-10, MNIST, or a "
-        "file with X_train, y_train, X_val, y_val and perhaps X_test, y_test, and weights of "
-        "examples w_train, w_val",
+        "what to train on: the handwritten digits that come with fastfc, CIFAR-10, MNIST, a file "
+        "with X_train, y_train, X_val, y_val and perhaps X_test, y_test, and weights of examples "
+        "w_train, w_val, or a table",
+    ),
+    _data("target", None, None, "column of a table to predict", metavar="COLUMN"),
+    _data(
+        "ignore_columns",
+        values.names,
+        None,
+        "columns of a table to leave out",
+    ),
+    _data(
+        "category_columns",
+        values.names,
+        None,
+        "columns of a table whose numbers are names, as of postal codes",
+    ),
+    _data(
+        "id_column",
+        None,
+        None,
+        "column of a table that names its rows: no input, but predictions have it",
+        metavar="COLUMN",
     ),
     _data(
         "root",

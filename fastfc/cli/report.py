@@ -13,9 +13,8 @@ from fastfc.arguments import shown
 from fastfc.cli import folder, values
 from fastfc.cli.command import Command, Option, UsageError
 from fastfc.cli.configuration import read_toml
-from fastfc.cli.data import load
+from fastfc.cli.data import load_to_train
 from fastfc.fc_net import FullyConnectedNet
-from fastfc.networks.losses import LOSSES
 from fastfc.training import History
 
 if TYPE_CHECKING:
@@ -121,4 +120,5 @@ def _data_of(path: str, model: FullyConnectedNet) -> DataSet:
 
     config = os.path.join(path, folder.CONFIG)
     options = SimpleNamespace(**train.make_context("report", [config]).params)
-    return load(options.data, options.root, not LOSSES[model.loss_name].labelled)
+    data, _ = load_to_train(options, set(), model)
+    return data

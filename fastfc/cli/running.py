@@ -33,8 +33,16 @@ if TYPE_CHECKING:
 REMEDY = "choose a smaller --learning-rate"
 
 
-def run(options: SimpleNamespace, given: set[str], backend: str, data: DataSet) -> dict[str, Any]:
+def run(
+    options: SimpleNamespace,
+    given: set[str],
+    backend: str,
+    data: DataSet,
+    preprocessing: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Train with one backend and print its lines and figures.
+
+    A new network has this preprocessing.
 
     Returns
     -------
@@ -43,6 +51,8 @@ def run(options: SimpleNamespace, given: set[str], backend: str, data: DataSet) 
     """
     solver = _make(options, given, backend, data)
     model: Any = solver.model
+    if options.resume is None:
+        model.preprocessing = preprocessing
     about = describe(options.data, data, model.loss_name)
     print(in_words(about))
     print(result.network_in_words(solver))

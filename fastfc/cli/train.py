@@ -16,11 +16,10 @@ from fastfc.cli import folder, result
 from fastfc.cli.arguments import NETWORK_ARGUMENTS, rule_config
 from fastfc.cli.command import Command, UsageError, check_writable
 from fastfc.cli.configuration import OUTSIDE, RUN, SHOWN, given_names, read_config
-from fastfc.cli.data import load
-from fastfc.cli.options import ALIASES, BACKENDS, OPTIONS, RULE_KEYS, flag_of
+from fastfc.cli.data import is_table, load_to_train
+from fastfc.cli.options import ALIASES, BACKENDS, OPTIONS, RULE_KEYS, TABLE_OPTIONS, flag_of
 from fastfc.cli.running import REMEDY, run
 from fastfc.cli.values import Path
-from fastfc.networks.losses import LOSSES
 from fastfc.training import latest_checkpoint
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 FIXED = {
     *NETWORK_ARGUMENTS,
     *RULE_KEYS,
+    *TABLE_OPTIONS,
     *("backend", "batch_size", "data", "dropout_seed", "learning_rate", "normalize", "seed"),
     "update_rule",
 }
@@ -107,11 +107,11 @@ def train(options: SimpleNamespace, given: set[str], was: Mapping[str, Any] | No
             given = _go_on(options, given, was)
         elif options.out:
             options.checkpoint_name = folder.checkpoint_name(options.out)
-        data = load(options.data, options.root, not LOSSES[_loss_of(options)].labelled)
+        data = load_to_train(options, given, _network_of(options))
         if options.compare:
-            found = _compare(options, given, data)
+            found = _compare(options, given, *data)
         else:
-            found = run(options, given, options.backend, data)
+            found = run(options, given, options.backend, *data)
     if options.json:
         print(result.to_json(found), file=stdout)
     runs = found.get("runs", [found])
@@ -121,12 +121,17 @@ def train(options: SimpleNamespace, given: set[str], was: Mapping[str, Any] | No
     return 130 if any(each["stop_reason"] == "interrupt" for each in runs) else 0
 
 
-def _compare(options: SimpleNamespace, given: set[str], data: DataSet) -> dict[str, Any]:
+def _compare(
+    options: SimpleNamespace,
+    given: set[str],
+    data: DataSet,
+    preprocessing: dict[str, Any] | None,
+) -> dict[str, Any]:
     """Train with both backends and print how they differ."""
     runs = []
     for backend in BACKENDS:
         print(f"backend: {backend}, {options.dtype or 'float64'}")
-        runs.append(run(options, given, backend, data))
+        runs.append(run(options, given, backend, data, preprocessing))
         if runs[-1]["stop_reason"] in ("interrupt", "nonfinite"):
             return {"runs": runs}
     fast, reference = runs
@@ -137,13 +142,12 @@ def _compare(options: SimpleNamespace, given: set[str], data: DataSet) -> dict[s
     return {"runs": runs, "largest_difference": difference, "speed_ratio": ratio}
 
 
-def _loss_of(options: SimpleNamespace) -> str:
-    """Return the loss of the network: as asked for, or that of the checkpoint."""
-    name: str = options.loss
+def _network_of(options: SimpleNamespace) -> fc_net.FullyConnectedNet | None:
+    """Return the network of the checkpoint that the run goes on from, if it does."""
     if options.resume is not None:
         with contextlib.suppress(OSError, ValueError):  # it is said where it is resumed
-            name = fc_net.FullyConnectedNet.load(options.resume, which="latest").loss_name
-    return name
+            return fc_net.FullyConnectedNet.load(options.resume, which="latest")
+    return None
 
 
 def _check_together(
@@ -186,6 +190,11 @@ def _check_resumed(options: SimpleNamespace, given: set[str]) -> None:
         raise UsageError(
             f"{flag_of(name)}: the checkpoint of --resume has the network and the state of the "
             "random numbers: leave it out"
+        )
+    for name in sorted(given & {*TABLE_OPTIONS}):
+        raise UsageError(
+            f"{flag_of(name)}: the checkpoint of --resume has what was made of the table: leave it "
+            "out"
         )
 
 
@@ -231,5 +240,5 @@ def _in_words(value: Any) -> str:
 
 def _place(value: Any) -> Any:
     """Return a value to compare, a file as one from anywhere."""
-    is_file = isinstance(value, str) and value.endswith(".npz")
+    is_file = isinstance(value, str) and (value.endswith(".npz") or is_table(value))
     return os.path.abspath(value) if is_file else value

@@ -131,6 +131,14 @@ def _counts(given: Any) -> list[int]:
     return [count.read(word) for word in words]
 
 
+def _names(given: Any) -> list[str]:
+    words = given.split(",") if isinstance(given, str) else given
+    if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+        raise ValueError(f'{given!r} is not a list of names, as ["age", "height"]')
+    return [word.strip() for word in words]
+
+
+names = Value(_names, "COLUMN[,...]")
 count_or_all = Value(_count_or_all, "{N,all}", ("all",))
 counts = Value(_counts, "[H...]")
 

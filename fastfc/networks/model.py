@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from ..arguments import check_dense, count
-from ..arrays import as_arrays
+from ..arguments import count
+from ..arrays import to_array, to_examples
 from ..locks import lock_of
 from .losses import LOSSES, predictions_of, probabilities_of
 from .predictor import Predictor as ComposedPredictor
@@ -165,10 +165,9 @@ class Model:
     def _scores(self, X: ArrayLike | Examples, batch_size: int) -> Iterator[Array]:
         """Generate the scores of X, batch by batch; of an empty X one empty batch."""
         count("batch_size", batch_size)
-        check_dense("X", X)
-        rows: Any = X
-        if not hasattr(X, "shape") or hasattr(X, "iloc"):  # pandas finds rows by their labels
-            (rows,) = as_arrays("predict", X=cast("ArrayLike", X))
+        rows = to_examples("X", X)
+        if not hasattr(rows, "shape"):
+            rows = to_array("X", rows)
         if not rows.shape:
             yield self.loss(rows)  # says what it expects
             return

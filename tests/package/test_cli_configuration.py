@@ -42,6 +42,10 @@ def test_options_win_over_the_configuration_and_that_over_defaults(capsys):
 # For every option a value that is not its default, as a configuration has it.
 VALUES = {
     "data": "mine.npz",
+    "target": "kind",
+    "ignore_columns": ["age", "height, in cm"],
+    "category_columns": ["code"],
+    "id_column": "name",
     "root": "here",
     "normalize": [0.5, 2.0],
     "hidden": [7, 5],

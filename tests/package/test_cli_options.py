@@ -80,7 +80,8 @@ SOLVER = {
 PARAMETERS = inspect.signature(fc_net.FullyConnectedNet).parameters
 DATA_DECIDE = {"input_dim", "num_classes"}
 OTHER_NAMES = {"use_batchnorm", "dropout_keep_ratio"}  # of normalization and dropout
-NO_TEXT = {"callbacks"}  # they are objects
+NO_TEXT = {"callbacks", "comm"}  # they are objects
+NO_TEXT |= {"sync_batchnorm", "check_ranks", "comm_timeout"}  # of comm
 
 
 def test_every_argument_of_the_api_has_an_option():
@@ -227,8 +228,8 @@ BAD_OPTIONS = {
     "train --lr-schedule step,each=3": "lr_schedule: step has no parameter 'each', expected some",
     "train --lr-schedule step,every=x": "lr_schedule: every is 'x', expected an integer",
     "train --weight-decay 0.1": "--weight-decay is an option of adamw, not of adam",
-    "train --data imagenet": "--data imagenet: choose digits, cifar10, mnist or a .npz file",
-    "train --data cifar": "or a .npz file: did you mean 'cifar10'?",
+    "train --data imagenet": "--data imagenet: choose digits, cifar10, mnist or a .npz,",
+    "train --data cifar": "or .parquet file: did you mean 'cifar10'?",
     "train --normalization batchnrom": ": did you mean 'batchnorm'?",
     "train --lr-schedule=cosin": ": did you mean 'cosine'?",
     "train --learning-rat=0.1": ": did you mean '--learning-rate'?",

@@ -1,18 +1,13 @@
 """The page on the command line: what it shows is what is printed."""
 
 import re
-import shlex
 from pathlib import Path
 
-from fastfc.cli import COMMANDS, main
+from fastfc.cli import COMMANDS
+from tests.support.cli import run_console
 
 PAGE = (Path(__file__).parents[2] / "docs" / "command_line.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```console\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-
-
-def as_pattern(text):
-    """Return a regular expression of a text in which ``...`` stands for anything."""
-    return ".*".join(map(re.escape, text.split("...")))
 
 
 def toml_blocks():
@@ -23,13 +18,7 @@ def test_the_page_shows_what_is_printed(capsys, empty_folder):
     (empty_folder / "digits.toml").write_text(toml_blocks()[0])
     (empty_folder / "broken.toml").write_text("[training]\nepoch = 3\n")
     for block in BLOCKS:
-        for shown in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            typed, _, expected = shown.partition("\n")
-            words = shlex.split(typed)
-            assert words[0] == "fastfc"
-            main(words[1:])
-            out, err = capsys.readouterr()
-            assert re.fullmatch(as_pattern(expected), out + err, re.DOTALL), (typed, out + err)
+        run_console(capsys, block)
 
 
 def test_the_page_names_every_command():

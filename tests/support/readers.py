@@ -200,6 +200,20 @@ def read_model(path):
         net.loss(np.ones((2, net.params["W1"].shape[0]), net.dtype))
 
 
+PREPROCESSING = {  # of networks of so many inputs
+    1: {"kind": "normalize", "mean": [0.5], "std": 2},
+    3: {
+        "kind": "table",
+        "columns": [
+            {"name": "height", "kind": "number", "median": 2.0, "mean": 2.5, "std": 0.5},
+            {"name": "colour", "kind": "category", "values": ["blue", "red"]},
+        ],
+        "target": {"name": "kind", "kind": "labels", "values": ["cat", "dog"]},
+        "split": {"seed": 0, "val": 2, "test": 3},
+    },
+}
+
+
 def model_seeds(ending="npz"):
     found = []
     state = np.random.get_state()
@@ -209,6 +223,7 @@ def model_seeds(ending="npz"):
         lambda: fc_net.TwoLayerNet(3, 2, 2),
     ):
         net = build()
+        net.preprocessing = PREPROCESSING.get(net.params["W1"].shape[0])
         net.loss(np.ones((2, net.params["W1"].shape[0])), [0, 1])
         with tempfile.TemporaryDirectory() as folder:
             net.save(f"{folder}/net.{ending}")
