@@ -70,7 +70,8 @@ ARROWS = {
         "training",
     },
     "interop": {
-        *("arguments", "arrays", "estimators", "fc_net", "locks", "networks", "optional"),
+        *("_core", "archives", "arguments", "arrays", "data", "estimators", "fc_net", "files"),
+        *("layers", "locks", "networks", "optional", "preprocessing", "version"),
     },
     "": {"_core", "checking", "dropin", "runtime", "version"},  # fastfc/__init__.py
     "cli": {
@@ -90,13 +91,14 @@ ARROWS = {
     },
     "__main__": {"cli"},
 }
-LAZY = {("cli", "reference"), ("cli", "report")}  # inside a function, where it is asked for
+# Inside a function, where it is asked for.
+LAZY = {("cli", "reference"), ("cli", "report"), ("networks", "interop")}
 # Rooms that need an extra, and its packages.  Nobody else imports them: people do, by their names;
 # and the Solver where it is given a communicator.
 EXTRAS = {
     "distributed": {"mpi4py"},
     "estimators": {"scipy", "sklearn"},
-    "interop": {"sklearn", "torch"},
+    "interop": {"google", "onnx", "skl2onnx", "sklearn", "torch"},
     "plots": {"matplotlib"},
     "trackers": {"mlflow", "tensorboard", "wandb"},
     "report": {"matplotlib"},
