@@ -27,7 +27,12 @@ COMMANDS = {
     "report": "fastfc.cli.report:command",
     "evaluate": "fastfc.cli.evaluate:command",
     "predict": "fastfc.cli.predict:command",
+    "compare": "fastfc.cli.compare:command",
+    "sweep": "fastfc.cli.sweep:command",
+    "export": "fastfc.cli.export:command",
     "check": "fastfc.cli.check:command",
+    "gradcheck": "fastfc.cli.gradcheck:command",
+    "verify": "fastfc.cli.verify:command",
     "info": "fastfc.cli.info:command",
     "config": "fastfc.cli.info:command",
 }

@@ -30,14 +30,15 @@ if TYPE_CHECKING:
     params=[
         click.Argument(["path"], metavar="DIR", type=values.Path("DIR")),
         Option(
-            ["--no-examples"],
-            is_flag=True,
-            help="leave single examples out, for a page that is to be shared",
+            ["--examples/--no-examples"],
+            default=None,
+            help="whether single examples are shown, which a page that is to be shared has not",
+            show_default="as the run was told",
         ),
     ],
     examples=("fastfc report runs/first", "fastfc report runs/first --no-examples"),
 )
-def command(path: str, no_examples: bool) -> int:
+def command(path: str, examples: bool | None) -> int:
     """Write a run as a page for a browser, DIR/report.html.
 
     DIR is a run's folder, which fastfc train --out has written; the data of the run are read again.
@@ -54,9 +55,11 @@ def command(path: str, no_examples: bool) -> int:
         raise UsageError(f"{error.filename or path}: {error.strerror or error}") from error
     except ValueError as error:
         raise UsageError(str(error)) from error
-    data = _data_of(path, model)
+    options = _options_of(path)
+    data, _ = load_to_train(options, set(), model)
+    examples = options.examples if examples is None else examples
     try:
-        write(path, model, data, history, summary, examples=not no_examples)
+        write(path, model, data, history, summary, examples=examples)
     except (ImportError, TypeError, ValueError) as error:
         raise UsageError(f"{path}: {error}") from error
     print(f"report: {os.path.join(path, folder.REPORT)}")
@@ -114,11 +117,9 @@ def _read_summary(path: str) -> dict[str, Any]:
     return found
 
 
-def _data_of(path: str, model: FullyConnectedNet) -> DataSet:
-    """Return the data that the run was trained on."""
+def _options_of(path: str) -> SimpleNamespace:
+    """Return the options that the run was trained with."""
     from fastfc.cli.train import command as train
 
     config = os.path.join(path, folder.CONFIG)
-    options = SimpleNamespace(**train.make_context("report", [config]).params)
-    data, _ = load_to_train(options, set(), model)
-    return data
+    return SimpleNamespace(**train.make_context("report", [config]).params)

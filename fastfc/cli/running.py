@@ -120,11 +120,21 @@ def _write_folder(
     summary = {name: value for name, value in found.items() if not name.endswith("_history")}
     summary |= {"machine": machine(), "versions": versions()}
     folder.write_text(path / folder.SUMMARY, result.to_json(summary, indent=2) + "\n")
-    try:
-        report.write(options.out, solver.model, data, solver.history, summary)
-    except ImportError as error:
-        warnings.warn(f"{folder.REPORT} is left out: {error}", stacklevel=2)
+    if options.report:
+        _write_report(options, solver, data, summary)
     print(f"run: {options.out}")
+
+
+def _write_report(
+    options: SimpleNamespace, solver: Solver, data: DataSet, summary: dict[str, Any]
+) -> None:
+    """Write the page on a run, or say why there is none."""
+    try:
+        report.write(
+            options.out, solver.model, data, solver.history, summary, examples=options.examples
+        )
+    except (ImportError, TypeError, ValueError) as error:
+        print(f"no {folder.REPORT}: {error}")
 
 
 def _resolved(options: SimpleNamespace, solver: Solver) -> dict[str, Any]:
@@ -176,7 +186,8 @@ def _begin(options: SimpleNamespace, given: set[str], backend: str, data: DataSe
 
 def _resume(options: SimpleNamespace, given: set[str], backend: str, data: DataSet) -> Solver:
     """Return the Solver that goes on from a checkpoint, with the network that it holds."""
-    shown = {"progress": _wants_progress(options), "verbose": not options.quiet}
+    shown: dict[str, Any] = {"progress": _wants_progress(options), "verbose": not options.quiet}
+    shown["comm"] = getattr(options, "comm", None)
     settings = {**solver_arguments(options, given), **shown}
     try:
         model = _find_networks(backend).FullyConnectedNet.load(options.resume, which="latest")

@@ -12,7 +12,8 @@ import fastfc
 from fastfc import _core, fc_net, reference
 from fastfc.networks import predictor as shared
 from fastfc.networks.arguments import ACTIVATIONS
-from tests.support import cases, hostile, tolerance
+from fastfc.verifying import tolerance
+from tests.support import cases, hostile
 from tests.support.composed import Composed, irregular
 from tests.support.same import assert_same
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from fastfc.cli import main
 from tests.support.cli import complaint, output
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
@@ -35,6 +34,15 @@ def test_a_folder_has_its_page_which_is_written_again(capsys):
     assert "Validation example" not in PAGE.read_text("utf-8")
 
 
+def test_a_run_that_shows_no_examples_stays_so(capsys):
+    output(capsys, *QUICK, "--no-examples")
+    assert "Validation example" not in PAGE.read_text("utf-8")
+    output(capsys, "report", "run")
+    assert "Validation example" not in PAGE.read_text("utf-8")
+    output(capsys, "report", "run", "--examples")
+    assert "Validation example" in PAGE.read_text("utf-8")
+
+
 def test_the_machine_of_the_run_is_told(capsys):
     output(capsys, *QUICK)
     summary = json.loads(Path("run/summary.json").read_text())
@@ -47,13 +55,11 @@ def test_the_machine_of_the_run_is_told(capsys):
     assert "The machine by which this report was written" in text
 
 
-@pytest.mark.filterwarnings("default::UserWarning")
 def test_without_matplotlib_a_run_has_no_page(capsys, monkeypatch):
     for name in [name for name in sys.modules if name.startswith("fastfc.report")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "fastfc.report", None)
-    assert main(QUICK) == 0
-    assert "fastfc: warning: report.html is left out: " in capsys.readouterr().err
+    assert "no report.html: " in output(capsys, *QUICK)
     assert not PAGE.exists()
     assert Path("run/summary.json").exists()
     assert "run: " in complaint(capsys, "report", "run")

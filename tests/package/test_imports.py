@@ -65,6 +65,9 @@ ARROWS = {
         *("arguments", "dropin", "gradient_check", "layer_utils", "layers", "optim", "reference"),
         "update_rules",
     },
+    "verifying": {
+        *("_core", "fc_net", "gradient_check", "layers", "networks", "reference", "solver"),
+    },
     "estimators": {
         *("_core", "arguments", "fc_net", "foreign", "losses", "networks", "optional"),
         "training",
@@ -79,6 +82,7 @@ ARROWS = {
         "checking",
         "data",
         "data_utils",
+        "distributed",
         "fc_net",
         "files",
         "losses",
@@ -87,6 +91,7 @@ ARROWS = {
         "solver",
         "training",
         "update_rules",
+        "verifying",
         "version",
     },
     "__main__": {"cli"},
@@ -104,7 +109,7 @@ EXTRAS = {
     "report": {"matplotlib"},
 }
 # Required packages that one room alone imports; of tomllib newer Pythons have their own.
-OWN = {"cli": {"click", "tomli", "tomli_w", "tomllib"}}
+OWN = {"cli": {"click", "joblib", "tomli", "tomli_w", "tomllib"}}
 
 # Packages that a room imports inside a function, where they are asked for.
 INSIDE = {"training": {"tqdm"}, "data": {"pandas", "polars"}, "tensor_files": {"safetensors"}}
@@ -198,7 +203,7 @@ def test_nobody_imports_by_text():
     """
     for path in MODULES:
         text = (ROOT / path.with_suffix(".py")).read_text()
-        by_name = path.parts[0] in ("__init__", "checking", "dropin")
+        by_name = path.parts[0] in ("__init__", "checking", "dropin", "verifying")
         by_name |= str(path) in ("cli/__init__", "interop/__init__")
         assert by_name or not re.search(r"import_module|__import__", text), path
 
@@ -321,7 +326,7 @@ def test_the_package_shows_what_it_has():
     found = {path.parts[0] for path in MODULES if path.parts[0][0] != "_"}
     inner = {"archives", "arguments", "arrays", "checking", "cli", "clipping", "dropin", "files"}
     inner |= {"foreign", "locks", "networks", "optional", "preprocessing", "runtime"}
-    inner |= {"tensor_files", "update_rules", "version", *EXTRAS}
+    inner |= {"tensor_files", "update_rules", "verifying", "version", *EXTRAS}
     assert found - inner == set(fastfc._MODULES)
     star = {}
     exec("from fastfc import *", star)
