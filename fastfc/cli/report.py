@@ -57,9 +57,9 @@ def command(path: str, examples: bool | None) -> int:
         raise UsageError(str(error)) from error
     options = _options_of(path)
     data, _ = load_to_train(options, set(), model)
-    examples = options.examples if examples is None else examples
+    shown_too: bool = options.examples if examples is None else examples
     try:
-        write(path, model, data, history, summary, examples=examples)
+        write(path, model, data, history, summary, examples=shown_too)
     except (ImportError, TypeError, ValueError) as error:
         raise UsageError(f"{path}: {error}") from error
     print(f"report: {os.path.join(path, folder.REPORT)}")
