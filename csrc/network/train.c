@@ -27,7 +27,6 @@
 #include "ops/gather.c"
 #include "ops/loss.c"
 #include "ops/mt19937.c"
-#include "ops/norm.c"
 #include "ops/philox.c"
 #include "ops/reduce.c"
 #include "ops/update_rules.c"
@@ -62,17 +61,6 @@ static void philox_masks(const fc_network *net) {
     for (size_t i = 0; i + 1 < net->count; i++)
         tasks += ceil_div(net->N * net->layers[i].M, PHILOX_WORK);
     fc_run(philox_task, (void *)net, tasks, NULL);
-}
-
-/* The loss over the data plus the regularisation's. */
-static real total_loss(const fc_network *net, double data_loss) {
-    const real half = (real)0.5 * (real)net->reg;
-    real loss = (real)data_loss;
-    for (size_t i = 0; net->reg != 0 && i < net->count; i++) {
-        const fc_layer *l = net->layers + i;
-        loss += half * (real)sum_of_squares(l->w.w, l->w.n);
-    }
-    return loss;
 }
 
 /* Side task: updates all parameters that are vectors. */
@@ -153,9 +141,9 @@ static void backward(const fc_network *net, const void *x, real *dout, real *dx)
 static double network_loss(const fc_network *net, const void *x) {
     const fc_layer *last = net->layers + net->count - 1;
     if (net->philox) philox_masks(net);
-    if (goes_by_rows(net)) return total_loss(net, rows_loss(net, x));
+    if (goes_by_rows(net)) return rows_loss(net, x);
     forward(net, x);
-    return total_loss(net, data_loss(net->dout[0], last->out, &net->loss, net->N, last->M));
+    return total_loss(net, data_loss(net->dout[0], last->out, &net->loss, net->N, last->M), NULL);
 }
 
 /* The rest of the step: the dw of every parameter, and its update. */
