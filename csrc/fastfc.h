@@ -87,7 +87,7 @@ static inline size_t fc_activation_mask_bytes(size_t N, size_t M) {
 #define FC_LEAST_RSTD_F64 0x1.0000000001p-512
 
 /* One affine layer of a network with what follows it.  Arrays are of the table's dtype. */
-typedef struct {
+typedef struct fc_layer {
     size_t D, M;
     union {
         struct {
@@ -130,7 +130,21 @@ typedef struct {
     const int64_t *labels; /* (N,), each less than the number of classes */
     const void *targets;   /* (N, M) of the table's dtype */
     const double *weights; /* (N,) of the examples, none negative, their sum above 0; NULL: all 1 */
+    double total;          /* 0, or the sum of more examples' weights, over which the mean is */
 } fc_loss;
+
+/* A batch that several processes share, each of which has some of its rows: see network/hidden.c.
+ * Where a pass needs to know of the others' rows, `exchange` is called, between tasks and by the
+ * thread that called the pass.  The weights of all rows are in fc_loss. */
+enum { FC_STATISTICS, FC_SUMS, FC_LOSS };
+struct fc_layer;
+typedef struct {
+    size_t first;   /* the place of this process' first row in the batch */
+    int statistics; /* 0 or 1: batch normalisation is over all rows, not over this process' own */
+    void *context;
+    void (*exchange)(void *context, int what, const struct fc_layer *layer, double *numbers);
+    double *numbers; /* work: (3, M) for the greatest M */
+} fc_share;
 
 typedef struct {
     size_t N, count; /* examples; layers */
@@ -143,6 +157,7 @@ typedef struct {
     void *dout[2];         /* work, as out: (N, greatest stride) each */
     void *workspace;       /* FC_WORKSPACE_BYTES */
     fc_loss loss;
+    const fc_share *share; /* N are some rows of a batch that other processes share; or NULL */
     double reg; /* rounded to the dtype: 0.5 reg sum(w^2) is added to the loss, reg w to dw */
     int philox; /* 0 or 1: masks are drawn by the layers' keys; then state is NULL */
     int rule;   /* by which each parameter is updated once its gradient is there; FC_NO_UPDATE: the

@@ -52,6 +52,7 @@ const TABLE_TYPE TABLE_NAME = {
     .layernorm_forward = layernorm_forward,
     .layernorm_backward = layernorm_backward,
     .mt19937_keep = mt19937_keep,
+    .mt19937_skip = mt19937_skip,
     .dropout_forward = dropout_forward,
     .philox_words = philox_words,
     .philox_keep = philox_keep,

@@ -32,12 +32,13 @@ typedef struct {
                                const real *x_normalized, const real *rstd, const real *gamma,
                                size_t N, size_t D, void *workspace);
     void (*mt19937_keep)(uint8_t *keep, fc_mt19937 *state, double p, int drop, size_t n);
+    void (*mt19937_skip)(fc_mt19937 *state, uint64_t n);
     void (*dropout_forward)(real *out, real *mask, fc_mt19937 *state, const real *x, double p,
                             int drop, size_t n);
     void (*philox_words)(uint32_t *words, const uint32_t *counter, const uint32_t *key, size_t n);
     void (*philox_keep)(uint8_t *keep, uint64_t key, uint64_t first, double p, int drop, size_t n);
-    void (*dropout_philox)(real *out, real *mask, const real *x, uint64_t key, double p, int drop,
-                           size_t n);
+    void (*dropout_philox)(real *out, real *mask, const real *x, uint64_t key, uint64_t first,
+                           double p, int drop, size_t n);
     void (*dropout_apply)(real *out, const real *x, const real *mask, size_t n);
     double (*data_loss)(real *dx, const real *x, const fc_loss *loss, size_t N, size_t C);
     void (*sgd)(real *next_w, const real *w, const real *dw, double learning_rate, size_t n);

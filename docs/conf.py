@@ -16,6 +16,8 @@ myst_heading_anchors = 3
 # tests/package/test_documents.py follows them.
 suppress_warnings = ["myst.xref_missing"]
 
+autodoc_mock_imports = ["torch"]  # too large an extra to read its functions' docstrings
+
 html_theme = "furo"
 html_title = f"fastfc {version}"
 html_show_sourcelink = False

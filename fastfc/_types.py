@@ -209,3 +209,7 @@ class SolverSettings(TypedDict, total=False):
     on_nonfinite: str
     callbacks: AnyCallback | Sequence[AnyCallback] | None
     progress: bool
+    comm: Any
+    sync_batchnorm: bool
+    check_ranks: bool
+    comm_timeout: float

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 __all__ = ["Solver"]
 
 
+def _keep_silent(line: str) -> None:
+    """Print nothing: rank 0 does."""
+
+
 class Solver(Stepping):
     """Minibatch training of a model, with accuracies on the way and the best parameters kept.
 
@@ -53,6 +57,10 @@ class Solver(Stepping):
     core, with the same bits; where ``_step`` is overridden or a callback has ``on_step``, they are
     taken one by one.  Another thread that looks meanwhile finds parameters that are ahead of the
     histories, and ``np.random`` locked.
+
+    With ``comm`` the ranks of a communicator train one network together: each takes its share of
+    every minibatch, and all have the same parameters after every step.  The run is that of one
+    process, up to rounding: see :doc:`/distributed`.
 
     Parameters
     ----------
@@ -136,6 +144,16 @@ class Solver(Stepping):
         Solver, see `fastfc.training.Callback`.
     progress : bool
         Shows a progress bar, default False.
+    comm : mpi4py.MPI.Intracomm, optional
+        The ranks that train together, as ``MPI.COMM_WORLD``; the model is a network of fastfc's.
+        Rank 0 has the first parameters and draws, decides when to stop, prints, and writes.
+    sync_batchnorm : bool
+        Whether batch normalisation is over the whole minibatch, the default, not over each rank's
+        rows.
+    check_ranks : bool
+        Whether to compare all ranks' parameters, state and draws after each step, bit for bit.
+    comm_timeout : float
+        Seconds that a rank waits for the others, default 300, before it ends the job.
 
     Attributes
     ----------
@@ -203,24 +221,26 @@ class Solver(Stepping):
     def __init__(
         self, model: Model, data: Mapping[str, object], **kwargs: Unpack[SolverSettings]
     ) -> None:
+        self._watch_errors(kwargs.get("comm"))
         check_model(model)
         self.model = model
         for name, value in check_splits(model, data).items():
             setattr(self, name, value)
         for name, value in settings.check_settings(kwargs).items():
             setattr(self, name, value)
+        self._find_team()
         if self.normalize is not None:
             self.normalize = self._normalization(self.normalize)
         self._run = uuid.uuid4().hex
         self._saver = None
-        if self.checkpoint_name is not None:
+        if self.checkpoint_name is not None and self._leads:
             self._saver = Saver(
                 self.checkpoint_name, self.checkpoint_every, self.keep_last, self.overwrite
             )
         self._reset()
         if not hasattr(self, "_log"):  # a subclass has a _reset of its own, as in the courses
             self._reset_run()
-        if not isinstance(self.optim_config, Resumed):
+        if not isinstance(self.optim_config, Resumed) and self._leads:
             warn_of_settings(self)
 
     def _reset(self) -> None:
@@ -274,7 +294,8 @@ class Solver(Stepping):
         """
         lock = hold(self, "train")
         try:
-            self._train()
+            with self._together():
+                self._train()
         finally:
             lock.release()
 
@@ -287,7 +308,10 @@ class Solver(Stepping):
         if saver is not None and saver.owes:
             saved = 0
         checks, signals = StateChecks(step), Interrupts()
-        if self.progress:
+        came: signal.Signals | None = None
+        if not self._leads:
+            self._say = _keep_silent
+        elif self.progress:
             callbacks = [bar := Progress(self, step, num_steps), *callbacks]
             self._say = bar.print
         on_step, on_epoch, _, on_stop = (find_methods(callbacks, event) for event in EVENTS)
@@ -296,7 +320,11 @@ class Solver(Stepping):
         try:
             self._training = True
             with signals:
-                while (reason := self._asked or limits.reached(step)) is None and not signals.came:
+                while True:
+                    reason = self._asked or limits.reached(step)
+                    reason, came = self._decide(reason, signals.came)
+                    if reason is not None or came is not None:
+                        break
                     call["step"] = 0  # an exception in a step ends the call
                     step += stretches.take(step)
                     if self.verbose and self.print_every and (step - 1) % self.print_every == 0:
@@ -329,9 +357,11 @@ class Solver(Stepping):
                     self._end_nonfinite()
                 elif saver is not None and saved != step:
                     self._save_checkpoint()
-                if signals.came == signal.SIGINT:
-                    raise KeyboardInterrupt(f"stopped after iteration {len(self.loss_history)}")
-            reason = "terminated" if signals.came else reason
+                came = came or signals.came
+                if came == signal.SIGINT:
+                    stopped = f"stopped after iteration {len(self.loss_history)}"
+                    raise self._agree(KeyboardInterrupt(stopped))
+            reason = "terminated" if came else reason
             self._leave_best(ended=reason in ("finished", "early_stopping", "nonfinite"))
             self.stop_reason = reason
         except BaseException as error:
@@ -343,7 +373,7 @@ class Solver(Stepping):
             try:
                 notify(on_stop, self)
             finally:
-                signals.pass_on()
+                signals.pass_on(came)
         if self.nonfinite is not None:
             done = "training has stopped, and the model has the best parameters so far"
             warn_of(self.nonfinite, done, stacklevel=3)

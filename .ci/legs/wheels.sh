@@ -53,7 +53,7 @@ same() {
 elsewhere() {
     local numpy
     for numpy in "numpy==$4" numpy; do
-        packages "$work/site" "$2" "$3" "$numpy" tqdm "$work/$1"/*-abi3-*.whl
+        packages "$work/site" "$2" "$3" "$numpy" tqdm click tomli-w tomli "$work/$1"/*-abi3-*.whl
         PYTHONPATH=$work/site use "$1" "${@:5}"
     done
     same "$1"

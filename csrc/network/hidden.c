@@ -20,6 +20,7 @@
 #include "gemm/macro_kernel.c"
 #include "gemm/pack.c"
 #include "gemm/split_k.c"
+#include "network/hidden_statistics.c"
 #include "ops/activations.c"
 #include "ops/batchnorm.c"
 #include "ops/dropout.c"
@@ -147,33 +148,19 @@ ALWAYS_INLINE void normalize_columns(const fc_network *net, const fc_layer *l, s
 ALWAYS_INLINE void forward_columns(const fc_network *net, const fc_layer *l, size_t column,
                                    size_t lanes, const int rectified) {
     const size_t N = net->N, stride = l->stride;
-    const real *out = (const real *)l->out + column;
     if (!l->gamma.w) {
+        const real *out = (const real *)l->out + column;
         const vec scale = vec_set(mask_scale(net, l));
         for (size_t i = 0; i < N; i++)
             rectify_and_drop(net, l, i, column, vec_load(out + i * stride, lanes), scale, lanes);
         return;
     }
+    if (is_shared(net, l))
+        take_statistics(net, l, column, lanes);
+    else
+        own_statistics(net, l, column, lanes);
     real *mean = (real *)l->next_mean + column, *var = (real *)l->next_var + column;
-    real *rstd = (real *)l->rstd + column;
-    const vec n = vec_set((real)N), eps = vec_set((real)l->eps);
-    vec sum[1] = {{0}}, squares[1] = {{0}};
-    SUM_IN_BLOCKS(sum, 1, first, last, N, SUM_BLOCK, {
-        for (size_t i = first; i < last; i++) sum[0] += vec_load(out + i * stride, lanes);
-    });
-    const vec m = sum[0] / n;
-    SUM_IN_BLOCKS(squares, 1, first, last, N, SUM_BLOCK, {
-        for (size_t i = first; i < last; i++) {
-            const vec d = vec_load(out + i * stride, lanes) - m;
-            squares[0] = vec_fma(d, d, squares[0]);
-        }
-    });
-    const vec v = squares[0] / n;
-    vec_store(rstd, reciprocal_deviation(v, eps), lanes);
-    vec_store(mean, m, lanes);
-    vec_store(var, v, lanes);
-    const unsigned lost = lost_variances(v, eps, lanes);
-    if (lost) recover_columns(mean, var, rstd, out, l->eps, N, stride, lost);
+    const real *rstd = (const real *)l->rstd + column;
     if (any_beyond(rstd, lanes))
         normalize_columns(net, l, column, lanes, 1, rectified);
     else
@@ -189,6 +176,15 @@ static void make_columns(const hidden_job *c, size_t first, size_t columns, void
         split_k_reduce(p, 0, p->m, first, columns);
     else if (p)
         gemm_columns(p, first, columns, scratch);
+}
+
+static void statistics_slice_task(void *context, size_t slice, void *scratch) {
+    const hidden_job *c = context;
+    const fc_layer *l = c->layer;
+    const size_t first = slice_start(l->M, c->slices, slice);
+    const size_t D = slice_start(l->M, c->slices, slice + 1) - first;
+    make_columns(c, first, D, scratch);
+    EACH_VECTOR(j, D, { put_statistics(c->net, l, first + j, lanes); });
 }
 
 static void forward_slice_task(void *context, size_t slice, void *scratch) {
@@ -254,10 +250,37 @@ static void forward_rows_task(void *context, size_t range, void *scratch) {
 static void hidden_forward(const fc_network *net, const fc_layer *l, const gemm_job *p) {
     hidden_job job = {.net = net, .layer = l, .job = p, .slices = hidden_slices(net, l)};
     void *scratch = (char *)net->workspace + FC_SHARED_BYTES;
-    if (l->gamma.w && l->layernorm)
+    if (l->gamma.w && l->layernorm) {
         fc_run(forward_rows_task, &job, ranges_of(net->N, l->M), scratch);
-    else
-        fc_run(forward_slice_task, &job, job.slices, scratch);
+        return;
+    }
+    if (is_shared(net, l)) {
+        fc_run(statistics_slice_task, &job, job.slices, scratch);
+        net->share->exchange(net->share->context, FC_STATISTICS, l, net->share->numbers);
+        job.job = NULL; /* the columns are there */
+    }
+    fc_run(forward_slice_task, &job, job.slices, scratch);
+}
+
+/* The gradient of batch normalisation's input, in the place of dout; shift and slope: the means of
+ * dout and of dout * x_normalized over the batch. */
+ALWAYS_INLINE void center_columns(const fc_network *net, const fc_layer *l, real *dout,
+                                  size_t column, size_t lanes, vec shift, vec slope) {
+    const size_t stride = l->stride;
+    const real *normalized = (const real *)l->x_normalized + column;
+    const vec gamma = vec_load((const real *)l->gamma.w + column, lanes);
+    const vec factor = gamma * vec_load((const real *)l->rstd + column, lanes);
+    vec sum[1] = {{0}};
+    SUM_IN_BLOCKS(sum, 1, first, last, net->N, SUM_BLOCK, {
+        for (size_t i = first; i < last; i++) {
+            const vec d =
+                batchnorm_dx(vec_load(dout + i * stride, lanes),
+                             vec_load(normalized + i * stride, lanes), shift, slope, factor);
+            vec_store(dout + i * stride, d, lanes);
+            sum[0] += d;
+        }
+    });
+    vec_store((real *)l->b.dw + column, sum[0], lanes);
 }
 
 ALWAYS_INLINE void backward_columns(const fc_network *net, const fc_layer *l, real *dout,
@@ -275,24 +298,47 @@ ALWAYS_INLINE void backward_columns(const fc_network *net, const fc_layer *l, re
             if (l->gamma.w) sum[1] = vec_fma(d, vec_load(normalized + i * stride, lanes), sum[1]);
         }
     });
-    if (l->gamma.w) {
-        vec_store((real *)l->beta.dw + column, sum[0], lanes);
-        vec_store((real *)l->gamma.dw + column, sum[1], lanes);
-        const vec n = vec_set((real)N), shift = sum[0] / n, slope = sum[1] / n;
-        const vec gamma = vec_load((const real *)l->gamma.w + column, lanes);
-        const vec factor = gamma * vec_load((const real *)l->rstd + column, lanes);
-        sum[0] = (vec){0};
-        SUM_IN_BLOCKS(sum, 1, first, last, N, SUM_BLOCK, {
-            for (size_t i = first; i < last; i++) {
-                const vec d =
-                    batchnorm_dx(vec_load(dout + i * stride, lanes),
-                                 vec_load(normalized + i * stride, lanes), shift, slope, factor);
-                vec_store(dout + i * stride, d, lanes);
-                sum[0] += d;
-            }
-        });
+    if (!l->gamma.w) {
+        vec_store((real *)l->b.dw + column, sum[0], lanes);
+        return;
     }
-    vec_store((real *)l->b.dw + column, sum[0], lanes);
+    vec_store((real *)l->beta.dw + column, sum[0], lanes);
+    vec_store((real *)l->gamma.dw + column, sum[1], lanes);
+    const vec n = vec_set((real)N);
+    if (!is_shared(net, l)) center_columns(net, l, dout, column, lanes, sum[0] / n, sum[1] / n);
+}
+
+/* Columns whose means over the batch have come. */
+static void center_slice_task(void *context, size_t slice, void *scratch) {
+    (void)scratch;
+    const hidden_job *c = context;
+    const fc_layer *l = c->layer;
+    const double *shifts = c->net->share->numbers, *slopes = shifts + l->M;
+    const size_t first = slice_start(l->M, c->slices, slice);
+    const size_t D = slice_start(l->M, c->slices, slice + 1) - first;
+    EACH_VECTOR(j, D, {
+        const size_t column = first + j;
+        real shift[LANES], slope[LANES];
+        for (size_t k = 0; k < lanes; k++) {
+            shift[k] = (real)shifts[column + k];
+            slope[k] = (real)slopes[column + k];
+        }
+        center_columns(c->net, l, c->dout + column, column, lanes, vec_load(shift, lanes),
+                       vec_load(slope, lanes));
+    });
+}
+
+/* Exchanges the sums of dout, and of dout * x_normalized, that the gradients of beta and gamma
+ * hold, and goes on with their means. */
+static void center_shared(const hidden_job *c, void *scratch) {
+    const fc_layer *l = c->layer;
+    const fc_share *share = c->net->share;
+    for (size_t j = 0; j < l->M; j++) {
+        share->numbers[j] = (double)((const real *)l->beta.dw)[j];
+        share->numbers[l->M + j] = (double)((const real *)l->gamma.dw)[j];
+    }
+    share->exchange(share->context, FC_SUMS, l, share->numbers);
+    fc_run(center_slice_task, (void *)c, c->slices, scratch);
 }
 
 static void backward_slice_task(void *context, size_t slice, void *scratch) {
@@ -360,6 +406,7 @@ static void hidden_backward(const fc_network *net, const fc_layer *l, real *dout
         fc_run(backward_sums_task, &job, job.slices, scratch);
     } else {
         fc_run(backward_slice_task, &job, job.slices, scratch);
+        if (is_shared(net, l)) center_shared(&job, scratch);
     }
 }
 

@@ -41,7 +41,7 @@ typedef struct {
     gather_job gather;
     loss_job loss;
     loss_of_rows loss_of_rows;
-    double squares[ROWS_LAYERS]; /* of each layer's weights, if they are regularised */
+    double *squares; /* (count,) set: of each layer's weights, if they are regularised */
     size_t ranges;
 } rows_job;
 
@@ -94,7 +94,7 @@ static void finish_rows(const fc_network *net, const fc_layer *l, size_t first, 
 /* Task: a range of examples, forward and backward but for the weights; behind the ranges, the sum
  * of a layer's squared weights. */
 static void rows_task(void *context, size_t range, void *scratch) {
-    rows_job *c = context;
+    const rows_job *c = context;
     const fc_network *net = c->net;
     if (range >= c->ranges) {
         const fc_param *w = &net->layers[range - c->ranges].w;
@@ -128,10 +128,12 @@ static void rows_task(void *context, size_t range, void *scratch) {
     }
 }
 
-/* The loss; leaves the gradient of each layer's product. */
-static double rows_loss(const fc_network *net, const void *x) {
+/* The loss over the data; leaves the gradient of each layer's product, and where there is
+ * regularisation sets squares (count,): the sum over each layer's weights. */
+static double rows_loss(const fc_network *net, const void *x, double *squares) {
     const fc_layer *last = net->layers + net->count - 1;
-    rows_job job = {.net = net, .x = x, .loss_of_rows = rows_of_loss(&net->loss)};
+    rows_job job = {.net = net, .x = x, .squares = squares};
+    job.loss_of_rows = rows_of_loss(&net->loss);
     job.gather = (gather_job){
         net->input, net->rows, net->N, net->layers->D, fc_row_stride(net->layers->D, sizeof(real)),
         0};
@@ -153,7 +155,7 @@ static double rows_loss(const fc_network *net, const void *x) {
     job.ranges = min_size(job.ranges, ceil_div(net->N, LOSS_BLOCK));
     fc_run(rows_task, &job, job.ranges + (net->reg != 0 ? net->count : 0),
            (char *)net->workspace + FC_SHARED_BYTES);
-    return total_loss(net, mean_loss(known_loss, &job.loss), job.squares);
+    return mean_loss(known_loss, &job.loss);
 }
 
 typedef struct {

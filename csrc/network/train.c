@@ -34,6 +34,7 @@
 #include "split.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* How many draws a task makes. */
 enum { PHILOX_WORK = 8 * PHILOX_BLOCK };
@@ -53,7 +54,8 @@ static void philox_task(void *context, size_t task, void *scratch) {
     for (; task >= ceil_div(net->N * l->M, PHILOX_WORK); l++)
         task -= ceil_div(net->N * l->M, PHILOX_WORK);
     const size_t first = task * PHILOX_WORK, n = min_size(net->N * l->M - first, PHILOX_WORK);
-    philox_keep(l->keep + first, l->key, first, net->p, net->drop, n);
+    const uint64_t before = net->share ? (uint64_t)net->share->first * l->M : 0;
+    philox_keep(l->keep + first, l->key, before + first, net->p, net->drop, n);
 }
 
 static void philox_masks(const fc_network *net) {
@@ -141,9 +143,16 @@ static void backward(const fc_network *net, const void *x, real *dout, real *dx)
 static double network_loss(const fc_network *net, const void *x) {
     const fc_layer *last = net->layers + net->count - 1;
     if (net->philox) philox_masks(net);
-    if (goes_by_rows(net)) return rows_loss(net, x);
-    forward(net, x);
-    return total_loss(net, data_loss(net->dout[0], last->out, &net->loss, net->N, last->M), NULL);
+    double loss, squares[ROWS_LAYERS];
+    const int by_rows = goes_by_rows(net);
+    if (by_rows) {
+        loss = rows_loss(net, x, squares);
+    } else {
+        forward(net, x);
+        loss = data_loss(net->dout[0], last->out, &net->loss, net->N, last->M);
+    }
+    if (net->share) net->share->exchange(net->share->context, FC_LOSS, last, &loss);
+    return total_loss(net, loss, by_rows ? squares : NULL);
 }
 
 /* The rest of the step: the dw of every parameter, and its update. */

@@ -6,7 +6,8 @@
  *
  * mask holds 0 and the scale, which is rounded to the dtype.  All arrays have n elements.  u comes
  * from NumPy's own stream, whose state is left where NumPy's rand would leave it (mt19937.c), or
- * from a counter-based generator (philox.c). */
+ * from a counter-based generator (philox.c).  Some rows of a larger array are dropped by themselves
+ * after mt19937_skip, or by Philox from their place on. */
 #ifndef FASTFC_OPS_DROPOUT_C
 #define FASTFC_OPS_DROPOUT_C
 
@@ -62,13 +63,15 @@ static void dropout_forward(real *out, real *mask, fc_mt19937 *state, const real
     }
 }
 
-static void dropout_philox(real *out, real *mask, const real *x, uint64_t key, double p, int drop,
-                           size_t n) {
-    uint32_t below[PHILOX_BLOCK];
-    for (size_t i = 0; i < n && !fc_look(); i += PHILOX_BLOCK) {
-        const size_t count = n - i < PHILOX_BLOCK ? n - i : PHILOX_BLOCK;
-        philox_below(below, key, i, p, count);
-        dropout_mask(out + i, mask + i, below, x + i, p, drop, count);
+/* x is elements `first` to first + n - 1 of a larger array, which has a word of the stream each. */
+static void dropout_philox(real *out, real *mask, const real *x, uint64_t key, uint64_t first,
+                           double p, int drop, size_t n) {
+    uint32_t below[PHILOX_BLOCK + WORD_LANES] = {0};
+    size_t before = first % 4, count; /* words of the first block that are not wanted */
+    for (size_t i = 0; i < n && !fc_look(); i += count, before = 0) {
+        count = n - i < PHILOX_BLOCK - before ? n - i : PHILOX_BLOCK - before;
+        philox_below(below, key, first + i - before, p, before + count);
+        dropout_mask(out + i, mask + i, below + before, x + i, p, drop, count);
     }
 }
 

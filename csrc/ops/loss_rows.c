@@ -2,9 +2,10 @@
  *
  *   loss = sum_i w_i l_i / sum_i w_i,   dx its gradient with respect to x.
  *
- * Without weights each w_i is 1, and weights of 1 give the same bits.  Sums over the batch go in
- * blocks of LOSS_BLOCK examples, and the blocks' sums in the order of reduce.c; those over a row's
- * scores go in blocks of vectors. */
+ * With a total in fc_loss the rows are some of more, and both are divided by that sum of all their
+ * weights.  Without weights each w_i is 1, and weights of 1 give the same bits.  Sums over the
+ * batch go in blocks of LOSS_BLOCK examples, and the blocks' sums in the order of reduce.c; those
+ * over a row's scores go in blocks of vectors. */
 #ifndef FASTFC_OPS_LOSS_ROWS_C
 #define FASTFC_OPS_LOSS_ROWS_C
 
@@ -23,7 +24,7 @@ typedef struct {
     real *dx;
     const real *x;
     const fc_loss *loss;
-    double weights; /* their sum; N where there are none */
+    double weights; /* their sum, N where there are none; or the total */
     size_t N, C;
     double *sums; /* of each block's losses, where they are not all computed in one go */
 } loss_job;
@@ -56,11 +57,12 @@ ALWAYS_INLINE double row_weight(const loss_job *c, size_t i) {
 
 /* What row i's gradient is divided by: infinite where its weight is 0. */
 ALWAYS_INLINE double row_divisor(const loss_job *c, size_t i) {
-    return c->loss->weights ? c->weights / c->loss->weights[i] : (double)c->N;
+    return c->loss->weights ? c->weights / c->loss->weights[i] : c->weights;
 }
 
 static loss_job make_loss_job(real *dx, const real *x, const fc_loss *loss, size_t N, size_t C) {
-    const double weights = loss->weights ? sum_weights(loss->weights, N) : (double)N;
+    const double own = loss->weights ? sum_weights(loss->weights, N) : (double)N;
+    const double weights = loss->total > 0 ? loss->total : own;
     return (loss_job){dx, x, loss, weights, N, C, NULL};
 }
 

@@ -66,6 +66,13 @@ static uint32_t mt19937_word(fc_mt19937 *state) {
     return y;
 }
 
+/* Leaves the state as n draws would, of two words each, none of which is tempered. */
+static void mt19937_skip(fc_mt19937 *state, uint64_t n) {
+    uint64_t pos = (uint64_t)state->pos + 2 * n;
+    for (; pos > MT19937_WORDS; pos -= MT19937_WORDS) mt19937_twist(state->key);
+    state->pos = (int)pos;
+}
+
 /* index (n,) = np.random.randint(count, size=n), whose stream is frozen (NEP 19): of a word the
  * lowest bits that can hold count - 1 are kept, until they are less than count.  For one row
  * nothing is drawn.  count is at least 1. */

@@ -62,13 +62,14 @@ static void philox_below(uint32_t *below, uint64_t key, uint64_t first, double p
 }
 
 /* keep (n,) = 1 where word first + i of the key's stream is below ceil(p 2^32), or, with drop,
- * where it is not, 0 elsewhere; first is a multiple of 4, p in [0, 1], drop 0 or 1. */
+ * where it is not, 0 elsewhere; p in [0, 1], drop 0 or 1. */
 static void philox_keep(uint8_t *keep, uint64_t key, uint64_t first, double p, int drop, size_t n) {
     uint32_t below[PHILOX_BLOCK];
-    for (size_t i = 0; i < n; i += PHILOX_BLOCK) {
-        const size_t count = n - i < PHILOX_BLOCK ? n - i : PHILOX_BLOCK;
-        philox_below(below, key, first + i, p, count);
-        for (size_t j = 0; j < count; j++) keep[i + j] = (below[j] ^ (uint32_t)drop) & 1;
+    size_t before = first % 4, count; /* words of the first block that are not wanted */
+    for (size_t i = 0; i < n; i += count, before = 0) {
+        count = n - i < PHILOX_BLOCK - before ? n - i : PHILOX_BLOCK - before;
+        philox_below(below, key, first + i - before, p, before + count);
+        for (size_t j = 0; j < count; j++) keep[i + j] = (below[before + j] ^ (uint32_t)drop) & 1;
     }
 }
 

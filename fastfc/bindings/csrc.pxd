@@ -68,6 +68,14 @@ cdef extern from "fastfc.h":
         const cnp.int64_t *labels
         const void *targets
         const double *weights
+        double total
+    int FC_STATISTICS, FC_SUMS, FC_LOSS
+    ctypedef struct fc_share:
+        size_t first
+        bint statistics
+        void *context
+        void (*exchange)(void *context, int what, const fc_layer *layer, double *numbers) noexcept
+        double *numbers
     ctypedef struct fc_network:
         size_t N, count
         fc_layer *layers
@@ -79,6 +87,7 @@ cdef extern from "fastfc.h":
         void *dout[2]
         void *workspace
         fc_loss loss
+        const fc_share *share
         double reg
         bint philox
         bint takes_nonfinite
@@ -174,6 +183,7 @@ cdef extern from *:
     #define call_data_loss(dtype, value, ...) \
         FC_FLUSHED(fc_flush_denormal, *(value) = FC_OF(dtype, data_loss, __VA_ARGS__))
     #define call_mt19937_keep(dtype, ...) FC_CALL(dtype, mt19937_keep, __VA_ARGS__)
+    #define call_mt19937_skip(dtype, ...) FC_CALL(dtype, mt19937_skip, __VA_ARGS__)
     #define call_sum_of_squares(dtype, sum, ...) \
         FC_FLUSHED(fc_flush_denormal, *(sum) = FC_OF(dtype, sum_of_squares, __VA_ARGS__))
     #define call_update(dtype, ...) FC_CALL(dtype, update, __VA_ARGS__)
@@ -222,13 +232,14 @@ cdef extern from *:
                                  void *workspace) nogil
     void call_dropout_forward(int dtype, void *out, void *mask, fc_mt19937 *state, void *x,
                               double p, bint drop, size_t n) nogil
-    void call_dropout_philox(int dtype, void *out, void *mask, void *x, cnp.uint64_t key, double p,
-                             bint drop, size_t n) nogil
+    void call_dropout_philox(int dtype, void *out, void *mask, void *x, cnp.uint64_t key,
+                             cnp.uint64_t first, double p, bint drop, size_t n) nogil
     void call_dropout_apply(int dtype, void *out, void *x, void *mask, size_t n) nogil
     void call_data_loss(int dtype, double *value, void *dx, void *x, const fc_loss *loss, size_t N,
                         size_t C) nogil
     void call_mt19937_keep(int dtype, unsigned char *keep, fc_mt19937 *state, double p, bint drop,
                            size_t n) nogil
+    void call_mt19937_skip(int dtype, fc_mt19937 *state, cnp.uint64_t n) nogil
     void call_sum_of_squares(int dtype, double *sum, void *x, size_t n) nogil
     void call_update(int dtype, fc_param **params, int rule, double clip_norm,
                      size_t count) nogil

@@ -50,6 +50,41 @@ cdef int seed_stream(dict dropout_param) except -1:
 
 
 def dropout_forward(x, dropout_param):
+    return drop_rows(x, dropout_param, 0, -1)
+
+
+def dropout_rows(x, dropout_param, Py_ssize_t first, Py_ssize_t size):
+    """What dropout_forward returns for rows `first` to first + len(x) - 1 of so many.
+
+    The generator is left where dropout_forward would leave it for all of them.
+    """
+    if size < 0:
+        raise ValueError(f"dropout_rows: size is {size}, expected at least 0")
+    return drop_rows(x, dropout_param, first, size)
+
+
+# That rows `first` on of an array of `size` rows can be x; and how many elements of it come before
+# x, and after.  Without a size x is all of it.
+cdef int count_others(ndarray x, Py_ssize_t first, Py_ssize_t size, size_t *before,
+                      size_t *after) except -1:
+    cdef size_t row = 1
+    cdef int i
+    before[0] = after[0] = 0
+    if size < 0:
+        return 0
+    if x.ndim == 0:
+        raise shape_error("dropout_rows", "x", x, "(n, d_1, ..., d_k)")
+    for i in range(1, x.ndim):
+        row *= x.shape[i]
+    if not 0 <= first <= size - x.shape[0] or row and <size_t> size > <size_t> PTRDIFF_MAX // row:
+        raise ValueError(f"dropout_rows: first is {first} and size is {size}, expected a place for "
+                         f"the {x.shape[0]} rows of x")
+    before[0] = first * row
+    after[0] = (size - first - x.shape[0]) * row
+    return 0
+
+
+cdef object drop_rows(object x, object dropout_param, Py_ssize_t first, Py_ssize_t size):
     cdef dict read = as_dict("dropout_forward", "dropout_param", dropout_param)
     cdef bint test = is_test_mode("dropout_forward", read)
     cdef double p = as_number("dropout_forward", "dropout_param['p']",
@@ -74,9 +109,12 @@ def dropout_forward(x, dropout_param):
     if test:
         return as_base(arrays[0]), (dropout_param, None)
     if not philox:
-        return draw_dropout(arrays, dropout_param, dropout_generator(read), p, drop, dtype)
+        return draw_dropout(arrays, dropout_param, dropout_generator(read), p, drop, dtype, first,
+                            size)
     settle(arrays, dtype)
     cdef ndarray xa = arrays[0]
+    cdef size_t before, after
+    count_others(xa, first, size, &before, &after)
     cdef ndarray out = fresh_like(xa, dtype)
     cdef ndarray mask = fresh_like(xa, dtype)
     cdef void *pout = cnp.PyArray_DATA(out)
@@ -86,7 +124,7 @@ def dropout_forward(x, dropout_param):
     cdef Watch watch
     begin_watch(&watch, n)
     with nogil:
-        call_dropout_philox(dtype, pout, pmask, px, key, p, drop, n)
+        call_dropout_philox(dtype, pout, pmask, px, key, before, p, drop, n)
     end_watch(&watch)
     raise_noted(&watch)
     return out, (dropout_param, mask)

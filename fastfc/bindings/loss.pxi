@@ -102,8 +102,10 @@ cdef int require_weight_count(str function, ndarray weights, cnp.npy_intp N) exc
     return 0
 
 
-# That weights, dense float64, are (N,), not negative, and have a sum to divide by.
-cdef int require_sample_weights(str function, ndarray weights, cnp.npy_intp N) except -1:
+# That weights, dense float64, are (N,), not negative, and have a sum to divide by, unless there
+# are more of them elsewhere.
+cdef int require_sample_weights(str function, ndarray weights, cnp.npy_intp N,
+                                bint part=False) except -1:
     cdef const double *weight = <const double *> cnp.PyArray_DATA(weights)
     cdef double total = 0
     cdef cnp.npy_intp i
@@ -113,7 +115,7 @@ cdef int require_sample_weights(str function, ndarray weights, cnp.npy_intp N) e
             raise ValueError(f"{function}: sample_weight[{i}] is {weight[i]:g}, expected a finite "
                              "number of at least 0")
         total += weight[i]
-    if total == 0 or not isfinite(total):
+    if total == 0 and not part or not isfinite(total):
         raise ValueError(f"{function}: sample_weight has the sum {total:g}, expected a finite sum "
                          "above 0")
     return 0
@@ -199,6 +201,7 @@ cdef void bind_loss(fc_loss *loss, int kind, double number, ndarray y, ndarray w
     loss.labels = <const cnp.int64_t *> cnp.PyArray_DATA(y) if is_labelled(kind) else NULL
     loss.targets = NULL if is_labelled(kind) else cnp.PyArray_DATA(y)
     loss.weights = NULL if weights is None else <double *> cnp.PyArray_DATA(weights)
+    loss.total = 0
 
 
 cdef double as_smoothing(str function, object label_smoothing) except? -1:

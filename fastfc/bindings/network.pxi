@@ -56,6 +56,47 @@ def set_mode(model, str mode):
     return True
 
 
+# What a pass on some rows of a batch is called with, whose others are in other processes.
+cdef class Share:
+    cdef fc_share share
+    cdef object exchange, error
+    cdef ndarray numbers
+    cdef size_t size
+    cdef double total
+
+    def __cinit__(self, exchange, size_t first, size_t size, double total, bint statistics):
+        self.exchange, self.size, self.total = exchange, size, total
+        self.share.first, self.share.statistics = first, statistics
+        self.share.context, self.share.exchange = <void *> self, exchange_numbers
+
+    # Room for what is exchanged about layers of so many features.
+    cdef int reserve(self, size_t widest) except -1:
+        self.numbers = np.empty(3 * widest)
+        self.share.numbers = <double *> cnp.PyArray_DATA(self.numbers)
+        return 0
+
+
+# Lets a Share's object exchange what a pass has come to.  An error ends nothing here: the pass goes
+# on with what it has, and then it is raised.
+cdef void exchange_numbers(void *context, int what, const fc_layer *layer,
+                           double *numbers) noexcept with gil:
+    cdef Share share = <Share> context
+    cdef size_t M = layer.M
+    if share.error is not None:
+        return
+    try:
+        if what == FC_LOSS:
+            numbers[0] = share.exchange.loss(numbers[0])
+            return
+        own = share.numbers[:2 * M].reshape(2, M)
+        if what == FC_SUMS:
+            own[...] = share.exchange.means(own)
+        else:
+            share.numbers[:3 * M].reshape(3, M)[...] = share.exchange.statistics(own, layer.eps)
+    except BaseException as error:
+        share.error = error
+
+
 cdef enum: IN_KERNEL = 2
 
 cdef size_t forks = 0  # of which this process is the child of a child ...
@@ -84,6 +125,7 @@ cdef class Network:
     cdef Transaction call  # the one that is going on; and what it has read of the model:
     cdef object model_params, normalization, bn_params, dropout_param, generator, seed
     cdef str loss_function  # the name of what composing it would call
+    cdef Share share  # where the examples are some rows of a batch
     cdef bint seeded
     cdef dict grads  # of `step`, which nobody else sees
     cdef bint several  # steps in this call
@@ -311,9 +353,30 @@ cdef class Network:
             if not is_dense(weights, F64):
                 require_weight_count(self.loss_function, weights, N)
                 return False
-            require_sample_weights(self.loss_function, weights, N)
+            require_sample_weights(self.loss_function, weights, N, self.share is not None)
         bind_loss(&self.net.loss, kind, self.net.loss.number, labels, weights)
         return True
+
+    # Binds the place of the examples in a batch that other processes share.
+    cdef int bind_share(self) except -1:
+        cdef size_t widest = 0
+        cdef int i
+        self.net.share = NULL
+        if self.share is None:
+            return 0
+        if self.share.size < self.share.share.first + self.net.N:
+            raise ValueError(f"loss: {self.net.N} examples from {self.share.share.first} on are no "
+                             f"part of a batch of {self.share.size}")
+        for i in range(self.count):
+            widest = max(widest, self.layers[i].M)
+        self.share.reserve(widest)
+        self.net.share, self.net.loss.total = &self.share.share, self.share.total
+        return 0
+
+    # Whether the core can draw the masks of some rows of a batch.
+    cdef bint draws_shares(self):
+        return self.dropout_param is None or self.net.philox \
+            or type(self.generator) is mt19937_type and not self.seeded
 
     # Reads what dropout is called with in train mode.  False where it must be composed.
     cdef bint read_dropout(self) except -1:
@@ -433,6 +496,7 @@ cdef class Network:
     # copy of the generator's state.
     cdef int bind_masks(self, list masks, fc_mt19937 *state) except -1:
         cdef bitgen_t *bitgen = NULL
+        cdef size_t before = 0, after = 0
         cdef ndarray mask
         cdef fc_layer *layer
         cdef int i
@@ -441,10 +505,16 @@ cdef class Network:
             require_position(self.generator, bitgen)
         if masks is None and type(self.generator) is mt19937_type and not self.net.philox:
             state[0] = (<fc_mt19937 *> bitgen.state)[0]
-            if self.work() > long_work:  # no signal is looked for under the lock
+            if self.share is not None or self.work() > long_work:
+                # no signal is looked for under the lock, and no other process waited for
                 for i in range(self.count - 1):
                     layer = &self.layers[i]
+                    if self.share is not None:
+                        before = self.share.share.first
+                        after = self.share.size - before - self.net.N
+                    call_mt19937_skip(self.dtype, state, before * layer.M)
                     self.keep_units(layer.keep, state, self.net.N * layer.M)
+                    call_mt19937_skip(self.dtype, state, after * layer.M)
                 (<fc_mt19937 *> bitgen.state)[0] = state[0]
             else:
                 self.net.state = state
@@ -485,6 +555,8 @@ cdef class Network:
         cdef Watch watch
         self.several = drawn is not None
         if not self.read_model(model, False) or not self.read_dropout():
+            return None
+        if self.share is not None and not self.draws_shares():
             return None
         if drawn is not None:
             if self.seeded and not self.net.philox:
@@ -537,6 +609,7 @@ cdef class Network:
                 return None
             if drawn is not None and self.work() > long_work:
                 return None  # no signal is looked for under the lock
+            self.bind_share()
             self.net.reg, self.net.takes_nonfinite = reg, takes_nonfinite
             self.net.rule = FC_NO_UPDATE if rule is None else rule.number
             self.net.clip_norm = clip_norm
@@ -562,6 +635,8 @@ cdef class Network:
                 call_network_steps(dtype, &taken, steps, &self.net, px)
             end_watch(&watch)
             release_workspace(self.net.workspace)
+            if self.share is not None and self.share.error is not None:
+                raise self.share.error
             if not watch.core.finishing:  # nothing has been updated
                 raise_noted(&watch)
             if drawn is not None:
@@ -639,7 +714,7 @@ cdef class Network:
     cdef void forget(self) noexcept:
         self.call = None
         self.model_params = self.normalization = self.bn_params = self.dropout_param = None
-        self.generator = self.seed = None
+        self.generator = self.seed = self.share = None
 
     cdef object run_step_alone(self, object X, object y, object sample_weight, object model,
                                dict grads, Rule rule, dict configs, double reg, double clip_norm,
@@ -659,6 +734,25 @@ cdef class Network:
         """Loss and gradients, in new arrays and without regularisation; None where the layers must
         be composed."""
         cdef dict grads = {}
+        loss = self.run_step_alone(X, y, sample_weight, model, grads, None, None, 0, 0, None, None,
+                                   None, True)
+        return None if loss is None else (loss, grads)
+
+    def part_loss(self, X, y, model, sample_weight, exchange, size_t first, size_t size,
+                  double total, bint synchronised):
+        """The loss of a batch of `size` rows, of which X has some from `first` on, and their parts
+        of its gradients, as `loss` returns them.
+
+        Other processes have the other rows.  total is the sum of all rows' weights.  exchange does
+        what needs all: loss(own part), means(sums (2, M)), statistics(mean and spread (2, M), eps)
+        are called in the order of the pass and return the batch's loss, means over the batch, and
+        mean, variance and rstd (3, M).  Without `synchronised` batch normalisation is over own
+        rows, and only losses are exchanged.
+        """
+        cdef dict grads = {}
+        if self.is_busy():
+            return None
+        self.share = Share(exchange, first, size, total, synchronised)
         loss = self.run_step_alone(X, y, sample_weight, model, grads, None, None, 0, 0, None, None,
                                    None, True)
         return None if loss is None else (loss, grads)

@@ -122,11 +122,21 @@ cdef cnp.uint64_t draw_key(object generator) except? 0:
         return bitgen.next_uint64(bitgen.state)
 
 
+# So many draws that nobody needs, under the generator's lock; `state` where its layout is known.
+cdef void skip_draws(bitgen_t *bitgen, fc_mt19937 *state, size_t n, int dtype) noexcept nogil:
+    cdef size_t i
+    if state != NULL:
+        call_mt19937_skip(dtype, state, n)
+        return
+    for i in range(n):
+        bitgen.next_double(bitgen.state)
+
+
 # What dropout_forward returns for x, which `arrays` holds:
 # out = x * mask, mask = (rand(*x.shape) < p) / p, or with drop (... >= p) / (1 - p), where rand
-# draws by `generator`.
+# draws by `generator`.  With a size x is rows `row` on of so many, for all of which rand draws.
 cdef object draw_dropout(list arrays, object dropout_param, object generator, double p, bint drop,
-                         int dtype):
+                         int dtype, Py_ssize_t row, Py_ssize_t size):
     cdef bitgen_t *bitgen = bitgen_of(generator)
     cdef bint known = type(generator) is mt19937_type
     cdef fc_mt19937 state
@@ -137,7 +147,7 @@ cdef object draw_dropout(list arrays, object dropout_param, object generator, do
     cdef double kept = 1 / (1 - p if drop else p)
     if dtype == F32:
         kept = <float> 1 / <float> (1 - p if drop else p)
-    cdef size_t i, n = 0, first = 0, last
+    cdef size_t i, n = 0, first = 0, last, before = 0, after = 0
     while out is None or first < n:
         if out is not None:
             look_for_signals_now()
@@ -148,18 +158,23 @@ cdef object draw_dropout(list arrays, object dropout_param, object generator, do
                 mask = fresh_like(x, dtype)
                 out = fresh_like(x, dtype)
                 n = cnp.PyArray_SIZE(out)
+                count_others(x, row, size, &before, &after)
                 po, pm, px = cnp.PyArray_DATA(out), cnp.PyArray_DATA(mask), cnp.PyArray_DATA(x)
             require_position(generator, bitgen)
             last = min(n, first + most_draws)
             if known:
                 state = (<fc_mt19937 *> bitgen.state)[0]
                 with nogil:
+                    skip_draws(bitgen, &state, before, dtype)
                     call_dropout_forward(dtype, element(po, first, dtype),
                                          element(pm, first, dtype), &state,
                                          element(px, first, dtype), p, drop, last - first)
+                    if last == n:
+                        skip_draws(bitgen, &state, after, dtype)
                 (<fc_mt19937 *> bitgen.state)[0] = state
             else:
                 with nogil:
+                    skip_draws(bitgen, NULL, before, dtype)
                     for i in range(first, last):
                         if (bitgen.next_double(bitgen.state) < p) == drop:
                             set_number(pm, i, 0, dtype)
@@ -168,7 +183,9 @@ cdef object draw_dropout(list arrays, object dropout_param, object generator, do
                     call_dropout_apply(dtype, element(po, first, dtype),
                                        element(px, first, dtype), element(pm, first, dtype),
                                        last - first)
-        first = last
+                    if last == n:
+                        skip_draws(bitgen, NULL, after, dtype)
+        first, before = last, 0
     return out, (dropout_param, mask)
 
 

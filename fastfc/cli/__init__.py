@@ -1,4 +1,4 @@
-"""The command ``fastfc``: train a network, check layers, or say how fastfc was built."""
+"""The command ``fastfc``."""
 
 from __future__ import annotations
 
@@ -6,16 +6,62 @@ import contextlib
 import os
 import sys
 import warnings
-from typing import TYPE_CHECKING, cast
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from fastfc.cli.options import make_parser
-from fastfc.cli.parser import UsageError, given_options
+import click
+
+from fastfc.arguments import did_you_mean
+from fastfc.cli.command import WithExamples, in_words
+from fastfc.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
 __all__ = ["main"]
+
+# Each command's file and the click command in it, which is imported when it is asked for.
+COMMANDS = {
+    "train": "fastfc.cli.train:command",
+    "evaluate": "fastfc.cli.evaluate:command",
+    "predict": "fastfc.cli.predict:command",
+    "check": "fastfc.cli.check:command",
+    "info": "fastfc.cli.info:command",
+    "config": "fastfc.cli.info:command",
+}
+
+
+class _Commands(WithExamples, click.Group):
+    """The commands of the table."""
+
+    examples = ("fastfc train --epochs 2", "fastfc train --help")
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            raise click.UsageError(f"a command is required: {', '.join(COMMANDS)}", ctx)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not ctx.resilient_parsing:
+            raise click.UsageError(
+                f"invalid choice: {args[0]!r} (choose from {', '.join(COMMANDS)})"
+                f"{did_you_mean(args[0], COMMANDS)}",
+                ctx,
+            )
+        return super().resolve_command(ctx, args)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,8 +101,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             status = _run(argv)
             sys.stdout.flush()
         return status
-    except UsageError as error:
-        return _fail(str(error))
+    except click.UsageError as error:
+        return _fail(in_words(error))
+    except click.ClickException as error:
+        return _fail(error.message)
     except MemoryError:
         return _fail("not enough memory: choose a smaller --hidden or --batch-size, or less data")
     except KeyboardInterrupt:
@@ -77,25 +125,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     """Do what the arguments ask for and return the exit status."""
-    try:
-        options = make_parser().parse_args(argv)
-    except SystemExit as done:  # --help and --version
-        return cast("int", done.code)
     stdout: Any = sys.stdout
     if hasattr(stdout, "reconfigure"):
         stdout.reconfigure(line_buffering=True)  # a pipe's reader sees lines as they come
-    if options.command == "config":
-        from fastfc import show_config
+    commands = make_commands()
+    wanted = os.environ.get("_FASTFC_COMPLETE")
+    if wanted is not None:  # a shell asks for completions, or for the script that does
+        from click.shell_completion import shell_complete
 
-        show_config()
-        return 0
-    if options.command == "check":
-        from fastfc.cli.check import run
+        return shell_complete(commands, {}, "fastfc", "_FASTFC_COMPLETE", wanted)
+    try:
+        with commands.make_context("fastfc", list(sys.argv[1:] if argv is None else argv)) as ctx:
+            status: int = commands.invoke(ctx)
+            return status
+    except click.exceptions.Exit as done:  # --help and --version
+        return done.exit_code
 
-        return run(options)
-    from fastfc.cli.train import train
 
-    return train(options, given_options(make_parser(), argv))
+def make_commands() -> click.Group:
+    """Return the command ``fastfc`` with all its commands."""
+    commands = _Commands(
+        "fastfc",
+        help="Train fully connected networks on a CPU.",
+        epilog="Exit status: 0; 1 where something that was checked is wrong; 2 after an error, "
+        "which is one line on stderr; 130 after Ctrl-C; 141 when nobody reads the output.",
+    )
+    return click.version_option(__version__, message="fastfc %(version)s")(commands)
 
 
 def _discard_stdout() -> None:

@@ -7,14 +7,14 @@ import math
 from typing import TYPE_CHECKING
 
 from fastfc import fc_net
-from fastfc.cli.names import ADAM_LEARNING_RATE, RULE_OPTIONS, flag_of, rules_with
-from fastfc.cli.parser import UsageError
+from fastfc.cli.command import UsageError
+from fastfc.cli.options import ADAM_LEARNING_RATE, RULE_KEYS, RULE_OPTIONS, flag_of, rules_with
 from fastfc.networks.losses import LOSSES
 from fastfc.training.settings import SETTINGS
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Set as AbstractSet
+    from types import SimpleNamespace
     from typing import Any
 
     from fastfc._types import DataSet
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NETWORK_ARGUMENTS = tuple(inspect.signature(fc_net.FullyConnectedNet).parameters)
 
 
-def network_arguments(options: argparse.Namespace, data: DataSet) -> dict[str, Any]:
+def network_arguments(options: SimpleNamespace, data: DataSet) -> dict[str, Any]:
     """Return the arguments of FullyConnectedNet, for inputs and classes as in data."""
     found = {name: value for name, value in vars(options).items() if name in NETWORK_ARGUMENTS}
     found["seed"] = options.dropout_seed  # --seed is NumPy's
@@ -65,17 +65,20 @@ def count_classes(data: DataSet) -> int:
     return 1 + int(max(y.max() for y in labels.values()))
 
 
-def solver_arguments(options: argparse.Namespace, names: AbstractSet[str]) -> dict[str, Any]:
+def solver_arguments(options: SimpleNamespace, names: AbstractSet[str]) -> dict[str, Any]:
     """Return the Solver's settings that the options with these names hold, checkpoints' too."""
     found = {name: getattr(options, name) for name in SETTINGS if name in names}
-    if found.get("normalize") is not None:
-        found["normalize"] = tuple(found["normalize"])
-    if names & {"learning_rate", *(key for keys in RULE_OPTIONS.values() for key in keys)}:
+    found |= {name: None for name, value in found.items() if value == "all"}
+    if "quiet" in names:
+        found["verbose"] = not options.quiet
+    if found.get("overwrite", True) is None:
+        del found["overwrite"]
+    if names & {"learning_rate", *RULE_KEYS}:
         found["optim_config"] = rule_config(options)
     return found
 
 
-def rule_config(options: argparse.Namespace) -> dict[str, float]:
+def rule_config(options: SimpleNamespace) -> dict[str, float]:
     """Return the optim_config that the options ask for.
 
     Raises
@@ -85,8 +88,10 @@ def rule_config(options: argparse.Namespace) -> dict[str, float]:
 
     Examples
     --------
-    >>> from fastfc.cli.options import make_parser
-    >>> rule_config(make_parser().parse_args(["train", "--beta1", "0.5"]))
+    >>> from fastfc.cli.train import command
+    >>> from types import SimpleNamespace
+    >>> options = command.make_context("train", ["--beta1", "0.5"]).params
+    >>> rule_config(SimpleNamespace(**options))
     {'learning_rate': 0.0005, 'beta1': 0.5}
     """
     rule = options.update_rule
@@ -95,7 +100,7 @@ def rule_config(options: argparse.Namespace) -> dict[str, float]:
         config["learning_rate"] = options.learning_rate
     elif rule in ("adam", "adamw"):
         config["learning_rate"] = ADAM_LEARNING_RATE
-    for key in dict.fromkeys(key for keys in RULE_OPTIONS.values() for key in keys):
+    for key in RULE_KEYS:
         value = getattr(options, key)
         if value is not None and key not in RULE_OPTIONS[rule]:
             raise UsageError(

@@ -2,73 +2,54 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from typing import Any
+import click
 
-DESCRIPTION = """\
-Compare the layers, losses and update rules in a Python file with fastfc's reference and with
-numerical gradients, and print what is wrong, by how much, in which case. Functions are found by
-the names that nndl and CS231n give them.
-"""
-EXAMPLES = """\
-examples:
-  fastfc check nndl/layers.py
-  fastfc check cs231n/layers.py --function batchnorm_forward --function batchnorm_backward
-
-exit status: 0 if all is right, 1 if something is wrong, 2 if it cannot be run
-"""
+from fastfc.cli import values
+from fastfc.cli.command import Command, Option, UsageError
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command's options."""
-    parser = commands.add_parser(
-        "check",
-        help="compare layers of your own with the reference",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("path", metavar="PATH.py", help="the file with the functions")
-    parser.add_argument(
-        "--function",
-        action="append",
-        metavar="NAME",
-        help="check only this one; may be given more than once (default: all)",
-    )
-    parser.add_argument(
-        "--dropout-convention",
-        choices=("keep", "drop"),
-        help="what dropout's p is the probability of (default: what the docstring of "
-        "dropout_forward says, else keep)",
-    )
+@click.command(
+    "check",
+    cls=Command,
+    params=[
+        click.Argument(["path"], metavar="PATH.py", type=values.Path()),
+        Option(
+            ["--function", "functions"],
+            multiple=True,
+            metavar="NAME",
+            help="check only this one; may be given more than once",
+            show_default="all",
+        ),
+        Option(
+            ["--dropout-convention"],
+            type=values.one_of("keep", "drop"),
+            help="what dropout's p is the probability of",
+            show_default="what the docstring of dropout_forward says, else keep",
+        ),
+    ],
+    epilog="Exit status: 0 if all is right, 1 if something is wrong, 2 if it cannot be run.",
+    examples=(
+        "fastfc check nndl/layers.py",
+        "fastfc check nndl/layers.py --function affine_forward --function affine_backward",
+    ),
+)
+def command(path: str, functions: tuple[str, ...], dropout_convention: str | None) -> int:
+    """Compare layers of your own with the reference.
 
-
-def run(options: argparse.Namespace) -> int:
-    """Check the file and return the exit status.
-
-    Raises
-    ------
-    UsageError
-        The file is not there, cannot be imported, or has no such function.
+    The layers, losses and update rules in the Python file PATH.py are compared with fastfc's
+    reference and with numerical gradients; what is wrong is printed, by how much, in which case.
+    Functions are found by the names that nndl and CS231n give them.
     """
     from fastfc.checking import check
-    from fastfc.cli.parser import UsageError
 
     try:
-        report = check(
-            options.path,
-            options.function,
-            dropout_convention=options.dropout_convention,
-            verbose=False,
-        )
+        report = check(path, list(functions), dropout_convention=dropout_convention, verbose=False)
     except (Exception, SystemExit) as error:
         said = str(error)
-        if not said.startswith(("check: ", f"{Path(options.path)}: ")):  # the file's own
-            said = f"{options.path}: {type(error).__name__}: {said}"
+        if not said.startswith(("check: ", f"{Path(path)}: ")):  # the file's own
+            said = f"{path}: {type(error).__name__}: {said}"
         raise UsageError(said) from error
     print(report)
     return 0 if report.ok else 1

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING
 
 from fastfc.arguments import did_you_mean
 from fastfc.cli.arguments import count_outputs
-from fastfc.cli.parser import UsageError
+from fastfc.cli.command import UsageError
+from fastfc.cli.options import DATA_SETS, TABLE_OPTIONS, flag_of
 from fastfc.data import load_digits, load_mnist, load_npz
 from fastfc.data_utils import get_CIFAR10_data
 from fastfc.networks.losses import LOSSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import SimpleNamespace
     from typing import Any
 
     from fastfc._types import DataSet
-
-NAMES = ("digits", "cifar10", "mnist")
+    from fastfc.fc_net import FullyConnectedNet
 
 
 def load(source: str, root: str | None, targets: bool = False) -> DataSet:
@@ -39,13 +40,12 @@ def load(source: str, root: str | None, targets: bool = False) -> DataSet:
     >>> load("digits", None)["X_train"].shape
     (1197, 1, 8, 8)
     """
-    if source not in NAMES and not source.endswith(".npz"):
+    if source not in DATA_SETS and not source.endswith(".npz"):
         raise UsageError(
-            f"--data {source}: choose digits, cifar10, mnist or a .npz file"
-            f"{did_you_mean(source, NAMES)}"
+            f"--data {source}: choose digits, cifar10, mnist or a .npz, .csv or .parquet file"
+            f"{did_you_mean(source, DATA_SETS)}"
         )
-    if root is not None and source not in ("cifar10", "mnist"):
-        raise UsageError(f"--root is for --data cifar10 and mnist: leave it out for {source}")
+    _check_root(source, root)
     try:
         with shown_on_terminals(f"loading {source}"):
             if source == "digits":
@@ -57,6 +57,88 @@ def load(source: str, root: str | None, targets: bool = False) -> DataSet:
             return load_npz(source, targets=targets)
     except (OSError, ValueError) as error:
         raise UsageError(str(error)) from error
+
+
+def _check_root(source: str, root: str | None) -> None:
+    if root is not None and source not in ("cifar10", "mnist"):
+        raise UsageError(f"--root is for --data cifar10 and mnist: leave it out for {source}")
+
+
+def is_table(source: str) -> bool:
+    """Return whether ``--data`` names a table.
+
+    Examples
+    --------
+    >>> is_table("wine.csv"), is_table("digits")
+    (True, False)
+    """
+    return source.lower().endswith((".csv", ".parquet"))
+
+
+def load_to_train(
+    options: SimpleNamespace, given: set[str], model: FullyConnectedNet | None
+) -> tuple[DataSet, dict[str, Any] | None]:
+    """Return the data set to train on, and the preprocessing that a new network is to have.
+
+    ``model`` is the network of a run that goes on: a table becomes what it was then.
+
+    Raises
+    ------
+    UsageError
+        As `load`; or options are missing or given in vain, or a table is not the same as before.
+    """
+    source = options.data
+    trained_on = {} if model is None else model.preprocessing or {}
+    if not is_table(source):
+        for name in TABLE_OPTIONS:
+            if name in given:
+                raise UsageError(f"{flag_of(name)} is for tables: leave it out for {source}")
+        if trained_on.get("kind") == "table":
+            raise UsageError(f"--data {source}: expected the table that the run was trained on")
+        loss = options.loss if model is None else model.loss_name
+        data = load(source, options.root, not LOSSES[loss].labelled)
+        if options.normalize is None:
+            return data, None
+        mean, std = options.normalize
+        return data, {"kind": "normalize", "mean": mean, "std": std}
+    _check_root(source, options.root)
+    if model is not None and trained_on.get("kind") != "table":
+        raise UsageError(f"--data {source}: expected no table, as the run was trained on none")
+    if model is None and options.target is None:
+        raise UsageError(f"--data {source}: a table needs --target COLUMN, the column to predict")
+    if options.normalize is not None:
+        raise UsageError("--normalize: a table's numbers are standardised by itself: leave it out")
+    try:
+        with shown_on_terminals(f"loading {source}"):
+            return _load_table(options, trained_on)
+    except OSError as error:
+        said = f"{source}: {error.strerror}" if error.strerror else str(error)
+        raise UsageError(f"--data {said}") from error
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"--data {error}") from error
+
+
+def _load_table(
+    options: SimpleNamespace, trained_on: dict[str, Any]
+) -> tuple[DataSet, dict[str, Any]]:
+    from fastfc.data.tables import encode_table, find_splits, load_table
+    from fastfc.data.tables.fitting import divide
+
+    if not trained_on:
+        return load_table(
+            options.data,
+            options.target,
+            ignore_columns=options.ignore_columns or (),
+            category_columns=options.category_columns or (),
+            id_column=options.id_column,
+            loss=options.loss,
+            seed=options.seed,
+        )
+    table = encode_table(options.data, trained_on, needs_target=True)
+    parts = find_splits(table, trained_on)
+    if parts is None or table.y is None:
+        raise ValueError(f"{options.data}: it is not the table that the run was trained on")
+    return divide(table.X, table.y, parts), trained_on
 
 
 @contextlib.contextmanager

@@ -12,14 +12,14 @@ from fastfc.update_rules import RULES
 from fastfc.version import __version__
 
 if TYPE_CHECKING:
-    import argparse
+    from types import SimpleNamespace
     from typing import Any
 
     from fastfc.solver import Solver
 
 
 def collect(
-    options: argparse.Namespace,
+    options: SimpleNamespace,
     given: set[str],
     solver: Solver,
     accuracies: dict[str, float],
@@ -30,7 +30,7 @@ def collect(
 
     Parameters
     ----------
-    options : argparse.Namespace
+    options : SimpleNamespace
     given : set of str
         The names of options that were given: of a run that goes on, others say nothing.
     solver : Solver
@@ -50,7 +50,7 @@ def collect(
     return {
         "fastfc": __version__,
         "network": describe_network(solver.model),
-        "options": {name: getattr(options, name) for name in sorted(names - {"command"})},
+        "options": {name: getattr(options, name) for name in sorted(names)},
         "stop_reason": solver.stop_reason,
         "nonfinite": None if solver.nonfinite is None else str(solver.nonfinite),
         "epochs": solver.epoch,
@@ -62,6 +62,7 @@ def collect(
         "seconds": seconds,
         "examples_per_second": examples / seconds,
         "saved": options.save,
+        "out": options.out,
         "checkpoint": solver.checkpoint_path,
     }
 
@@ -118,11 +119,17 @@ def network_in_words(solver: Solver) -> str:
         words.append(f"L2 {about['reg']:g}")
     words += [about["dtype"], f"{about['parameters']} parameters"]
     rule: str = getattr(solver.update_rule, "__name__")  # noqa: B009  (functions have it)
-    rate = {**RULES[rule].constants, **solver.optim_config}["learning_rate"]
-    return f"network: {', '.join(words)}; {rule}, learning rate {rate:g}"
+    return f"network: {', '.join(words)}; {rule}, learning rate {learning_rate(solver):g}"
 
 
-def to_json(value: Any) -> str:
+def learning_rate(solver: Solver) -> float:
+    """Return the learning rate that a run begins with."""
+    rule: str = getattr(solver.update_rule, "__name__")  # noqa: B009  (functions have it)
+    rate: float = {**RULES[rule].constants, **solver.optim_config}["learning_rate"]
+    return rate
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
     """Return the text of a JSON object, numbers that are not finite as null.
 
     Examples
@@ -130,7 +137,7 @@ def to_json(value: Any) -> str:
     >>> to_json({"loss": [np.float32(0.5), float("nan")], "seconds": 2})
     '{"loss": [0.5, null], "seconds": 2}'
     """
-    return json.dumps(_plain(value), allow_nan=False)
+    return json.dumps(_plain(value), allow_nan=False, indent=indent)
 
 
 def _plain(value: Any) -> Any:

@@ -1,14 +1,13 @@
-"""The values that options accept: functions from text, as argparse takes them for types.
-
-Each raises an ArgumentTypeError whose text goes behind "argument --option: ".
-"""
+"""The values that options accept, as text on the command line and as what TOML has for them."""
 
 from __future__ import annotations
 
-import argparse
 import ast
 import math
 from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
 
 from fastfc.arguments import did_you_mean
 from fastfc.networks.initial_weights import SCALES
@@ -19,26 +18,68 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType  # generic in newer versions only
 
-def number(expected: str, accepts: Callable[[float], bool]) -> Callable[[str], float]:
-    """Return a type: a number that `accepts` accepts.
+
+class Value(ParamType):
+    """A value that a function returns of what is given, or says by a ValueError what is expected.
+
+    Parameters
+    ----------
+    read : callable
+        Takes its own results too.
+    metavar : str, optional
+        What the value is called in the help.
+    words : sequence of str
+        What a shell may complete.
+    """
+
+    name = "value"
+
+    def __init__(
+        self, read: Callable[[Any], Any], metavar: str | None = None, words: tuple[str, ...] = ()
+    ) -> None:
+        self.read, self._metavar, self._words = read, metavar, words
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value, or say what is wrong with it."""
+        try:
+            return self.read(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str | None:
+        """Return what the value is called in the help."""
+        return self._metavar
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the words that begin so."""
+        return [CompletionItem(word) for word in self._words if word.startswith(incomplete)]
+
+
+def number(expected: str, accepts: Callable[[float], bool]) -> Value:
+    """Return the type of numbers that `accepts` accepts.
 
     Examples
     --------
-    >>> number("above 0", lambda value: value > 0)("0.5")
+    >>> number("above 0", lambda value: value > 0).read("0.5")
     0.5
     """
 
-    def parse(text: str) -> float:
+    def read(given: Any) -> float:
         try:
-            value = float(text)
-        except ValueError:
+            value = math.nan if isinstance(given, bool) else float(given)
+        except (TypeError, ValueError, OverflowError):
             value = math.nan
         if not accepts(value):
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number {expected}")
+            raise ValueError(f"{given!r} is not a number {expected}")
         return value
 
-    return parse
+    return Value(read, "X")
 
 
 positive = number("above 0", lambda value: 0 < value < math.inf)
@@ -48,136 +89,158 @@ below_one = number("from 0 to less than 1", lambda value: 0 <= value < 1)
 finite = number("that is finite", math.isfinite)
 
 
-def whole(low: int, high: int) -> Callable[[str], int]:
-    """Return a type: a whole number from low to high.
+def whole(low: int, high: int) -> Value:
+    """Return the type of whole numbers from low to high.
 
     Examples
     --------
-    >>> whole(1, 9)("7")
+    >>> whole(1, 9).read("7")
     7
     """
 
-    def parse(text: str) -> int:
+    def read(given: Any) -> int:
         try:
-            value = int(text)
+            value = int(given) if isinstance(given, str) or type(given) is int else low - 1
         except ValueError:
             value = low - 1
         if not low <= value <= high:
-            expected = f"a whole number from {low} to {high}"
-            raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
+            raise ValueError(f"{given!r} is not a whole number from {low} to {high}")
         return value
 
-    return parse
+    return Value(read, "N")
 
 
 count = whole(1, 2**31 - 1)
 seed = whole(0, 2**32 - 1)
 
 
-def count_or_all(text: str) -> int | None:
-    """Return a whole number from 1 on, or None for ``all``.
-
-    Examples
-    --------
-    >>> count_or_all("100"), count_or_all("all")
-    (100, None)
-    """
-    if text == "all":
-        return None
+def _count_or_all(given: Any) -> int | str:
+    if given == "all":
+        return "all"
     try:
-        return count(text)
-    except argparse.ArgumentTypeError as error:
-        raise argparse.ArgumentTypeError(f"{error}, or all") from None
-
-
-def one_of(*words: str) -> Callable[[str], str]:
-    """Return a type: one of the words.
-
-    Examples
-    --------
-    >>> one_of("sgd", "adam")("Adam")
-    Traceback (most recent call last):
-    argparse.ArgumentTypeError: invalid choice: 'Adam', choose from sgd, adam: did you mean 'adam'?
-    """
-
-    def parse(text: str) -> str:
-        if text not in words:
-            raise argparse.ArgumentTypeError(
-                f"invalid choice: {text!r}, choose from {', '.join(words)}"
-                f"{did_you_mean(text, words)}"
-            )
-        return text
-
-    return parse
-
-
-def weight_scale(text: str) -> float | str:
-    """Return a number of at least 0 or the name of a rule that fits it to each layer.
-
-    Examples
-    --------
-    >>> weight_scale("0.01"), weight_scale("he")
-    (0.01, 'he')
-    """
-    if text in SCALES:
-        return text
-    try:
-        return not_negative(text)
-    except argparse.ArgumentTypeError as error:
-        names = " or ".join(SCALES)
-        raise argparse.ArgumentTypeError(f"{error}, {names}{did_you_mean(text, SCALES)}") from None
-
-
-def schedule(text: str) -> dict[str, Any]:
-    """Return NAME,KEY=VALUE,... as the dictionary that the Solver takes.
-
-    Examples
-    --------
-    >>> schedule("cosine,warmup_steps=50")
-    {'name': 'cosine', 'warmup_steps': 50}
-    """
-    name, *pairs = text.split(",")
-    found: dict[str, Any] = {"name": one_of(*SCHEDULES)(name)}
-    for pair in pairs:
-        key, _, value = pair.partition("=")
-        try:
-            found[key] = ast.literal_eval(value)
-        except (SyntaxError, ValueError):
-            found[key] = value
-    try:
-        make(found, 1)
+        found: int = count.read(given)
+        return found
     except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-    return found
+        raise ValueError(f"{error}, or all") from None
 
 
-def early_stopping(text: str) -> dict[str, float]:
-    """Return PATIENCE[,MIN_DELTA] as the dictionary that the Solver takes.
+def _counts(given: Any) -> list[int]:
+    words = given.replace(",", " ").split() if isinstance(given, str) else given
+    if not isinstance(words, list | tuple):
+        raise ValueError(f"{given!r} is not a list of whole numbers, as [100, 100]")
+    return [count.read(word) for word in words]
+
+
+def _names(given: Any) -> list[str]:
+    words = given.split(",") if isinstance(given, str) else given
+    if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+        raise ValueError(f'{given!r} is not a list of names, as ["age", "height"]')
+    return [word.strip() for word in words]
+
+
+names = Value(_names, "COLUMN[,...]")
+count_or_all = Value(_count_or_all, "{N,all}", ("all",))
+counts = Value(_counts, "[H...]")
+
+
+def one_of(*words: str) -> Value:
+    """Return the type of these words.
 
     Examples
     --------
-    >>> early_stopping("5"), early_stopping("5,0.001")
-    ({'patience': 5}, {'patience': 5, 'min_delta': 0.001})
+    >>> one_of("sgd", "adam").read("Adam")
+    Traceback (most recent call last):
+    ValueError: invalid choice: 'Adam', choose from sgd, adam: did you mean 'adam'?
     """
-    patience, comma, min_delta = text.partition(",")
-    found: dict[str, float] = {"patience": count(patience)}
-    if comma:
-        found["min_delta"] = not_negative(min_delta)
-    return found
+
+    def read(given: Any) -> str:
+        if not isinstance(given, str) or given not in words:
+            raise ValueError(
+                f"invalid choice: {given!r}, choose from {', '.join(words)}"
+                f"{did_you_mean(given, words)}"
+            )
+        return given
+
+    return Value(read, f"{{{','.join(words)}}}", words)
 
 
-def every(text: str) -> int | str:
-    """Return a number of steps as an int, or a time as it is written.
+def _weight_scale(given: Any) -> float | str:
+    if isinstance(given, str) and given in SCALES:
+        return given
+    try:
+        found: float = not_negative.read(given)
+        return found
+    except ValueError as error:
+        names = " or ".join(SCALES)
+        raise ValueError(f"{error}, {names}{did_you_mean(given, SCALES)}") from None
 
-    Examples
-    --------
-    >>> every("500"), every("5min")
-    (500, '5min')
-    """
-    value = int(text) if text.isdecimal() else text
+
+weight_scale = Value(_weight_scale, f"{{STD,{','.join(SCALES)}}}", tuple(SCALES))
+
+
+def _schedule(given: Any) -> dict[str, Any]:
+    """Return NAME,KEY=VALUE,... as the dictionary that the Solver takes."""
+    if isinstance(given, str):
+        name, *pairs = given.split(",")
+        given = {"name": name}
+        for pair in pairs:
+            key, _, value = pair.partition("=")
+            try:
+                given[key] = ast.literal_eval(value)
+            except (SyntaxError, ValueError):
+                given[key] = value
+    if not isinstance(given, dict) or "name" not in given:
+        raise ValueError(f"{given!r} is not a schedule, as 'cosine' or {{name = 'cosine'}}")
+    one_of(*SCHEDULES).read(given["name"])
+    make(given, 1)
+    return given
+
+
+def _early_stopping(given: Any) -> dict[str, float]:
+    """Return PATIENCE[,MIN_DELTA] as the dictionary that the Solver takes."""
+    if not isinstance(given, dict):
+        patience, comma, min_delta = str(given).partition(",")
+        given = {"patience": patience, **({"min_delta": min_delta} if comma else {})}
+    if not {"patience"} <= given.keys() <= {"patience", "min_delta"}:
+        raise ValueError(f"{given!r} has not patience, and min_delta at most")
+    kinds = {"patience": count, "min_delta": not_negative}
+    return {name: kinds[name].read(value) for name, value in given.items()}
+
+
+def _every(given: Any) -> int | str:
+    """Return a number of steps as an int, or a time as it is written."""
+    value = int(given) if isinstance(given, str) and given.isdecimal() else given
     try:
         interval("value", value)
     except ValueError:
         expected = "a number of steps, as 500, or a time, as 30s, 5min or 1h"
-        raise argparse.ArgumentTypeError(f"{text!r} is not {expected}") from None
-    return value
+        raise ValueError(f"{given!r} is not {expected}") from None
+    steps_or_time: int | str = value
+    return steps_or_time
+
+
+schedule = Value(_schedule, "NAME[,KEY=VALUE...]", tuple(SCHEDULES))
+early_stopping = Value(_early_stopping, "PATIENCE[,MIN_DELTA]")
+every = Value(_every, "{STEPS,TIME}")
+
+
+class Path(Value):
+    """The type of names of files or folders, and of some words that stand for others."""
+
+    name = "path"
+
+    def __init__(self, metavar: str = "FILE", words: tuple[str, ...] = ()) -> None:
+        super().__init__(_path, metavar, words)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Return the words that begin so, and let the shell look for files."""
+        words = super().shell_complete(ctx, param, incomplete)
+        return [*words, CompletionItem(incomplete, type="file")]
+
+
+def _path(given: Any) -> str:
+    if not isinstance(given, str) or not given or "\0" in given:
+        raise ValueError(f"{given!r} is not the name of a file or a folder")
+    return given

@@ -4,12 +4,12 @@ They take what scikit-learn's ``MLPClassifier`` and ``MLPRegressor`` take, under
 with the same meaning, and more.  Needs scikit-learn: ``pip install fastfc[sklearn]``.
 """
 
+from ..optional import missing_package
+
 try:
     import sklearn  # noqa: F401  (says what is missing before a module below does)
 except ImportError as error:
-    raise ImportError(
-        "fastfc.estimators needs scikit-learn: pip install fastfc[sklearn]", name=error.name
-    ) from error
+    raise missing_package("fastfc.estimators", "scikit-learn", "sklearn", error) from error
 
 from .classifier import FCClassifier
 from .regressor import FCRegressor

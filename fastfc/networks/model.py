@@ -198,15 +198,20 @@ class Model:
 
         Configuration, parameters, running statistics and ``preprocessing``, as an ``.npz`` archive
         with JSON inside and without pickles; see :mod:`fastfc.networks.network_file`.  What a
-        subclass adds to a network is not in it, nor is the state of an update rule.
+        subclass adds to a network is not in it, nor is the state of an update rule.  The
+        same network gives the same bytes.
 
         Parameters
         ----------
         path : path
-            The file, replaced if it exists; its name is taken as it is.
+            The file, replaced if it exists; its name is taken as it is.  With the ending
+            ``.safetensors`` it is such a file, of the same content, which needs the extra
+            ``fastfc[safetensors]``.
 
         Raises
         ------
+        ImportError
+            The extra is missing.
         OSError
             It cannot be written; what was there stays.
         TypeError, ValueError
@@ -232,7 +237,8 @@ class Model:
     def load(cls, path: StrPath, which: str = "best") -> Self:
         """Return the network that ``save`` wrote, with the same scores bit for bit.
 
-        The file is checked before a network is made of it; nothing is drawn from ``np.random``.  A
+        Of either kind, whatever its name; it is checked before a network is made of it, and nothing
+        is drawn from ``np.random``.  A
         file of either package loads in both, and one of a ``TwoLayerNet`` as
         ``FullyConnectedNet`` too.  A Solver's checkpoint loads as well: it has what builds the
         network, and two states of it.
@@ -252,6 +258,8 @@ class Model:
         ------
         FileNotFoundError
             There is no such file.
+        ImportError
+            It is a ``.safetensors`` file, and the extra ``fastfc[safetensors]`` is missing.
         ValueError
             It is damaged, no network's, another class's, or of a newer fastfc; or ``which`` is
             something else.
@@ -300,6 +308,12 @@ class Model:
         softmax       (N, 10)                                       0
         total                   float32, 1,234,040 bytes      308,510
         """
+        rows = self._summary_rows()
+        a, b, c, d = (max(map(len, column)) for column in zip(*rows, strict=True))
+        return "\n".join(f"{r[0]:{a}}  {r[1]:{b}}  {r[2]:{c}}  {r[3]:>{d}}" for r in rows)
+
+    def _summary_rows(self) -> list[tuple[str, str, str, str]]:
+        """Return the rows of the summary, its head first."""
         rows = [("layer", "output", "parameters", "count")]
         for i in range(1, self.num_layers + 1):
             width = np.shape(self.params[f"W{i}"])[1]
@@ -316,8 +330,7 @@ class Model:
         total = sum(np.size(value) for value in self.params.values())
         dtype = np.dtype(self.dtype)
         rows.append(("total", "", f"{dtype}, {total * dtype.itemsize:,} bytes", f"{total:,}"))
-        a, b, c, d = (max(map(len, column)) for column in zip(*rows, strict=True))
-        return "\n".join(f"{r[0]:{a}}  {r[1]:{b}}  {r[2]:{c}}  {r[3]:>{d}}" for r in rows)
+        return rows
 
     def __repr__(self) -> str:
         """Say which network it is: its sizes and what its hidden layers have.

@@ -1,11 +1,14 @@
-"""Networks in files: an ``.npz`` archive of arrays, and all else as JSON inside it.
+"""Networks in files: arrays under their names, and all else as one JSON object beside them.
 
 ==============================  ====================================================
-``metadata``                    text: a JSON object, below
+``metadata``                    text: the JSON object, below; of an archive
 ``params/<name>``               each parameter, in the network's dtype
 ``bn_params/<i>/running_mean``  running statistics of the i-th batch normalisation,
 ``bn_params/<i>/running_var``   from 0; absent before the first training pass
 ==============================  ====================================================
+
+A ``.safetensors`` file has the same arrays under the same names, and the object as its metadata,
+see `fastfc.tensor_files`; else it is an ``.npz`` archive.
 
 The object has ``format`` and ``version``; ``class``, the network's; ``arguments``, what its
 constructor was given, as it holds now; ``dropout_param`` and ``bn_params`` without their arrays;
@@ -24,12 +27,13 @@ import itertools
 import json
 import math
 import numbers
+import os
 from collections import abc
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import archives
+from .. import archives, tensor_files
 from ..arguments import check_number, check_word, shown
 from ..arrays import as_arrays
 from ..files import atomic_write
@@ -39,6 +43,7 @@ from .initial_weights import SCALES, UNDRAWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
     from typing import Any, TypeVar
 
     from .._types import AnyArray, StrPath
@@ -63,8 +68,12 @@ def write(path: StrPath, network: FullyConnectedNet) -> None:
     metadata = {**describe(network), "arrays": sorted(arrays)}
     # what could not be read is not written
     _build_network(type(network), metadata, arrays, arrays.__getitem__)
-    entries = {"metadata": np.array(json.dumps(metadata)), **arrays}
-    atomic_write(path, lambda file: archives.write(file, entries))
+    text = json.dumps(metadata)
+    if os.fsdecode(path).lower().endswith(tensor_files.ENDING):
+        atomic_write(path, lambda file: tensor_files.write(file, arrays, text))
+    else:
+        entries = {"metadata": np.array(text), **arrays}
+        atomic_write(path, lambda file: archives.write(file, entries))
 
 
 def describe(network: FullyConnectedNet) -> dict[str, Any]:
@@ -104,25 +113,45 @@ def read(path: StrPath, cls: type[Net], which: str = "best") -> Net:
     """Return the network of a file; see `fastfc.networks.model.Model.load`."""
     if which not in ("best", "latest"):
         raise ValueError(f"which is {shown(which)}, expected 'best' or 'latest'")
-    with archives.open_archive(path, compressed=False) as archive:
-        if "metadata" in archive.names:
-            metadata = _parse_object(_read_text(archive.read("metadata")))
-            _check_format(metadata, cls)
-            entries = {name: name for name in archive.names if name != "metadata"}
-            _check_names(entries, metadata["arrays"], metadata["arrays"])
-        elif STATES in archive.names:
-            metadata = _parse_object(archive.read(STATES).tobytes())
-            _check_format(metadata, cls)
-            entries = metadata["states"].get(which) or metadata["states"]["latest"]
-        elif "fastfc_checkpoint" in archive.names:
-            raise ValueError("a checkpoint that has no network's configuration: resume it")
-        else:
-            raise ValueError(f"no {FORMAT}: it has no metadata")
+    with _open(path) as archive:
+        metadata, entries = _find_network(archive, cls, which)
         headers = {name: archive.header(entry) for name, entry in entries.items()}
         total = sum(math.prod(header.shape) * header.dtype.itemsize for header in headers.values())
         if total > 4 * archive.size:  # tied parameters share an entry, but not without end
             raise ValueError(f"its arrays would have {total} bytes, the file has {archive.size}")
         return _build_network(cls, metadata, headers, lambda name: archive.read(entries[name]))
+
+
+def _open(path: StrPath) -> AbstractContextManager[archives.Archive | tensor_files.TensorFile]:
+    """Open a file of either kind."""
+    if tensor_files.has_tensors(path):
+        return tensor_files.open_tensors(path)
+    return archives.open_archive(path, compressed=False)
+
+
+def _find_network(
+    archive: archives.Archive | tensor_files.TensorFile, cls: type[Net], which: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return a file's JSON object, and by the names of the arrays those of their entries."""
+    if isinstance(archive, tensor_files.TensorFile):
+        if archive.text is None:
+            raise ValueError(f"no {FORMAT}: its metadata have no {tensor_files.KEY}")
+        metadata, arrays = _parse_object(archive.text), archive.names
+    elif "metadata" in archive.names:
+        metadata = _parse_object(_read_text(archive.read("metadata")))
+        arrays = [name for name in archive.names if name != "metadata"]
+    elif STATES in archive.names:
+        metadata = _parse_object(archive.read(STATES).tobytes())
+        _check_format(metadata, cls)
+        return metadata, metadata["states"].get(which) or metadata["states"]["latest"]
+    elif "fastfc_checkpoint" in archive.names:
+        raise ValueError("a checkpoint that has no network's configuration: resume it")
+    else:
+        raise ValueError(f"no {FORMAT}: it has no metadata")
+    _check_format(metadata, cls)
+    entries = {name: name for name in arrays}
+    _check_names(entries, metadata["arrays"], metadata["arrays"])
+    return metadata, entries
 
 
 def _as_json(name: str, value: Any) -> Any:

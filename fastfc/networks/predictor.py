@@ -39,10 +39,16 @@ class Layer(NamedTuple):
     activation: str = "relu"
 
 
-def freeze(network: FullyConnectedNet) -> FullyConnectedNet:
+def freeze(network: FullyConnectedNet, operation: str = "predictor") -> FullyConnectedNet:
     """Return a copy of a network in test mode that shares nothing with it.
 
     Whatever its own ``loss`` would say against its parameters is said here.
+
+    Parameters
+    ----------
+    network : FullyConnectedNet
+    operation : str
+        Who asks, for messages.
 
     Raises
     ------
@@ -51,8 +57,8 @@ def freeze(network: FullyConnectedNet) -> FullyConnectedNet:
     """
     if not network._has_own_loss():
         raise TypeError(
-            f"predictor: loss of this {type(network).__name__} is not fastfc's own, expected a "
-            "network whose loss nobody has replaced: a predictor gives the scores of fastfc's"
+            f"{operation}: loss of this {type(network).__name__} is not fastfc's own, expected a "
+            "network whose loss nobody has replaced: the scores are those of fastfc's"
         )
     frozen = copy.copy(network)
     frozen.__dict__.pop("_lock", None)

@@ -4,10 +4,12 @@ Each function draws into axes that it is given, or into new ones, and returns th
 and nothing is saved, so they work where there is no display.
 """
 
+from ..optional import missing_package as _missing_package
+
 try:
     import matplotlib as _matplotlib  # noqa: F401
 except ImportError as error:
-    raise ImportError("fastfc.plots needs matplotlib: pip install fastfc[plot]") from error
+    raise _missing_package("fastfc.plots", "matplotlib", "plot", error) from error
 
 from .curves import accuracies, losses
 from .labels import confusion

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from .._types import Array, ArrayLike, Layers
+    from .._types import Array, ArrayLike, Layers, Params
     from ..networks.fully_connected import FullyConnectedNet
 
 BINS = 50
@@ -70,7 +70,7 @@ def activations(model: FullyConnectedNet, X: ArrayLike, *, ax: Axes | None = Non
     >>> [label.get_text() for label in axes.get_yticklabels()]
     ['layer 1', 'layer 2']
     """
-    outputs = _outputs(model, X)
+    outputs, _ = hidden_outputs(model, X)
     if not outputs:
         raise ValueError("model has no hidden layer, expected one at least")
     axes = one_axes(ax)
@@ -130,6 +130,35 @@ def gradient_flow(
     >>> [line.get_label() for line in axes.lines], axes.get_yscale()
     (['gradient', 'weight'], 'log')
     """
+    grads = training_gradients(model, X, y)
+    names = [f"W{i}" for i in range(1, model.num_layers + 1)]
+    axes = one_axes(ax)
+    for arrays, label in ((grads, "gradient"), (model.params, "weight")):
+        axes.plot(names, [root_mean_square(arrays[name]) for name in names], "o-", label=label)
+    axes.set(yscale="log", xlabel="parameter", ylabel="root mean square")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return axes
+
+
+def root_mean_square(values: Array) -> float:
+    """Return the root of the mean of the squares."""
+    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
+
+
+def hidden_outputs(model: FullyConnectedNet, X: ArrayLike) -> tuple[list[Array], Array]:
+    """Return what each hidden layer puts out in test mode, and the scores."""
+    with lock_of(model):
+        twin = model._twin()
+        twin._set_mode("test")
+        noted = _NotedLayers(model._layers)
+        twin._layers = cast("Any", noted)
+        scores, _ = twin._forward(twin._examples(X), twin._own_params())
+    return noted.inputs[1:], scores
+
+
+def training_gradients(model: FullyConnectedNet, X: ArrayLike, y: ArrayLike) -> Params:
+    """Return the gradients of a training pass that leaves no trace, nor in ``np.random``."""
     with lock_of(model):
         twin = model._twin()
     state = np.random.get_state(legacy=False)
@@ -137,25 +166,4 @@ def gradient_flow(
         _, grads = twin.loss(X, y)
     finally:
         np.random.set_state(state)
-    names = [f"W{i}" for i in range(1, model.num_layers + 1)]
-    axes = one_axes(ax)
-    for arrays, label in ((grads, "gradient"), (model.params, "weight")):
-        sizes = [
-            float(np.sqrt(np.mean(np.square(arrays[name], dtype=np.float64)))) for name in names
-        ]
-        axes.plot(names, sizes, "o-", label=label)
-    axes.set(yscale="log", xlabel="parameter", ylabel="root mean square")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    return axes
-
-
-def _outputs(model: FullyConnectedNet, X: ArrayLike) -> list[Array]:
-    """Return what each hidden layer puts out in test mode."""
-    with lock_of(model):
-        twin = model._twin()
-        twin._set_mode("test")
-        noted = _NotedLayers(model._layers)
-        twin._layers = cast("Any", noted)
-        twin._forward(twin._examples(X), twin._own_params())
-    return noted.inputs[1:]
+    return grads

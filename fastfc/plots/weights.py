@@ -67,20 +67,27 @@ def weights(model: Any, shape: Sequence[int], *, most: int = 100, ax: Axes | Non
         )
     images = w.T[:most].reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
     axes = one_axes(ax)
-    axes.imshow(_mosaic(images), cmap="gray", interpolation="nearest", vmin=0, vmax=1)
+    axes.imshow(mosaic(images), cmap="gray", interpolation="nearest", vmin=0, vmax=1)
     axes.set_axis_off()
     return axes
 
 
-def _mosaic(images: Array) -> AnyArray:
-    """Return images (M, H, W, C) as one, about square; what is no image is white."""
+def mosaic(images: Array, blank: float = 1.0) -> AnyArray:
+    """Return images (M, H, W, C) as one, about square, each from 0 to 1; the rest is blank, white.
+
+    Examples
+    --------
+    >>> mosaic(np.array([[[[3.0], [7.0]]], [[[1.0], [1.0]]]]))
+    array([[0. , 1. , 1. , 0.5, 0.5]])
+    """
     M, height, width, channels = images.shape
     across = max(math.ceil(math.sqrt(M)), 1)
     down = max(math.ceil(M / across), 1)
-    mosaic = np.ones((down * (height + GAP) - GAP, across * (width + GAP) - GAP, channels))
+    shape = down * (height + GAP) - GAP, across * (width + GAP) - GAP, channels
+    joined = np.full(shape, blank)
     for i, image in enumerate(images):
         top, left = i // across * (height + GAP), i % across * (width + GAP)
         low, high = image.min(), image.max()
         scaled = (image - low) / (high - low) if high > low else np.full_like(image, 0.5)
-        mosaic[top : top + height, left : left + width] = scaled
-    return mosaic.squeeze(axis=2) if channels == 1 else mosaic
+        joined[top : top + height, left : left + width] = scaled
+    return joined.squeeze(axis=2) if channels == 1 else joined

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._types import AnyArray, Array, Examples, Model, OptimConfig, Schedule, UpdateRule
+    from ..distributed import Team
     from .history import Log
     from .rates import Rates
     from .saving import Saver
@@ -51,6 +52,10 @@ class Attributes:
     callbacks: list[Any]
     on_nonfinite: str
     progress: bool
+    comm: Any
+    sync_batchnorm: bool
+    check_ranks: bool
+    comm_timeout: float
 
     epoch: int
     best_val_acc: float
@@ -67,6 +72,8 @@ class Attributes:
     _rates: Rates
     _log: Log
     _saver: Saver | None
+    _team: Team | None
+    _joined: bool
     _run: str
     _asked: str | None
     _training: bool

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import math
+import os
 import time
 from array import array
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..arguments import shown
 from ..files import atomic_write
 
 if TYPE_CHECKING:
@@ -21,6 +24,13 @@ if TYPE_CHECKING:
     from ..solver import Solver
 
 __all__ = ["History"]
+
+_WHOLE = {"iteration", "epoch"}
+
+
+def _as_number(text: str) -> float:
+    """Return the number of a field; an empty one is NaN."""
+    return float(text or "nan")
 
 
 class Log:
@@ -138,6 +148,60 @@ class History(dict[str, "AnyArray"]):
             for after, accuracy in zip(log.scored, noted, strict=False):
                 if 0 < after <= steps:
                     columns[name][after - 1] = accuracy
+        return cls(columns)
+
+    @classmethod
+    def from_csv(cls, path: StrPath) -> History:
+        """Return the columns that `to_csv` has written.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+
+        Returns
+        -------
+        History
+            Steps and epochs are int64, the others float64.
+
+        Raises
+        ------
+        OSError
+            It cannot be read.
+        ValueError
+            It holds no such columns.
+
+        Examples
+        --------
+        >>> import numpy as np, tempfile
+        >>> from fastfc.training import History
+        >>> history = History(loss=np.array([0.5, 0.25]), val_acc=np.array([np.nan, 1.0]))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     history.to_csv(f"{folder}/history.csv")
+        ...     History.from_csv(f"{folder}/history.csv")["val_acc"]
+        array([nan,  1.])
+        """
+        try:
+            with open(path, encoding="utf-8") as file:
+                names, first = file.readline().strip().split(","), file.readline()
+                found = np.empty((0, len(names)))
+                if first:
+                    lines = itertools.chain([first], file)
+                    found = np.loadtxt(
+                        lines, delimiter=",", ndmin=2, comments=None, converters=_as_number
+                    )
+            if "loss" not in names or len(set(names)) < len(names):
+                raise ValueError(f"its columns are {shown(names)}")
+            if found.shape[1] != len(names):
+                raise ValueError(f"its rows have {found.shape[1]} fields, expected {len(names)}")
+            whole = [i for i, name in enumerate(names) if name in _WHOLE]
+            if not (np.abs(found[:, whole]) < 2**53).all():
+                raise ValueError("steps or epochs are no whole numbers")
+        except ValueError as error:  # of what is no text, too
+            raise ValueError(f"{os.fsdecode(path)}: no history of a run: {error}") from None
+        columns = dict(zip(names, found.T.copy(), strict=True))
+        for name in _WHOLE & columns.keys():
+            columns[name] = columns[name].astype(np.int64)
         return cls(columns)
 
     def csv(self) -> str:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from . import settings
-from .attributes import Attributes
 from .callbacks import find_methods, notify
 from .checkpoint import CheckpointError, read_with_run
+from .ranks import Ranked
 from .rules import is_sgd
 from .signatures import show_kept_settings
 from .state import (
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ..solver import Solver
 
 
-class Resumable(Attributes):
+class Resumable(Ranked):
     """The part of a Solver that knows where its run stands.
 
     ``_call`` is the call of ``train`` that goes on, or was stopped: the ``step`` it has reached, 0
@@ -198,6 +198,7 @@ class Resumable(Attributes):
 
     def _begin(self) -> int:
         """Prepare for a call of ``train``; return how many of its steps an earlier one has done."""
+        self._join()
         self._put_latest()
         if is_sgd(self.update_rule):
             self._make_writeable()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class Scored(Attributes):
     """The part of a Solver that reads examples and counts accuracies."""
 
+    _scoring = False  # by all ranks together: whoever calls check_accuracy is one of them
+
     if TYPE_CHECKING:  # of the Solver
 
         def _bn_params(self) -> list[dict[str, Any]]: ...
@@ -107,13 +109,23 @@ class Scored(Attributes):
             mask = np.random.choice(X.shape[0], num_samples)
             y = y[mask]
             weights = None if weights is None else weights[mask]
-        loss, found = model_loss(self.model), []
-        for start in range(0, X.shape[0] if mask is None else len(mask), batch_size):
-            rows = slice(start, start + batch_size)
+        loss = model_loss(self.model)
+        count = X.shape[0] if mask is None else len(mask)
+        batches = [slice(start, start + batch_size) for start in range(0, count, batch_size)]
+        found: Any = {}
+        team = self._team if self._scoring else None
+        for i, rows in enumerate(batches):
+            if team is not None and i % team.size != team.rank:
+                continue
             batch = self._examples(X, rows if mask is None else mask[rows])
             scores = self.model.loss(batch)
             warn_of_nan(self, X, batch, scores)
-            found.append(scores if loss is not None and not loss.labelled else np.argmax(scores, 1))
+            found[i] = scores if loss is not None and not loss.labelled else np.argmax(scores, 1)
+        if team is not None:
+            found = {
+                k: v for part in team.collect_objects(found, "scores") for k, v in part.items()
+            }
+        found = [found[i] for i in range(len(batches))]
         if loss is not None and not loss.labelled:
             model: Any = self.model
             score: float = model.__fastfc_score__(np.concatenate(found), y, weights)
@@ -134,8 +146,12 @@ class Scored(Attributes):
 
     def _score(self) -> None:
         """Note and print both accuracies; keep the parameters if they are the best so far."""
-        train_acc = self._accuracy("train", self.num_train_samples)
-        val_acc = self._accuracy("val", self.num_val_samples)
+        self._scoring = True
+        try:
+            train_acc = self._accuracy("train", self.num_train_samples)
+            val_acc = self._accuracy("val", self.num_val_samples)
+        finally:
+            self._scoring = False
         self.train_acc_history.append(train_acc)
         self.val_acc_history.append(val_acc)
         self._log.scored.append(len(self.loss_history))

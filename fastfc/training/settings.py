@@ -160,6 +160,12 @@ def _progress(name: str, value: Any) -> bool:
     return wanted
 
 
+def _comm(name: str, value: Any) -> Any:
+    from ..distributed import check_comm  # needs mpi4py
+
+    return check_comm(name, value)
+
+
 SETTINGS = {
     "update_rule": Setting("sgd", _update_rule, fixed=True),
     "optim_config": Setting(None, _config, fixed=True),
@@ -183,6 +189,10 @@ SETTINGS = {
     "on_nonfinite": Setting("stop", _policy),
     "callbacks": Setting(None, as_list, stored=False),
     "progress": Setting(False, _progress),
+    "comm": Setting(None, _optional(_comm), stored=False),
+    "sync_batchnorm": Setting(True, check_flag),
+    "check_ranks": Setting(False, check_flag, stored=False),
+    "comm_timeout": Setting(300.0, _seconds, stored=False),
 }
 
 

@@ -38,6 +38,8 @@ class Stepping(Resumable, Guarded, Scored):
         lock = hold(self, "_step")
         try:
             self._rates.before_step(self)
+            if self._team is not None and not self._joined:  # a loop of the user's own
+                self._join()
             batch_mask = _core.random_rows(len(self.y_train), self.batch_size)
             loss = self._fused_step(batch_mask)
             if loss is None:
@@ -46,6 +48,7 @@ class Stepping(Resumable, Guarded, Scored):
             if self.on_nonfinite != "continue" and not math.isfinite(loss):
                 loss = self._refuse_step(loss, batch_mask)
             self.loss_history.append(loss)
+            self._compare_ranks()
         finally:
             lock.release()
 
@@ -53,7 +56,7 @@ class Stepping(Resumable, Guarded, Scored):
         """Let the model do it all in one call if it offers to; return the loss or None."""
         offered = getattr(self.model, "__fastfc_train_step__", None)
         rule = built_in(self.update_rule)
-        if offered is None or rule is None:
+        if offered is None or rule is None or self._team is not None:
             return None
         return offered(
             self.X_train, self.y_train, rule, self.optim_configs, rows=batch_mask, **self._options()
@@ -75,10 +78,7 @@ class Stepping(Resumable, Guarded, Scored):
         A loss that is not finite changes nothing, but under ``on_nonfinite='continue'``.
         """
         statistics = [copy_arrays(found) for found in running_statistics(self._bn_params())]
-        X, y = self._examples(self.X_train, batch_mask), self.y_train[batch_mask]
-        weights = {} if self.w_train is None else {"sample_weight": self.w_train[batch_mask]}
-        model: Any = self.model
-        loss, grads = check_pair(model.loss(X, y, **weights))
+        loss, grads = check_pair(self._loss_of(batch_mask))
         loss = as_number(loss)
         if self.on_nonfinite != "continue" and not math.isfinite(loss):
             set_running_statistics(self._bn_params(), statistics)
@@ -93,6 +93,22 @@ class Stepping(Resumable, Guarded, Scored):
             self.optim_configs[name] = next_config
         return loss
 
+    def _loss_of(self, batch_mask: Labels) -> Any:
+        """Return the loss of a minibatch and its gradients, whoever computes them."""
+        team, weights = self._team, None
+        if self.w_train is not None:
+            weights = self.w_train[batch_mask]
+        if team is not None:
+            from ..distributed import share_loss
+
+            rows = batch_mask[team.share(len(batch_mask))]
+            X, y = self._examples(self.X_train, rows), self.y_train[rows]
+            size = len(batch_mask)
+            return share_loss(team, self.model, X, y, weights, size, self.sync_batchnorm)
+        X, y = self._examples(self.X_train, batch_mask), self.y_train[batch_mask]
+        model: Any = self.model
+        return model.loss(X, y) if weights is None else model.loss(X, y, sample_weight=weights)
+
     def _many_steps(self, most: int, seconds: float) -> int:
         """Let the model do steps in one call if it offers to; return how many, which may be none.
 
@@ -101,6 +117,8 @@ class Stepping(Resumable, Guarded, Scored):
         offered = getattr(self.model, "__fastfc_train_steps__", None)
         rule = built_in(self.update_rule)
         if offered is None or rule is None or not self._has_own_steps():
+            return 0
+        if self._team is not None:  # ranks meet within each step
             return 0
         configs, options, rates = self.optim_configs, self._options(), None
         if self._rates.schedule is not None:

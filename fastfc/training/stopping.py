@@ -101,12 +101,17 @@ class Interrupts:
             if signal.getsignal(number) == self._note:
                 signal.signal(number, handler)
 
-    def pass_on(self) -> None:
+    def pass_on(self, agreed: signal.Signals | None = None) -> None:
         """After the context: end the process by the SIGTERM that was noted, with its status.
 
         An error on its way, that of a checkpoint perhaps, is printed: nobody else will see it.
+
+        Parameters
+        ----------
+        agreed : signal.Signals, optional
+            What another rank has noted.
         """
-        if self.came == signal.SIGTERM:
+        if signal.SIGTERM in (self.came, agreed):
             if sys.exc_info()[0] is not None:
                 traceback.print_exc()
             _terminate()

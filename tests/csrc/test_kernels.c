@@ -209,7 +209,7 @@ static void test_dropout(size_t n, double p, int drop, int used) {
         for (int i = 0; i < used; i++) next_word(&state);
     }
     plain = state;
-    fc_mt19937 start = state;
+    fc_mt19937 start = state, skipped = state;
     real *x = array(n), *out = output(n), *mask = output(n), *dx = output(n);
     KERNELS->dropout_forward(out, mask, &state, x, p, drop, n);
     KERNELS->dropout_apply(dx, x, mask, n);
@@ -227,6 +227,8 @@ static void test_dropout(size_t n, double p, int drop, int used) {
     KERNELS->mt19937_keep(keep, &start, p, drop, n);
     for (size_t i = 0; i < n; i++) check("mt19937_keep", i, keep[i], mask[i] != 0, 0);
     check("mt19937_keep state", n, memcmp(&start, &plain, sizeof start), 0, 0);
+    KERNELS->mt19937_skip(&skipped, n);
+    check("mt19937_skip", n, memcmp(&skipped, &plain, sizeof skipped), 0, 0);
     free(keep);
     free(x), free(out), free(mask), free(dx);
 }
@@ -258,7 +260,15 @@ static void test_philox_dropout(size_t n, double p, int drop) {
     KERNELS->philox_words(words, counter, halves, (n / 32 + 1) * 32);
     real *x = array(n), *out = output(n), *mask = output(n);
     uint8_t *keep = malloc(n);
-    KERNELS->dropout_philox(out, mask, x, key, p, drop, n);
+    KERNELS->dropout_philox(out, mask, x, key, 0, p, drop, n);
+    real *part = output(n), *part_mask = output(n);
+    for (size_t first = 0; first <= n; first += first < 6 ? 1 : 37) { /* rows of it alone */
+        KERNELS->dropout_philox(part, part_mask, x + first, key, first, p, drop, n - first);
+        for (size_t i = first; i < n; i++) {
+            check("philox part of a mask", i, part_mask[i - first], mask[i], 0);
+            check("philox part", i, part[i - first], out[i], 0);
+        }
+    }
     for (size_t first = 0; first <= n; first += 20) { /* any part of the stream alone */
         memset(keep, 255, n);
         KERNELS->philox_keep(keep, key, first, p, drop, n - first);
@@ -271,7 +281,7 @@ static void test_philox_dropout(size_t n, double p, int drop) {
         check("philox mask", i, mask[i], expected, 0);
         check("philox out", i, out[i], x[i] * expected, 0);
     }
-    free(words), free(x), free(out), free(mask), free(keep);
+    free(words), free(x), free(out), free(mask), free(keep), free(part), free(part_mask);
 }
 
 static void test_losses(size_t N, size_t C) {

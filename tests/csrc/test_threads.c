@@ -243,6 +243,7 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
                       {output(N * widest), output(N * widest)},
                       workspace,
                       {.kind = FC_SOFTMAX_LOSS, .number = 0.2, .labels = y},
+                      NULL,
                       reg,
                       philox,
                       FC_NO_UPDATE,
@@ -280,7 +281,7 @@ static void test_network(size_t N, const size_t *dims, int normalization, double
         if (l + 1 < LAYERS) {
             KERNELS->relu_forward(relus[l], h, N * M);
             if (philox)
-                KERNELS->dropout_philox(relus[l], masks[l], relus[l], layers[l].key, p, drop,
+                KERNELS->dropout_philox(relus[l], masks[l], relus[l], layers[l].key, 0, p, drop,
                                         N * M);
             else if (p < 1)
                 KERNELS->dropout_forward(relus[l], masks[l], &plain, relus[l], p, drop, N * M);

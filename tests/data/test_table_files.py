@@ -30,6 +30,7 @@ BAD = {
     "latin": ("a,b\n1,gr\xfcn\n".encode("latin1"), "byte 8 is no UTF-8: save it as such"),
     "utf-16": ("a,b\n1,2\n".encode("utf-16"), "byte 0 is no UTF-8"),
     "zeros": (b"a,b\n1,\x002\n", "it has zero bytes, expected text"),
+    "a stray quote": (b'a,b\n5",2\n', "it has an odd number of quotation marks: one is not closed"),
     "twice": (b"a,b,a\n1,2,3\n", "two columns are called 'a', expected names that differ"),
     "twice but for blanks": (b"a,b, a \n1,2,3\n", "two columns are called 'a'"),
     "too many cells": (b"a,b\n1,2\n1,2,3\n", "damaged: "),
@@ -43,6 +44,13 @@ def test_bad_files(path, library, raw, message):
         read(path, library)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_line_ends_and_blank_lines(path, library, end):
+    path.write_bytes(end.join(["", "", "a,b", "1,x", "", "2,", ""]).encode())
+    found = {name: column.values.tolist() for name, column in read(path, library).items()}
+    assert found == {"a": ["1", "2"], "b": ["x", None]}
 
 
 def test_an_empty_parquet_file(tmp_path, library):

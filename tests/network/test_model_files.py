@@ -26,6 +26,14 @@ def path(tmp_path):
     return tmp_path / "net.npz"
 
 
+@pytest.fixture(params=["npz", "safetensors"])
+def either(request, tmp_path):
+    """A path of each kind of file."""
+    if request.param == "safetensors":
+        pytest.importorskip("safetensors", reason="safetensors is not installed")
+    return tmp_path / f"net.{request.param}"
+
+
 def data(n=20):
     return cases.normal((n, 2, 3), np.float64, "X"), cases.labels(n, 4)
 
@@ -87,13 +95,13 @@ def assert_alike(loaded, net):
 
 @pytest.mark.parametrize("trained", [False, True])
 @pytest.mark.parametrize("arguments", CONFIGURATIONS, ids=str)
-def test_there_and_back(nets, path, dtype, arguments, trained):
+def test_there_and_back(nets, either, dtype, arguments, trained):
     net = network(nets, dtype, **arguments)
     if trained:
         net.loss(*data())
     np.random.seed(1)
-    net.save(path)
-    loaded = nets.FullyConnectedNet.load(path)
+    net.save(either)
+    loaded = nets.FullyConnectedNet.load(either)
     after = np.random.rand()
     np.random.seed(1)
     assert after == np.random.rand(), "the file's network was drawn"
@@ -101,49 +109,49 @@ def test_there_and_back(nets, path, dtype, arguments, trained):
     assert_alike(loaded, net)
 
 
-def test_the_other_package_reads_it(nets, path):
+def test_the_other_package_reads_it(nets, either):
     net = network(nets, use_batchnorm=True, dropout=0.5)
     net.loss(*data())
-    net.save(path)
+    net.save(either)
     other = fc_net if nets is reference else reference
-    loaded = other.FullyConnectedNet.load(path)
+    loaded = other.FullyConnectedNet.load(either)
     assert type(loaded) is other.FullyConnectedNet
     for name, value in net.params.items():
         np.testing.assert_array_equal(loaded.params[name], value)
-    loaded.save(path)
-    assert_alike(nets.FullyConnectedNet.load(path), net)
+    loaded.save(either)
+    assert_alike(nets.FullyConnectedNet.load(either), net)
 
 
-def test_two_layer_net(nets, path):
+def test_two_layer_net(nets, either):
     net = nets.TwoLayerNet(6, 5, 4, dropout=0.5, reg=0.1)
-    net.save(path)
-    loaded = nets.TwoLayerNet.load(path)
+    net.save(either)
+    loaded = nets.TwoLayerNet.load(either)
     assert type(loaded) is nets.TwoLayerNet
-    general = nets.FullyConnectedNet.load(path)
+    general = nets.FullyConnectedNet.load(either)
     assert type(general) is nets.FullyConnectedNet
     np.testing.assert_equal(general.params, net.params)
     assert_alike(loaded, net)
-    general.save(path)
-    message = r"net.npz: it holds a FullyConnectedNet, expected a TwoLayerNet"
+    general.save(either)
+    message = r"net\.\w+: it holds a FullyConnectedNet, expected a TwoLayerNet"
     with pytest.raises(ValueError, match=message):
-        nets.TwoLayerNet.load(path)
+        nets.TwoLayerNet.load(either)
 
 
-def test_a_subclass_of_ones_own(nets, path):
+def test_a_subclass_of_ones_own(nets, either):
     class Mine(nets.FullyConnectedNet):
         def __init__(self):
             super().__init__([3], 6, 4, dtype=np.float64)
             self.mine = True
 
     net = Mine()
-    net.save(path)
-    loaded = Mine.load(path)
+    net.save(either)
+    loaded = Mine.load(either)
     assert type(loaded) is Mine
     assert not hasattr(loaded, "mine")
     assert loaded.loss(data()[0]).tobytes() == net.loss(data()[0]).tobytes()
 
 
-def test_what_was_changed_after_construction_is_kept(nets, path):
+def test_what_was_changed_after_construction_is_kept(nets, either):
     net = network(nets, use_batchnorm=True, dropout=0.5)
     net.reg, net.label_smoothing, net.activation = 0.25, 0.5, "silu"
     net.dropout_param |= {"p": 0.75, "seed": 8}
@@ -153,15 +161,15 @@ def test_what_was_changed_after_construction_is_kept(nets, path):
     net.params["b2"] = np.ones((1, 8), np.float32)
     net.params["W1"] = np.asfortranarray(net.params["W1"])
     net.loss(*data())
-    net.save(path)
-    loaded = nets.FullyConnectedNet.load(path)
+    net.save(either)
+    loaded = nets.FullyConnectedNet.load(either)
     assert loaded.activation == "silu"
     assert loaded.bn_params[1]["eps"] == 1e-3
     assert loaded.bn_params[1]["momentum"] == 0.5
     X, y = data()
     assert loaded.loss(X).tobytes() == net.loss(X).tobytes()
     np.testing.assert_equal(loaded.loss(X, y), net.loss(X, y))
-    assert loaded.params["W1"].flags.f_contiguous
+    assert loaded.params["W1"].flags.f_contiguous == (either.suffix == ".npz")
 
 
 ITSELF = [1]
@@ -185,31 +193,31 @@ ITSELF.append(ITSELF)
         ({"a": ITSELF}, ValueError),
     ],
 )
-def test_what_no_file_can_hold(nets, path, value, error):
+def test_what_no_file_can_hold(nets, either, value, error):
     """Is named, and there is no file; NumPy's own values are looked into as others are."""
     net = network(nets, use_batchnorm=True)
     net.bn_params[0]["note"] = value
     with pytest.raises(error, match=r"^save: bn_params(\[0\]\['note'\]\S*)? is "):
-        net.save(path)
-    assert not path.exists()
+        net.save(either)
+    assert not either.exists()
 
 
-def test_saved_again_it_is_the_same_file(nets, path, tmp_path):
+def test_saved_again_it_is_the_same_file(nets, either, tmp_path):
     net = network(nets, use_batchnorm=True, dropout=0.5, reg=0.3)
     net.loss(*data())
-    net.save(path)
-    again = tmp_path / "again"
-    nets.FullyConnectedNet.load(path).save(again)
-    assert again.read_bytes() == path.read_bytes()
+    net.save(either)
+    again = tmp_path / f"again{either.suffix}"
+    nets.FullyConnectedNet.load(either).save(again)
+    assert again.read_bytes() == either.read_bytes()
 
 
-def test_numbers_of_any_kind(nets, path):
+def test_numbers_of_any_kind(nets, either):
     net = network(nets)
     special = cases.specials(np.float64)
     net.params["W1"].flat[: len(special)] = special
     net.reg = np.inf
-    net.save(path)
-    loaded = nets.FullyConnectedNet.load(path)
+    net.save(either)
+    loaded = nets.FullyConnectedNet.load(either)
     assert loaded.params["W1"].tobytes() == net.params["W1"].tobytes()
     assert loaded.reg == np.inf
 
@@ -235,10 +243,10 @@ def test_what_is_in_the_file(path):
 # --- written whole or not at all --------------------------------------------------------------
 
 
-def test_a_failure_leaves_the_old_file(nets, path, monkeypatch):
+def test_a_failure_leaves_the_old_file(nets, either, monkeypatch):
     net = network(nets)
-    net.save(path)
-    before = path.read_bytes()
+    net.save(either)
+    before = either.read_bytes()
 
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -247,9 +255,9 @@ def test_a_failure_leaves_the_old_file(nets, path, monkeypatch):
         with monkeypatch.context() as patched:
             patched.setattr(os, function, full)
             with pytest.raises(OSError, match="No space left"):
-                net.save(path)
-        assert os.listdir(path.parent) == [path.name]
-        assert path.read_bytes() == before
+                net.save(either)
+        assert os.listdir(either.parent) == [either.name]
+        assert either.read_bytes() == before
 
 
 def test_an_interruption_leaves_nothing(path):
@@ -272,13 +280,13 @@ def test_a_link_stays_a_link(path, tmp_path):
     assert path.read_bytes() == b"new"
 
 
-def test_the_file_gets_the_usual_permissions(path):
+def test_the_file_gets_the_usual_permissions(either):
     before = os.umask(0o027)
     try:
-        network(fc_net).save(path)
+        network(fc_net).save(either)
     finally:
         os.umask(before)
-    assert path.stat().st_mode & 0o777 == 0o640
+    assert either.stat().st_mode & 0o777 == 0o640
 
 
 @pytest.mark.parametrize("where", ["missing/net.npz", "."])
@@ -311,12 +319,12 @@ def test_where_no_file_can_be(nets, tmp_path, where):
         ),
     ],
 )
-def test_what_could_not_be_read_is_not_written(nets, path, change, error, message):
+def test_what_could_not_be_read_is_not_written(nets, either, change, error, message):
     net = network(nets, use_batchnorm=True, dropout=0.5)
     change(net)
     with pytest.raises(error, match=message):
-        net.save(path)
-    assert os.listdir(path.parent) == []
+        net.save(either)
+    assert os.listdir(either.parent) == []
 
 
 # --- damaged, foreign and newer files ---------------------------------------------------------

@@ -11,7 +11,7 @@ import fastfc
 from fastfc import data_utils, fc_net
 from fastfc.cli import data as data_module
 from fastfc.cli import main
-from fastfc.cli.names import RULE_OPTIONS
+from fastfc.cli.options import RULE_OPTIONS
 from fastfc.data import cifar10, load_digits
 from tests.support.cli import QUICK, complaint, figure, output
 

@@ -25,11 +25,15 @@ ARROWS = {
     "arrays": {"arguments"},
     "files": set(),
     "locks": set(),
+    "optional": set(),
     "archives": set(),
+    "tensor_files": {"archives", "optional"},
     "gradient_check": {"arguments", "arrays"},
     "clipping": {"arguments", "arrays"},
     "update_rules": {"arguments", "arrays"},
-    "networks": {"archives", "arguments", "arrays", "files", "locks", "preprocessing"},
+    "networks": {
+        *("archives", "arguments", "arrays", "files", "locks", "preprocessing", "tensor_files"),
+    },
     "reference": {"arguments", "arrays", "clipping", "networks", "update_rules"},
     "runtime": {"_core", "arguments", "version"},
     "data": {"_core", "archives", "arguments", "files"},
@@ -44,26 +48,36 @@ ARROWS = {
     },
     "layer_tests": {"fc_net", "gradient_check", "layer_utils", "layers"},
     "dropin": {"arguments", "fc_net", "layer_tests", "layers", "networks", "optim"},
+    "distributed": {"_core", "arguments", "arrays", "networks", "optional", "runtime"},
     "training": {
         *("_core", "archives", "arguments", "clipping", "data", "dropin", "files", "optim"),
-        *("locks", "update_rules", "version"),
+        *("distributed", "locks", "update_rules", "version"),
     },
     "solver": {"_core", "data", "training"},
-    "plots": {"arguments", "locks", "networks", "solver", "training"},
+    "plots": {"arguments", "locks", "networks", "optional", "solver", "training"},
+    "report": {
+        *("arguments", "data", "files", "locks", "networks", "optim", "plots", "preprocessing"),
+        *("runtime", "training", "update_rules", "version"),
+    },
     "checking": {
         *("arguments", "dropin", "gradient_check", "layer_utils", "layers", "optim", "reference"),
         "update_rules",
     },
     "estimators": {
-        *("_core", "arguments", "fc_net", "losses", "networks", "training"),
+        *("_core", "arguments", "fc_net", "losses", "networks", "optional", "training"),
+    },
+    "interop": {
+        *("arguments", "arrays", "estimators", "fc_net", "locks", "networks", "optional"),
     },
     "": {"_core", "checking", "dropin", "runtime", "version"},  # fastfc/__init__.py
     "cli": {
-        *("", "arguments"),
+        *("", "archives", "arguments"),
         "checking",
         "data",
         "data_utils",
         "fc_net",
+        "files",
+        "losses",
         "networks",
         "solver",
         "training",
@@ -73,11 +87,20 @@ ARROWS = {
     "__main__": {"cli"},
 }
 LAZY = {("cli", "reference")}  # inside a function, where it is asked for
-# Rooms that need an extra, and its packages.  Nobody else imports them: people do, by their names.
-EXTRAS = {"estimators": {"scipy", "sklearn"}, "plots": {"matplotlib"}}
+# Rooms that need an extra, and its packages.  Nobody else imports them: people do, by their names;
+# and the Solver where it is given a communicator.
+EXTRAS = {
+    "distributed": {"mpi4py"},
+    "estimators": {"scipy", "sklearn"},
+    "interop": {"sklearn", "torch"},
+    "plots": {"matplotlib"},
+    "report": {"matplotlib"},
+}
+# Required packages that one room alone imports; of tomllib newer Pythons have their own.
+OWN = {"cli": {"click", "tomli", "tomli_w", "tomllib"}}
 
 # Packages that a room imports inside a function, where they are asked for.
-INSIDE = {"training": {"tqdm"}, "data": {"pandas", "polars"}}
+INSIDE = {"training": {"tqdm"}, "data": {"pandas", "polars"}, "tensor_files": {"safetensors"}}
 
 MODULES = sorted(
     path.relative_to(ROOT).with_suffix("")
@@ -164,11 +187,12 @@ def test_nobody_imports_by_text():
     """What the table cannot see: names of modules as text.
 
     `dropin` serves them by name, `checking` imports what a student names, and the package itself
-    imports them when they are asked for.
+    and `interop` import them when they are asked for, as the command line does with commands.
     """
     for path in MODULES:
         text = (ROOT / path.with_suffix(".py")).read_text()
         by_name = path.parts[0] in ("__init__", "checking", "dropin")
+        by_name |= str(path) in ("cli/__init__", "interop/__init__")
         assert by_name or not re.search(r"import_module|__import__", text), path
 
 
@@ -199,7 +223,7 @@ def test_other_packages(path):
         else:
             continue
         foreign = names - sys.stdlib_module_names - {"fastfc", "numpy"}
-        foreign -= EXTRAS.get(path.parts[0], set())
+        foreign -= {**EXTRAS, **OWN}.get(path.parts[0], set())
         assert foreign <= INSIDE.get(path.parts[0], set()), path
         assert not foreign or node not in at_import, path
 
@@ -289,7 +313,8 @@ def test_the_package_shows_what_it_has():
     # all modules, but for those whose names people have no use for
     found = {path.parts[0] for path in MODULES if path.parts[0][0] != "_"}
     inner = {"archives", "arguments", "arrays", "checking", "cli", "clipping", "dropin", "files"}
-    inner |= {"locks", "networks", "preprocessing", "runtime", "update_rules", "version", *EXTRAS}
+    inner |= {"locks", "networks", "optional", "preprocessing", "runtime", "tensor_files"}
+    inner |= {"update_rules", "version", *EXTRAS}
     assert found - inner == set(fastfc._MODULES)
     star = {}
     exec("from fastfc import *", star)

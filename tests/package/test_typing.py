@@ -20,7 +20,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 # What is of use to nobody outside the core.
 INTERNAL = {
-    *("Arena", "Drawn", "Spans", "Rule", "Transaction"),
+    *("Arena", "Drawn", "Share", "Spans", "Rule", "Transaction"),
     *("_choose_isa", "_count_fork", "_set_main_thread", "open_lock"),
 }
 

@@ -193,6 +193,37 @@ def test_history_in_files(tmp_path):
         np.testing.assert_array_equal(np.array(from_csv, column.dtype), column)
         np.testing.assert_array_equal(np.array(from_json, column.dtype), column)
     assert not list(tmp_path.glob("*.tmp"))
+    again = History.from_csv(tmp_path / "h.csv")
+    assert list(again) == list(history)
+    for name, column in history.items():
+        assert again[name].dtype == (np.int64 if name in ("iteration", "epoch") else np.float64)
+        np.testing.assert_array_equal(again[name], column)
+
+
+def test_history_of_no_steps_in_a_file(tmp_path):
+    runs.solver().history.to_csv(tmp_path / "h.csv")
+    again = History.from_csv(tmp_path / "h.csv")
+    assert {name: column.shape for name, column in again.items()} == dict.fromkeys(again, (0,))
+    assert "val_acc" in again
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", r"its columns are \[''\]"),
+        (b"a,b\n1,2\n", r"its columns are \['a', 'b'\]"),
+        (b"loss,loss\n1,2\n", "its columns are"),
+        (b"loss,epoch\n1\n2\n", "its rows have 1 fields, expected 2"),
+        (b"loss,epoch\n1,2\n1\n", "the number of columns changed"),
+        (b"loss,epoch\n1,\n", "steps or epochs are no whole numbers"),
+        (b"loss,epoch\nx,2\n", "could not convert"),
+        (b"loss\n\xff\n", "can't decode"),
+    ],
+)
+def test_a_file_that_is_no_history(text, message, tmp_path):
+    (tmp_path / "h.csv").write_bytes(text)
+    with pytest.raises(ValueError, match=rf"h\.csv: no history of a run: .*{message}"):
+        History.from_csv(tmp_path / "h.csv")
 
 
 def test_history_file_that_cannot_be_written_leaves_the_old_one(tmp_path):

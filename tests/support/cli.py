@@ -1,6 +1,7 @@
 """The command line, by main() in this process."""
 
 import re
+import shlex
 
 from fastfc.cli import main
 
@@ -28,3 +29,19 @@ def figure(name, out):
     """Return the number behind `name` in the output; there is one."""
     (text,) = re.findall(rf"^{name}: (\S+)$", out, re.MULTILINE)
     return float(text)
+
+
+def as_pattern(text):
+    """Return a regular expression of a text in which ``...`` stands for anything."""
+    return ".*".join(map(re.escape, text.split("...")))
+
+
+def run_console(capsys, block):
+    """Run the ``fastfc`` commands of a page's console block, which print what it shows."""
+    for shown in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        typed, _, expected = shown.partition("\n")
+        words = shlex.split(typed)
+        assert words[0] == "fastfc"
+        main(words[1:])
+        out, err = capsys.readouterr()
+        assert re.fullmatch(as_pattern(expected), out + err, re.DOTALL), (typed, out + err)

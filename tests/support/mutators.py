@@ -16,6 +16,8 @@ import zlib
 
 import numpy as np
 
+from tests.support.tensors import join_tensors, split_tensors
+
 ODD_NUMBERS = [0, 1, 2, 3, 8, 255, 256, 624, 625, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1]
 ODD_NUMBERS += [2**45, 2**63 - 1, 2**63, 2**64, 10**400, -1, -(2**31), -(2**63)]
 ODD_VALUES = [None, True, False, "", "x", [], {}, [[]], [None], [1], 0.5, 1e300, float("nan")]
@@ -369,6 +371,29 @@ def mutate_pickle(data, most, seed, mutate):
     return made if len(made) <= most else mutate(data, most)
 
 
+def mutate_tensors(data, most, seed, mutate):
+    """Return another file of tensors: a value of its head changed, or of the JSON within it."""
+    rng = random.Random(seed)
+    try:
+        head, content = split_tensors(data)
+        assert rng.random() < 0.8
+        for _ in range(rng.choice((1, 1, 2))):
+            metadata = head.get("__metadata__")
+            if isinstance(metadata, dict) and metadata and rng.random() < 0.5:
+                key = rng.choice(list(metadata))
+                inner = json.loads(metadata[key])
+                _change_within(inner, rng, mutate)
+                metadata[key] = json.dumps(inner)
+            else:
+                _change_within(head, rng, mutate)
+        if rng.random() < 0.2:
+            content = mutate(content or b"x", len(content) + 8)
+        made = join_tensors(head, content)
+    except (AssertionError, AttributeError, TypeError, ValueError, RecursionError):
+        return mutate(data, most)
+    return made if len(made) <= most else mutate(data, most)
+
+
 def _steps():
     numbers = [struct.pack("<i", n) for n in (0, -1, 1, 3, 3072, 2**31 - 1, -(2**31))]
     found = [b"J" + number for number in numbers]
@@ -398,4 +423,5 @@ def _steps():
 
 
 STEPS = _steps()
-BY_READER = {"mnist": mutate_idx, "cifar": mutate_pickle}  # of the others: mutate_archive
+# of the others: mutate_archive
+BY_READER = {"mnist": mutate_idx, "cifar": mutate_pickle, "tensors": mutate_tensors}

@@ -26,7 +26,7 @@ from fastfc.data import load_npz
 from fastfc.data.mnist import load_mnist, read_idx
 from fastfc.data_utils import load_CIFAR_batch
 from fastfc.solver import Solver
-from fastfc.training import CheckpointError, latest_checkpoint, read_checkpoint
+from fastfc.training import CheckpointError, History, latest_checkpoint, read_checkpoint
 from tests.support.cifar import make_batch, python2_pickle
 from tests.support.npz import reads_or_names
 
@@ -200,7 +200,21 @@ def read_model(path):
         net.loss(np.ones((2, net.params["W1"].shape[0]), net.dtype))
 
 
-def model_seeds():
+PREPROCESSING = {  # of networks of so many inputs
+    1: {"kind": "normalize", "mean": [0.5], "std": 2},
+    3: {
+        "kind": "table",
+        "columns": [
+            {"name": "height", "kind": "number", "median": 2.0, "mean": 2.5, "std": 0.5},
+            {"name": "colour", "kind": "category", "values": ["blue", "red"]},
+        ],
+        "target": {"name": "kind", "kind": "labels", "values": ["cat", "dog"]},
+        "split": {"seed": 0, "val": 2, "test": 3},
+    },
+}
+
+
+def model_seeds(ending="npz"):
     found = []
     state = np.random.get_state()
     for build in (
@@ -209,14 +223,17 @@ def model_seeds():
         lambda: fc_net.TwoLayerNet(3, 2, 2),
     ):
         net = build()
+        net.preprocessing = PREPROCESSING.get(net.params["W1"].shape[0])
         net.loss(np.ones((2, net.params["W1"].shape[0])), [0, 1])
-        file = io.BytesIO()
         with tempfile.TemporaryDirectory() as folder:
-            net.save(f"{folder}/net.npz")
-            file = Path(f"{folder}/net.npz").read_bytes()
-        found.append(file)
+            net.save(f"{folder}/net.{ending}")
+            found.append(Path(f"{folder}/net.{ending}").read_bytes())
     np.random.set_state(state)
     return found
+
+
+def tensor_seeds():
+    return model_seeds("safetensors")
 
 
 def read_checkpoint_file(path):
@@ -316,12 +333,18 @@ def cifar_seeds():
     return [python2_pickle(batch), pickle.dumps(arrays, 4), *versions]
 
 
+def history_seeds():
+    return [b"iteration,epoch,loss,val_acc\n1,0,2.5,\n2,1,1e-3,0.5\n", b"loss\n"]
+
+
 READERS = {
     "archive": Reader("any.npz", read_archive, archive_seeds),
     "data": Reader("data.npz", load_npz, data_seeds),
     "model": Reader("net.npz", read_model, model_seeds),
+    "tensors": Reader("net.safetensors", read_model, tensor_seeds),
     "checkpoint": Reader("run_step_3.npz", read_checkpoint_file, checkpoint_seeds, CheckpointError),
     "resume": Reader("run_step_3.npz", read_solver, checkpoint_seeds, CheckpointError),
     "mnist": Reader("train-images-idx3-ubyte", read_mnist, idx_seeds),
     "cifar": Reader("data_batch_1", read_cifar, cifar_seeds),
+    "history": Reader("history.csv", History.from_csv, history_seeds),
 }

@@ -15,7 +15,7 @@ import numpy as np
 from ...arguments import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from ..._types import AnyArray, Labels
@@ -192,10 +192,11 @@ def fit(column: Column, train: Labels, as_category: bool = False) -> dict[str, A
     Parameters
     ----------
     column : Column
+        Interpreted, unless it is a category whatever its cells are.
     train : array of int
         The training rows, of which it is learnt.
     as_category : bool
-        Whether it is one whatever its cells are.
+        Whether it is one.
 
     Returns
     -------
@@ -207,8 +208,6 @@ def fit(column: Column, train: Labels, as_category: bool = False) -> dict[str, A
     ValueError
         It can be no input: dates, too many categories.
     """
-    if not as_category:
-        column = interpret(column)
     if column.kind in ("dates", "other"):
         what = "dates or times" if column.kind == "dates" else "neither numbers nor texts"
         raise ValueError(
@@ -296,5 +295,5 @@ def count_unseen(column: Column, fitted: dict[str, Any]) -> int:
     """
     if fitted["kind"] != "category":
         return 0
-    known: Sequence[str] = fitted["values"]
+    known = set(fitted["values"])
     return sum(cell is not None and cell not in known for cell in to_texts(column))

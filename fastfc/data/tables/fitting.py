@@ -158,6 +158,8 @@ def _fit(
     for name in table:
         if name in left_out:
             continue
+        if name not in category_columns:
+            table[name] = columns.interpret(table[name])
         found = columns.fit(table[name], train, name in category_columns)
         if isinstance(found, str):
             notes.append(f"column {name!r} {found}: left out")

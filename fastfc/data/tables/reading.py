@@ -121,8 +121,13 @@ def _read_csv(raw: bytes, library: str | None) -> dict[str, Column]:
         ) from None
     if b"\0" in raw:
         raise ValueError("it has zero bytes, expected text in UTF-8")
-    raw = raw.removeprefix(b"\xef\xbb\xbf")
-    header = raw.lstrip(b"\r\n").split(b"\n", 1)[0]
+    if raw.count(b'"') % 2:
+        raise ValueError(
+            "it has an odd number of quotation marks: one is not closed, or not doubled"
+        )
+    raw = raw.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    raw = raw.lstrip(b"\n")  # as one library does
+    header = raw.split(b"\n", 1)[0]
     separator = max(",;\t", key=lambda mark: header.count(mark.encode()))
     module = find_library(*([library] if library else LIBRARIES))
     read_cells = _cells_of_pandas if module.__name__ == "pandas" else _cells_of_polars

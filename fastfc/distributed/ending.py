@@ -1,0 +1,71 @@
+"""How a rank ends: with all others, or by taking them along."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import threading
+import traceback
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any, TypeVar
+
+    Error = TypeVar("Error", bound=BaseException)
+
+GRACE = 5.0  # seconds for MPI to end the job, before the process ends by itself
+
+_agreed: BaseException | None = None
+_hooked = False
+
+
+def agree(error: Error) -> Error:
+    """Return an error that all ranks are about to raise: it ends each of them by itself."""
+    global _agreed
+    _agreed = error
+    return error
+
+
+def is_agreed(error: BaseException) -> bool:
+    """Return whether all ranks raise this error."""
+    return error is _agreed
+
+
+def abort(comm: Any, text: str) -> None:
+    """End the whole job with the status 1, after a text under this rank's name."""
+    name = f"rank {comm.Get_rank()} of {comm.Get_size()}"
+    sys.stdout.flush()
+    sys.stderr.write("".join(f"{name}: {line}\n" for line in text.splitlines()))
+    sys.stderr.flush()
+    timer = threading.Timer(GRACE, os._exit, (1,))  # where MPI itself hangs
+    timer.daemon = True
+    timer.start()
+    comm.Abort(1)
+
+
+def abort_with(comm: Any, error: BaseException) -> None:
+    """End the whole job with this rank's error."""
+    abort(comm, "".join(traceback.format_exception(type(error), error, error.__traceback__)))
+
+
+def abort_at_uncaught(comm: Any) -> None:
+    """Let an exception that nobody catches end the job, from now on, and not this rank alone.
+
+    Else its interpreter ends by MPI_Finalize, and waits there for ranks that wait for it.
+    """
+    global _hooked
+    if comm.Get_size() == 1 or _hooked:
+        return
+    _hooked = True
+    before = sys.excepthook
+
+    @functools.wraps(before)
+    def end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not is_agreed(error):
+            abort_with(comm, error)
+        elif comm.Get_rank() == 0:
+            before(kind, error, trace)
+
+    sys.excepthook = end

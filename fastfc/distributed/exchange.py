@@ -1,0 +1,49 @@
+"""What ranks tell each other during a pass."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .statistics import merge
+
+if TYPE_CHECKING:
+    from .._types import AnyArray
+    from .team import Team
+
+
+class Exchange:
+    """The exchanges of a pass over a minibatch: a rank calls them in the order of the others.
+
+    Parameters
+    ----------
+    team : Team
+    size : int
+        Rows of the minibatch.
+
+    Attributes
+    ----------
+    found : list of ndarray, shape (3, D)
+        What each call of `statistics` has returned.
+    """
+
+    def __init__(self, team: Team, size: int) -> None:
+        self._team = team
+        self._size = size
+        self.found: list[AnyArray] = []
+
+    def statistics(self, own: AnyArray, eps: float) -> AnyArray:
+        """Return mean, variance and rstd (3, D) of all rows, of own mean and spread (2, D)."""
+        parts = self._team.collect(own, "batch normalisation's statistics")
+        merged = merge(self._team.counts(self._size), parts, eps)
+        self.found.append(merged)
+        return merged
+
+    def means(self, own: AnyArray) -> AnyArray:
+        """Return the means over the batch of what own rows have the sums of."""
+        return self._team.add(own.copy(), "batch normalisation's sums") / self._size
+
+    def loss(self, own: float) -> float:
+        """Return the loss of the batch, by own rows' part of it."""
+        return float(self._team.add(np.array([own], np.float64), "the loss")[0])

@@ -1,0 +1,128 @@
+"""A training pass over a batch that several ranks share."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from ..arrays import quiet
+from ..networks import fully_connected
+from .exchange import Exchange
+from .layers import Part, PartLayers
+
+_RUNNING = ("running_mean", "running_var")
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .._types import AnyArray, Array, NetworkLayers, Params
+    from .team import Team
+
+
+def share_loss(
+    team: Team,
+    network: Any,
+    X: AnyArray,
+    y: AnyArray,
+    weights: AnyArray | None,
+    size: int,
+    synchronised: bool,
+) -> tuple[Any, Params]:
+    """Return the loss of a whole batch and its gradients, the same on all ranks.
+
+    Each rank calls it with its own rows.  Gradients are summed once, and regularisation is added
+    to the sum, not to its parts.
+
+    Parameters
+    ----------
+    team : Team
+    network : FullyConnectedNet
+        With the same parameters on all ranks.
+    X, y : ndarray
+        This rank's rows of the batch, ``team.share(size)``, of which there may be none.
+    weights : ndarray of float64, shape (size,), or None
+        The weights of all examples of the batch.
+    size : int
+        Rows of the whole batch.
+    synchronised : bool
+        Whether batch normalisation is over the whole batch.
+
+    Returns
+    -------
+    loss : scalar of the network's dtype
+    grads : dict of ndarray
+        Views of one array.
+    """
+    rows = team.share(size)
+    own, total = (None, float(size)) if weights is None else (weights[rows], float(weights.sum()))
+    exchange = Exchange(team, size)
+    network._set_mode("train")
+    before = [{k: bn_param.get(k, 0.0) for k in _RUNNING} for bn_param in network.bn_params]
+    found = None
+    if hasattr(network, "_network"):  # over the core
+        X, place = network._cast("X", X), (rows.start, size, total, synchronised)
+        found = network._network().part_loss(X, y, network, own, exchange, *place)
+    if found is None:
+        weight = (rows.stop - rows.start if own is None else float(own.sum())) / total
+        part = Part(rows.start, size, weight, synchronised)
+        found = _composed_loss(network, X, y, own, PartLayers(network._layers, exchange, part))
+    loss, grads = found
+    if synchronised and network.use_batchnorm:
+        _average(network, before, exchange.found)
+    averages = [] if synchronised else _own_averages(network)
+    parts = [*grads.values(), *(params[key] * (rows.stop - rows.start) for params, key in averages)]
+    sums = iter(_add_all(team, parts, network.dtype))
+    grads = {name: next(sums) for name in grads}
+    for (params, key), average in zip(averages, sums, strict=True):
+        params[key] = average / size
+    return network._regularise(loss, grads), grads
+
+
+def _composed_loss(
+    network: Any, X: AnyArray, y: AnyArray, weights: AnyArray | None, layers: PartLayers
+) -> tuple[Any, Params]:
+    """Return loss and gradients by the layers, one by one."""
+    twin = copy.copy(network)  # of the same parameters and statistics
+    twin._layers = cast("NetworkLayers", layers)
+    arguments = () if weights is None else (weights,)
+    return fully_connected.FullyConnectedNet._data_loss(twin, X, y, *arguments)
+
+
+@quiet
+def _average(network: Any, before: list[dict[str, Any]], found: list[AnyArray]) -> None:
+    """Set the running averages, by one formula on all ranks: the core's rounds differently.
+
+    They stay as they were where the batch's variance is beyond the network's dtype.
+    """
+    for bn_param, old, (mean, var, _) in zip(network.bn_params, before, found, strict=True):
+        momentum = bn_param.get("momentum", 0.9)
+        beyond = np.isinf(var.astype(network.dtype))
+        for key, new in zip(_RUNNING, (mean, var), strict=True):
+            average = momentum * old[key] + (1 - momentum) * new
+            bn_param[key] = np.where(beyond, old[key], average).astype(network.dtype)
+
+
+def _own_averages(network: Any) -> list[tuple[Any, str]]:
+    """Return where the running averages of batch normalisations by own rows are.
+
+    A rank without rows has none yet after the first step.
+    """
+    found = []
+    for i, bn_param in enumerate(network.bn_params if network.use_batchnorm else []):
+        for key in _RUNNING:
+            bn_param.setdefault(key, np.zeros_like(network.params[f"beta{i + 1}"]))
+            found.append((bn_param, key))
+    return found
+
+
+def _add_all(team: Team, parts: list[Array], dtype: Any) -> list[Array]:
+    """Return the sums of all ranks' arrays, exchanged as one."""
+    flat = np.concatenate([np.ravel(part) for part in parts]).astype(dtype, copy=False)
+    team.add(flat, "gradients")
+    ends = np.cumsum([part.size for part in parts])
+    return [
+        whole.reshape(part.shape)
+        for whole, part in zip(np.split(flat, ends[:-1]), parts, strict=True)
+    ]

@@ -1,0 +1,39 @@
+"""Networks of other libraries as fastfc's, and back.
+
+Each function needs the library that it is of, and says which extra brings it:
+
+======================================  ================  ==============================
+`from_torch`, `to_torch`                PyTorch           ``pip install fastfc[torch]``
+`from_sklearn`, `to_sklearn`            scikit-learn      ``pip install fastfc[sklearn]``
+======================================  ================  ==============================
+
+Importing this package imports none of them: a function is looked up when it is asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what `__getattr__` imports
+    from .sklearn import from_sklearn, to_sklearn
+    from .torch import from_torch, to_torch
+
+__all__ = ["from_sklearn", "from_torch", "to_sklearn", "to_torch"]
+
+_NAMES = {
+    "from_sklearn": "sklearn",
+    "from_torch": "torch",
+    "to_sklearn": "sklearn",
+    "to_torch": "torch",
+}
+
+
+if not TYPE_CHECKING:  # for checkers there is nothing else than what stands above
+
+    def __getattr__(name: str) -> object:
+        if name in _NAMES:
+            return getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *(name for name in globals() if name[:2] == "__")})

@@ -1,0 +1,109 @@
+"""What is settled before ranks train: a communicator, threads, an instruction set."""
+
+import os
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("mpi4py", reason="mpi4py is not installed")
+
+import fastfc
+from fastfc import _core
+from fastfc.distributed import start
+from fastfc.runtime import threads
+from tests.distributed import launch
+from tests.support.process import in_new_process
+
+SOLVER = """
+import numpy as np
+from mpi4py import MPI
+from fastfc.fc_net import FullyConnectedNet
+from fastfc.solver import Solver
+X, y = np.eye(4), np.arange(4)
+data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
+def solver(model=None, **settings):
+    return Solver(model or FullyConnectedNet([5], input_dim=4), data, **settings)
+def error(**settings):
+    try:
+        solver(**settings)
+    except Exception as error:
+        print(type(error).__name__, error)
+"""
+
+
+def test_a_communicator_and_a_network_are_asked_for():
+    launch.find_mpiexec()
+    code = """
+from types import SimpleNamespace
+error(comm=5)
+error(comm=MPI.COMM_NULL)
+error(comm=MPI.COMM_WORLD, model=SimpleNamespace(params={}, loss=lambda X, y=None: X))
+error(comm=MPI.COMM_WORLD, comm_timeout=0)
+solver(comm=MPI.COMM_WORLD, num_epochs=1, batch_size=4, verbose=False).train()
+"""
+    status, output = in_new_process(SOLVER + code)
+    lines = output.splitlines()
+    assert status == 0, output
+    assert lines[0] == "TypeError comm is 5, expected a communicator as MPI.COMM_WORLD"
+    assert lines[1].startswith("TypeError comm is ")
+    assert lines[2].startswith("TypeError model is namespace(")
+    assert "expected for comm a network of fastfc's" in lines[2]
+    assert lines[3].startswith("ValueError comm_timeout is 0, expected seconds")
+    assert len(lines) == 4
+
+
+def test_a_launcher_of_another_mpi_is_recognised():
+    """Each process believes that it is alone, and the launcher says that there are two."""
+    launch.find_mpiexec()
+    code = "from mpi4py import MPI; print('Open MPI' in MPI.Get_library_version())"
+    _, output = in_new_process(code)
+    other = "PMI_SIZE" if "True" in output else "OMPI_COMM_WORLD_SIZE"
+    status, output = in_new_process(SOLVER + "error(comm=MPI.COMM_WORLD)", **{other: "2"})
+    assert status == 0, output
+    assert output.startswith("RuntimeError comm: mpiexec has started 2 processes, of which each is")
+
+
+def team(ranks, neighbours=None):
+    """Return a team of ranks that have told each other this."""
+    return SimpleNamespace(
+        collect_objects=lambda value, what: ranks, neighbours=lambda: neighbours or []
+    )
+
+
+def test_the_least_instruction_set_of_all():
+    before = _core.isa()
+    available = _core.available_isas()
+    try:
+        for least in available:
+            ranks = [(available[-1], available), (least, available)]
+            start.choose_instruction_set(team(ranks))
+            assert _core.isa() == least
+        with pytest.raises(ValueError, match="rank 1 has no instruction set neon"):
+            start.choose_instruction_set(team([("neon", ("neon",)), (before, available)]))
+    finally:
+        _core.use_isa(before)
+
+
+@pytest.mark.parametrize(
+    ("neighbours", "expected"),
+    [([[0, 1]], 2), ([[0], [1]], 1), ([[0, 1, 2], [3, 4, 5]], 3), ([[0]] * 3, 1)],
+)
+def test_ranks_of_a_machine_share_its_processors(monkeypatch, neighbours, expected):
+    for name in ("FASTFC_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(threads, "_quota", lambda: 100.0)
+    before = fastfc.get_num_threads()
+    try:
+        monkeypatch.setattr(threads, "_default", fastfc.get_num_threads)
+        start.share_threads(team([], neighbours))
+        assert fastfc.get_num_threads() == expected
+        fastfc.set_num_threads(7)
+        monkeypatch.setattr(threads, "_default", lambda: 5)  # someone has said 7
+        start.share_threads(team([], neighbours))
+        assert fastfc.get_num_threads() == 7
+        monkeypatch.setattr(threads, "_default", lambda: 7)
+        monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", "7")
+        start.share_threads(team([], neighbours))
+        assert fastfc.get_num_threads() == 7
+    finally:
+        fastfc.set_num_threads(before)
