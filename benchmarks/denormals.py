@@ -12,7 +12,8 @@ import numpy as np
 
 import fastfc
 from benchmarks import harness, ops, step
-from tests.support import cases, operations
+from fastfc.verifying import operations
+from tests.support import cases
 
 NETWORK = "seed"
 STEPS, QUICK_STEPS = 2_000, 4  # of 0.9 and float32: 1e-2 is a denormal after 800

@@ -1,11 +1,12 @@
-"""Each operation by itself, on the shapes that `tests/support/operations.py` names."""
+"""Each operation by itself, on the shapes that `fastfc/verifying/operations.py` names."""
 
 import functools
 
 import numpy as np
 
 from benchmarks import harness, peers
-from tests.support import cases, operations
+from fastfc.verifying import operations
+from tests.support import cases
 
 
 def contestants(run):

@@ -103,7 +103,7 @@ def _start(sizes, dtype):
 
 
 def operation(name, args):
-    """Return a call of PyTorch's counterpart of an operation of `tests/support/operations.py`."""
+    """Return a call of PyTorch's counterpart of an operation of fastfc.verifying."""
     function, *rest = _OPERATIONS[name](*args)
     return functools.partial(torch.no_grad()(function), *rest)
 

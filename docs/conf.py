@@ -16,7 +16,8 @@ myst_heading_anchors = 3
 # tests/package/test_documents.py follows them.
 suppress_warnings = ["myst.xref_missing"]
 
-autodoc_mock_imports = ["torch"]  # too large an extra to read its functions' docstrings
+# extras that are too large to read their functions' docstrings
+autodoc_mock_imports = ["google", "onnx", "skl2onnx", "torch"]
 
 html_theme = "furo"
 html_title = f"fastfc {version}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .arguments import check_dense, shown
+from .foreign import adopt, read
 
 # Decorates what computes with NumPy and calls nobody else's code: infinities and NaN are results
 # like any other, as in the core, whatever the caller has told np.seterr or the warnings module.
@@ -18,16 +19,59 @@ if TYPE_CHECKING:
     from ._types import AnyArray, Array, ArrayLike
 
 
+def to_array(name: str, value: Any) -> AnyArray:
+    """Return what people pass for an array as one: what every function does, in C and in Python.
+
+    Memory is shared where NumPy can read it as it lies, whoever made it; see
+    `fastfc.foreign.adopt`.
+
+    Parameters
+    ----------
+    name : str
+        The argument's, for messages.
+    value : array_like
+
+    Returns
+    -------
+    ndarray
+        Of whatever it holds, text and objects too.
+
+    Raises
+    ------
+    TypeError
+        A sparse matrix, or an array or a table that NumPy cannot read.
+    ValueError
+        Masked or missing values, or lists of different lengths.
+
+    Examples
+    --------
+    >>> to_array("x", [[1, 2], [3]])
+    Traceback (most recent call last):
+    ValueError: x is not an array of numbers: ...
+    """
+    if type(value) is np.ndarray:
+        return value
+    check_dense(name, value)
+    return read(name, adopt(name, value))
+
+
+def to_examples(name: str, value: Any) -> Any:
+    """Return examples that lie in memory as an array, others, as those in files, as they are.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `to_array`.
+    """
+    if type(value) is np.ndarray:
+        return value
+    check_dense(name, value)
+    return adopt(name, value)
+
+
 def as_arrays(operation: str, **values: ArrayLike) -> list[AnyArray]:
     """Return the values, as a list, as arrays of whatever they hold."""
-    arrays = []
-    for name, value in values.items():
-        check_dense(f"{operation}: {name}", value)
-        try:
-            arrays.append(np.asarray(value))
-        except ValueError as error:  # ragged nesting
-            raise ValueError(f"{operation}: {name} is not an array of numbers: {error}") from None
-    return arrays
+    return [to_array(f"{operation}: {name}", value) for name, value in values.items()]
 
 
 def as_real(operation: str, **arrays: ArrayLike) -> list[Array]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from . import _core, layer_utils, optim  # noqa: F401  (optim tells the core its rules)
-from .arguments import check_dense, check_word, shown
+from .arguments import check_word, shown
+from .arrays import to_array, to_examples
 from .clipping import check_clip_norm
 from .data.rows import read_rows
 from .layer_utils import *  # noqa: F403  (as in the original, fc_net brings all layers along)
@@ -56,7 +57,7 @@ EPOCH_STEPS, EPOCH_SECONDS = 512, 0.05  # in one call of the core: so soon Ctrl-
 
 def _rows_of(name: str, values: ArrayLike, rows: Labels, ndim: int = 1) -> AnyArray:
     """Return values[rows], of values (N,), or (N, M) where ndim is 2."""
-    array = np.asarray(values)
+    array = to_array(name, values)
     if not 1 <= array.ndim <= ndim:
         expected = "(N,)" if ndim == 1 else "(N,) or (N, M)"
         raise ValueError(f"{name} has shape {array.shape}, expected {expected}, of each example")
@@ -183,11 +184,10 @@ class _Fused(fully_connected.FullyConnectedNet):
             check_word("update_rule", update_rule, list(RULES))
         if not hasattr(optim_configs, "get"):
             raise TypeError(f"optim_configs is {shown(optim_configs)}, expected a dict of configs")
-        check_dense("X", X)
+        X = to_examples("X", X)
         if rows is not None:
             y = _rows_of("y", y, rows, 1 if self.loss_name == "softmax" else 2)
             if sample_weight is not None:
-                check_dense("sample_weight", sample_weight)
                 sample_weight = _rows_of("sample_weight", sample_weight, rows)
         if rows is None and normalize is not None:
             rows = np.arange(len(y))
@@ -257,7 +257,7 @@ class _Fused(fully_connected.FullyConnectedNet):
             are none, or it has a warning to give.  None if nothing was done, as by ``train_step``,
             or if something would notice that it is not called for each step.
         """
-        check_dense("X", X)
+        X = to_examples("X", X)
         if not isinstance(X, np.ndarray) or not self._is_plain():
             return None
         mean, std = normalize or (None, None)
@@ -337,7 +337,7 @@ class _Fused(fully_connected.FullyConnectedNet):
         IndexError
             A row is out of range.
         """
-        check_dense("X", X)
+        X = to_examples("X", X)
         if not isinstance(X, np.ndarray) or not self._is_plain():
             return None
         begun, order = time.perf_counter(), np.asarray(order)

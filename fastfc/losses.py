@@ -14,7 +14,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import _core
-from .arguments import check_dense, shown
+from .arguments import shown
+from .arrays import to_array
 
 if TYPE_CHECKING:
     from ._types import Array, ArrayLike, Scalar
@@ -30,7 +31,7 @@ __all__ = [
     "svm_loss",
 ]
 
-_core.set_argument_checks(check_dense, shown)
+_core.set_argument_checks(to_array, shown)
 
 
 def svm_loss(

@@ -15,6 +15,15 @@ have() {
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${@:2}" >/dev/null
 }
 
+# requirements: prints what pyproject.toml requires for building and for running, one a line.
+requirements() {
+    python3 -c '
+import tomllib
+with open("pyproject.toml", "rb") as file:
+    told = tomllib.load(file)
+print(*told["build-system"]["requires"], *told["project"]["dependencies"], sep="\n")'
+}
+
 # zig_cc TARGET: makes the compiler $work/TARGET-cc of zig's.
 zig_cc() {
     if [[ ! -d $work/zig ]]; then

@@ -59,7 +59,7 @@ elsewhere() {
     same "$1"
 }
 
-# debian_root SUITE ARCHITECTURE PACKAGE: unpacks Debian's package, and what it needs, in $work/ARCHITECTURE.
+# debian_root SUITE ARCHITECTURE PACKAGES: unpacks Debian's packages, and what they need, in $work/ARCHITECTURE.
 debian_root() {
     mmdebstrap --quiet --variant=extract --architectures="$2" --include="$3" "$1" "$work/$2" http://deb.debian.org/debian
 }

@@ -8,7 +8,7 @@ cdef enum:
     F64 = cnp.NPY_FLOAT64
 
 cdef bint poison = False
-cdef object check_array = None, show = None  # what set_argument_checks was given
+cdef object to_array = None, show = None  # what set_argument_checks was given
 
 
 def _poison(bint on):
@@ -17,15 +17,14 @@ def _poison(bint on):
     poison = on
 
 
-def set_argument_checks(check, shown):
-    """Tell the core how arguments are checked and shown, which is said in Python.
+def set_argument_checks(read, shown):
+    """Tell the core how arguments are read and shown, which is said in Python.
 
-    check(name, value) is called for every operand that is no plain array, before NumPy makes one of
-    it: it raises for what NumPy would take for something else.  shown(value) is the value as a
-    message has it.
+    read(name, value) is the array of an operand that is none, or one of a subclass; it raises for
+    what NumPy would take for something else.  shown(value) is the value as a message has it.
     """
-    global check_array, show
-    check_array, show = check, shown
+    global to_array, show
+    to_array, show = read, shown
 
 
 # value in a message: short, and whatever its own __repr__ does.
@@ -62,15 +61,10 @@ cdef ndarray as_array(str function, str name, object value):
     cdef ndarray array
     if cnp.PyArray_CheckExact(value):
         return value
-    if check_array is not None and type(value) is not int and type(value) is not float:
-        check_array(f"{function}: {name}", value)
-    if cnp.PyArray_Check(value):
-        return value
-    try:
-        array = np.asarray(value)
-    except ValueError as error:  # ragged nesting
-        raise ValueError(f"{function}: {name} is not an array of numbers: {error}") from None
-    if type(value) is int and cnp.PyArray_TYPE(array) == cnp.NPY_OBJECT:  # beyond 64 bits
+    if type(value) is not int and type(value) is not float:
+        return np.asarray(value) if to_array is None else to_array(f"{function}: {name}", value)
+    array = np.asarray(value)
+    if cnp.PyArray_TYPE(array) == cnp.NPY_OBJECT:  # an integer beyond 64 bits
         array = np.asarray(as_number(function, name, value))
     return array
 

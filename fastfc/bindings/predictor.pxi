@@ -32,8 +32,8 @@ cdef class Predictor:
 
     predictor(x, out=None): the scores of a network as it was; see its method ``predictor``.
 
-    layers are those of fastfc.networks.predictor.  check(predictor, x, out) raises where x or out
-    is not what a call takes.
+    layers are those of fastfc.networks.predictor.  check(predictor, x, out) returns x as an array,
+    and the shape of its scores; it raises where x or out is not what a call takes.
     """
 
     cdef fc_predictor net
@@ -225,7 +225,7 @@ cdef class Predictor:
         cdef void *px
         cdef void *pscores
         if not cnp.PyArray_CheckExact(x) or not (out is None or cnp.PyArray_CheckExact(out)):
-            self.check(self, x, out)
+            x = self.check(self, x, out)[0]
             if not cnp.PyArray_Check(x) or not (out is None or cnp.PyArray_Check(out)):
                 raise TypeError("predictor: x or out is no array")
         examples, scores = x, out

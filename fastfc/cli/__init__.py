@@ -26,7 +26,11 @@ COMMANDS = {
     "train": "fastfc.cli.train:command",
     "evaluate": "fastfc.cli.evaluate:command",
     "predict": "fastfc.cli.predict:command",
+    "compare": "fastfc.cli.compare:command",
+    "sweep": "fastfc.cli.sweep:command",
     "check": "fastfc.cli.check:command",
+    "gradcheck": "fastfc.cli.gradcheck:command",
+    "verify": "fastfc.cli.verify:command",
     "info": "fastfc.cli.info:command",
     "config": "fastfc.cli.info:command",
 }

@@ -32,8 +32,8 @@ CONFIG, RUN = "fastfc.config", "fastfc.run"
 LARGEST = 1 << 20  # bytes: nobody writes as much
 # What says where a run's files are and how it is told of, and is not a part of what is trained.
 OUTSIDE = ("config", "resume", "out", "overwrite", "save", "checkpoint_name", "compare", "json")
-# What is printed on the way, whatever is trained.
-SHOWN = ("print_every", "progress", "quiet")
+# What is told of a run, whatever is trained.
+SHOWN = ("examples", "print_every", "progress", "quiet", "report")
 
 
 def read_toml(path: str) -> dict[str, Any]:

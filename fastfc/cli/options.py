@@ -277,7 +277,23 @@ OPTIONS = [
         values.Path("DIR"),
         None,
         "write the run to this folder, a new one: config.toml, history.csv, checkpoints, of which "
-        f"the last {KEPT} are kept, model.npz, summary.json and report.html",
+        f"the last {KEPT} are kept, model.npz and summary.json",
+    ),
+    _output(
+        "report",
+        None,
+        True,
+        "whether the folder of --out gets a report.html, a page with pictures, by the extra plot",
+        "--report/--no-report",
+        show_default="yes",
+    ),
+    _output(
+        "examples",
+        None,
+        True,
+        "whether single examples are shown in it",
+        "--examples/--no-examples",
+        show_default="yes",
     ),
     _output(
         "save",

@@ -17,6 +17,7 @@ import numpy as np
 
 from .. import _core
 from ..arguments import check_dense, shown
+from ..arrays import to_array
 
 if TYPE_CHECKING:
     from typing import Any
@@ -137,7 +138,7 @@ def check_normalization(
 
 def _each_feature(name: str, value: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     """Return a number for each feature of an example of that shape."""
-    array = np.asarray(value)
+    array = to_array(f"normalize: {name}", value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"normalize: {name} has dtype {array.dtype}, expected real numbers")
     with np.errstate(all="ignore"):  # an infinity is refused

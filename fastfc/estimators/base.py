@@ -18,7 +18,6 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_is_fitted,
-    validate_data,
 )
 
 from .. import _core
@@ -30,6 +29,7 @@ from .lbfgs import fit_lbfgs
 from .minibatch import Data, MinibatchFit, batch_rows
 from .optimizer import Optimizer
 from .presets import PRESETS
+from .reading import adopt_data, read_data
 from .settings import STOCHASTIC_SOLVERS, Settings, settle
 from .worker_threads import threads_of
 
@@ -196,7 +196,7 @@ class FCBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self._check_labels(y, incremental)
         targets = self._targets_of(y)
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+            sample_weight = _weights("sample_weight", sample_weight, X)
         weights = self._row_weights(y, sample_weight, incremental)
         random_state = _random_state(settings.random_state)
         self.n_outputs_ = self._count_outputs(targets)
@@ -374,6 +374,7 @@ class FCBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 raise ValueError(f"{name} is given and {other} is not, expected both")
         if X_val is None:
             return None
+        y_val = adopt_data("y_val", y_val)
         X, y = self._validate(X_val, y_val, reset=False)
         self._check_known("y_val", y)
         targets = self._targets_of(y)
@@ -383,7 +384,7 @@ class FCBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
                 "those of y"
             )
         if sample_weight_val is not None:
-            sample_weight_val = _check_sample_weight(sample_weight_val, X, ensure_non_negative=True)
+            sample_weight_val = _weights("sample_weight_val", sample_weight_val, X)
         weights = self._row_weights(y, sample_weight_val, incremental=False)
         return Validation(X_val, as_matrix(X, self._network.net.dtype), y_val, targets, weights)
 
@@ -429,7 +430,7 @@ class FCBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def _check_X(self, X: Any) -> Any:
         """Return X as the network takes it, if the estimator has been fitted to such examples."""
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        X = read_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         if not self._network.training:
             self._take_weights()
         return as_matrix(X, self._network.net.dtype)
@@ -475,6 +476,13 @@ class FCBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _weights(name: str, sample_weight: Any, X: Any) -> AnyArray:
+    """Return the weights of the examples X."""
+    given = adopt_data(name, sample_weight)
+    weights: AnyArray = _check_sample_weight(given, X, ensure_non_negative=True)
+    return weights
 
 
 def _random_state(value: Any) -> np.random.RandomState:

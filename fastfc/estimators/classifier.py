@@ -13,11 +13,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
-from sklearn.utils.validation import validate_data
 
 from .. import _core
 from ..losses import logistic_loss, softmax_loss
 from .base import FCBase
+from .reading import adopt_data, read_data
 
 if TYPE_CHECKING:
     from typing import Any, ClassVar
@@ -269,7 +269,7 @@ class FCClassifier(ClassifierMixin, FCBase):
         self.preset = preset
 
     def _validate(self, X: Any, y: Any, reset: bool) -> tuple[Any, AnyArray]:
-        X, y = validate_data(
+        X, y = read_data(
             self,
             X,
             y,
@@ -395,6 +395,7 @@ class FCClassifier(ClassifierMixin, FCBase):
         self
         """
         with self._all_or_nothing():
+            y = adopt_data("y", y)
             if _check_partial_fit_first_call(self, classes):
                 known = y if type_of_target(y).startswith("multilabel") else classes
                 self._label_binarizer = LabelBinarizer().fit(known)
@@ -449,6 +450,28 @@ class FCClassifier(ClassifierMixin, FCBase):
         with np.errstate(divide="ignore"):
             logarithms: Array = np.log(self._respond(X))
         return logarithms
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of examples whose class is predicted.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix}, shape (N, D)
+            Examples.
+        y : array-like, shape (N,) or (N, M)
+            Targets.
+        sample_weight : array-like, shape (N,), optional
+            Weights of the examples.
+
+        Returns
+        -------
+        float
+            Of multilabel data all labels must be right.
+        """
+        if sample_weight is not None:
+            sample_weight = adopt_data("sample_weight", sample_weight)
+        score: float = super().score(X, adopt_data("y", y), sample_weight)
+        return score
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -15,6 +15,7 @@ from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 
 from ..training.callbacks import as_list, find_methods, notify
+from ..training.history import History, Log
 from ..training.progress import Progress
 from .batches import rows_at_once
 
@@ -67,6 +68,8 @@ class MinibatchFit:
         The loss of each step.
     val_acc_history : list
         The score of the validation set after each epoch.
+    train_acc_history : list
+        Empty: training examples are not scored.
     epoch, batch_size : int
         Epochs done, and rows of a batch.
     stop_reason : str or None
@@ -87,6 +90,7 @@ class MinibatchFit:
         self.optim_configs = estimator._optimizer.configs
         self.loss_history: list[Any] = []
         self.val_acc_history: list[float] = []
+        self.train_acc_history: list[float] = []
         self.epoch = 0
         self.batch_size = batch_rows(settings.batch_size, len(data.rows))
         self.stop_reason: str | None = None
@@ -104,11 +108,22 @@ class MinibatchFit:
         }
         self._singly = bool(self._on["on_step"]) or self._optimizer.is_asked_each_step()
         self._at_once = 1
+        self._log = Log()
         self._bar: Progress | None = None
 
     def _as_solver(self) -> Solver:
         """Return this fit as what callbacks are called with: it has of a Solver what they read."""
         return cast("Solver", self)
+
+    @property
+    def history(self) -> History:
+        """The fit so far, as `fastfc.solver.Solver.history` has it."""
+        return History.of(self._as_solver())
+
+    @property
+    def steps_before(self) -> int:
+        """Steps of the stream before this epoch of it."""
+        return self._optimizer.steps - len(self.loss_history)
 
     def stop(self, reason: str = "stop() was called") -> None:
         """End the fit after this epoch.
@@ -126,6 +141,7 @@ class MinibatchFit:
         estimator.n_iter_ = 0
         estimator._network.training = True
         rows = np.arange(len(self._data.rows))
+        self._log.begin(0)
         try:
             if settings.progress:
                 steps = -(-len(rows) // self.batch_size) * self._epochs
@@ -155,9 +171,11 @@ class MinibatchFit:
         estimator.loss_ = loss
         estimator.t_ += len(self._data.rows)
         estimator.loss_curve_.append(loss)
+        self._log.epochs.append(len(self.loss_history))
         if settings.verbose:
             print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
         if self._monitor is not None:
+            self._log.scored.append(len(self.loss_history))
             self.val_acc_history.append(self._monitor.look())
             if settings.verbose:
                 print(f"Validation score: {self.val_acc_history[-1]:f}")
@@ -282,6 +300,7 @@ class MinibatchFit:
         if rates is None:
             optimizer.set_rate(optimizer.learning_rate)
         self.model.reg = self._settings.weight_decay or 0.0 if optimizer.rule != "adamw" else 0.0
+        before = self._log.now()
         spent = self.model.__fastfc_train_epoch__(
             X,
             targets,
@@ -296,7 +315,17 @@ class MinibatchFit:
             rates=rates,
             **self._options(),
         )
-        return 0 if spent is None else len(spent)
+        if spent is None:
+            return 0
+        self._note_steps(before + spent, rates)
+        return len(spent)
+
+    def _note_steps(
+        self, seconds: AnyArray, rates: tuple[dict[str, float], list[float]] | None
+    ) -> None:
+        """Note when the last steps were done, and their learning rates."""
+        factors = np.ones(len(seconds)) if rates is None else np.array(rates[1][: len(seconds)])
+        self._log.note_steps(seconds, self._optimizer.learning_rate * factors)
 
     def _take_one(
         self, X: AnyArray, targets: AnyArray, weights: AnyArray | None, rows: Labels
@@ -322,6 +351,7 @@ class MinibatchFit:
         if loss is None:
             raise RuntimeError(f"{type(self.model).__name__} takes no step by {optimizer.rule}")
         self.loss_history.append(loss)
+        self._note_steps(np.array([self._log.now()]), rates)
 
 
 def batch_rows(batch_size: int | str, count: int) -> int:

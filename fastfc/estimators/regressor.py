@@ -11,10 +11,10 @@ from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import validate_data
 
 from .. import _core, losses
 from .base import FCBase
+from .reading import adopt_data, read_data
 
 if TYPE_CHECKING:
     from typing import Any, ClassVar
@@ -265,7 +265,7 @@ class FCRegressor(RegressorMixin, FCBase):
         self.preset = preset
 
     def _validate(self, X: Any, y: Any, reset: bool) -> tuple[Any, AnyArray]:
-        X, y = validate_data(
+        X, y = read_data(
             self,
             X,
             y,
@@ -356,6 +356,28 @@ class FCRegressor(RegressorMixin, FCBase):
         """
         outputs = self._respond(X)
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return R^2, the coefficient of determination.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix}, shape (N, D)
+            Examples.
+        y : array-like, shape (N,) or (N, M)
+            Targets.
+        sample_weight : array-like, shape (N,), optional
+            Weights of the examples.
+
+        Returns
+        -------
+        float
+            At most 1; of several targets their mean.
+        """
+        if sample_weight is not None:
+            sample_weight = adopt_data("sample_weight", sample_weight)
+        score: float = super().score(X, adopt_data("y", y), sample_weight)
+        return score
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -97,40 +97,55 @@ def to_torch(model: AnyNet, *, batch_size: int | None = None) -> nn.Sequential:
         momenta = [float(found.get("momentum", 0.9)) for found in frozen.bn_params]
         dropped = _drop_probability(model)
     *hidden, last = read_layers(frozen)
-    modules: list[nn.Module] = [nn.Flatten()]
-    state: dict[str, torch.Tensor] = {}
-
-    def add(module: nn.Module, **arrays: Array | int | None) -> None:
-        for name, array in arrays.items():
-            state[f"{len(modules)}.{name}"] = torch.tensor(array)
-        modules.append(module)
-
-    def add_affine(layer: Layer) -> None:
-        add(nn.Linear(*layer.W.shape, **here), weight=np.ascontiguousarray(layer.W.T), bias=layer.b)
-
-    # without memory, and so without drawing what is not used
-    here: Any = {"device": "meta", "dtype": getattr(torch, np.dtype(frozen.dtype).name)}
+    writer = _Writer(getattr(torch, np.dtype(frozen.dtype).name), ratio)
     for i, layer in enumerate(hidden):
-        add_affine(layer)
-        size = len(layer.b)
-        affine = {"weight": layer.gamma, "bias": layer.beta}
-        if layer.var is not None:
-            norm = nn.BatchNorm1d(size, layer.eps, 1 - momenta[i], **here)
-            running = {
-                "running_mean": layer.mean,
-                "running_var": layer.var * layer.var.dtype.type(ratio),
-            }
-            add(norm, **affine, **running, num_batches_tracked=0)
-        elif layer.gamma is not None:
-            add(nn.LayerNorm(size, layer.eps, **here), **affine)
+        writer.add_affine(layer)
+        writer.add_norm(layer, momenta[i] if momenta else None)
         if layer.activation != "identity":
-            add(_ACTIVATIONS[layer.activation]())
+            writer.add(_ACTIVATIONS[layer.activation]())
         if dropped > 0:
-            add(nn.Dropout(dropped))
-    add_affine(last)
-    module = nn.Sequential(*modules)
-    module.load_state_dict(state, assign=True)
-    return module.eval()
+            writer.add(nn.Dropout(dropped))
+    writer.add_affine(last)
+    return writer.module()
+
+
+class _Writer:
+    """A Sequential that is put together: its modules, and the tensors that they get."""
+
+    def __init__(self, dtype: torch.dtype, ratio: float) -> None:
+        # without memory, and so without drawing numbers that nobody uses
+        self.settings: dict[str, Any] = {"device": "meta", "dtype": dtype}
+        self.ratio = ratio
+        self.modules: list[nn.Module] = [nn.Flatten()]
+        self.state: dict[str, torch.Tensor] = {}
+
+    def add(self, module: nn.Module, **arrays: Array | int | None) -> None:
+        """Add a module, whose tensors are copies of these arrays."""
+        for name, array in arrays.items():
+            self.state[f"{len(self.modules)}.{name}"] = torch.tensor(array)
+        self.modules.append(module)
+
+    def add_affine(self, layer: Layer) -> None:
+        linear = nn.Linear(*layer.W.shape, **self.settings)
+        self.add(linear, weight=np.ascontiguousarray(layer.W.T), bias=layer.b)
+
+    def add_norm(self, layer: Layer, momentum: float | None) -> None:
+        """Add the layer's normalisation, if it has one."""
+        if layer.gamma is None:
+            return
+        size, arrays = len(layer.gamma), {"weight": layer.gamma, "bias": layer.beta}
+        if layer.var is None or momentum is None:
+            self.add(nn.LayerNorm(size, layer.eps, **self.settings), **arrays)
+            return
+        norm = nn.BatchNorm1d(size, layer.eps, 1 - momentum, **self.settings)
+        var = layer.var * layer.var.dtype.type(self.ratio)
+        arrays |= {"running_mean": layer.mean, "running_var": var}
+        self.add(norm, **arrays, num_batches_tracked=0)
+
+    def module(self) -> nn.Sequential:
+        module = nn.Sequential(*self.modules)
+        module.load_state_dict(self.state, assign=True)
+        return module.eval()
 
 
 def _drop_probability(model: AnyNet) -> float:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast, overload
 
 import numpy as np
 
-from ..arguments import check_dense, check_features, check_number, check_word, shown
-from ..arrays import quiet
+from ..arguments import check_features, check_number, check_word, shown
+from ..arrays import quiet, to_array
 from ..locks import lock_of
 from .arguments import (
     check_activation,
@@ -367,11 +367,7 @@ class FullyConnectedNet(Model):
 
     def _cast(self, name: str, value: Any) -> Array:
         """Return an array in the network's dtype: the value itself where it is one."""
-        check_dense(name, value)
-        try:
-            array = np.asarray(value)
-        except ValueError as error:  # ragged nesting
-            raise ValueError(f"{name} is not an array of numbers: {error}") from None
+        array = to_array(name, value)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers")
         if array.dtype == self.dtype:

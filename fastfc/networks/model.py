@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from ..arguments import check_dense, count
-from ..arrays import as_arrays
+from ..arguments import count
+from ..arrays import to_array, to_examples
 from ..locks import lock_of
 from .losses import LOSSES, predictions_of, probabilities_of
 from .predictor import Predictor as ComposedPredictor
 from .predictor import freeze
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     from typing_extensions import Self
@@ -165,10 +165,9 @@ class Model:
     def _scores(self, X: ArrayLike | Examples, batch_size: int) -> Iterator[Array]:
         """Generate the scores of X, batch by batch; of an empty X one empty batch."""
         count("batch_size", batch_size)
-        check_dense("X", X)
-        rows: Any = X
-        if not hasattr(X, "shape") or hasattr(X, "iloc"):  # pandas finds rows by their labels
-            (rows,) = as_arrays("predict", X=cast("ArrayLike", X))
+        rows = to_examples("X", X)
+        if not hasattr(rows, "shape"):
+            rows = to_array("X", rows)
         if not rows.shape:
             yield self.loss(rows)  # says what it expects
             return
@@ -275,6 +274,68 @@ class Model:
         from . import network_file
 
         return cast("Self", network_file.read(path, cast("type[FullyConnectedNet]", cls), which))
+
+    def to_onnx(
+        self,
+        path: StrPath,
+        *,
+        input_name: str = "input",
+        output_name: str | None = None,
+        probabilities: bool = False,
+        preprocessing: bool = False,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write the network's scores as a graph of ONNX, whole or not at all.
+
+        For programs that run such graphs; `fastfc.interop.from_onnx` reads it again.  The graph is
+        of opset 20 and IR 10, takes any number of examples (N, D) of the network's dtype, and gives
+        the scores of ``loss(X)``, up to rounding.  The file says which network it is, in JSON under
+        the key ``fastfc_network`` of its metadata.
+
+        Parameters
+        ----------
+        path : path
+            The file, replaced if it exists; its name is taken as it is.
+        input_name : str
+            Of the graph's input.
+        output_name : str, optional
+            Of its output; by default ``'scores'`` or ``'probabilities'``.
+        probabilities : bool
+            Whether the graph gives what ``predict_proba`` does, by a Softmax or a Sigmoid behind
+            the scores.
+        preprocessing : bool
+            Whether the graph normalises the examples first, (x - mean) / std, as the network's
+            attribute ``preprocessing`` says: then it takes them as they were before training.
+        metadata : dict of str, optional
+            What else the file shall say, by keys.
+
+        Raises
+        ------
+        ImportError
+            onnx is missing: ``pip install fastfc[onnx]``.
+        OSError
+            It cannot be written; what was there stays.
+        TypeError, ValueError
+            ``loss`` is a subclass's own, or as ``loss``; the network has no probabilities or no
+            preprocessing, or one of a table's columns; a name or the metadata are no texts; or the
+            network is too large for such a file, of 2 GB.
+
+        See Also
+        --------
+        fastfc.interop.from_onnx : reads it again; it has an example of both.
+        """
+        from ..interop import onnx_export
+
+        with lock_of(self):
+            onnx_export.write(
+                path,
+                cast("FullyConnectedNet", self),
+                input_name,
+                output_name,
+                probabilities,
+                preprocessing,
+                metadata,
+            )
 
     def _describe_network(self) -> dict[str, Any]:
         """Return what builds the network, as JSON has it, for checkpoints."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ..arguments import check_dense, shown
-from ..arrays import quiet
+from ..arrays import quiet, to_examples
 from .arguments import list_bn_params
 
 if TYPE_CHECKING:
@@ -154,8 +154,7 @@ class Predictor:
         -------
         ndarray, shape (C,) or (N, C)
         """
-        shape = check_call(self, x, out)
-        x = np.asarray(x)
+        x, shape = check_call(self, x, out)
         scores = self._network._test_scores(x if x.ndim > 1 else x[np.newaxis]).reshape(shape)
         if out is None:
             return scores
@@ -167,8 +166,10 @@ class Predictor:
         return f"<Predictor: {self.input_dim} to {self.num_classes}, {self.dtype}>"
 
 
-def check_call(predictor: PredictorLike, x: Any, out: Any) -> tuple[int, ...]:
-    """Return the shape of a predictor's scores, if x and out are arrays that it takes.
+def check_call(predictor: PredictorLike, x: Any, out: Any) -> tuple[Array, tuple[int, ...]]:
+    """Return x and the shape of its scores, if x and out are arrays that a predictor takes.
+
+    x is an array in the same memory where it is one of another library.
 
     Raises
     ------
@@ -178,7 +179,9 @@ def check_call(predictor: PredictorLike, x: Any, out: Any) -> tuple[int, ...]:
         One has another shape or layout, out is read-only, or the two share memory.
     """
     D, C, dtype = predictor.input_dim, predictor.num_classes, predictor.dtype
+    x = to_examples("predictor: x", x)
     _check_array("x", x, dtype)
+    x = np.asarray(x)
     if x.ndim == 0 or (len(x) if x.ndim == 1 else math.prod(x.shape[1:])) != D:
         raise ValueError(
             f"predictor: x has shape {x.shape}, expected ({D},), one example, or "
@@ -187,7 +190,7 @@ def check_call(predictor: PredictorLike, x: Any, out: Any) -> tuple[int, ...]:
     _check_layout("x", x)
     shape = (C,) if x.ndim == 1 else (len(x), C)
     if out is None:
-        return shape
+        return x, shape
     _check_array("out", out, dtype)
     if out.shape != shape:
         raise ValueError(
@@ -198,7 +201,7 @@ def check_call(predictor: PredictorLike, x: Any, out: Any) -> tuple[int, ...]:
         raise ValueError("predictor: out is read-only, expected an array to write to")
     if np.may_share_memory(x, out):  # exact, since both are dense
         raise ValueError("predictor: out shares memory with x, expected memory of its own")
-    return shape
+    return x, shape
 
 
 def _check_array(name: str, value: Any, dtype: np.dtype[Any]) -> None:

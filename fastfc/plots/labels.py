@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arguments import shown
+from ..arrays import to_array
 from .figures import one_axes
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def confusion(
 
 def _labels(name: str, value: ArrayLike) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     """Return labels as an array (N,), if they are."""
-    array = np.asarray(value)
+    array = to_array(name, value)
     if array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"{name} has dtype {array.dtype}, expected integer labels")
     if array.ndim != 1:

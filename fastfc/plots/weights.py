@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arguments import shown
+from ..arrays import to_array
 from .figures import one_axes
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def weights(model: Any, shape: Sequence[int], *, most: int = 100, ax: Axes | Non
     (17, 17, 3)
     """
     source: ArrayLike = model.params["W1"] if hasattr(model, "params") else model
-    w = np.asarray(source, np.float64)
+    w = np.asarray(to_array("weights", source), np.float64)
     sizes = tuple(int(size) for size in shape)
     channels, height, width = (
         (1, *sizes) if len(sizes) == 2 else sizes if len(sizes) == 3 else (0,) * 3

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..arguments import check_dense, shown
+from ..arguments import shown
 from ..arrays import as_arrays, as_number, as_real, expect_shape, quiet
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def _check_x(operation: str, x: ArrayLike) -> Array:
 
 def _check_scores(operation: str, x: ArrayLike, y: ArrayLike) -> tuple[Array, Labels]:
     """Return the scores x in the dtype computed in, and the labels y, if they match."""
-    check_dense(f"{operation}: y", y)
-    x, y = _check_x(operation, x), np.asarray(y)
+    (y,) = as_arrays(operation, y=y)
+    x = _check_x(operation, x)
     N, C = x.shape
     if y.dtype.kind not in "iu":
         raise TypeError(f"{operation}: y has dtype {y.dtype}, expected integer labels")

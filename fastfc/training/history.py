@@ -96,6 +96,13 @@ def _copied(column: array[float]) -> AnyArray:
     return np.array(np.frombuffer(column.tobytes()))
 
 
+def _part(column: array[float], first: int, steps: int) -> AnyArray:
+    """Return so many steps of a column, NaN for those that were not noted."""
+    part = column[first : first + steps]
+    part.extend([math.nan] * (steps - len(part)))
+    return np.array(np.frombuffer(part))
+
+
 def learning_rate(optim_configs: Mapping[str, OptimConfig]) -> float:
     """Return that of the first parameter, NaN where the update rule has no such number."""
     for config in optim_configs.values():
@@ -127,27 +134,32 @@ class History(dict[str, "AnyArray"]):
     """
 
     @classmethod
-    def of(cls, solver: Solver) -> History:
-        """Return the history of a Solver, as `Solver.history` does."""
-        steps = len(solver.loss_history)
-        log = Log(**solver._log.state())
-        log.fit(steps)
-        iteration = np.arange(1, steps + 1)
+    def of(cls, solver: Solver, first: int = 0) -> History:
+        """Return the history of a Solver, as `Solver.history` does.
+
+        Parameters
+        ----------
+        solver : Solver
+        first : int
+            Steps that are left out, from the first on.
+        """
+        losses, log = solver.loss_history[first:], solver._log
+        iteration = np.arange(first + 1, first + len(losses) + 1)
         columns = {
             "iteration": iteration,
             "epoch": np.searchsorted(log.epochs, iteration, side="right"),
-            "loss": np.array(solver.loss_history, dtype=np.float64 if not steps else None),
-            "learning_rate": np.array(log.learning_rate),
-            "seconds": np.array(log.seconds),
+            "loss": np.array(losses, dtype=np.float64 if not losses else None),
+            "learning_rate": _part(log.learning_rate, first, len(losses)),
+            "seconds": _part(log.seconds, first, len(losses)),
         }
         for name, noted in (
             ("train_acc", solver.train_acc_history),
             ("val_acc", solver.val_acc_history),
         ):
-            columns[name] = np.full(steps, np.nan)
+            columns[name] = np.full(len(losses), np.nan)
             for after, accuracy in zip(log.scored, noted, strict=False):
-                if 0 < after <= steps:
-                    columns[name][after - 1] = accuracy
+                if 0 < after - first <= len(losses):
+                    columns[name][after - first - 1] = accuracy
         return cls(columns)
 
     @classmethod

@@ -101,7 +101,7 @@ class Scored(Attributes):
         >>> Solver(model, data).check_accuracy(X, y)
         np.float64(0.5)
         """
-        y = check_scoring(self.model, X, y, num_samples, batch_size)
+        X, y = check_scoring(self.model, X, y, num_samples, batch_size)
         weights = as_weights("sample_weight", sample_weight, "X", X.shape[0])
         warn_of_labels(self, y)
         mask = None

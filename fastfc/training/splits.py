@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arguments import check_dense, check_features, count, shown
+from ..arrays import to_array, to_examples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,8 +79,7 @@ def check_splits(model: Any, data: Any) -> dict[str, Any]:
                     f'data has no "{key}", expected X_train, y_train, X_val and y_val; '
                     f"it has {', '.join(map(str, data))}"
                 )
-        checked[X_name] = X = data[X_name]
-        check_examples(X_name, X)
+        checked[X_name] = X = read_examples(X_name, data[X_name], ours=sizes is not None)
         if sizes is not None:  # before the labels, of which one example's axis is no count
             _check_type(X_name, X)
             check_features(X_name, X.shape, sizes[0])
@@ -135,15 +135,31 @@ def takes_targets(model: Any) -> bool:
     return loss is not None and not loss.labelled
 
 
-def check_examples(name: str, X: Any) -> None:
-    """Raise TypeError unless X is an array, wherever it lies, whose first axis counts examples."""
+def read_examples(name: str, X: Any, ours: bool) -> Any:
+    """Return X, an array, wherever it lies, whose first axis counts examples.
+
+    A network of fastfc's gets an array in the same memory in place of another library's; models of
+    one's own get tensors as they come.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is none.
+    """
     check_dense(name, X)
-    frame = hasattr(X, "iloc")  # pandas finds rows by their labels
-    if frame or not hasattr(X, "shape") or not hasattr(X, "dtype") or not X.shape:
+    if ours or not _has_rows(X):
+        X = to_examples(name, X)
+    if not _has_rows(X) or not X.shape:
         remedy = ": its shape is ()" if getattr(X, "shape", None) == () else ""
         if hasattr(X, "to_numpy"):
             remedy = ": pass its .to_numpy()"
         raise TypeError(f"{name} is a {type(X).__name__}, expected an array of examples{remedy}")
+    return X
+
+
+def _has_rows(X: Any) -> bool:
+    """Return whether X has a shape, a dtype and rows by number; pandas finds them by labels."""
+    return hasattr(X, "shape") and hasattr(X, "dtype") and not hasattr(X, "iloc")
 
 
 def as_labels(name: str, y: Any, X_name: str, examples: int) -> npt.NDArray[Any]:
@@ -163,13 +179,7 @@ def as_labels(name: str, y: Any, X_name: str, examples: int) -> npt.NDArray[Any]
     ValueError: y has shape (2, 1), expected (2,) to match the 2 examples of X, at least one: pass
     y.ravel()
     """
-    check_dense(name, y)
-    try:
-        labels = np.asarray(y)
-    except Exception as error:  # lists of lists that differ, tensors on another device
-        raise TypeError(
-            f"{name} is a {type(y).__name__} and no array of labels: {error}"
-        ) from error
+    labels = to_array(name, y)
     if examples == 0 or labels.shape != (examples,):
         hint = ""
         if 0 < labels.size == examples:
@@ -203,11 +213,7 @@ def as_targets(
     Traceback (most recent call last):
     ValueError: y[1] is -1, expected finite numbers of at least 0 for the loss 'poisson'
     """
-    check_dense(name, y)
-    try:
-        targets = np.asarray(y)
-    except Exception as error:
-        raise TypeError(f"{name} is a {type(y).__name__} and no array: {error}") from error
+    targets = to_array(name, y)
     if targets.dtype.kind not in "fiub":
         raise TypeError(f"{name} has dtype {targets.dtype}, expected real numbers")
     scores = model_sizes(model)[1]  # type: ignore[index]  # it is one of ours
@@ -248,11 +254,7 @@ def as_weights(
     """
     if weights is None:
         return None
-    check_dense(name, weights)
-    try:
-        found = np.asarray(weights)
-    except Exception as error:
-        raise TypeError(f"{name} is a {type(weights).__name__} and no array: {error}") from error
+    found = to_array(name, weights)
     if found.dtype.kind not in "fiub":
         raise TypeError(f"{name} has dtype {found.dtype}, expected real numbers")
     if found.shape != (examples,):
@@ -274,25 +276,25 @@ def as_weights(
 
 def check_scoring(
     model: Any, X: Any, y: Any, num_samples: Any, batch_size: Any
-) -> npt.NDArray[Any]:
-    """Return the labels or targets of `Solver.check_accuracy`, after checking its arguments.
+) -> tuple[Any, npt.NDArray[Any]]:
+    """Return the examples and labels, or targets, of `Solver.check_accuracy`, all checked.
 
     Of their range `notices.warn_of_labels` tells; but no class that a network of fastfc's predicts
     can equal text.
     """
-    check_examples("X", X)
     sizes = model_sizes(model)
+    X = read_examples("X", X, ours=sizes is not None)
     if sizes is not None:
         check_features("X", X.shape, sizes[0])
     if num_samples is not None:
         count("num_samples", num_samples)
     count("batch_size", batch_size)
     if sizes is not None and takes_targets(model):
-        return as_targets("y", y, "X", X.shape[0], model)
+        return X, as_targets("y", y, "X", X.shape[0], model)
     labels = as_labels("y", y, "X", X.shape[0])
     if sizes is not None and labels.dtype.kind not in "iufbO":
         raise TypeError(f"y has dtype {labels.dtype}, expected integers, the numbers of classes")
-    return labels
+    return X, labels
 
 
 def _check_type(name: str, X: Any) -> None:

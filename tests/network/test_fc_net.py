@@ -8,7 +8,8 @@ import pytest
 from fastfc import fc_net
 from fastfc.networks.arguments import ACTIVATIONS
 from fastfc.reference import fc_net as reference
-from tests.support import cases, tolerance
+from fastfc.verifying import tolerance
+from tests.support import cases
 from tests.support.same import assert_same
 
 DROPOUTS = [0, 0.25, 0.5]

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from fastfc import fc_net, layer_utils, optim
 from fastfc.reference import layer_utils as reference
 from fastfc.training.clipping import clip_gradients, global_norm
-from tests.support import hostile, tolerance
+from fastfc.verifying import tolerance
+from tests.support import hostile
 from tests.support.arguments import look_up, paths
 from tests.support.composed import Composed
 from tests.support.effort import effort, parts, try_examples

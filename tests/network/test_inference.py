@@ -11,7 +11,8 @@ import fastfc
 from fastfc import fc_net, reference
 from fastfc.networks.arguments import ACTIVATIONS
 from fastfc.solver import Solver
-from tests.support import cases, tolerance
+from fastfc.verifying import tolerance
+from tests.support import cases
 from tests.support.composed import Composed, irregular
 from tests.support.same import assert_same
 

@@ -5,7 +5,8 @@ import pytest
 
 from fastfc import fc_net
 from fastfc.reference import fc_net as reference
-from tests.support import cases, tolerance
+from fastfc.verifying import tolerance
+from tests.support import cases
 
 
 @pytest.fixture(params=[reference, fc_net], ids=["reference", "fast"])

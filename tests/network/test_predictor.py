@@ -12,7 +12,8 @@ import fastfc
 from fastfc import _core, fc_net, reference
 from fastfc.networks import predictor as shared
 from fastfc.networks.arguments import ACTIVATIONS
-from tests.support import cases, hostile, tolerance
+from fastfc.verifying import tolerance
+from tests.support import cases, hostile
 from tests.support.composed import Composed, irregular
 from tests.support.same import assert_same
 
@@ -573,7 +574,7 @@ def test_dtypes_that_are_none(dtype):
 
 def test_a_check_that_finds_nothing():
     """The core does not rely on it."""
-    predictor = _core.Predictor([LAYER], np.dtype(np.float32), lambda predictor, x, out: None)
+    predictor = _core.Predictor([LAYER], np.dtype(np.float32), lambda predictor, x, out: (x, ()))
     for x in (None, [1], np.ones(5, np.float32), np.ones(6), np.ones((6, 6), np.float32).T):
         with pytest.raises((TypeError, ValueError), match="predictor: x or out"):
             predictor(x)

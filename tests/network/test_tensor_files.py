@@ -72,6 +72,13 @@ def test_both_kinds_say_the_same(path, tmp_path):
             assert opened.metadata()["fastfc_network"] == archive["metadata"].item()
 
 
+def test_preprocessing(path):
+    net = network()
+    net.preprocessing = {"kind": "normalize", "mean": [0.1] * 6, "std": 2.5}
+    net.save(path)
+    assert fc_net.FullyConnectedNet.load(path).preprocessing == net.preprocessing
+
+
 def test_the_same_network_gives_the_same_bytes(path, tmp_path):
     net, found = network(), set()
     for _ in range(8):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from tests.support import cases, operations, tolerance
+from fastfc.verifying import operations, tolerance
+from tests.support import cases
 
 KINDS = ["sigmoid", "tanh", "leaky_relu", "silu", "gelu"]
 OF_OUT = {"sigmoid", "tanh"}  # whose cache is out

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 
 from fastfc.layers import affine_backward, affine_forward
-from tests.support import cases, operations, tolerance
+from fastfc.verifying import operations, tolerance
+from tests.support import cases
 
 FORWARD, BACKWARD = operations.find("affine_forward"), operations.find("affine_backward")
 

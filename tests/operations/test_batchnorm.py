@@ -11,7 +11,8 @@ from fastfc import layers
 from fastfc.arguments import shown
 from fastfc.layers import batchnorm_backward, batchnorm_forward
 from fastfc.reference import layers as reference
-from tests.support import cases, operations, tolerance
+from fastfc.verifying import operations, tolerance
+from tests.support import cases
 
 TRAIN = operations.find("batchnorm_forward train")
 TEST = operations.find("batchnorm_forward test")

@@ -13,7 +13,8 @@ from fastfc.fc_net import FullyConnectedNet
 from fastfc.reference import clipping as reference
 from fastfc.solver import Solver
 from fastfc.training import clipping as fast
-from tests.support import cases, tolerance
+from fastfc.verifying import tolerance
+from tests.support import cases
 from tests.support.composed import Composed
 
 U = 2.0**-53

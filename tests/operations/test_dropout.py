@@ -10,7 +10,8 @@ from hypothesis import given
 from fastfc import layers
 from fastfc.layers import dropout_backward, dropout_forward
 from fastfc.reference import layers as reference
-from tests.support import cases, operations, tolerance
+from fastfc.verifying import operations, tolerance
+from tests.support import cases
 from tests.support.streams import PROBABILITIES, states_equal
 
 FORWARD, BACKWARD = operations.find("dropout_forward"), operations.find("dropout_backward")

@@ -8,7 +8,7 @@ import pytest
 from fastfc import fc_net, layers
 from fastfc.reference import fc_net as reference_nets
 from fastfc.reference import layers as reference
-from tests.support import operations
+from fastfc.verifying import operations
 from tests.support.streams import PROBABILITIES, states_equal
 
 OPERATION = operations.find("dropout_forward drop")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fastfc import _core
-from tests.support import cases, operations
+from fastfc.verifying import operations
+from tests.support import cases
 from tests.support.arguments import call, look_up, paths, replace, small_arguments
 
 OPERATIONS = operations.OPERATIONS

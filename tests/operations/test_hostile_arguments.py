@@ -14,7 +14,8 @@ import pytest
 from hypothesis import strategies as st
 
 from fastfc import _core, layers
-from tests.support import cases, hostile, operations
+from fastfc.verifying import operations
+from tests.support import cases, hostile
 from tests.support.arguments import look_up, paths, replace, small_arguments
 from tests.support.effort import parts, try_examples
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastfc import _core
-from tests.support import operations, tolerance
+from fastfc.verifying import operations, tolerance
 from tests.support.effort import report
 
 ISAS = _core.available_isas()

@@ -4,7 +4,7 @@ import pytest
 from fastfc import layer_utils, layers
 from fastfc.reference import layer_utils as reference_utils
 from fastfc.reference import layers as reference_layers
-from tests.support import tolerance
+from fastfc.verifying import tolerance
 
 BACKENDS = {
     "reference": (reference_utils, reference_layers),

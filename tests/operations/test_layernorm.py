@@ -9,7 +9,8 @@ from fastfc import layers
 from fastfc.arguments import shown
 from fastfc.layers import layernorm_backward, layernorm_forward
 from fastfc.reference import layers as reference
-from tests.support import cases, operations, tolerance
+from fastfc.verifying import operations, tolerance
+from tests.support import cases
 
 FORWARD = operations.find("layernorm_forward")
 BACKWARD = operations.find("layernorm_backward")

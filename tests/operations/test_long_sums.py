@@ -10,7 +10,8 @@ import pytest
 
 import fastfc
 from fastfc import _core, layers
-from tests.support import cases, operations, tolerance
+from fastfc.verifying import operations, tolerance
+from tests.support import cases
 
 PACKAGES = [operations.FAST, operations.REFERENCE]
 # One block, two, three, and many; the last are not all whole.

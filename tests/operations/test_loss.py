@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from tests.support import cases, operations, tolerance
+from fastfc.verifying import operations, tolerance
+from tests.support import cases
 
 LOSSES = [operations.find(name) for name in ("svm_loss", "softmax_loss", "softmax_loss smoothed")]
 

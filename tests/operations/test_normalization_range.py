@@ -7,7 +7,8 @@ import pytest
 
 from fastfc.fc_net import FullyConnectedNet
 from fastfc.solver import Solver
-from tests.support import cases, operations, tolerance
+from fastfc.verifying import operations, tolerance
+from tests.support import cases
 from tests.support.composed import Composed
 from tests.support.same import assert_same
 

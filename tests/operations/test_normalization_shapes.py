@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from tests.support import cases, operations, tolerance
+from fastfc.verifying import operations, tolerance
+from tests.support import cases
 
 PACKAGES = [operations.FAST, operations.REFERENCE]
 KINDS = ["batchnorm train", "batchnorm test", "layernorm"]

@@ -10,7 +10,8 @@ from hypothesis import given
 from fastfc import _core, optim
 from fastfc.reference import optim as reference
 from fastfc.update_rules import Rule
-from tests.support import cases, operations
+from fastfc.verifying import operations
+from tests.support import cases
 
 NAMES = ["sgd", "sgd_momentum", "sgd_nesterov_momentum", "rmsprop", "adam", "adamw"]
 

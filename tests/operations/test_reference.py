@@ -10,7 +10,7 @@ import pytest
 
 from fastfc import reference
 from fastfc.reference import layer_utils, layers
-from tests.support import tolerance
+from fastfc.verifying import tolerance
 from tests.support.checkers import for_checkers_alone
 
 U = tolerance.unit(np.float64)

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 
 from fastfc.layers import relu_backward, relu_forward
-from tests.support import cases, operations, tolerance
+from fastfc.verifying import operations, tolerance
+from tests.support import cases
 
 FORWARD, BACKWARD = operations.find("relu_forward"), operations.find("relu_backward")
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from tests.support import cases, operations, tolerance
+from fastfc.verifying import operations, tolerance
+from tests.support import cases
 
 WEIGHTED = [op for op in operations.OPERATIONS if op.label == "weighted"]
 PACKAGES = pytest.mark.parametrize("package", [operations.FAST, operations.REFERENCE])

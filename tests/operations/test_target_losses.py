@@ -9,7 +9,8 @@ from hypothesis import given
 
 from fastfc import layers
 from fastfc.reference import layers as reference
-from tests.support import cases, operations, tolerance
+from fastfc.verifying import operations, tolerance
+from tests.support import cases
 
 NAMES = ("logistic", "squared_error", "absolute_error", "huber", "quantile", "poisson")
 LOSSES = [operations.find(f"{name}_loss") for name in NAMES]

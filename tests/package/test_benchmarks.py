@@ -29,7 +29,8 @@ from benchmarks import (
     step,
     threads,
 )
-from tests.support import cases, operations
+from fastfc.verifying import operations
+from tests.support import cases
 
 pytest.importorskip("threadpoolctl", reason="NumPy's threads are set by threadpoolctl")
 

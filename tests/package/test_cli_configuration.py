@@ -83,6 +83,8 @@ VALUES = {
     "checkpoint_every": "5min",
     "keep_last": 2,
     "print_every": 3,
+    "report": False,
+    "examples": False,
     "quiet": True,
     "progress": True,
     "seed": 7,

@@ -5,11 +5,13 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import fastfc
 from fastfc.cli import main
 from fastfc.data import load_digits
 from fastfc.fc_net import FullyConnectedNet
@@ -18,7 +20,8 @@ from tests.support.process import start
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
-QUICK = ("train", "--hidden", "8", "--epochs", "3", "--print-every", "1000", "--out", "run")
+QUICK = ("train", "--hidden", "8", "--epochs", "3", "--print-every", "1000", "--no-report")
+QUICK += ("--out", "run")
 
 
 def names(path):
@@ -43,7 +46,7 @@ def read(name):
 def test_what_is_in_it(capsys):
     out = output(capsys, *QUICK)
     assert out.endswith("\nrun: run\n")
-    assert set(names("run")) - {"report.html"} == {
+    assert set(names("run")) == {
         "checkpoints/run_epoch_2.npz",
         "checkpoints/run_epoch_3.npz",
         "config.toml",
@@ -61,6 +64,23 @@ def test_what_is_in_it(capsys):
     network = FullyConnectedNet.load("run/model.npz")
     accuracy = np.mean(network.predict(data["X_test"]) == data["y_test"])
     assert accuracy == summary["accuracy"]["test"]
+
+
+def test_a_page_is_written_where_it_can_be(capsys, monkeypatch):
+    """Which tests/report looks at; without what it needs there is a sentence."""
+    pytest.importorskip("matplotlib")
+    argv = (*QUICK, "--report", "--overwrite")
+    output(capsys, *argv)
+    page = Path("run/report.html").read_text("utf-8")
+    assert page.startswith("<!doctype html>")
+    output(capsys, *argv, "--no-examples")
+    assert len(Path("run/report.html").read_text("utf-8")) < len(page)
+    for name in [name for name in sys.modules if name.startswith(("matplotlib", "fastfc.report"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(fastfc, "report", raising=False)
+    monkeypatch.setitem(sys.modules, "fastfc.report", None)
+    assert "\nno report.html: " in output(capsys, *argv)
+    assert "report.html" not in names("run")
 
 
 def test_more_checkpoints_may_be_kept(capsys):

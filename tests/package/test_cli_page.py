@@ -15,7 +15,8 @@ def toml_blocks():
 
 
 def test_the_page_shows_what_is_printed(capsys, empty_folder):
-    (empty_folder / "digits.toml").write_text(toml_blocks()[0])
+    for name, text in zip(("digits.toml", "rates.toml"), toml_blocks(), strict=True):
+        (empty_folder / name).write_text(text)
     (empty_folder / "broken.toml").write_text("[training]\nepoch = 3\n")
     for block in BLOCKS:
         run_console(capsys, block)

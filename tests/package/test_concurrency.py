@@ -10,7 +10,8 @@ import fastfc
 from fastfc import _core, layers, reference
 from fastfc.fc_net import FullyConnectedNet
 from fastfc.solver import Solver
-from tests.support import operations, runs
+from fastfc.verifying import operations
+from tests.support import runs
 from tests.support.arguments import call, small_arguments
 from tests.support.composed import Composed
 from tests.support.effort import effort, report

@@ -11,7 +11,7 @@ import pytest
 
 import fastfc
 from fastfc import _core
-from tests.support import operations
+from fastfc.verifying import operations
 from tests.support.process import in_new_process
 
 NAMES = ("baseline", "avx2", "avx512", "neon", "wide")

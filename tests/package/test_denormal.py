@@ -9,7 +9,8 @@ import fastfc
 from fastfc import _core, fc_net, optim
 from fastfc.layers import affine_forward
 from fastfc.reference import optim as reference
-from tests.support import cases, operations
+from fastfc.verifying import operations
+from tests.support import cases
 from tests.support.arguments import call, paths, replace, small_arguments
 
 # Results that no arithmetic has touched.

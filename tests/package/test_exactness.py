@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fastfc
-from tests.support import operations, tolerance
+from fastfc.verifying import operations, tolerance
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "exactness.md").read_text("utf-8")

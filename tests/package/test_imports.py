@@ -21,8 +21,9 @@ ARROWS = {
     "bindings": set(),
     "version": set(),
     "arguments": set(),
+    "foreign": set(),
     "preprocessing": {"arguments"},
-    "arrays": {"arguments"},
+    "arrays": {"arguments", "foreign"},
     "files": set(),
     "locks": set(),
     "optional": set(),
@@ -36,25 +37,26 @@ ARROWS = {
     },
     "reference": {"arguments", "arrays", "clipping", "networks", "update_rules"},
     "runtime": {"_core", "arguments", "version"},
-    "data": {"_core", "archives", "arguments", "files"},
+    "data": {"_core", "archives", "arguments", "arrays", "files"},
     "data_utils": {"data"},
-    "losses": {"_core", "arguments"},
+    "losses": {"_core", "arguments", "arrays"},
     "layers": {"_core", "losses"},
     "layer_utils": {"layers", "networks"},
     "optim": {"_core", "update_rules"},
     "fc_net": {
-        *("_core", "arguments", "clipping", "data", "layer_utils", "locks", "networks", "optim"),
-        "update_rules",
+        *("_core", "arguments", "arrays", "clipping", "data", "layer_utils", "locks", "networks"),
+        *("optim", "update_rules"),
     },
     "layer_tests": {"fc_net", "gradient_check", "layer_utils", "layers"},
     "dropin": {"arguments", "fc_net", "layer_tests", "layers", "networks", "optim"},
     "distributed": {"_core", "arguments", "arrays", "networks", "optional", "runtime"},
     "training": {
-        *("_core", "archives", "arguments", "clipping", "data", "dropin", "files", "optim"),
-        *("distributed", "locks", "update_rules", "version"),
+        *("_core", "archives", "arguments", "arrays", "clipping", "data", "dropin", "files"),
+        *("distributed", "locks", "optim", "update_rules", "version"),
     },
     "solver": {"_core", "data", "training"},
-    "plots": {"arguments", "locks", "networks", "optional", "solver", "training"},
+    "plots": {"arguments", "arrays", "locks", "networks", "optional", "solver", "training"},
+    "trackers": {"arguments", "optional", "solver", "training"},
     "report": {
         *("arguments", "data", "files", "locks", "networks", "optim", "plots", "preprocessing"),
         *("runtime", "training", "update_rules", "version"),
@@ -63,11 +65,16 @@ ARROWS = {
         *("arguments", "dropin", "gradient_check", "layer_utils", "layers", "optim", "reference"),
         "update_rules",
     },
+    "verifying": {
+        *("_core", "fc_net", "gradient_check", "layers", "networks", "reference", "solver"),
+    },
     "estimators": {
-        *("_core", "arguments", "fc_net", "losses", "networks", "optional", "training"),
+        *("_core", "arguments", "fc_net", "foreign", "losses", "networks", "optional"),
+        "training",
     },
     "interop": {
-        *("arguments", "arrays", "estimators", "fc_net", "locks", "networks", "optional"),
+        *("_core", "archives", "arguments", "arrays", "data", "estimators", "fc_net", "files"),
+        *("layers", "locks", "networks", "optional", "preprocessing", "version"),
     },
     "": {"_core", "checking", "dropin", "runtime", "version"},  # fastfc/__init__.py
     "cli": {
@@ -82,22 +89,25 @@ ARROWS = {
         "solver",
         "training",
         "update_rules",
+        "verifying",
         "version",
     },
     "__main__": {"cli"},
 }
-LAZY = {("cli", "reference")}  # inside a function, where it is asked for
+# Inside a function, where it is asked for.
+LAZY = {("cli", "reference"), ("cli", "report"), ("networks", "interop")}
 # Rooms that need an extra, and its packages.  Nobody else imports them: people do, by their names;
 # and the Solver where it is given a communicator.
 EXTRAS = {
     "distributed": {"mpi4py"},
     "estimators": {"scipy", "sklearn"},
-    "interop": {"sklearn", "torch"},
+    "interop": {"google", "onnx", "skl2onnx", "sklearn", "torch"},
     "plots": {"matplotlib"},
+    "trackers": {"mlflow", "tensorboard", "wandb"},
     "report": {"matplotlib"},
 }
 # Required packages that one room alone imports; of tomllib newer Pythons have their own.
-OWN = {"cli": {"click", "tomli", "tomli_w", "tomllib"}}
+OWN = {"cli": {"click", "joblib", "tomli", "tomli_w", "tomllib"}}
 
 # Packages that a room imports inside a function, where they are asked for.
 INSIDE = {"training": {"tqdm"}, "data": {"pandas", "polars"}, "tensor_files": {"safetensors"}}
@@ -191,7 +201,7 @@ def test_nobody_imports_by_text():
     """
     for path in MODULES:
         text = (ROOT / path.with_suffix(".py")).read_text()
-        by_name = path.parts[0] in ("__init__", "checking", "dropin")
+        by_name = path.parts[0] in ("__init__", "checking", "dropin", "verifying")
         by_name |= str(path) in ("cli/__init__", "interop/__init__")
         assert by_name or not re.search(r"import_module|__import__", text), path
 
@@ -313,8 +323,8 @@ def test_the_package_shows_what_it_has():
     # all modules, but for those whose names people have no use for
     found = {path.parts[0] for path in MODULES if path.parts[0][0] != "_"}
     inner = {"archives", "arguments", "arrays", "checking", "cli", "clipping", "dropin", "files"}
-    inner |= {"locks", "networks", "optional", "preprocessing", "runtime", "tensor_files"}
-    inner |= {"update_rules", "version", *EXTRAS}
+    inner |= {"foreign", "locks", "networks", "optional", "preprocessing", "runtime"}
+    inner |= {"tensor_files", "update_rules", "verifying", "version", *EXTRAS}
     assert found - inner == set(fastfc._MODULES)
     star = {}
     exec("from fastfc import *", star)

@@ -9,7 +9,8 @@ from fastfc import fc_net, gradient_check, layers, optim, reference
 from fastfc.reference import clipping as reference_clipping
 from fastfc.solver import Solver
 from fastfc.training import NonFiniteLossError, clipping
-from tests.support import operations, runs
+from fastfc.verifying import operations
+from tests.support import runs
 from tests.support.same import assert_same
 from tests.support.strangers import StrangeModel, clusters
 

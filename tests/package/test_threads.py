@@ -11,7 +11,8 @@ import pytest
 import fastfc
 from fastfc import _core, layers
 from fastfc.runtime import threads
-from tests.support import cases, operations
+from fastfc.verifying import operations
+from tests.support import cases
 from tests.support.process import in_new_process
 
 # Products that are cut by rows, along the depth, and of which the backward pass is.

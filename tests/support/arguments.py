@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 
-from tests.support import operations
+from fastfc.verifying import operations
 
 
 def small_arguments(operation, dtype):

@@ -422,6 +422,12 @@ def _steps():
     return [*found, b"c_codecs\nencode\n", b"cnumpy.core.multiarray\n_reconstruct\n"]
 
 
+def mutate_bytes(data, most, seed, mutate):
+    """Return another file, whose bytes have been changed as they come."""
+    return mutate(data, most)
+
+
 STEPS = _steps()
 # of the others: mutate_archive
 BY_READER = {"mnist": mutate_idx, "cifar": mutate_pickle, "tensors": mutate_tensors}
+BY_READER |= {"onnx": mutate_bytes}

@@ -16,12 +16,13 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from fastfc import archives, fc_net, reference
+from fastfc import archives, fc_net, interop, reference
 from fastfc.data import load_npz
 from fastfc.data.mnist import load_mnist, read_idx
 from fastfc.data_utils import load_CIFAR_batch
@@ -226,7 +227,8 @@ def model_seeds(ending="npz"):
         net.preprocessing = PREPROCESSING.get(net.params["W1"].shape[0])
         net.loss(np.ones((2, net.params["W1"].shape[0])), [0, 1])
         with tempfile.TemporaryDirectory() as folder:
-            net.save(f"{folder}/net.{ending}")
+            write = net.to_onnx if ending == "onnx" else net.save
+            write(f"{folder}/net.{ending}")
             found.append(Path(f"{folder}/net.{ending}").read_bytes())
     np.random.set_state(state)
     return found
@@ -234,6 +236,20 @@ def model_seeds(ending="npz"):
 
 def tensor_seeds():
     return model_seeds("safetensors")
+
+
+def read_graph(path):
+    """Read a graph, and compute with it and the network that it may be."""
+    function = interop.from_onnx(path)
+    if function.input_dim < 1000:  # the file's size bounds the weights, not what they make
+        function(np.ones((2, function.input_dim), np.int64))
+    with contextlib.suppress(ValueError):
+        function.network()
+
+
+def graph_seeds():
+    assert interop.from_onnx  # whatever it imports is there before somebody watches
+    return model_seeds("onnx")
 
 
 def read_checkpoint_file(path):
@@ -348,3 +364,5 @@ READERS = {
     "cifar": Reader("data_batch_1", read_cifar, cifar_seeds),
     "history": Reader("history.csv", History.from_csv, history_seeds),
 }
+if find_spec("onnx"):
+    READERS["onnx"] = Reader("net.onnx", read_graph, graph_seeds)

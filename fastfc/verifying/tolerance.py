@@ -15,35 +15,36 @@ bit.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
-from fastfc.gradient_check import eval_numerical_gradient_array
+from ..gradient_check import eval_numerical_gradient_array
 
 # Exponential and logarithm are taken to be within 4 units in the last place, the error that vector
 # libraries of the more accurate kind (glibc's libmvec) allow themselves; in units of u that is 8.
 FUNCTION = 8
 
 
-def computed_dtype(*arrays):
+def computed_dtype(*arrays: Any) -> Any:
     """float32 if everything is float32, else float64."""
     single = all(np.asarray(a).dtype.type is np.float32 for a in arrays)
     return np.float32 if single else np.float64
 
 
-def unit(dtype):
+def unit(dtype: Any) -> Any:
     """The unit roundoff u: the relative error of one rounding."""
     return float(np.finfo(dtype).eps) / 2
 
 
-def gamma(n, dtype):
+def gamma(n: Any, dtype: Any) -> Any:
     """The relative error of n roundings in a row."""
     nu = n * unit(dtype)
     assert nu < 0.5, "too many roundings for a first-order bound"
     return nu / (1 - nu)
 
 
-def summed(n):
+def summed(n: Any) -> Any:
     """The most roundings that a term of a sum of n goes through, in fast and reference results.
 
     Both add blocks of 128 terms, the last one shorter, and these pairwise (Higham, section 4.2):
@@ -55,22 +56,22 @@ def summed(n):
     return min(n, 128) + math.ceil(math.log2(max(blocks, 1)))
 
 
-def underflow(n, dtype):
+def underflow(n: Any, dtype: Any) -> Any:
     """The absolute error of n products that become denormal or zero."""
     return n * float(np.finfo(dtype).smallest_subnormal)
 
 
-def _exact(*arrays):
+def _exact(*arrays: Any) -> Any:
     return [np.asarray(a).astype(np.float64) for a in arrays]
 
 
-def _product(a, b, extra, dtype):
+def _product(a: Any, b: Any, extra: Any, dtype: Any) -> Any:
     """|a| @ |b| under the roundings of a sum over the inner axis, and `extra` more."""
     n = a.shape[1] + extra
     return gamma(n, dtype) * (np.abs(a) @ np.abs(b)) + underflow(n, dtype)
 
 
-def affine_forward(x, w, b):
+def affine_forward(x: Any, w: Any, b: Any) -> Any:
     """D products and their sum: D roundings on the longest path; 1 for the bias."""
     plain = isinstance(b, int | float) and not isinstance(b, np.generic)  # has no dtype
     dtype = computed_dtype(x, w) if plain else computed_dtype(x, w, b)
@@ -80,7 +81,7 @@ def affine_forward(x, w, b):
     return {"out": 2 * (_product(x, w, 1, dtype) + bias)}
 
 
-def affine_backward(dout, cache):
+def affine_backward(dout: Any, cache: Any) -> Any:
     """Sums over M for dx, over N for dw, both products; for db one of rows."""
     x, w, _ = cache
     dtype = computed_dtype(dout, x, w)
@@ -94,28 +95,28 @@ def affine_backward(dout, cache):
     }
 
 
-def sigmoid_forward(x):
+def sigmoid_forward(x: Any) -> Any:
     """An exponential, the sum with 1, the quotient."""
     dtype = computed_dtype(x)
     (x,) = _exact(x)
     return {"out": 2 * (gamma(FUNCTION + 2, dtype) * _logistic(x) + underflow(2, dtype))}
 
 
-def tanh_forward(x):
+def tanh_forward(x: Any) -> Any:
     """A function by itself."""
     dtype = computed_dtype(x)
     return {"out": 2 * (gamma(FUNCTION, dtype) * np.abs(np.tanh(*_exact(x))) + underflow(1, dtype))}
 
 
-def silu_forward(x):
+def silu_forward(x: Any) -> Any:
     """The sigmoid's, and a product: where the exponential is denormal, with its error."""
     dtype = computed_dtype(x)
-    x = np.clip(*_exact(x), -_FURTHEST, None)
+    x = np.maximum(_exact(x)[0], -_FURTHEST)
     relative = gamma(FUNCTION + 3, dtype) * np.abs(x) * _logistic(x)
     return {"out": 2 * (relative + underflow(2, dtype) * (1 + np.minimum(np.abs(x), _FURTHEST)))}
 
 
-def silu_backward(dout, x):
+def silu_backward(dout: Any, x: Any) -> Any:
     """Two sigmoids, two products and a sum with 1; the product with dout."""
     dtype = computed_dtype(dout, x)
     dout, x = _exact(dout, x)
@@ -125,12 +126,12 @@ def silu_backward(dout, x):
     return {"dx": 2 * (gamma(2 * (FUNCTION + 2) + 4, dtype) * np.abs(dout) * slope + tiny)}
 
 
-def gelu_forward(x):
+def gelu_forward(x: Any) -> Any:
     """Phi, its cast and a product; in float64 the argument of erfc, a product with the root of 1/2,
     errs by 2 roundings, and Phi by 1 + x^2 times as much.
     """
     dtype = computed_dtype(x)
-    x = np.clip(*_exact(x), -_FURTHEST, None)
+    x = np.maximum(_exact(x)[0], -_FURTHEST)
     terms = np.abs(x) * _normal(x)
     relative = gamma(FUNCTION + 2, dtype) + gamma(2, np.float64) * (1 + x**2)
     size = np.minimum(np.abs(x), _FURTHEST)
@@ -139,7 +140,7 @@ def gelu_forward(x):
     }
 
 
-def gelu_backward(dout, x):
+def gelu_backward(dout: Any, x: Any) -> Any:
     """Phi as above. The density: the exponential, whose argument x^2 / 2 errs by a rounding, the
     root of 2 pi cast, the quotient, and the product with x. The sum; the product with dout.
     """
@@ -156,16 +157,16 @@ def gelu_backward(dout, x):
 _FURTHEST = 1000.0  # where activations are at their ends in either dtype
 
 
-def _logistic(x):
+def _logistic(x: Any) -> Any:
     small = np.exp(-np.abs(x))
     return np.where(x < 0, small, 1) / (1 + small)
 
 
-def _normal(x):
+def _normal(x: Any) -> Any:
     return np.asarray(np.frompyfunc(math.erfc, 1, 1)(-x / math.sqrt(2)) * 0.5).astype(np.float64)
 
 
-def _normalised(x, eps, dtype):
+def _normalised(x: Any, eps: Any, dtype: Any) -> Any:
     """Mean, var, rstd and x_normalized over the first axis, each with one computation's error."""
     n, u = len(x), unit(dtype)
     mean, var = x.mean(axis=0), x.var(axis=0)
@@ -184,13 +185,13 @@ def _normalised(x, eps, dtype):
     return (mean, mean_error), (var, var_error), (rstd, rstd * rstd_error), (normal, normal_error)
 
 
-def _scaled_error(normal, normal_error, scale, shift, dtype):
+def _scaled_error(normal: Any, normal_error: Any, scale: Any, shift: Any, dtype: Any) -> Any:
     """The error of scale * normal + shift: product and sum."""
     error = np.abs(scale) * normal_error * (1 + gamma(2, dtype))
     return error + gamma(2, dtype) * (np.abs(scale * normal) + np.abs(shift))
 
 
-def batchnorm_forward(x, scale, shift, bn_param):
+def batchnorm_forward(x: Any, scale: Any, shift: Any, bn_param: Any) -> Any:
     """Bounds for either mode; `scale` and `shift` are gamma and beta."""
     dtype = computed_dtype(x, scale, shift)
     x, scale, shift = _exact(x, scale, shift)
@@ -207,12 +208,12 @@ def batchnorm_forward(x, scale, shift, bn_param):
     (mean, mean_error), (var, var_error), rstd, normal = _normalised(x, eps, dtype)
 
     # (1 - momentum) cast, momentum cast, products, sum: 3 on either path.
-    def averaged(before, now, error):
+    def averaged(before: Any, now: Any, error: Any) -> Any:
         terms = np.abs(momentum * before) + np.abs((1 - momentum) * now)
         return gamma(3, dtype) * terms + (1 - momentum) * error + underflow(2, dtype)
 
     return {
-        "out": 2 * _scaled_error(*normal, scale, shift, dtype),
+        "out": 2 * _scaled_error(normal[0], normal[1], scale, shift, dtype),
         "x_normalized": 2 * normal[1],
         "rstd": 2 * rstd[1],
         "gamma": 0.0,
@@ -221,7 +222,7 @@ def batchnorm_forward(x, scale, shift, bn_param):
     }
 
 
-def network_scores(model, X):
+def network_scores(model: Any, X: Any) -> Any:
     """Scores of a network, not layer-normalised, by layers or with batch normalisation folded in.
 
     A hidden layer is gamma * (x @ W + b - mean) * rstd + beta = x @ (W * scale) + shift. By layers:
@@ -252,7 +253,7 @@ def network_scores(model, X):
     return 2 * error
 
 
-def batchnorm_backward(dout, cache):
+def batchnorm_backward(dout: Any, cache: Any) -> Any:
     """dbeta: a sum of N. dgamma: the same of products. dx: both, 1 / N and 7 more."""
     normal, rstd, scale = cache["x_normalized"], cache["rstd"], cache["gamma"]
     dtype = computed_dtype(dout, normal, rstd, scale)
@@ -271,20 +272,20 @@ def batchnorm_backward(dout, cache):
     }
 
 
-def layernorm_forward(x, scale, shift, ln_param):
+def layernorm_forward(x: Any, scale: Any, shift: Any, ln_param: Any) -> Any:
     """As batch normalisation's training, over the rows of x."""
     dtype = computed_dtype(x, scale, shift)
     x, scale, shift = _exact(x, scale, shift)
     _, _, (_, rstd_error), normal = _normalised(x.T, ln_param.get("eps", 1e-5), dtype)
     normal = [part.T for part in normal]
     return {
-        "out": 2 * _scaled_error(*normal, scale, shift, dtype),
+        "out": 2 * _scaled_error(normal[0], normal[1], scale, shift, dtype),
         "x_normalized": 2 * normal[1],
         "rstd": 2 * rstd_error,
     }
 
 
-def layernorm_backward(dout, cache):
+def layernorm_backward(dout: Any, cache: Any) -> Any:
     """dbeta: a sum of N. dgamma: the same of products. dx: sums of D, 1 / D and 7 more.
 
     The sum of N is one of sums of ranges of rows, whose number shape decides, and the first range's
@@ -313,7 +314,7 @@ def layernorm_backward(dout, cache):
     }
 
 
-def _shares(sample_weight, n):
+def _shares(sample_weight: Any, n: Any) -> Any:
     """Each example's share of a mean over n."""
     if sample_weight is None:
         return np.full(n, 1 / n)
@@ -321,7 +322,7 @@ def _shares(sample_weight, n):
     return weights / weights.sum()
 
 
-def softmax_loss(x, y, label_smoothing=0.0, sample_weight=None):
+def softmax_loss(x: Any, y: Any, label_smoothing: Any = 0.0, sample_weight: Any = None) -> Any:
     """Rows: difference, exponential, sum of C, logarithm. Loss: a sum of N of them, and 1 / N.
 
     With smoothed labels a row's loss is a mean of those of the label and of all classes, none of
@@ -370,7 +371,7 @@ def softmax_loss(x, y, label_smoothing=0.0, sample_weight=None):
     return {"loss": 2 * (loss_error * shares).sum(), "dx": 2 * dx_error}
 
 
-def svm_loss(x, y, sample_weight=None):
+def svm_loss(x: Any, y: Any, sample_weight: Any = None) -> Any:
     """Margins: 2 roundings. Loss: a sum of N * C of them, or of N sums of C, and 1 / N.
 
     With weights the product with one, and their sum, which 1 / N stands for: s(N) + 2.
@@ -406,7 +407,9 @@ def svm_loss(x, y, sample_weight=None):
     }
 
 
-def _target_loss(x, sample_weight, terms, terms_error, slopes, slopes_error):
+def _target_loss(
+    x: Any, sample_weight: Any, terms: Any, terms_error: Any, slopes: Any, slopes_error: Any
+) -> Any:
     """A loss of targets from the sizes and errors of its elements' losses and slopes.
 
     Loss: a sum of N * M, or of N sums of M; the product with a weight, the sum of weights, and the
@@ -424,13 +427,13 @@ def _target_loss(x, sample_weight, terms, terms_error, slopes, slopes_error):
     }
 
 
-def _residual(x, y):
+def _residual(x: Any, y: Any) -> Any:
     """x - y, where y has the dtype of x, in float64; its own error is one rounding."""
     dtype = computed_dtype(x)
     return _exact(x)[0] - _exact(np.reshape(y, np.shape(x)).astype(dtype))[0]
 
 
-def squared_error_loss(x, y, sample_weight=None):
+def squared_error_loss(x: Any, y: Any, sample_weight: Any = None) -> Any:
     """Difference, twice in the square; two products. The slope: the difference."""
     dtype, r = computed_dtype(x), _residual(x, y)
     terms = 0.5 * r * r
@@ -438,13 +441,13 @@ def squared_error_loss(x, y, sample_weight=None):
     return _target_loss(x, sample_weight, terms, terms_error, r, unit(dtype) * np.abs(r))
 
 
-def absolute_error_loss(x, y, sample_weight=None):
+def absolute_error_loss(x: Any, y: Any, sample_weight: Any = None) -> Any:
     """The difference, whose sign is exact."""
     dtype, r = computed_dtype(x), _residual(x, y)
     return _target_loss(x, sample_weight, r, unit(dtype) * np.abs(r), np.sign(r), 0)
 
 
-def huber_loss(x, y, delta=1.0, sample_weight=None):
+def huber_loss(x: Any, y: Any, delta: Any = 1.0, sample_weight: Any = None) -> Any:
     """As the squared error; or difference, half of delta, difference, product: 4.
 
     Where rounding decides which of the two it is, they differ by no more.
@@ -458,7 +461,7 @@ def huber_loss(x, y, delta=1.0, sample_weight=None):
     return _target_loss(x, sample_weight, terms, terms_error, slopes, gamma(2, dtype) * abs(slopes))
 
 
-def quantile_loss(x, y, level=0.5, sample_weight=None):
+def quantile_loss(x: Any, y: Any, level: Any = 0.5, sample_weight: Any = None) -> Any:
     """Difference, whose sign is exact, and product; the level's casts are the same in both."""
     dtype, r = computed_dtype(x), _residual(x, y)
     slopes = np.where(r > 0, 1 - level, np.where(r < 0, -level, 0))
@@ -468,7 +471,7 @@ def quantile_loss(x, y, level=0.5, sample_weight=None):
     )
 
 
-def poisson_loss(x, y, sample_weight=None):
+def poisson_loss(x: Any, y: Any, sample_weight: Any = None) -> Any:
     """The exponential; product and difference. What does not depend on x is computed in float64:
     logarithm, product, difference. The slope: exponential and difference.
     """
@@ -484,7 +487,7 @@ def poisson_loss(x, y, sample_weight=None):
     return _target_loss(x, sample_weight, terms, terms_error, rates - y_, slopes_error)
 
 
-def logistic_loss(x, y, label_smoothing=0.0, sample_weight=None):
+def logistic_loss(x: Any, y: Any, label_smoothing: Any = 0.0, sample_weight: Any = None) -> Any:
     """e: an exponential. p = e / (1 + e): 2 more. Its loss: a logarithm of 1 + e and a product.
 
     Targets: 1 - s and s / 2 cast, product, sum: 4, without smoothing none; 1 - z is one more.
@@ -507,14 +510,14 @@ def logistic_loss(x, y, label_smoothing=0.0, sample_weight=None):
     return _target_loss(x, sample_weight, terms, terms_error, kept - p, slopes_error)
 
 
-def sgd(w, dw, config):
+def sgd(w: Any, dw: Any, config: Any) -> Any:
     """lr cast, product, difference."""
     dtype = w.dtype
     w, step = _exact(w, config["learning_rate"] * dw.astype(np.float64))
     return {"next_w": 2 * (gamma(3, dtype) * (np.abs(w) + np.abs(step)) + underflow(1, dtype))}
 
 
-def sgd_momentum(w, dw, config):
+def sgd_momentum(w: Any, dw: Any, config: Any) -> Any:
     """Velocity: constants cast, products, sum: 3. One more for w."""
     dtype = w.dtype
     w, dw, v = _exact(w, dw, config["velocity"])
@@ -525,7 +528,7 @@ def sgd_momentum(w, dw, config):
     }
 
 
-def sgd_nesterov_momentum(w, dw, config):
+def sgd_nesterov_momentum(w: Any, dw: Any, config: Any) -> Any:
     """Velocity as above: 3. Difference of velocities, mu cast, product, two sums: 5 more."""
     dtype, mu = w.dtype, config["momentum"]
     w, dw, v = _exact(w, dw, config["velocity"])
@@ -537,7 +540,7 @@ def sgd_nesterov_momentum(w, dw, config):
     }
 
 
-def rmsprop(w, dw, config):
+def rmsprop(w: Any, dw: Any, config: Any) -> Any:
     """Mean square: cast, square, product, sum: 4, halved by the root. Then root, eps cast, sum,
     lr cast, product, quotient: 6. Then the difference; and one for the squares that underflow.
     """
@@ -551,7 +554,7 @@ def rmsprop(w, dw, config):
     }
 
 
-def adam(w, dw, config, more=0):
+def adam(w: Any, dw: Any, config: Any, more: Any = 0) -> Any:
     """Moments: 3 and 4 (halved by the root). Corrections: cast and quotient, twice: 4, one pair of
     them halved. Root, eps cast, sum, lr cast, product, quotient: 6. The difference: 1.
 
@@ -576,7 +579,7 @@ def adam(w, dw, config, more=0):
     }
 
 
-def adamw(w, dw, config):
+def adamw(w: Any, dw: Any, config: Any) -> Any:
     """As adam, and the step's sum with the decay. The decay: lr * weight_decay, cast, product, that
     sum, the difference: 5.
     """
@@ -586,7 +589,7 @@ def adamw(w, dw, config):
     return bound
 
 
-def assert_close(got, expected, bound, name="result"):
+def assert_close(got: Any, expected: Any, bound: Any, name: Any = "result") -> None:
     """Assert that every element is within its bound of the expected one.
 
     NaN and infinities must stand in the same places. Where the bound is zero the two must be the
@@ -613,7 +616,7 @@ def assert_close(got, expected, bound, name="result"):
     )
 
 
-def assert_gradient(gradient, f, x, df, bound, h=1e-5):
+def assert_gradient(gradient: Any, f: Any, x: Any, df: Any, bound: Any, h: Any = 1e-5) -> None:
     """Assert that `gradient` is the derivative of sum(df * f(x)) by x, all in float64.
 
     A central difference errs by its truncation c h^2, of which the difference of the results for
@@ -626,3 +629,13 @@ def assert_gradient(gradient, f, x, df, bound, h=1e-5):
     noise = np.sum(np.abs(df) * bound) / (2 * h)
     steps = unit(np.float64) * np.abs(x) / h * np.abs(gradient)
     assert_close(gradient, near, np.abs(far - near) + 2 * noise + steps, "gradient")
+
+
+def share(got: Any, expected: Any, bound: Any) -> float:
+    """Return the largest difference as a part of its bound; 0 where all bits must agree."""
+    bound = np.broadcast_to(np.asarray(bound, np.float64), np.shape(expected))
+    bounded = np.isfinite(expected) & (bound > 0)
+    if not bounded.any():
+        return 0.0
+    off = np.abs(np.asarray(got, np.float64) - np.asarray(expected, np.float64))
+    return float((off[bounded] / bound[bounded]).max())

@@ -4,28 +4,29 @@ import copy
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from tests.support import cases, tolerance
+from . import cases, tolerance
 
 FAST, REFERENCE = "fastfc", "fastfc.reference"
 
 
-def _named(*names):
+def _named(*names: Any) -> Any:
     """Name the members of a result; a single name stands for the whole result."""
 
-    def outputs(result, args):
+    def outputs(result: Any, args: Any) -> Any:
         return dict(zip(names, result if len(names) > 1 else [result], strict=True))
 
     return outputs
 
 
-def _first(result, args):
+def _first(result: Any, args: Any) -> Any:
     return {"out": result[0]}
 
 
-def _bitwise(*names):
+def _bitwise(*names: Any) -> Any:
     return lambda *args: dict.fromkeys(names, 0.0)
 
 
@@ -58,30 +59,30 @@ class Operation:
 
     module: str
     function: str
-    shapes: list
-    benchmark: list
-    arguments: Callable
-    outputs: Callable
-    bound: Callable
-    traffic: Callable
-    same_everywhere: tuple = ()
+    shapes: list[Any]
+    benchmark: list[Any]
+    arguments: Callable[..., Any]
+    outputs: Callable[..., Any]
+    bound: Callable[..., Any]
+    traffic: Callable[..., Any]
+    same_everywhere: tuple[str, ...] = ()
     label: str = ""
 
-    def __str__(self):
+    def __str__(self) -> Any:
         return f"{self.function} {self.label}".strip()
 
-    def callable(self, package):
+    def callable(self, package: Any) -> Any:
         """Return the function of one of the two packages."""
         return getattr(importlib.import_module(f"{package}.{self.module}"), self.function)
 
-    def run(self, package, args):
+    def run(self, package: Any, args: Any) -> Any:
         """Call it on a copy of the arguments, from one random state; return the outputs by name."""
         args = copy.deepcopy(args)
         np.random.seed(0)
         with np.errstate(all="ignore"):
             return self.outputs(self.callable(package)(*args), args)
 
-    def check(self, args):
+    def check(self, args: Any) -> None:
         """Assert that the fast and the reference implementation agree."""
         fast, reference = self.run(FAST, args), self.run(REFERENCE, args)
         with np.errstate(all="ignore"):
@@ -94,33 +95,33 @@ class Operation:
 # --- arguments --------------------------------------------------------------------------------
 
 
-def _affine_forward(shape, dtype):
+def _affine_forward(shape: Any, dtype: Any) -> Any:
     x_shape, m = shape
     d = int(np.prod(x_shape[1:]))
     return [cases.normal(s, dtype, "affine", i) for i, s in enumerate([x_shape, (d, m), (m,)])]
 
 
-def _affine_backward(shape, dtype):
+def _affine_backward(shape: Any, dtype: Any) -> Any:
     x, w, b = _affine_forward(shape, dtype)
     return [cases.normal((shape[0][0], shape[1]), dtype, "dout"), (x, w, b)]
 
 
-def _one(shape, dtype):
+def _one(shape: Any, dtype: Any) -> Any:
     return [cases.normal(shape, dtype, "x")]
 
 
-def _two(shape, dtype):
+def _two(shape: Any, dtype: Any) -> Any:
     return [cases.normal(shape, dtype, "dout"), cases.normal(shape, dtype, "x")]
 
 
-def _wide(shape, dtype):
+def _wide(shape: Any, dtype: Any) -> Any:
     return [cases.normal(shape, dtype, "x", scale=3.0)]
 
 
-def _wide_backward(function=None):
+def _wide_backward(function: Any = None) -> Any:
     """Arguments of a backward pass: of x, or of a function of it."""
 
-    def arguments(shape, dtype):
+    def arguments(shape: Any, dtype: Any) -> Any:
         x = cases.normal(shape, np.float64, "x", scale=3.0)
         cache = x if function is None else function(x)
         return [cases.normal(shape, dtype, "dout"), np.asarray(cache).astype(dtype)]
@@ -128,15 +129,15 @@ def _wide_backward(function=None):
     return arguments
 
 
-def _uneven(shape, dtype):
+def _uneven(shape: Any, dtype: Any) -> Any:
     """Numbers whose last axis has means and scales of its own, some means far from zero."""
     means = cases.normal(shape[-1], np.float64, "means", scale=10.0)
     scales = np.exp(cases.normal(shape[-1], np.float64, "scales"))
     return (cases.normal(shape, np.float64, "x") * scales + means).astype(dtype)
 
 
-def _batchnorm(mode):
-    def arguments(shape, dtype):
+def _batchnorm(mode: Any) -> Any:
+    def arguments(shape: Any, dtype: Any) -> Any:
         d = shape[1]
         x = _uneven(shape, dtype)
         bn_param = {
@@ -151,13 +152,13 @@ def _batchnorm(mode):
     return arguments
 
 
-def _batchnorm_outputs(result, args):
+def _batchnorm_outputs(result: Any, args: Any) -> Any:
     out, cache = result
     running = {name: args[3][name] for name in ("running_mean", "running_var")}
     return {"out": out, **(cache or {}), **running}
 
 
-def _batchnorm_backward(shape, dtype):
+def _batchnorm_backward(shape: Any, dtype: Any) -> Any:
     cache = {
         "x_normalized": cases.normal(shape, dtype, "x_normalized"),
         "rstd": np.exp(cases.normal(shape[1], np.float64, "rstd")).astype(dtype),
@@ -166,50 +167,50 @@ def _batchnorm_backward(shape, dtype):
     return [cases.normal(shape, dtype, "dout"), cache]
 
 
-def _layernorm_forward(shape, dtype):
+def _layernorm_forward(shape: Any, dtype: Any) -> Any:
     n, d = shape
     x = np.ascontiguousarray(_uneven((d, n), dtype).T)
     return [x, cases.normal(d, dtype, "gamma"), cases.normal(d, dtype, "beta"), {"eps": 1e-4}]
 
 
-def _layernorm_outputs(result, args):
+def _layernorm_outputs(result: Any, args: Any) -> Any:
     out, cache = result
     return {"out": out, "x_normalized": cache["x_normalized"], "rstd": cache["rstd"]}
 
 
-def _layernorm_backward(shape, dtype):
+def _layernorm_backward(shape: Any, dtype: Any) -> Any:
     dout, cache = _batchnorm_backward(shape, dtype)
     rstd = np.exp(cases.normal(shape[0], np.float64, "rstd")).astype(dtype)
     return [dout, {**cache, "rstd": rstd}]
 
 
-def _dropout_forward(**options):
-    def arguments(shape, dtype):
+def _dropout_forward(**options: Any) -> Any:
+    def arguments(shape: Any, dtype: Any) -> Any:
         return [cases.normal(shape, dtype, "x"), {"mode": "train", "p": 0.6, **options}]
 
     return arguments
 
 
-def _dropout_outputs(result, args):
+def _dropout_outputs(result: Any, args: Any) -> Any:
     out, (_, mask) = result
     return {"out": out, "mask": mask}
 
 
-def _dropout_backward(shape, dtype):
+def _dropout_backward(shape: Any, dtype: Any) -> Any:
     kept = np.asarray(cases.generator(shape, "mask").random(shape) < 0.6)
     mask = kept.astype(dtype) / np.asarray(0.6, dtype)
     return [cases.normal(shape, dtype, "dout"), ({"mode": "train", "p": 0.6}, np.asarray(mask))]
 
 
-def _loss(shape, dtype):
+def _loss(shape: Any, dtype: Any) -> Any:
     # Scores as wide as trained networks give them.
     return [cases.normal(shape, dtype, "scores", scale=5.0), cases.labels(*shape)]
 
 
-def _target_loss(*more, weighted=False, wide=5.0):
+def _target_loss(*more: Any, weighted: Any = False, wide: Any = 5.0) -> Any:
     """Arguments of a loss of targets, which are in [0, 1], and of scores that are so wide."""
 
-    def arguments(shape, dtype):
+    def arguments(shape: Any, dtype: Any) -> Any:
         x = cases.normal(shape, dtype, "scores", scale=wide)
         y = np.asarray(cases.generator(shape, "targets").random(shape)).astype(dtype)
         y[y < 0.2] = 0
@@ -218,15 +219,15 @@ def _target_loss(*more, weighted=False, wide=5.0):
     return arguments
 
 
-def _weighted(*more):
+def _weighted(*more: Any) -> Any:
     """Arguments of a loss of labels, with weights."""
     return lambda shape, dtype: [*_loss(shape, dtype), *more, cases.weights(shape[0])]
 
 
-def _rule(state, **config):
+def _rule(state: Any, **config: Any) -> Any:
     """Arguments of an update rule: constants, and state drawn for each name."""
 
-    def arguments(shape, dtype):
+    def arguments(shape: Any, dtype: Any) -> Any:
         w, dw = cases.normal(shape, dtype, "w"), cases.normal(shape, dtype, "dw")
         drawn = {s: np.abs(cases.normal(shape, dtype, s)) for s in state}
         return [w, dw, {**copy.deepcopy(config), **drawn}]
@@ -234,16 +235,16 @@ def _rule(state, **config):
     return arguments
 
 
-def _rule_outputs(*state):
-    def outputs(result, args):
+def _rule_outputs(*state: Any) -> Any:
+    def outputs(result: Any, args: Any) -> Any:
         next_w, config = result
         return {"next_w": next_w, **{s: config[s] for s in state}}
 
     return outputs
 
 
-def _product_traffic(forward):
-    def traffic(shape):
+def _product_traffic(forward: Any) -> Any:
+    def traffic(shape: Any) -> Any:
         n, m = shape[0][0], shape[1]
         d = int(np.prod(shape[0][1:]))
         once, flops = n * d + d * m + n * m, 2 * n * d * m
@@ -252,7 +253,7 @@ def _product_traffic(forward):
     return traffic
 
 
-def _arrays(count):
+def _arrays(count: Any) -> Any:
     """So many passes over arrays of the given shape, and no product."""
     return lambda shape: (count * int(np.prod(shape)), 0)
 
@@ -264,11 +265,11 @@ _elementwise = ("layers", cases.ELEMENTWISE, cases.BENCHMARK)
 _normalised = ("layers", cases.BATCHNORM, cases.BENCHMARK)
 _layer_normalised = ("layers", cases.LAYERNORM, cases.BENCHMARK)
 _losses = ("layers", cases.LOSS, cases.BENCHMARK)
-_weighted_losses = ("layers", cases.LOSS, [])
+_weighted_losses: tuple[str, list[Any], list[Any]] = ("layers", cases.LOSS, [])
 _updates = ("optim", cases.ELEMENTWISE, [*cases.BENCHMARK, (3072, 100)])
 
 
-def _operation(group, function, *rest, **named):
+def _operation(group: Any, function: Any, *rest: Any, **named: Any) -> Any:
     module, shapes, benchmark = group
     return Operation(module, function, shapes, benchmark, *rest, **named)
 
@@ -532,11 +533,11 @@ OPERATIONS = [
 ]
 
 
-def find(name):
+def find(name: Any) -> Any:
     """Return the operation that prints as `name`."""
     return next(op for op in OPERATIONS if str(op) == name)
 
 
-def parameters(*names):
-    """(operation, shape) for each of its shapes, for pytest.mark.parametrize."""
+def parameters(*names: Any) -> Any:
+    """Return (operation, shape) for each of its shapes, for pytest.mark.parametrize."""
     return [(find(name), shape) for name in names for shape in find(name).shapes]
