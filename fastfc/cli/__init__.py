@@ -28,6 +28,7 @@ COMMANDS = {
     "predict": "fastfc.cli.predict:command",
     "compare": "fastfc.cli.compare:command",
     "sweep": "fastfc.cli.sweep:command",
+    "export": "fastfc.cli.export:command",
     "check": "fastfc.cli.check:command",
     "gradcheck": "fastfc.cli.gradcheck:command",
     "verify": "fastfc.cli.verify:command",

@@ -46,7 +46,7 @@ def collect(
     -------
     dict
     """
-    names = given if options.resume else vars(options).keys()
+    names = given if options.resume else vars(options).keys() - {"comm"}
     return {
         "fastfc": __version__,
         "network": describe_network(solver.model),

@@ -193,7 +193,8 @@ def _begin(options: SimpleNamespace, given: set[str], backend: str, data: DataSe
 
 def _resume(options: SimpleNamespace, given: set[str], backend: str, data: DataSet) -> Solver:
     """Return the Solver that goes on from a checkpoint, with the network that it holds."""
-    shown = {"progress": _wants_progress(options), "verbose": not options.quiet}
+    shown: dict[str, Any] = {"progress": _wants_progress(options), "verbose": not options.quiet}
+    shown["comm"] = getattr(options, "comm", None)
     settings = {**solver_arguments(options, given), **shown}
     try:
         model = _find_networks(backend).FullyConnectedNet.load(options.resume, which="latest")

@@ -18,6 +18,7 @@ from fastfc.cli.command import Command, UsageError, check_writable
 from fastfc.cli.configuration import OUTSIDE, RUN, SHOWN, given_names, read_config
 from fastfc.cli.data import is_table, load_to_train
 from fastfc.cli.options import ALIASES, BACKENDS, OPTIONS, RULE_KEYS, TABLE_OPTIONS, flag_of
+from fastfc.cli.ranks import Ranks, together
 from fastfc.cli.running import REMEDY, run
 from fastfc.cli.values import Path
 from fastfc.training import latest_checkpoint
@@ -100,11 +101,21 @@ def train(options: SimpleNamespace, given: set[str], was: Mapping[str, Any] | No
         The options do not fit together, the data are missing or unusable; or the loss has become
         NaN or infinite, in which case the figures of the best parameters have been printed.
     """
+    with together() as ranks:
+        return _train(options, given, was, ranks)
+
+
+def _train(
+    options: SimpleNamespace, given: set[str], was: Mapping[str, Any] | None, ranks: Ranks
+) -> int:
+    """Do what ``train`` does, on this rank."""
+    ranks.settle(options)
     _check_together(options, given, was)
     stdout = sys.stdout
     with contextlib.redirect_stdout(sys.stderr) if options.json else contextlib.nullcontext():
         if was is not None:
             given = _go_on(options, given, was)
+            ranks.settle(options)
         elif options.out:
             options.checkpoint_name = folder.checkpoint_name(options.out)
         data = load_to_train(options, given, _network_of(options))
@@ -112,6 +123,7 @@ def train(options: SimpleNamespace, given: set[str], was: Mapping[str, Any] | No
             found = _compare(options, given, *data)
         else:
             found = run(options, given, options.backend, *data)
+    ranks.ended = True
     if options.json:
         print(result.to_json(found), file=stdout)
     runs = found.get("runs", [found])

@@ -12,7 +12,9 @@ try:
 except ImportError as error:
     raise _missing_package("fastfc.distributed", "mpi4py", "mpi", error) from error
 
+from .ending import abort as abort
 from .ending import abort_at_uncaught as abort_at_uncaught
+from .ending import abort_with as abort_with
 from .ending import agree as agree
 from .ending import is_agreed as is_agreed
 from .passes import share_loss as share_loss
@@ -21,4 +23,5 @@ from .start import check_network as check_network
 from .start import choose_instruction_set as choose_instruction_set
 from .start import find_differences as find_differences
 from .start import share_threads as share_threads
+from .start import world as world
 from .team import Team as Team

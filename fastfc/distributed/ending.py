@@ -6,6 +6,7 @@ import functools
 import os
 import sys
 import threading
+import time
 import traceback
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     Error = TypeVar("Error", bound=BaseException)
 
 GRACE = 5.0  # seconds for MPI to end the job, before the process ends by itself
+PASSING = 0.2  # for the launcher to pass on what was written: it drops what comes after the end
 
 _agreed: BaseException | None = None
 _hooked = False
@@ -28,21 +30,23 @@ def agree(error: Error) -> Error:
     return error
 
 
-def is_agreed(error: BaseException) -> bool:
+def is_agreed(error: BaseException | None) -> bool:
     """Return whether all ranks raise this error."""
-    return error is _agreed
+    return error is not None and error is _agreed
 
 
-def abort(comm: Any, text: str) -> None:
-    """End the whole job with the status 1, after a text under this rank's name."""
+def abort(comm: Any, text: str, status: int = 1) -> None:
+    """End the whole job, after a text under this rank's name."""
     name = f"rank {comm.Get_rank()} of {comm.Get_size()}"
     sys.stdout.flush()
     sys.stderr.write("".join(f"{name}: {line}\n" for line in text.splitlines()))
     sys.stderr.flush()
-    timer = threading.Timer(GRACE, os._exit, (1,))  # where MPI itself hangs
+    timer = threading.Timer(GRACE, os._exit, (status,))  # where MPI itself hangs
     timer.daemon = True
     timer.start()
-    comm.Abort(1)
+    time.sleep(PASSING)
+    comm.Abort(status)
+    time.sleep(2 * GRACE)  # MPICH may return, and let its launcher end the process
 
 
 def abort_with(comm: Any, error: BaseException) -> None:

@@ -10,14 +10,12 @@ from .. import _core
 from ..arguments import shown
 from ..networks import fully_connected
 from ..runtime import threads
+from ..runtime.launched import launched
 
 if TYPE_CHECKING:
     from typing import Any
 
     from .team import Team
-
-# What a launcher tells a process of how many it has started: Open MPI's, and MPICH's.
-_LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 
 
 def check_comm(name: str, comm: Any) -> Any:
@@ -34,14 +32,21 @@ def check_comm(name: str, comm: Any) -> Any:
 
     if not isinstance(comm, MPI.Intracomm) or comm == MPI.COMM_NULL:
         raise TypeError(f"{name} is {shown(comm)}, expected a communicator as MPI.COMM_WORLD")
-    launched = next((os.environ[key] for key in _LAUNCHED if key in os.environ), "1")
-    if launched.isdecimal() and int(launched) > 1 and MPI.COMM_WORLD.Get_size() == 1:
+    started = launched()
+    if started > 1 and MPI.COMM_WORLD.Get_size() == 1:
         library = MPI.Get_library_version().split("\n")[0].split(",")[0].strip("\0 ")
         raise RuntimeError(
-            f"{name}: mpiexec has started {launched} processes, of which each is alone: mpi4py "
+            f"{name}: mpiexec has started {started} processes, of which each is alone: mpi4py "
             f"runs {library}, expected the MPI whose mpiexec was called"
         )
     return comm
+
+
+def world() -> Any:
+    """Return the communicator of all ranks that a launcher has started."""
+    from mpi4py import MPI
+
+    return check_comm("mpiexec", MPI.COMM_WORLD)
 
 
 def check_network(model: Any) -> None:

@@ -68,15 +68,20 @@ def data(weights=False, targets=False):
     return found
 
 
-def train(seed, network, settings, comm=None, **more):
-    """Return the Solver of a run that has ended."""
+def begin(seed, network, settings, comm=None, **more):
+    """Return the Solver of a new run."""
     np.random.seed(seed)
     network = {"hidden_dims": [9, 7], "dtype": np.float64, "weight_scale": 0.3, **network}
     settings = {"batch_size": 13, "num_epochs": 2, "verbose": False, **settings, **more}
     source = {name: settings.pop(name) for name in ("weights", "targets") if name in settings}
     settings.setdefault("optim_config", {"learning_rate": 0.05})
     model = FullyConnectedNet(input_dim=12, num_classes=3, **network)
-    solver = Solver(model, data(**source), comm=comm, **settings)
+    return Solver(model, data(**source), comm=comm, **settings)
+
+
+def train(*args, **more):
+    """Return the Solver of a run that has ended."""
+    solver = begin(*args, **more)
     solver.train()
     return solver
 
@@ -162,6 +167,18 @@ def stop_together(reason):
         print(f"stopped by {solver.stop_reason} after {len(solver.loss_history)}")
 
 
+def step_by_step():
+    """A loop of one's own: the first step joins the ranks, whatever each has begun with."""
+    network = {"normalization": "batchnorm", "dropout": 0.7}
+    alone, together = begin(0, network, {}), begin(COMM.rank, network, {}, COMM, check_ranks=True)
+    for solver, seed in ((alone, 5), (together, 5 + COMM.rank)):
+        solver.model.params["W1"][:] = np.random.RandomState(seed).randn(12, 9)
+        np.random.seed(seed)
+        for _ in range(4):
+            solver._step()
+    compare("step by step", alone, together)
+
+
 def main(folder):
     for name, (network, settings) in CASES.items():
         alone = train(0, network, settings)
@@ -175,6 +192,7 @@ def main(folder):
     print_once()
     train_locally()
     stop_together("enough")
+    step_by_step()
     if COMM.rank == 0:
         print(len(CASES), "cases on", COMM.size)
     sys.stdout.flush()

@@ -6,7 +6,8 @@ import warnings
 import numpy as np
 import pytest
 
-from fastfc.interop import from_onnx
+from fastfc import FullyConnectedNet
+from fastfc.interop import from_onnx, to_torch
 from tests.support import cases
 
 pytest.importorskip("onnx", reason="onnx is not installed")
@@ -124,3 +125,23 @@ def test_the_newer_exporter(case, dynamic, exporter, tmp_path):
     (tmp_path / "net.onnx.data").unlink()
     with pytest.raises(ValueError, match=r"'net.onnx.data', which is not there"):
         from_onnx(path)
+
+
+@pytest.mark.parametrize("normalization", [None, "batchnorm", "layernorm"])
+def test_a_round_by_all_kinds_of_files(normalization, tmp_path):
+    """From .npz to PyTorch, ONNX, fastfc, .safetensors and fastfc again."""
+    pytest.importorskip("safetensors", reason="safetensors is not installed")
+    x = ROWS.numpy()
+    net = FullyConnectedNet(
+        [9, 7], 12, 4, normalization=normalization, activation="silu", weight_scale="he"
+    )
+    for _ in range(5):
+        net.loss(x, [0, 1, 2, 3, 0, 1])
+    net.save(tmp_path / "net.npz")
+    module = to_torch(FullyConnectedNet.load(tmp_path / "net.npz"))
+    path = tmp_path / "net.onnx"
+    torch.onnx.export(module, (ROWS,), path, dynamo=False, opset_version=17)
+    from_onnx(path).network().save(tmp_path / "net.safetensors")
+    again = FullyConnectedNet.load(tmp_path / "net.safetensors")
+    assert np.abs(again.loss(x) - net.loss(x)).max() <= 1e-6 * np.abs(net.loss(x)).max()
+    assert (again.activation, again.normalization) == ("silu", normalization)
