@@ -161,6 +161,15 @@ def test_all_networks(tmp_path):
         assert_close(from_onnx(path)(x), net.loss(x))
 
 
+def test_a_network_that_has_not_been_trained(tmp_path):
+    """Its running variances are 0."""
+    net = fc_net.FullyConnectedNet([6], 12, 4, normalization="batchnorm", weight_scale="he")
+    path, x = tmp_path / "net.onnx", examples()
+    net.to_onnx(path)
+    assert_close(run(path, x), net.loss(x))
+    assert_close(from_onnx(path)(x), net.loss(x))
+
+
 def test_nothing_of_the_network_changes(tmp_path):
     net = network(normalization="batchnorm", dropout=0.5)
     X, y = examples(), cases.labels(17, 4)

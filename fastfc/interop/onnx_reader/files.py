@@ -12,15 +12,10 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
 
 from ...arguments import shown
-from ...optional import missing_package
-
-try:
-    import onnx
-    from google.protobuf.message import DecodeError
-except ImportError as error:
-    raise missing_package("from_onnx", "onnx", "onnx", error) from error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
