@@ -96,7 +96,9 @@ def test_neither_library(monkeypatch, path):
     path.write_text("a\n1\n")
     for name in ("pandas", "polars"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ImportError, match=r"^tables need pandas or polars: pip install fastfc\[t"):
+    with pytest.raises(
+        ImportError, match=r"^a table needs pandas or polars: pip install fastfc\[t"
+    ):
         read(path)
 
 

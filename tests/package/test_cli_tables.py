@@ -1,6 +1,7 @@
 """``fastfc train``, ``evaluate`` and ``predict`` of tables, by main() in this process."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -74,6 +75,26 @@ def test_a_runs_folder_goes_on_and_trains_again(people, capsys):
     again = fc_net.FullyConnectedNet.load("again/model.npz")
     assert again.preprocessing == net.preprocessing
     np.testing.assert_equal(again.params, net.params)
+
+
+@pytest.mark.filterwarnings("default")  # as outside of tests: printed
+def test_what_is_left_out_is_said(people, capsys):
+    write(
+        people,
+        [[*row[:3], "red", row[4], "" if i == 4 else row[5]] for i, row in enumerate(rows_of())],
+    )
+    assert main(["train", *TABLE, *SMALL]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "fastfc: warning: 1 row has no target 'kind': left out",
+        "fastfc: warning: column 'colour' is the same in all training rows: left out",
+    ]
+
+
+def test_without_a_library_one_line_says_so(people, capsys, monkeypatch):
+    for name in ("pandas", "polars"):
+        monkeypatch.setitem(sys.modules, name, None)
+    message = "--data a table needs pandas or polars: pip install fastfc[table]"
+    assert message in complaint(capsys, "train", *TABLE)
 
 
 def test_both_backends_take_tables(people, capsys):
@@ -251,6 +272,37 @@ def test_predicting_arrays(empty_folder, capsys):
     np.savez("new.npz", X=X)
     output(capsys, "predict", "net.npz", "--data", "new.npz", "--out", "new.csv")
     assert read_csv(empty_folder / "new.csv") == columns
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "poisson", "logistic"])
+def test_several_scores_have_a_column_each(empty_folder, capsys, loss):
+    draw = np.random.RandomState(0)
+    X, y = draw.normal(size=(60, 3)), draw.randint(0, 2, (60, 2)).astype(float)
+    np.savez("data.npz", X_train=X, y_train=y, X_val=X[:9], y_val=y[:9], w_val=np.arange(9.0))
+    options = ("--data", "data.npz", *SMALL, "--loss", loss, "--save", "net.npz")
+    output(capsys, "train", *options)
+    output(capsys, "predict", "net.npz", "--data", "data.npz", "--split", "train", "--out", "a.csv")
+    columns = read_csv(empty_folder / "a.csv")
+    net = fc_net.FullyConnectedNet.load("net.npz")
+    names = ["label_0", "label_1", "p_0", "p_1"]
+    names = names if loss == "logistic" else ["prediction_0", "prediction_1"]
+    assert list(columns) == ["row", *names]
+    expected = (
+        net.predict(X) if loss != "logistic" else np.hstack([net.predict(X), net.predict_proba(X)])
+    )
+    found = np.array([columns[name] for name in names], float).T
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    told = json.loads(output(capsys, "evaluate", "net.npz", "--data", "data.npz", "--json"))
+    assert told["data"]["split"] == "val"
+    scores = net.loss(X[:9])
+    weights = np.arange(9.0)
+    if loss == "logistic":
+        right = ((scores > 0) == (y[:9] > 0.5)).all(axis=1)
+        assert told["accuracy"] == pytest.approx((weights * right).sum() / 36)
+    else:
+        error = np.abs(net.predict(X[:9]) - y[:9])
+        mean = (weights[:, np.newaxis] * error).sum() / 72
+        assert told["mean_absolute_error"] == pytest.approx(mean, rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ ARROWS = {
     },
     "reference": {"arguments", "arrays", "clipping", "networks", "update_rules"},
     "runtime": {"_core", "arguments", "version"},
-    "data": {"_core", "archives", "arguments", "arrays", "files"},
+    "data": {"_core", "archives", "arguments", "arrays", "files", "optional"},
     "data_utils": {"data"},
     "losses": {"_core", "arguments", "arrays"},
     "layers": {"_core", "losses"},

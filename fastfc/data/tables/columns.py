@@ -85,10 +85,11 @@ def interpret(column: Column) -> Column:
         return column._replace(kind="booleans", values=np.array(found))
     if there and all(map(_DATE.fullmatch, there)):
         return column._replace(kind="dates", values=np.empty(0))
-    wrong = _first_text(column.values)
-    if wrong is None:
-        return column._replace(kind="numbers", values=_parse(column.values))
+    values = _parse(column.values)
+    if values is not None:
+        return column._replace(kind="numbers", values=values)
     if 2 * sum(_is_number(cell) for cell in there) > len(there):
+        wrong = _first_text(column.values)
         raise ValueError(
             f"column {column.name!r} has numbers, and {shown(column.values[wrong])} in row "
             f"{wrong + 1}: mend it, or make it {_option('category_columns', column.name)}"
@@ -101,25 +102,26 @@ def _option(name: str, column: str) -> str:
     return f"one of {name} (--{name.replace('_', '-')} {column})"
 
 
+def _parse(cells: AnyArray) -> AnyArray | None:
+    """Return cells as numbers, NaN where there is a gap; None if they are not all numbers."""
+    try:
+        values = np.array([np.nan if cell is None else float(cell) for cell in cells], np.float64)
+    except ValueError:
+        return None
+    return None if any(cell is not None and "_" in cell for cell in cells) else values
+
+
 def _is_number(cell: str) -> bool:
     try:
         float(cell)
     except ValueError:
         return False
-    return "_" not in cell  # Python's own
+    return "_" not in cell  # 1_000 is Python's own
 
 
-def _first_text(cells: AnyArray) -> int | None:
-    """Return the row of the first cell that is no number, None if all are."""
-    for i, cell in enumerate(cells):
-        if cell is not None and not _is_number(cell):
-            return i
-    return None
-
-
-def _parse(cells: AnyArray) -> AnyArray:
-    """Return cells that are numbers as such, NaN where there is none."""
-    return np.array([np.nan if cell is None else float(cell) for cell in cells], np.float64)
+def _first_text(cells: AnyArray) -> int:
+    """Return the row of the first cell that is no number; there is one."""
+    return next(i for i, cell in enumerate(cells) if cell is not None and not _is_number(cell))
 
 
 def to_numbers(column: Column) -> AnyArray:
@@ -140,13 +142,14 @@ def to_numbers(column: Column) -> AnyArray:
     ):
         column = interpret(column)
     if column.kind in ("cells", "texts"):
-        wrong = _first_text(column.values)
-        if wrong is not None:
+        values = _parse(column.values)
+        if values is None:
+            wrong = _first_text(column.values)
             raise ValueError(
                 f"column {column.name!r} has {shown(column.values[wrong])} in row {wrong + 1}, "
                 "expected numbers or gaps"
             )
-        column = column._replace(kind="numbers", values=_parse(column.values))
+        column = column._replace(kind="numbers", values=values)
     if column.kind not in ("numbers", "booleans"):
         raise ValueError(f"column {column.name!r} has {column.kind}, expected numbers or gaps")
     infinite = np.isinf(column.values)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...arguments import shown
+from ...optional import missing_package
 from .columns import Column, texts
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("pandas", "polars")
 ENDINGS = (".csv", ".parquet")
-NO_PARQUET = "Parquet tables need pyarrow beside pandas, or polars: pip install fastfc[table]"
+NEEDS = "a Parquet file", "polars, or pyarrow beside pandas", "table"
 _INDEX = re.compile(r"__index_level_\d+__")  # an index of pandas' in a Parquet file
 
 
@@ -97,7 +98,7 @@ def find_library(*names: str) -> Any:
             return _import_pandas() if name == "pandas" else _import_polars()
         except ImportError:
             continue
-    raise ImportError(f"tables need {' or '.join(names)}: pip install fastfc[table]")
+    raise missing_package("a table", " or ".join(names), "table", ImportError())
 
 
 def _import_pandas() -> Any:
@@ -180,7 +181,7 @@ def _read_parquet(raw: bytes, library: str | None) -> dict[str, Column]:
     try:
         frame = module.read_parquet(io.BytesIO(raw))
     except ImportError as error:
-        raise ImportError(NO_PARQUET) from error
+        raise missing_package(*NEEDS, error) from error
     except Exception as error:  # each library has errors of its own
         raise ValueError(f"truncated, damaged or no Parquet file: {_first_line(error)}") from error
     return _from_frame(frame)

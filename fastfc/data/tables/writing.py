@@ -8,7 +8,8 @@ import os
 from typing import TYPE_CHECKING
 
 from ...files import atomic_write
-from .reading import ENDINGS, NO_PARQUET, find_library
+from ...optional import missing_package
+from .reading import ENDINGS, NEEDS, find_library
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,5 +72,5 @@ def _parquet_bytes(columns: Mapping[str, Sequence[Any]]) -> bytes:
         try:
             module.DataFrame(dict(columns)).to_parquet(buffer, index=False)
         except ImportError as error:
-            raise ImportError(NO_PARQUET) from error
+            raise missing_package(*NEEDS, error) from error
     return buffer.getvalue()
