@@ -1,10 +1,11 @@
-/* What the passes of a training step share: a layer's input, and the updates that follow a weight
- * matrix's gradient. */
+/* What the passes of a training step share: a layer's input, the loss, and the updates that follow
+ * a weight matrix's gradient. */
 #ifndef FASTFC_NETWORK_PIECES_C
 #define FASTFC_NETWORK_PIECES_C
 
 #include "fastfc.h"
 #include "gemm/pack.c"
+#include "ops/norm.c"
 #include "ops/update_rules.c"
 #include "simd/vec.h"
 
@@ -15,6 +16,18 @@ static matrix input_of(const fc_network *net, const fc_layer *l, const void *x) 
     if (l > net->layers) return (matrix){l[-1].out, l[-1].stride, 1, 1};
     if (net->rows) return (matrix){net->input, fc_row_stride(l->D, sizeof(real)), 1, 1};
     return (matrix){x, l->D, 1, 0};
+}
+
+/* The loss over the data plus the regularisation's.  squares: of each layer's weights their sum,
+ * where somebody has computed it; or NULL. */
+static real total_loss(const fc_network *net, double data_loss, const double *squares) {
+    const real half = (real)0.5 * (real)net->reg;
+    real loss = (real)data_loss;
+    for (size_t i = 0; net->reg != 0 && i < net->count; i++) {
+        const fc_layer *l = net->layers + i;
+        loss += half * (real)(squares ? squares[i] : sum_of_squares(l->w.w, l->w.n));
+    }
+    return loss;
 }
 
 /* Whether a parameter is updated as soon as its gradient is there: clipping waits for all. */

@@ -18,6 +18,7 @@
 #include "ops/gather.c"
 #include "ops/loss.c"
 #include "ops/loss_rows.c"
+#include "ops/norm.c"
 #include "ops/reduce.c"
 #include "ops/update_rules.c"
 #include "simd/vec.h"
@@ -40,6 +41,7 @@ typedef struct {
     gather_job gather;
     loss_job loss;
     loss_of_rows loss_of_rows;
+    double *squares; /* (count,) set: of each layer's weights, if they are regularised */
     size_t ranges;
 } rows_job;
 
@@ -89,10 +91,16 @@ static void finish_rows(const fc_network *net, const fc_layer *l, size_t first, 
     }
 }
 
-/* Task: a range of examples, forward and backward but for the weights. */
+/* Task: a range of examples, forward and backward but for the weights; behind the ranges, the sum
+ * of a layer's squared weights. */
 static void rows_task(void *context, size_t range, void *scratch) {
     const rows_job *c = context;
     const fc_network *net = c->net;
+    if (range >= c->ranges) {
+        const fc_param *w = &net->layers[range - c->ranges].w;
+        c->squares[range - c->ranges] = sum_of_squares(w->w, w->n);
+        return;
+    }
     const fc_layer *layers = net->layers, *last = layers + net->count - 1;
     const size_t blocks = ceil_div(net->N, LOSS_BLOCK);
     const size_t first = share_start(blocks, c->ranges, range) * LOSS_BLOCK;
@@ -120,10 +128,12 @@ static void rows_task(void *context, size_t range, void *scratch) {
     }
 }
 
-/* The loss over the data; leaves the gradient of each layer's product. */
-static double rows_loss(const fc_network *net, const void *x) {
+/* The loss over the data; leaves the gradient of each layer's product, and where there is
+ * regularisation sets squares (count,): the sum over each layer's weights. */
+static double rows_loss(const fc_network *net, const void *x, double *squares) {
     const fc_layer *last = net->layers + net->count - 1;
-    rows_job job = {.net = net, .x = x, .loss_of_rows = rows_of_loss(&net->loss)};
+    rows_job job = {.net = net, .x = x, .squares = squares};
+    job.loss_of_rows = rows_of_loss(&net->loss);
     job.gather = (gather_job){
         net->input, net->rows, net->N, net->layers->D, fc_row_stride(net->layers->D, sizeof(real)),
         0};
@@ -143,7 +153,8 @@ static double rows_loss(const fc_network *net, const void *x) {
     }
     job.ranges = ceil_div(net->N * weights, ROWS_WORK);
     job.ranges = min_size(job.ranges, ceil_div(net->N, LOSS_BLOCK));
-    fc_run(rows_task, &job, job.ranges, (char *)net->workspace + FC_SHARED_BYTES);
+    fc_run(rows_task, &job, job.ranges + (net->reg != 0 ? net->count : 0),
+           (char *)net->workspace + FC_SHARED_BYTES);
     return mean_loss(known_loss, &job.loss);
 }
 

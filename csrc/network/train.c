@@ -27,7 +27,6 @@
 #include "ops/gather.c"
 #include "ops/loss.c"
 #include "ops/mt19937.c"
-#include "ops/norm.c"
 #include "ops/philox.c"
 #include "ops/reduce.c"
 #include "ops/update_rules.c"
@@ -64,17 +63,6 @@ static void philox_masks(const fc_network *net) {
     for (size_t i = 0; i + 1 < net->count; i++)
         tasks += ceil_div(net->N * net->layers[i].M, PHILOX_WORK);
     fc_run(philox_task, (void *)net, tasks, NULL);
-}
-
-/* The loss over the data plus the regularisation's. */
-static real total_loss(const fc_network *net, double data_loss) {
-    const real half = (real)0.5 * (real)net->reg;
-    real loss = (real)data_loss;
-    for (size_t i = 0; net->reg != 0 && i < net->count; i++) {
-        const fc_layer *l = net->layers + i;
-        loss += half * (real)sum_of_squares(l->w.w, l->w.n);
-    }
-    return loss;
 }
 
 /* Side task: updates all parameters that are vectors. */
@@ -155,15 +143,16 @@ static void backward(const fc_network *net, const void *x, real *dout, real *dx)
 static double network_loss(const fc_network *net, const void *x) {
     const fc_layer *last = net->layers + net->count - 1;
     if (net->philox) philox_masks(net);
-    double loss;
-    if (goes_by_rows(net)) {
-        loss = rows_loss(net, x);
+    double loss, squares[ROWS_LAYERS];
+    const int by_rows = goes_by_rows(net);
+    if (by_rows) {
+        loss = rows_loss(net, x, squares);
     } else {
         forward(net, x);
         loss = data_loss(net->dout[0], last->out, &net->loss, net->N, last->M);
     }
     if (net->share) net->share->exchange(net->share->context, FC_LOSS, last, &loss);
-    return total_loss(net, loss);
+    return total_loss(net, loss, by_rows ? squares : NULL);
 }
 
 /* The rest of the step: the dw of every parameter, and its update. */

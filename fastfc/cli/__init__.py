@@ -24,6 +24,7 @@ __all__ = ["main"]
 # Each command's file and the click command in it, which is imported when it is asked for.
 COMMANDS = {
     "train": "fastfc.cli.train:command",
+    "report": "fastfc.cli.report:command",
     "evaluate": "fastfc.cli.evaluate:command",
     "predict": "fastfc.cli.predict:command",
     "compare": "fastfc.cli.compare:command",

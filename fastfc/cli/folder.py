@@ -6,7 +6,7 @@
 ``checkpoints/``  of the last epochs
 ``model.npz``     the network with the best parameters
 ``summary.json``  what ``--json`` prints, without the histories
-``report.html``   the run as a page, where the extra ``report`` is installed
+``report.html``   the run as a page, where the extra ``plot`` is installed
 ================  ==================================================================
 """
 

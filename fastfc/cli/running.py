@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastfc import fc_net
-from fastfc.cli import folder, result
+from fastfc.cli import folder, report, result
 from fastfc.cli.arguments import network_arguments, solver_arguments, usage_error
 from fastfc.cli.command import UsageError
-from fastfc.cli.configuration import read_toml, to_toml
+from fastfc.cli.configuration import to_toml
 from fastfc.cli.data import describe, in_words
 from fastfc.cli.options import DATA_SETS, OPTIONS
 from fastfc.networks.losses import LOSSES
+from fastfc.runtime.machine import machine, versions
 from fastfc.solver import Solver
 from fastfc.training import NonFiniteLossError, NonFiniteWarning
 
@@ -117,6 +118,7 @@ def _write_folder(
     path = Path(options.out)
     solver.history.to_csv(path / folder.HISTORY)
     summary = {name: value for name, value in found.items() if not name.endswith("_history")}
+    summary |= {"machine": machine(), "versions": versions()}
     folder.write_text(path / folder.SUMMARY, result.to_json(summary, indent=2) + "\n")
     if options.report:
         _write_report(options, solver, data, summary)
@@ -127,18 +129,9 @@ def _write_report(
     options: SimpleNamespace, solver: Solver, data: DataSet, summary: dict[str, Any]
 ) -> None:
     """Write the page on a run, or say why there is none."""
-    path = Path(options.out)
     try:
-        from fastfc.report import write_report
-
-        write_report(
-            path / folder.REPORT,
-            model=solver.model,
-            data=data,
-            history=solver.history,
-            config=read_toml(str(path / folder.CONFIG)),
-            summary=summary,
-            examples=options.examples,
+        report.write(
+            options.out, solver.model, data, solver.history, summary, examples=options.examples
         )
     except (ImportError, TypeError, ValueError) as error:
         print(f"no {folder.REPORT}: {error}")

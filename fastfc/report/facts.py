@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
 
-from ..runtime.config import show_config
+from ..runtime.machine import machine, versions
 from .html import Section, element
 from .training import score_word
 from .words import counted, duration, number, percent
@@ -150,58 +148,12 @@ def flattened(config: Mapping[str, Any], before: str = "") -> list[tuple[str, st
 
 def machine_section(run: Run) -> Section:
     """Return the section of machine and versions."""
+    here = {"machine": machine(), "versions": {**versions(), "matplotlib": matplotlib.__version__}}
     parts = []
-    for name, caption in (("machine", "The run's machine"), ("versions", "The run's versions")):
+    for name, found in here.items():
         noted = run.summary.get(name)
         if isinstance(noted, Mapping):
-            parts.append(facts(caption, dict(flattened(noted))))
-    parts += [
-        facts("The machine that wrote this report", machine()),
-        facts("Its versions", versions()),
-    ]
+            parts.append(facts(f"The run's {name}", dict(flattened(noted))))
+        if not isinstance(noted, Mapping) or not found.items() >= noted.items():
+            parts.append(facts(f"The {name} by which this report was written", found))
     return Section("machine", "Machine and versions", element("div", *parts, class_="side"))
-
-
-def machine() -> dict[str, str]:
-    """Return what this machine is."""
-    config = show_config(mode="dicts")
-    caches = [f"{name} {size >> 10:,} KB" for name, size in config["caches"].items() if size]
-    return {
-        "Processor": _processor(),
-        "Cores": f"{_cores()}",
-        "Caches of a core": ", ".join(caches) or "not known",
-        "Instruction set": config["isa"]["in use"],
-        "Threads of fastfc": str(config["threads"]),
-        "System": f"{platform.system()} {platform.machine()}",
-    }
-
-
-def versions() -> dict[str, str]:
-    """Return which software is used."""
-    config = show_config(mode="dicts")
-    return {
-        "fastfc": config["version"],
-        "compiled by": config["compiler"],
-        "Python": platform.python_version(),
-        "NumPy": np.__version__,
-        "matplotlib": matplotlib.__version__,
-    }
-
-
-def _cores() -> int:
-    """Return how many cores the process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _processor() -> str:
-    """Return the processor's name, as far as the system tells."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = (line.split(":", 1)[1].strip() for line in file if "model name" in line)
-            if name := next(names, None):
-                return name
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

@@ -17,7 +17,7 @@ from fastfc.distributed.layers import Part, PartLayers
 from fastfc.distributed.passes import _composed_loss
 from fastfc.fc_net import FullyConnectedNet
 from fastfc.reference.fc_net import FullyConnectedNet as PLAIN
-from tests.support.tolerance import unit
+from fastfc.verifying.tolerance import unit
 
 
 class Threads:
