@@ -62,6 +62,7 @@ th, td { padding: 0.25rem 0.6rem; border-bottom: 1px solid var(--line); text-ali
   vertical-align: top; }
 tbody td { white-space: nowrap; }
 tbody th, table.facts td { overflow-wrap: anywhere; white-space: normal; }
+table.facts th { min-width: 6.5rem; }
 th:first-child, td.text, table.facts td { text-align: left; }
 thead th { background: var(--shade); vertical-align: bottom; }
 tbody th { font-weight: 500; }
