@@ -127,8 +127,8 @@ def test_fastfc_commands_run_in_order(empty_folder, capsys):
         assert out
         for name in words[target + 1 :]:
             Path(name).write_text(out)
-    names = {path.name for path in empty_folder.iterdir()}
-    assert names >= {"network.npz", "result.json", "run_epoch_3.npz", "run_epoch_8.npz"}
+    names = {path.name for path in (empty_folder / "runs" / "first").iterdir()}
+    assert names >= {"config.toml", "history.csv", "checkpoints", "model.npz", "summary.json"}
 
 
 @pytest.mark.parametrize(
