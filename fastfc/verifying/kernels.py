@@ -36,6 +36,11 @@ class Row:
         The largest difference as a part of what is allowed; 0 where all bits agree.
     fault : str
         What is wrong in the first case that is, empty where nothing is.
+
+    Examples
+    --------
+    >>> Row("relu_forward", "avx2", "float32", cases=40, share=0.0).ok
+    True
     """
 
     operation: str
