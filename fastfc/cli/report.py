@@ -18,7 +18,7 @@ from fastfc.fc_net import FullyConnectedNet
 from fastfc.training import History
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from fastfc._types import DataSet
@@ -45,12 +45,9 @@ def command(path: str, examples: bool | None) -> int:
     The page has curves, what the network makes of the validation data, its layers, and where the
     time went. It needs no network.
     """
-    if not folder.is_run(path):
-        raise UsageError(f"{path}: there is no run: it has no {folder.CONFIG}")
+    history, summary = _read(path)
     try:
         model = FullyConnectedNet.load(_file(path, folder.MODEL))
-        history = History.from_csv(_file(path, folder.HISTORY))
-        summary = _read_summary(_file(path, folder.SUMMARY))
     except OSError as error:
         raise UsageError(f"{error.filename or path}: {error.strerror or error}") from error
     except ValueError as error:
@@ -64,6 +61,42 @@ def command(path: str, examples: bool | None) -> int:
         raise UsageError(f"{path}: {error}") from error
     print(f"report: {os.path.join(path, folder.REPORT)}")
     return 0
+
+
+def write_beside(path: str, sides: Sequence[str]) -> None:
+    """Write the runs of some folders beside each other, as a page for a browser.
+
+    Raises
+    ------
+    UsageError
+        One is no run's folder, matplotlib is missing, or the page cannot be written.
+    """
+    runs = {}
+    for side in sides:
+        history, summary = _read(side)
+        config = read_toml(os.path.join(side, folder.CONFIG))
+        runs[side] = {"history": history, "config": config, "summary": summary}
+    try:
+        from fastfc.report import write_comparison
+
+        write_comparison(path, runs)
+    except OSError as error:
+        raise UsageError(f"--html {path}: {error.strerror or error}") from error
+    except (ImportError, TypeError, ValueError) as error:
+        raise UsageError(f"--html {path}: {error}") from error
+
+
+def _read(path: str) -> tuple[History, dict[str, Any]]:
+    """Return the history and the summary of a run's folder."""
+    if not folder.is_run(path):
+        raise UsageError(f"{path}: there is no run: it has no {folder.CONFIG}")
+    try:
+        history = History.from_csv(_file(path, folder.HISTORY))
+        return history, _read_summary(_file(path, folder.SUMMARY))
+    except OSError as error:
+        raise UsageError(f"{error.filename or path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def write(

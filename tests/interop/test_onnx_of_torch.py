@@ -6,8 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from fastfc import FullyConnectedNet
-from fastfc.interop import from_onnx, to_torch
+from fastfc import FullyConnectedNet, interop
 from tests.support import cases
 
 pytest.importorskip("onnx", reason="onnx is not installed")
@@ -68,7 +67,7 @@ def prepare(case):
 
 
 def compare(path, x, wanted):
-    found = from_onnx(path)(x.numpy())
+    found = interop.from_onnx(path)(x.numpy())
     assert np.abs(found - wanted).max() <= 1e-6 * max(np.abs(wanted).max(), 1)
 
 
@@ -97,7 +96,7 @@ def test_the_older_exporter_in_training_mode(tmp_path):
     torch.onnx.export(module, (x,), path, dynamo=False, training=mode)
     module.eval()
     with pytest.raises(ValueError, match=r"BatchNormalization .*: it is in training mode"):
-        from_onnx(path)
+        interop.from_onnx(path)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +123,7 @@ def test_the_newer_exporter(case, dynamic, exporter, tmp_path):
     compare(path, x, wanted)
     (tmp_path / "net.onnx.data").unlink()
     with pytest.raises(ValueError, match=r"'net.onnx.data', which is not there"):
-        from_onnx(path)
+        interop.from_onnx(path)
 
 
 @pytest.mark.parametrize("normalization", [None, "batchnorm", "layernorm"])
@@ -138,10 +137,10 @@ def test_a_round_by_all_kinds_of_files(normalization, tmp_path):
     for _ in range(5):
         net.loss(x, [0, 1, 2, 3, 0, 1])
     net.save(tmp_path / "net.npz")
-    module = to_torch(FullyConnectedNet.load(tmp_path / "net.npz"))
+    module = interop.to_torch(FullyConnectedNet.load(tmp_path / "net.npz"))
     path = tmp_path / "net.onnx"
     torch.onnx.export(module, (ROWS,), path, dynamo=False, opset_version=17)
-    from_onnx(path).network().save(tmp_path / "net.safetensors")
+    interop.from_onnx(path).network().save(tmp_path / "net.safetensors")
     again = FullyConnectedNet.load(tmp_path / "net.safetensors")
     assert np.abs(again.loss(x) - net.loss(x)).max() <= 1e-6 * np.abs(net.loss(x)).max()
     assert (again.activation, again.normalization) == ("silu", normalization)

@@ -6,8 +6,8 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
+from fastfc import interop
 from fastfc.estimators import FCClassifier, FCRegressor
-from fastfc.interop import from_onnx, register_skl2onnx
 from tests.support import cases
 
 to_onnx = pytest.importorskip("skl2onnx", reason="skl2onnx is not installed").to_onnx
@@ -36,8 +36,8 @@ DTYPES = [np.float32, np.float64]
 
 @pytest.fixture(scope="module")
 def registered():
-    register_skl2onnx()
-    register_skl2onnx()  # once more changes nothing
+    interop.register_skl2onnx()
+    interop.register_skl2onnx()  # once more changes nothing
 
 
 def convert(pipeline, dtype, path, **options):
@@ -73,7 +73,7 @@ def test_classifiers_are_read(kind, zipmap, dtype, tmp_path):
     pipeline = make_pipeline(StandardScaler(), MLPClassifier(activation=activation, **SMALL))
     pipeline.fit(X, CLASSES[kind])
     convert(pipeline, dtype, tmp_path / "net.onnx", zipmap=zipmap)
-    found = from_onnx(tmp_path / "net.onnx")(X)
+    found = interop.from_onnx(tmp_path / "net.onnx")(X)
     assert_close(found, pipeline.predict_proba(X), dtype)
 
 
@@ -86,7 +86,7 @@ def test_regressors_are_read(scaler, kind, dtype, tmp_path):
     pipeline.fit(X, TARGETS[kind])
     model = convert(pipeline, dtype, tmp_path / "net.onnx")
     wanted = pipeline.predict(X).reshape(N, -1)
-    assert_close(from_onnx(tmp_path / "net.onnx")(X), wanted, dtype)
+    assert_close(interop.from_onnx(tmp_path / "net.onnx")(X), wanted, dtype)
     if kind == "three":
         assert run(model, X.astype(dtype))[0].shape == (3 * N, 1)
 
@@ -96,7 +96,7 @@ def test_integers_are_read(tmp_path):
     regressor = MLPRegressor(**SMALL).fit(whole, TARGETS["one"])
     model = to_onnx(regressor, whole[:1])
     (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
-    found = from_onnx(tmp_path / "net.onnx")(whole)
+    found = interop.from_onnx(tmp_path / "net.onnx")(whole)
     assert_close(found[:, 0], regressor.predict(whole), np.float32)
 
 
@@ -118,7 +118,7 @@ def test_classifiers_are_written(kind, settings, dtype, tmp_path):
     pipeline.fit(X, CLASSES[kind])
     model = convert(pipeline, dtype, tmp_path / "net.onnx", zipmap=False)
     wanted = pipeline.predict_proba(X)
-    assert_close(from_onnx(tmp_path / "net.onnx")(X), wanted, dtype)
+    assert_close(interop.from_onnx(tmp_path / "net.onnx")(X), wanted, dtype)
     labels, probabilities = run(model, X.astype(dtype))
     gelu = settings == "batchnorm"  # which onnxruntime has in float32 alone
     assert_close(probabilities, wanted, np.float32 if gelu else dtype)
@@ -136,7 +136,7 @@ def test_regressors_are_written(kind, loss, dtype, tmp_path):
     model = convert(pipeline, dtype, tmp_path / "net.onnx")
     wanted = pipeline.predict(X).reshape(N, -1)
     assert_close(run(model, X.astype(dtype))[0], wanted, dtype)
-    assert_close(from_onnx(tmp_path / "net.onnx")(X), wanted, dtype)
+    assert_close(interop.from_onnx(tmp_path / "net.onnx")(X), wanted, dtype)
 
 
 @pytest.mark.parametrize("opset", [13, 17, 18, 20])
@@ -147,7 +147,7 @@ def test_older_operators(opset, tmp_path):
     model = to_onnx(classifier, x[:1], target_opset={"": opset, "ai.onnx.ml": 3})
     (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
     wanted = classifier.predict_proba(X)
-    assert_close(from_onnx(tmp_path / "net.onnx")(x), wanted, np.float32)
+    assert_close(interop.from_onnx(tmp_path / "net.onnx")(x), wanted, np.float32)
     names = [[row[c] for c in classifier.classes_] for row in run(model, x)[1]]
     assert_close(np.array(names), wanted, np.float32)
 

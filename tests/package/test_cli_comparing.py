@@ -49,6 +49,22 @@ def test_two_runs(capsys):
     assert "largest_difference" not in found
 
 
+def test_two_runs_as_a_page(capsys):
+    pytest.importorskip("matplotlib", reason="pages are drawn by matplotlib, of the extra plot")
+    output(capsys, *QUICK, "--out", "a")
+    output(capsys, *QUICK, "--out", "b", "--dropout", "0.5")
+    assert "dropout" in output(capsys, "compare", "a", "b", "--html", "both.html")
+    with open("both.html") as file:
+        page = file.read()
+    assert page.count("<svg") >= 2
+    assert "0.5" in page
+    os.remove("a/history.csv")
+    for sides, where in ((("a", "b"), "a/history.csv"), (("b", "fast"), "place of fast")):
+        assert where in complaint(capsys, "compare", *sides, "--html", "no.html")
+    assert "--html none/a.html" in complaint(capsys, "compare", "b", "b", "--html", "none/a.html")
+    assert sorted(os.listdir()) == ["a", "b", "both.html"]
+
+
 def test_two_configurations(capsys):
     write("a.toml", "hidden = [8]\nepochs = 1\nquiet = true\n")
     write("b.toml", 'hidden = [8]\nepochs = 1\nquiet = true\nupdate_rule = "sgd"\nout = "c"\n')
