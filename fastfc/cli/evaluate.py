@@ -29,7 +29,7 @@ MOST_CLASSES = 30  # that are printed
     "evaluate",
     cls=Command,
     params=[
-        click.Argument(["model"], metavar="MODEL.npz", type=values.Path()),
+        click.Argument(["model"], metavar="MODEL", type=values.Path()),
         Option(
             ["--data"],
             type=values.Path(DATA),
@@ -52,16 +52,16 @@ MOST_CLASSES = 30  # that are printed
         Option(["--json", "as_json"], is_flag=True, help="print a JSON object"),
     ],
     examples=(
-        "fastfc evaluate runs/first/model.npz --data digits",
+        "fastfc evaluate runs/first --data digits",
         "fastfc evaluate runs/first/model.npz --data digits --split val --json",
     ),
 )
 def command(model: str, data: str, root: str | None, split: str | None, as_json: bool) -> int:
     """Print how good a trained network is.
 
-    MODEL.npz is the model of a run's folder, a file of --save, or a checkpoint. What training made
-    of the raw data, by --normalize or of a table's columns, is made of these too. How far predicted
-    numbers are off is in the target's own units.
+    MODEL is a run's folder, a network's file or a checkpoint. What training made of the raw data,
+    by --normalize or of a table's columns, is made of these too. How far predicted numbers are off
+    is in the target's own units.
     """
     network = load_model(model)
     chosen = choose(network, data, root, split, needs_target=True)

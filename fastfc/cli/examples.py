@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from fastfc import archives
+from fastfc.cli import folder
 from fastfc.cli.command import UsageError
 from fastfc.cli.data import is_table, load
 from fastfc.data.rows import check_normalization, read_rows
@@ -49,16 +51,18 @@ class Chosen(NamedTuple):
     split: str
 
 
-def load_model(path: str) -> FullyConnectedNet:
-    """Return the network of a file or a checkpoint.
+def load_model(path: str, which: str = "best") -> FullyConnectedNet:
+    """Return the network of a run's folder, a file or a checkpoint.
 
     Raises
     ------
     UsageError
         There is none in it.
     """
+    if os.path.isdir(path):
+        path = os.path.join(path, folder.MODEL)
     try:
-        return FullyConnectedNet.load(path)
+        return FullyConnectedNet.load(path, which)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}" if error.strerror else str(error)) from error
     except ValueError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -53,7 +52,7 @@ def command(model: str, out: str, which: str, **options: object) -> int:
 
     MODEL is a network's file, a run's folder or a checkpoint.
     """
-    from fastfc.fc_net import FullyConnectedNet
+    from fastfc.cli.examples import load_model
 
     ending = Path(out).suffix.lower()
     if ending not in ENDINGS:
@@ -63,9 +62,8 @@ def command(model: str, out: str, which: str, **options: object) -> int:
         flag = "--" + next(iter(given)).replace("_", "-")
         raise UsageError(f"{flag} is for a file .onnx: leave it out with OUT {out}")
     check_writable("OUT", out)
-    source = os.path.join(model, "model.npz") if os.path.isdir(model) else model
+    network = load_model(model, which)
     try:
-        network = FullyConnectedNet.load(source, which)
         if ending == ".onnx":
             network.to_onnx(out, **given)  # type: ignore[arg-type]  # as the options say
         else:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     "predict",
     cls=Command,
     params=[
-        click.Argument(["model"], metavar="MODEL.npz", type=values.Path()),
+        click.Argument(["model"], metavar="MODEL", type=values.Path()),
         Option(
             ["--data"],
             type=values.Path(DATA),
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
         Option(["--json", "as_json"], is_flag=True, help="print a JSON object"),
     ],
     examples=(
-        "fastfc predict runs/first/model.npz --data digits --out predictions.csv",
+        "fastfc predict runs/first --data digits --out predictions.csv",
         "fastfc predict runs/first/model.npz --data digits --split val --out val.csv --json",
     ),
 )
@@ -79,7 +79,7 @@ def command(
 
     The table has a row for each example: the column that names it or its number, the label, and the
     probability of each class. Of a network that predicts numbers it has these, in the target's own
-    units. MODEL.npz is the model of a run's folder, a file of --save, or a checkpoint.
+    units. MODEL is a run's folder, a network's file or a checkpoint.
     """
     from fastfc.data.tables import write_table
 
