@@ -8,10 +8,9 @@ import click
 import numpy as np
 
 from fastfc import losses
-from fastfc.cli import result, values
+from fastfc.cli import result
 from fastfc.cli.command import Command, Option, UsageError
-from fastfc.cli.examples import SPLITS, choose, load_model
-from fastfc.cli.options import DATA
+from fastfc.cli.examples import choose, load_model, model_and_examples
 from fastfc.networks.losses import LOSSES, loss_arguments, predictions_of
 from fastfc.version import __version__
 
@@ -29,25 +28,10 @@ MOST_CLASSES = 30  # that are printed
     "evaluate",
     cls=Command,
     params=[
-        click.Argument(["model"], metavar="MODEL", type=values.Path()),
-        Option(
-            ["--data"],
-            type=values.Path(DATA),
-            required=True,
-            help="examples with labels or targets; of a table the columns that the model was "
+        *model_and_examples(
+            "examples with labels or targets; of a table the columns that the model was "
             "trained on, in any order",
-        ),
-        Option(
-            ["--root"],
-            type=values.Path("DIR"),
-            help="folder of cifar10's or mnist's files",
-            show_default="$FASTFC_DATA, the working directory and its parent",
-        ),
-        Option(
-            ["--split"],
-            type=values.one_of(*SPLITS),
-            help="which examples of the data",
-            show_default="test; of a table that the model was not trained on all",
+            "test; of a table that the model was not trained on all",
         ),
         Option(["--json", "as_json"], is_flag=True, help="print a JSON object"),
     ],

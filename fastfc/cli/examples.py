@@ -6,12 +6,14 @@ import os
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
+import click
 import numpy as np
 
 from fastfc import archives
-from fastfc.cli import folder
-from fastfc.cli.command import UsageError
+from fastfc.cli import folder, values
+from fastfc.cli.command import Option, UsageError
 from fastfc.cli.data import is_table, load
+from fastfc.cli.options import DATA
 from fastfc.data.rows import check_normalization, read_rows
 from fastfc.fc_net import FullyConnectedNet
 from fastfc.networks.losses import LOSSES
@@ -49,6 +51,32 @@ class Chosen(NamedTuple):
     ids: Any
     id_name: str
     split: str
+
+
+def model_and_examples(data: str, split: str) -> list[click.Parameter]:
+    """Return the parameters of a command that looks at examples with a model.
+
+    Parameters
+    ----------
+    data, split : str
+        The help of ``--data``, and what ``--split`` is by default.
+    """
+    return [
+        click.Argument(["model"], metavar="MODEL", type=values.Path()),
+        Option(["--data"], type=values.Path(DATA), required=True, help=data),
+        Option(
+            ["--root"],
+            type=values.Path("DIR"),
+            help="folder of cifar10's or mnist's files",
+            show_default="$FASTFC_DATA, the working directory and its parent",
+        ),
+        Option(
+            ["--split"],
+            type=values.one_of(*SPLITS),
+            help="which examples of the data",
+            show_default=split,
+        ),
+    ]
 
 
 def load_model(path: str, which: str = "best") -> FullyConnectedNet:

@@ -10,8 +10,7 @@ import numpy as np
 from fastfc.cli import result, values
 from fastfc.cli.command import Command, Option, UsageError, check_writable
 from fastfc.cli.evaluate import names_of
-from fastfc.cli.examples import SPLITS, choose, load_model
-from fastfc.cli.options import DATA
+from fastfc.cli.examples import choose, load_model, model_and_examples
 from fastfc.networks.losses import LOSSES, predictions_of, probabilities_of
 from fastfc.version import __version__
 
@@ -27,31 +26,16 @@ if TYPE_CHECKING:
     "predict",
     cls=Command,
     params=[
-        click.Argument(["model"], metavar="MODEL", type=values.Path()),
-        Option(
-            ["--data"],
-            type=values.Path(DATA),
-            required=True,
-            help="examples, with labels or without; of a table the columns that the model was "
+        *model_and_examples(
+            "examples, with labels or without; of a table the columns that the model was "
             "trained on, in any order; of an archive X, or X_test and others",
+            "all rows of a table, else test",
         ),
         Option(
             ["--out"],
             type=values.Path("{FILE.csv,FILE.parquet}"),
             required=True,
             help="write the table to this file",
-        ),
-        Option(
-            ["--root"],
-            type=values.Path("DIR"),
-            help="folder of cifar10's or mnist's files",
-            show_default="$FASTFC_DATA, the working directory and its parent",
-        ),
-        Option(
-            ["--split"],
-            type=values.one_of(*SPLITS),
-            help="which examples of the data",
-            show_default="all rows of a table, else test",
         ),
         Option(
             ["--id-column"],
