@@ -60,10 +60,17 @@ def _train_at_once(out: str, pending: list[dict[str, Any]], jobs: int) -> None:
         import joblib
     except ImportError as error:
         raise UsageError("--jobs needs joblib: pip install fastfc[sweep]") from error
-    work = (joblib.delayed(train_candidate)(out, values) for values in pending)
+    here = os.getcwd()
+    work = (joblib.delayed(_train_from)(here, out, values) for values in pending)
     done: Any = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(work)
     for i, values in enumerate(done):
         _say(f"{i + 1} of {len(pending)}: {_told(out, values)}")
+
+
+def _train_from(here: str, out: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Train a candidate in a worker, which may have been started in another working directory."""
+    os.chdir(here)
+    return train_candidate(out, values)
 
 
 def train_candidate(out: str, values: dict[str, Any]) -> dict[str, Any]:

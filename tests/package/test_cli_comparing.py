@@ -4,6 +4,7 @@ import csv
 import json
 import os
 
+import joblib
 import numpy as np
 import pytest
 
@@ -175,7 +176,10 @@ def test_a_sweep_goes_on(capsys):
     assert err.startswith("sweep: 6 candidates, 4 done already\n")
 
 
-def test_jobs_find_the_same(capsys):
+def test_jobs_find_the_same(capsys, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.chdir(tmp_path)  # where joblib's workers stay, which are used again
+        joblib.Parallel(n_jobs=2)(joblib.delayed(os.getcwd)() for _ in range(4))
     write("sweep.toml", GRID)
     found = [
         json.loads(sweep(capsys, "sweep.toml", "--out", name, "--json", *more)[0])["results"]
