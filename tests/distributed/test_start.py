@@ -1,17 +1,19 @@
 """What is settled before ranks train: a communicator, threads, an instruction set."""
 
 import os
+import sys
 from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("mpi4py", reason="mpi4py is not installed")
 
+import mpi4py
+
 import fastfc
 from fastfc import _core
 from fastfc.distributed import start
 from fastfc.runtime import threads
-from tests.distributed import launch
 from tests.support.process import in_new_process
 
 SOLVER = """
@@ -31,8 +33,32 @@ def error(**settings):
 """
 
 
+def find_library():
+    """Return what MPI a process without a launcher finds; skip the test where it finds none."""
+    code = "from mpi4py import MPI; print(MPI.Get_library_version())"
+    status, output = in_new_process(code)
+    if status != 0:
+        pytest.skip("mpi4py finds no MPI without mpiexec")
+    return output
+
+
+def test_no_mpi_is_one_sentence(monkeypatch):
+    class Missing:
+        def find_spec(self, name, path=None, target=None):
+            if name == "mpi4py.MPI":
+                raise RuntimeError("cannot load MPI library\nhere\nand there")
+
+    monkeypatch.delitem(sys.modules, "mpi4py.MPI", raising=False)
+    monkeypatch.delattr(mpi4py, "MPI", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
+    with pytest.raises(TypeError, match="comm is 5, expected a communicator"):
+        start.check_comm("comm", 5)
+    with pytest.raises(RuntimeError, match=r"^comm needs an MPI beside mpi4py, which finds none"):
+        start.check_comm("comm", SimpleNamespace(Get_size=lambda: 1))
+
+
 def test_a_communicator_and_a_network_are_asked_for():
-    launch.find_mpiexec()
+    find_library()
     code = """
 from types import SimpleNamespace
 error(comm=5)
@@ -54,10 +80,7 @@ solver(comm=MPI.COMM_WORLD, num_epochs=1, batch_size=4, verbose=False).train()
 
 def test_a_launcher_of_another_mpi_is_recognised():
     """Each process believes that it is alone, and the launcher says that there are two."""
-    launch.find_mpiexec()
-    code = "from mpi4py import MPI; print('Open MPI' in MPI.Get_library_version())"
-    _, output = in_new_process(code)
-    other = "PMI_SIZE" if "True" in output else "OMPI_COMM_WORLD_SIZE"
+    other = "PMI_SIZE" if "Open MPI" in find_library() else "OMPI_COMM_WORLD_SIZE"
     status, output = in_new_process(SOLVER + "error(comm=MPI.COMM_WORLD)", **{other: "2"})
     assert status == 0, output
     assert output.startswith("RuntimeError comm: mpiexec has started 2 processes, of which each is")
