@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # what `__getattr__` imports
     from .onnx_import import from_onnx
     from .skl2onnx_converters import register_skl2onnx
     from .sklearn import from_sklearn, to_sklearn
-    from .torch import from_torch, to_torch
+    from .torch_modules import from_torch, to_torch
 
 __all__ = [
     "from_onnx",
@@ -34,9 +34,9 @@ _NAMES = {
     "from_onnx": "onnx_import",
     "register_skl2onnx": "skl2onnx_converters",
     "from_sklearn": "sklearn",
-    "from_torch": "torch",
+    "from_torch": "torch_modules",
     "to_sklearn": "sklearn",
-    "to_torch": "torch",
+    "to_torch": "torch_modules",
 }
 
 

@@ -11,10 +11,12 @@ from ..optional import missing_package
 from .onnx_nodes import Nodes
 
 try:
-    import skl2onnx
+    import skl2onnx  # pyright: ignore[reportMissingImports]
     from onnx import TensorProto, helper
-    from skl2onnx.common import data_types
-    from skl2onnx.common.utils_classifier import get_label_classes
+    from skl2onnx.common import (  # pyright: ignore[reportMissingImports]
+        data_types,
+        utils_classifier,
+    )
 except ImportError as error:
     raise missing_package("register_skl2onnx", "skl2onnx", "skl2onnx", error) from error
 
@@ -95,7 +97,9 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
         nodes.rename(nodes.add("Cast", "as_integers", chosen, to=TensorProto.INT64), label)
     else:
         chosen = nodes.add("ArgMax", "chosen", probabilities, axis=1, keepdims=0)
-        classes = _add_classes(scope, container, get_label_classes(scope, estimator))
+        classes = _add_classes(
+            scope, container, utils_classifier.get_label_classes(scope, estimator)
+        )
         nodes.rename(nodes.add("Gather", "labels", classes, chosen, axis=0), label)
     _add(scope, container, nodes)
 

@@ -6,8 +6,11 @@ import fastfc.interop
 from tests.support.process import in_new_process
 
 MISSING = {
-    "from_torch": ("torch", "fastfc.interop.torch needs PyTorch: pip install fastfc[torch]"),
-    "to_torch": ("torch", "fastfc.interop.torch needs PyTorch: pip install fastfc[torch]"),
+    "from_torch": (
+        "torch",
+        "needs PyTorch: pip install fastfc[torch]",
+    ),
+    "to_torch": ("torch", "needs PyTorch: pip install fastfc[torch]"),
     "from_sklearn": ("sklearn", "needs scikit-learn: pip install fastfc[sklearn]"),
     "to_sklearn": ("sklearn", "needs scikit-learn: pip install fastfc[sklearn]"),
 }

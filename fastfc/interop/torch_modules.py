@@ -17,7 +17,7 @@ try:
     import torch  # pyright: ignore[reportMissingImports]  # an extra
     from torch import nn  # pyright: ignore[reportMissingImports]
 except ImportError as error:
-    raise missing_package("fastfc.interop.torch", "PyTorch", "torch", error) from error
+    raise missing_package("fastfc.interop.torch_modules", "PyTorch", "torch", error) from error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
