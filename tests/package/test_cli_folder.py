@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastfc
-from fastfc.cli import main
+from fastfc.cli import main, running
 from fastfc.data import load_digits
 from fastfc.fc_net import FullyConnectedNet
 from tests.support.cli import complaint, figure, output
@@ -158,6 +158,15 @@ def test_a_folder_alone_is_enough(capsys):
         for text in (again["history.csv"], whole["history.csv"])
     ]
     assert rows[0] == rows[1]
+
+
+def test_what_no_checkpoint_holds_goes_on_too(capsys, monkeypatch):
+    output(capsys, *QUICK, "--check-ranks", "--comm-timeout", "20")
+    settings = {}
+    monkeypatch.setattr(running.Solver, "resume", lambda *args, **given: settings.update(given))
+    with pytest.raises(AttributeError):  # of the Solver that is none
+        main(["train", "--resume", "run"])
+    assert (settings["check_ranks"], settings["comm_timeout"]) == (True, 20.0)
 
 
 def test_a_run_may_be_longer(capsys):
