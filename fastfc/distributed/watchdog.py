@@ -57,7 +57,7 @@ class Watchdog:
             self._now = None
 
     def _watch(self, stopped: threading.Event) -> None:
-        waited_in_vain = None  # an operation that a rank had left; its last message may be under way
+        waited_in_vain = None  # an operation: a last message of the rank may be under way
         while not stopped.wait(min(self._timeout / 10, 1.0)):
             now = self._now
             if now is None:
