@@ -23,6 +23,7 @@ debian_source() {
         -o Dir::State::lists="$apt/lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=)
     apt-get "${options[@]}" update
     (cd "$apt/source" && apt-get "${options[@]}" source --download-only "$2")
+    rm -f "$apt"/source/*.asc # a signature, which some have: apt has checked that the files are Debian's
     tar xf "$apt"/source/*.orig.tar.* -C "$3" --strip-components=1
 }
 
@@ -44,4 +45,10 @@ packages() {
     rm -rf "$1"
     uv pip install --quiet --target "$1" --only-binary :all: --python "$(interpreter 3.11)" --python-version "$2" \
         --python-platform "$3" "${@:4}"
+}
+
+# small_wheels FOLDER: none of the wheels there is larger than 1.5 MB.
+small_wheels() {
+    local limit=$((3 * 1024 * 1024 / 2))
+    [[ -z $(find "$1" -name '*.whl' -size +${limit}c) ]] || { echo "larger than $limit bytes"; exit 1; }
 }
