@@ -2,6 +2,7 @@
 # lies in a folder of its own that is removed at its end.
 set -euo pipefail
 export PIP_DISABLE_PIP_VERSION_CHECK=1
+export OPENBLAS_NUM_THREADS=1 # the reference's threads fight over a busy machine's cores
 unset FASTFC_ISA FASTFC_DATA PYTHONPATH
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 work=$(mktemp -d)
