@@ -309,6 +309,7 @@ class Solver(Stepping):
             saved = 0
         checks, signals = StateChecks(step), Interrupts()
         came: signal.Signals | None = None
+        dropped = False
         if not self._leads:
             self._say = _keep_silent
         elif self.progress:
@@ -321,12 +322,15 @@ class Solver(Stepping):
             self._training = True
             with signals:
                 while True:
-                    reason = self._asked or limits.reached(step)
-                    reason, came = self._decide(reason, signals.came)
+                    reason, came = self._decide(limits, step, signals.came, dropped)
                     if reason is not None or came is not None:
                         break
                     call["step"] = 0  # an exception in a step ends the call
-                    step += stretches.take(step)
+                    taken = stretches.take(step)
+                    step, dropped = step + taken, not taken
+                    if dropped:
+                        call["step"] = step
+                        continue
                     if self.verbose and self.print_every and (step - 1) % self.print_every == 0:
                         self._say(
                             f"(Iteration {step} / {num_steps}) loss: {self.loss_history[-1]:f}"

@@ -66,7 +66,7 @@ def _in_group(group: str) -> Callable[..., Option]:
 
 
 _data, _network, _optimizer = map(_in_group, ("data", "network", "optimizer"))
-_training, _output, _run = map(_in_group, ("training", "output", "run"))
+_training, _ranks, _output, _run = map(_in_group, ("training", "ranks", "output", "run"))
 
 
 def _rule_option(key: str) -> Option:
@@ -279,6 +279,28 @@ OPTIONS = [
         "training examples drawn for the accuracy of an epoch",
     ),
     _training("num_val_samples", values.count_or_all, "all", "validation examples drawn for it"),
+    _ranks(
+        "sync_batchnorm",
+        None,
+        True,
+        "whether ranks, which mpiexec -n R fastfc train starts, normalise over the whole "
+        "minibatch, not each over its own rows",
+        "--sync-batchnorm/--no-sync-batchnorm",
+        show_default="yes",
+    ),
+    _ranks(
+        "check_ranks",
+        None,
+        False,
+        "compare all ranks' parameters, state and draws after each step, bit for bit",
+        is_flag=True,
+    ),
+    _ranks(
+        "comm_timeout",
+        values.positive,
+        300.0,
+        "seconds that a rank waits for the others before it ends them all",
+    ),
     _output(
         "out",
         values.Path("DIR"),

@@ -23,6 +23,7 @@ from fastfc.networks.losses import LOSSES
 from fastfc.runtime.machine import machine, versions
 from fastfc.solver import Solver
 from fastfc.training import Callback, NonFiniteLossError, NonFiniteWarning
+from fastfc.training.settings import SETTINGS
 
 if TYPE_CHECKING:
     from types import SimpleNamespace
@@ -188,8 +189,9 @@ def _begin(options: SimpleNamespace, given: set[str], backend: str, data: DataSe
 def _resume(options: SimpleNamespace, given: set[str], backend: str, data: DataSet) -> Solver:
     """Return the Solver that goes on from a checkpoint, with the network that it holds."""
     shown: dict[str, Any] = {"progress": _wants_progress(options), "verbose": not options.quiet}
-    shown |= {"comm": getattr(options, "comm", None), **_pauses(options)}
-    settings = {**solver_arguments(options, given), **shown}
+    in_no_checkpoint = {name for name, setting in SETTINGS.items() if not setting.stored}
+    names = given | in_no_checkpoint & vars(options).keys()
+    settings = {**solver_arguments(options, names), **shown, **_pauses(options)}
     try:
         model = _find_networks(backend).FullyConnectedNet.load(options.resume, which="latest")
         solver = Solver.resume(options.resume, model, data, **settings)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._types import AnyArray, Array, NetworkLayers, Params
+    from ..training.ranks import Votes
     from .team import Team
 
 
@@ -29,6 +30,7 @@ def share_loss(
     weights: AnyArray | None,
     size: int,
     synchronised: bool,
+    votes: Votes,
 ) -> tuple[Any, Params]:
     """Return the loss of a whole batch and its gradients, the same on all ranks.
 
@@ -48,6 +50,9 @@ def share_loss(
         Rows of the whole batch.
     synchronised : bool
         Whether batch normalisation is over the whole batch.
+    votes : Votes
+        What this rank says with its part of the loss; ``heed`` gets the sum of all ranks' votes,
+        and an error of its ends the pass.
 
     Returns
     -------
@@ -57,7 +62,7 @@ def share_loss(
     """
     rows = team.share(size)
     own, total = (None, float(size)) if weights is None else (weights[rows], float(weights.sum()))
-    exchange = Exchange(team, size)
+    exchange = Exchange(team, size, votes)
     network._set_mode("train")
     before = [{k: bn_param.get(k, 0.0) for k in _RUNNING} for bn_param in network.bn_params]
     found = None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .._types import AnyArray, Array, Examples, Model, OptimConfig, Schedule, UpdateRule
     from ..distributed import Team
     from .history import Log
+    from .ranks import Votes
     from .rates import Rates
     from .saving import Saver
     from .stopping import NonFiniteLossError
@@ -74,6 +75,7 @@ class Attributes:
     _saver: Saver | None
     _team: Team | None
     _joined: bool
+    _votes: Votes
     _run: str
     _asked: str | None
     _training: bool

@@ -37,6 +37,20 @@ def test_a_loss_that_is_not_finite_is_said_once(tmp_path):
     )
 
 
+def test_ranks_have_options(tmp_path):
+    """Statistics of each rank's own rows give other losses, and ranks that still agree."""
+    losses = []
+    for options in ((), ("--no-sync-batchnorm", "--check-ranks", "--comm-timeout", "100")):
+        status, out, err = launch.run(
+            2, "fastfc", "train", *SMALL[:-2], "--json", *options, folder=tmp_path
+        )
+        assert status == 0, out + err
+        found = json.loads(out)
+        losses.append(found["loss_history"])
+    assert found["options"]["comm_timeout"] == 100
+    assert losses[0] != losses[1]
+
+
 def test_an_error_ends_all(tmp_path):
     """All ranks find it; who is first ends the others."""
     status, out, err = launch.run(

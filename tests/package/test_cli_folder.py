@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastfc
-from fastfc.cli import main
+from fastfc.cli import main, running
 from fastfc.data import load_digits
 from fastfc.fc_net import FullyConnectedNet
 from tests.support.cli import complaint, figure, output
@@ -160,6 +160,15 @@ def test_a_folder_alone_is_enough(capsys):
     assert rows[0] == rows[1]
 
 
+def test_what_no_checkpoint_holds_goes_on_too(capsys, monkeypatch):
+    output(capsys, *QUICK, "--check-ranks", "--comm-timeout", "20")
+    settings = {}
+    monkeypatch.setattr(running.Solver, "resume", lambda *args, **given: settings.update(given))
+    with pytest.raises(AttributeError):  # of the Solver that is none
+        main(["train", "--resume", "run"])
+    assert (settings["check_ranks"], settings["comm_timeout"]) == (True, 20.0)
+
+
 def test_a_run_may_be_longer(capsys):
     output(capsys, *QUICK)
     out = output(capsys, "train", "--resume", "run", "--epochs", "5")
@@ -244,16 +253,16 @@ def test_an_ended_run_goes_on(capsys, number):
 def test_a_run_pauses_and_goes_on(capsys):
     """Bit for bit: its schedule has the length of the whole run from the start."""
     options = (*QUICK, "--lr-schedule", "cosine", "--epochs", "4", "--num-train-samples", "50")
-    output(capsys, *options, "--out", "whole")
+    output(capsys, *options)
     output(capsys, *options, "--out", "parts", "--pause-after", "2")
-    paused = json.loads(read("parts/summary.json"))
+    paused = read("../parts/summary.json")
     assert (paused["stop_reason"], paused["epochs"]) == ("paused", 2)
     said = complaint(capsys, "train", "--resume", "parts", "--pause-after", "2")
     assert "the run has had 2 epochs: choose more" in said
     output(capsys, "train", "--resume", "parts", "--pause-after", "3", "--no-report")
     output(capsys, "train", "--resume", "parts", "--no-report", "--pause-after", "4")
-    assert json.loads(read("parts/summary.json"))["stop_reason"] == "finished"
-    with np.load("whole/model.npz") as whole, np.load("parts/model.npz") as parts:
+    assert read("../parts/summary.json")["stop_reason"] == "finished"
+    with np.load("run/model.npz") as whole, np.load("parts/model.npz") as parts:
         for name in whole.files:
             np.testing.assert_array_equal(whole[name], parts[name], name)
     assert "needs --checkpoint NAME or --out DIR" in complaint(

@@ -76,12 +76,14 @@ SOLVER = {
     "max_steps": ("--max-steps 4", 4),
     "early_stopping": ("--early-stopping 5,0.01", {"patience": 5, "min_delta": 0.01}),
     "progress": ("--progress", True),
+    "sync_batchnorm": ("--no-sync-batchnorm", False),
+    "check_ranks": ("--check-ranks", True),
+    "comm_timeout": ("--comm-timeout 20", 20.0),
 }
 PARAMETERS = inspect.signature(fc_net.FullyConnectedNet).parameters
 DATA_DECIDE = {"input_dim", "num_classes"}
 OTHER_NAMES = {"use_batchnorm", "dropout_keep_ratio"}  # of normalization and dropout
 NO_TEXT = {"callbacks", "comm"}  # they are objects
-NO_TEXT |= {"sync_batchnorm", "check_ranks", "comm_timeout"}  # of comm
 
 
 def test_every_argument_of_the_api_has_an_option():
