@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .history import Log
     from .rates import Rates
     from .saving import Saver
+    from .shards import Cut
     from .stopping import NonFiniteLossError
 
 
@@ -53,6 +54,7 @@ class Attributes:
     on_nonfinite: str
     progress: bool
     comm: Any
+    shards: bool
     sync_batchnorm: bool
     check_ranks: bool
     comm_timeout: float
@@ -74,6 +76,8 @@ class Attributes:
     _saver: Saver | None
     _team: Team | None
     _joined: bool
+    _cuts: dict[str, Cut]
+    _marks: dict[str, object] | None
     _run: str
     _asked: str | None
     _training: bool

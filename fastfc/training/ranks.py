@@ -18,13 +18,16 @@ import numpy as np
 from ..version import __version__
 from .attributes import Attributes
 from .packing import pack
-from .state import collect_state, fingerprints, restore
+from .state import SPLITS, collect_state, fingerprints, restore
 from .stopping import NonFiniteLossError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import TypeVar
 
     from .resuming import Resumable
+
+    Error = TypeVar("Error", bound=BaseException)
 
 # Settings that ranks may have each for itself: rank 0's count, or none is anybody else's business.
 _OWN = {
@@ -119,7 +122,7 @@ class Ranked(Attributes):
             return reason, signal.SIGTERM
         return reason, signal.SIGINT if interrupted else None
 
-    def _agree(self, error: KeyboardInterrupt) -> KeyboardInterrupt:
+    def _agree(self, error: Error) -> Error:
         """Return an error that all ranks are about to raise."""
         if self._team is not None:
             from .. import distributed
@@ -159,6 +162,7 @@ def _describe(solver: Resumable) -> dict[str, str]:
     shapes = {name: np.shape(w) for name, w in network.params.items()}
     generator = np.random.get_state(legacy=False)["bit_generator"]
     found = {
+        "shards": repr(solver.shards),
         "fastfc version": __version__,
         "NumPy version": np.__version__,
         "generator": str(generator),
@@ -174,8 +178,9 @@ def _describe(solver: Resumable) -> dict[str, str]:
             found[name] = _text(getattr(solver, name))
     for name, mark in fingerprints(solver).items():
         found[f"data: {name}"] = str(mark)
-    for name, weights in (("w_train", solver.w_train), ("w_val", solver.w_val)):
-        found[f"data: {name}"] = _text(weights)
+    for split in SPLITS:
+        if split not in solver._cuts:
+            found[f"data: w_{split}"] = _text(getattr(solver, f"w_{split}"))
     return found
 
 

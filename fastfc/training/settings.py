@@ -190,6 +190,7 @@ SETTINGS = {
     "callbacks": Setting(None, as_list, stored=False),
     "progress": Setting(False, _progress),
     "comm": Setting(None, _optional(_comm), stored=False),
+    "shards": Setting(False, check_flag),
     "sync_batchnorm": Setting(True, check_flag),
     "check_ranks": Setting(False, check_flag, stored=False),
     "comm_timeout": Setting(300.0, _seconds, stored=False),
