@@ -229,7 +229,7 @@ class Solver(Stepping):
         self._watch_errors(kwargs.get("comm"))
         check_model(model)
         self.model = model
-        least = 0 if kwargs.get("shards") else 1
+        least = settings.least_examples(kwargs)
         for name, value in check_splits(model, data, least).items():
             setattr(self, name, value)
         for name, value in settings.check_settings(kwargs).items():
@@ -316,6 +316,7 @@ class Solver(Stepping):
             saved = 0
         checks, signals = StateChecks(step), Interrupts()
         came: signal.Signals | None = None
+        dropped = False
         if not self._leads:
             self._say = _keep_silent
         elif self.progress:
@@ -328,12 +329,15 @@ class Solver(Stepping):
             self._training = True
             with signals:
                 while True:
-                    reason = self._asked or limits.reached(step)
-                    reason, came = self._decide(reason, signals.came)
+                    reason, came = self._decide(limits, step, signals.came, dropped)
                     if reason is not None or came is not None:
                         break
                     call["step"] = 0  # an exception in a step ends the call
-                    step += stretches.take(step)
+                    taken = stretches.take(step)
+                    step, dropped = step + taken, not taken
+                    if dropped:
+                        call["step"] = step
+                        continue
                     if self.verbose and self.print_every and (step - 1) % self.print_every == 0:
                         self._say(
                             f"(Iteration {step} / {num_steps}) loss: {self.loss_history[-1]:f}"

@@ -10,6 +10,7 @@ from .statistics import merge
 
 if TYPE_CHECKING:
     from .._types import AnyArray
+    from ..training.ranks import Votes
     from .team import Team
 
 
@@ -21,6 +22,8 @@ class Exchange:
     team : Team
     counts : ndarray of int, shape (ranks,)
         How many rows of the minibatch each rank has.
+    votes : Votes
+        Of this rank, which go along with its part of the loss.
 
     Attributes
     ----------
@@ -28,9 +31,10 @@ class Exchange:
         What each call of `statistics` has returned.
     """
 
-    def __init__(self, team: Team, counts: AnyArray) -> None:
+    def __init__(self, team: Team, counts: AnyArray, votes: Votes) -> None:
         self._team = team
         self._counts = counts
+        self._votes = votes
         self._size = int(counts.sum())
         self.found: list[AnyArray] = []
 
@@ -46,5 +50,8 @@ class Exchange:
         return self._team.add(own.copy(), "batch normalisation's sums") / self._size
 
     def loss(self, own: float) -> float:
-        """Return the loss of the batch, by own rows' part of it."""
-        return float(self._team.add(np.array([own], np.float64), "the loss")[0])
+        """Return the loss of the batch, by own rows' part of it, and heed the votes."""
+        own_votes = self._votes.own
+        loss, *counted = self._team.add(np.array([own, *own_votes], np.float64), "the loss")
+        self._votes.heed(np.array(counted))
+        return float(loss)

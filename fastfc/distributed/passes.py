@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._types import AnyArray, Array, NetworkLayers, Params
+    from ..training.ranks import Votes
     from .team import Team
 
 
@@ -30,6 +31,7 @@ def share_loss(
     total: float,
     counts: AnyArray,
     synchronised: bool,
+    votes: Votes,
 ) -> tuple[Any, Params]:
     """Return the loss of a whole batch and its gradients, the same on all ranks.
 
@@ -52,6 +54,9 @@ def share_loss(
         How many rows of the batch each rank has.
     synchronised : bool
         Whether batch normalisation is over the whole batch.
+    votes : Votes
+        What this rank says with its part of the loss; ``heed`` gets the sum of all ranks' votes,
+        and an error of its ends the pass.
 
     Returns
     -------
@@ -61,7 +66,7 @@ def share_loss(
     """
     n, size = int(counts[team.rank]), int(counts.sum())
     first = int(counts[: team.rank].sum())
-    exchange = Exchange(team, counts)
+    exchange = Exchange(team, counts, votes)
     network._set_mode("train")
     before = [{k: bn_param.get(k, 0.0) for k in _RUNNING} for bn_param in network.bn_params]
     found = None

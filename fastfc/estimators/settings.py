@@ -91,9 +91,8 @@ def settle(estimator: Any) -> Settings:
     >>> settle(FCClassifier(preset="modern")).normalization
     'batchnorm'
     """
-    params: dict[str, Any] = estimator.get_params(deep=False)
-    cls: Any = type(estimator)
-    defaults = _defaults_of(cls)
+    defaults = _defaults_of(type(estimator))
+    params = {name: getattr(estimator, name) for name in defaults}
     _check_pairs(params, defaults)
     if params["preset"] is not None:
         for name, value in PRESETS[params["preset"]].items():

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .._types import AnyArray, Array, Examples, Model, OptimConfig, Schedule, UpdateRule
     from ..distributed import Team
     from .history import Log
+    from .ranks import Votes
     from .rates import Rates
     from .saving import Saver
     from .shards import Cut
@@ -78,6 +79,7 @@ class Attributes:
     _joined: bool
     _cuts: dict[str, Cut]
     _marks: dict[str, object] | None
+    _votes: Votes
     _run: str
     _asked: str | None
     _training: bool

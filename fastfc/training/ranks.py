@@ -18,14 +18,24 @@ import numpy as np
 from ..version import __version__
 from .attributes import Attributes
 from .packing import pack
-from .state import SPLITS, collect_state, fingerprints, restore
+from .state import (
+    SPLITS,
+    collect_state,
+    copy_arrays,
+    fingerprints,
+    restore,
+    running_statistics,
+    set_running_statistics,
+)
 from .stopping import NonFiniteLossError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import TypeVar
 
+    from .._types import AnyArray
     from .resuming import Resumable
+    from .stopping import Limits
 
     Error = TypeVar("Error", bound=BaseException)
 
@@ -34,6 +44,28 @@ _OWN = {
     *("verbose", "print_every", "progress", "checkpoint_name", "checkpoint_every", "keep_last"),
     *("overwrite", "max_seconds", "callbacks", "comm", "comm_timeout"),
 }
+
+
+class DroppedStep(Exception):
+    """The ranks stop before this step: it is as if it had not begun."""
+
+
+class Votes:
+    """What the ranks say, with the loss of each step, on whether to stop before it.
+
+    Attributes
+    ----------
+    own : ndarray of float64, shape (3,)
+        This rank's: that there is a reason to stop, a SIGINT, a SIGTERM.
+    """
+
+    def __init__(self) -> None:
+        self.own: AnyArray = np.zeros(3)
+
+    def heed(self, counted: AnyArray) -> None:
+        """Drop the step where there are any among all ranks' votes."""
+        if counted.any():
+            raise DroppedStep
 
 
 class Ranked(Attributes):
@@ -50,6 +82,7 @@ class Ranked(Attributes):
         """Find the other ranks."""
         self._team = None
         self._joined = False
+        self._votes = Votes()
         if self.comm is None:
             return
         from .. import distributed
@@ -85,6 +118,8 @@ class Ranked(Attributes):
                 if not distributed.is_agreed(error):
                     team.abort(error)
                 raise
+            finally:
+                self._votes.own[:] = 0  # a loop of the user's own goes on
 
     def _join(self) -> None:
         """Begin where rank 0 stands, after the ranks have been compared."""
@@ -108,19 +143,45 @@ class Ranked(Attributes):
         self._joined = True
 
     def _decide(
-        self, reason: str | None, came: signal.Signals | None
+        self, limits: Limits, step: int, came: signal.Signals | None, dropped: bool
     ) -> tuple[str | None, signal.Signals | None]:
-        """Return why all ranks stop, if they do: rank 0's reason, and anybody's signal."""
-        team = self._team
+        """Return why all ranks stop, if they do: rank 0's reason, and anybody's signal.
+
+        Where they may have different opinions, they vote by the message that exchanges the coming
+        step's loss, and stop if that step is ``dropped``.
+        """
+        reason, team = self._asked or limits.reached(step), self._team
         if team is None:
             return reason, came
         leads = self._leads and reason is not None
-        votes = np.array([leads, came == signal.SIGINT, came == signal.SIGTERM], np.float64)
-        stops, interrupted, terminated = team.add(votes, "whether to go on")
+        self._votes.own[:] = leads, came == signal.SIGINT, came == signal.SIGTERM
+        if not dropped and self.nonfinite is None and limits.counted(step) is None:
+            return None, None
+        stops, interrupted, terminated = team.add(self._votes.own.copy(), "whether to stop")
         reason = team.lead(reason, "why to stop") if stops else None
         if terminated:
             return reason, signal.SIGTERM
         return reason, signal.SIGINT if interrupted else None
+
+    @contextlib.contextmanager
+    def _droppable(self) -> Iterator[None]:
+        """Surround a step, which the ranks may drop."""
+        if self._team is None:
+            yield
+            return
+        bn_params = cast("Resumable", self)._bn_params()
+        statistics = [copy_arrays(found) for found in running_statistics(bn_params)]
+        configs = {name: dict(config) for name, config in self.optim_configs.items()}
+        random = np.random.get_state(legacy=False)
+        try:
+            yield
+        except DroppedStep:
+            set_running_statistics(bn_params, statistics)
+            for name, config in configs.items():  # the coming step's learning rates
+                self.optim_configs[name].clear()
+                self.optim_configs[name].update(config)
+            np.random.set_state(random)
+            raise
 
     def _agree(self, error: Error) -> Error:
         """Return an error that all ranks are about to raise."""

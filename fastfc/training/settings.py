@@ -222,6 +222,11 @@ def check_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
+def least_examples(given: Mapping[str, Any]) -> int:
+    """Return how many examples a split has at least: none, if other ranks may have some."""
+    return 0 if check_flag("shards", given.get("shards", False)) else 1
+
+
 def split_settings(solver: Resumable) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the settings as a checkpoint has them, and the names of those that it cannot have."""
     values = {name: getattr(solver, name) for name, setting in SETTINGS.items() if setting.stored}

@@ -124,7 +124,7 @@ class Sharded(Ranked):
             known = {**found, **known}
         different = distributed.find_differences([{**known, **found} for found in ranks])
         if different is not None:
-            raise self._agree(ValueError(f"shards: {different}"))
+            raise self._agree(ValueError(f"comm: {different}"))
         return known
 
     def _describe_shard(self) -> dict[str, str]:

@@ -13,6 +13,7 @@ from .callbacks import find_methods
 from .clipping import clip_gradients
 from .guard import Guarded, as_number
 from .history import learning_rate
+from .ranks import DroppedStep
 from .resuming import Resumable
 from .rules import built_in
 from .scoring import Scored
@@ -38,14 +39,15 @@ class Stepping(Resumable, Guarded, Scored):
         """Draw a minibatch and update every parameter once; may be called and overridden."""
         lock = hold(self, "_step")
         try:
-            self._rates.before_step(self)
             if self._team is not None and not self._joined:  # a loop of the user's own
                 self._join()
-            batch_mask = self._draw()
-            loss = self._fused_step(batch_mask)
-            if loss is None:
-                with getattr(self.model, "__fastfc_lock__", contextlib.nullcontext)():
-                    loss = self._composed_step(batch_mask)
+            with self._droppable():
+                self._rates.before_step(self)
+                batch_mask = self._draw()
+                loss = self._fused_step(batch_mask)
+                if loss is None:
+                    with getattr(self.model, "__fastfc_lock__", contextlib.nullcontext)():
+                        loss = self._composed_step(batch_mask)
             if self.on_nonfinite != "continue" and not math.isfinite(loss):
                 loss = self._refuse_step(loss, batch_mask)
             self.loss_history.append(loss)
@@ -128,7 +130,7 @@ class Stepping(Resumable, Guarded, Scored):
                 total = float(self.w_train[batch_mask].sum())
         X, y = self._examples(self.X_train, rows), self.y_train[rows]
         return share_loss(
-            team, self.model, X, y, weights, total, counts, synchronised=self.sync_batchnorm
+            team, self.model, X, y, weights, total, counts, self.sync_batchnorm, self._votes
         )
 
     def _many_steps(self, most: int, seconds: float) -> int:
@@ -205,14 +207,20 @@ class Stretches:
         self._singly_until: float = math.inf if looks else first + 1
 
     def take(self, step: int) -> int:
-        """Take a step, or more, after so many of the call; return how many."""
+        """Take a step, or more, after so many of the call; return how many.
+
+        None, 0, where the ranks have dropped it, to stop before it.
+        """
         solver = self._solver
         if step >= self._singly_until:
             most, seconds = self._ahead(step)
             if most > 1 and (taken := solver._many_steps(most, seconds)):
                 return taken
             self._singly_until = step + most
-        solver._step()
+        try:
+            solver._step()
+        except DroppedStep:
+            return 0
         solver._log.note(solver.optim_configs)
         return 1
 

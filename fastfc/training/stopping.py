@@ -196,14 +196,19 @@ class Limits:
 
     def reached(self, step: int) -> str | None:
         """Return why to stop after so many steps of the call, or None."""
+        reason = self.counted(step)
+        if reason is None and self._deadline is not None and time.perf_counter() >= self._deadline:
+            return "max_seconds"
+        return reason
+
+    def counted(self, step: int) -> str | None:
+        """Return why to stop where that follows from what was counted: no clock is looked at."""
         if step >= self._last:
             return "finished"
         if self._patience is not None and self._patience.exhausted():
             return "early_stopping"
         if self._end is not None and step >= self._end:
             return "max_steps"
-        if self._deadline is not None and time.perf_counter() >= self._deadline:
-            return "max_seconds"
         return None
 
     def left(self, step: int) -> tuple[float, float]:

@@ -150,16 +150,36 @@ def train_locally():
 
 
 def stop_together(reason):
-    """A callback of rank 0 stops all; another rank's word alone stops nobody."""
+    """A callback of rank 0 stops all; another rank's word alone stops nobody.
+
+    All ranks learn of it in the next step, of which then nothing is left: training goes on as that
+    of one process that was stopped there.
+    """
+    network = {"normalization": "batchnorm", "dropout": 0.6}
 
     class Stop(Callback):
         def on_step(self, solver):
             if len(solver.loss_history) == 2 + 2 * (COMM.rank == 0):
                 solver.stop(reason)
 
-    solver = train(0, {}, {}, COMM, callbacks=Stop())
-    if (solver.stop_reason, len(solver.loss_history)) != (reason, 4):
-        print(f"stopped by {solver.stop_reason} after {len(solver.loss_history)}")
+    for more in ({}, {"lr_schedule": "cosine"}, {"sync_batchnorm": COMM.size == 1}):
+        alone = train(0, network, more, max_steps=4)
+        rate = alone.optim_configs["W1"]["learning_rate"]
+        alone.max_steps = None
+        alone.train()
+        solver = train(COMM.rank, network, more, COMM, callbacks=Stop())
+        if (solver.stop_reason, len(solver.loss_history)) != (reason, 4):
+            print(f"stopped by {solver.stop_reason} after {len(solver.loss_history)}")
+        if solver.optim_configs["W1"]["learning_rate"] != rate:
+            print(f"stopped with {solver.optim_configs['W1']}, expected the rate {rate}")
+        solver.train()
+        if solver.stop_reason != "finished":
+            print(f"went on, and was stopped by {solver.stop_reason}")
+        if solver.sync_batchnorm:
+            compare(f"stopped and gone on, {more}", alone, solver)
+        draws = np.array(COMM.allgather(np.random.rand()))
+        if (draws != draws[0]).any():
+            print(f"stopped and gone on: draws {draws}")
     solver = train(0, {}, {"num_epochs": 10**6}, COMM, max_seconds=0.1 + COMM.rank)
     if solver.stop_reason != "max_seconds" or COMM.bcast(len(solver.loss_history)) != len(
         solver.loss_history
@@ -179,6 +199,49 @@ def step_by_step():
     compare("step by step", alone, together)
 
 
+class CountingComm(MPI.Intracomm):
+    """A communicator that counts what is exchanged."""
+
+    def __new__(cls, comm):
+        return super().__new__(cls, comm)
+
+    def __init__(self, comm):
+        self.calls = []
+
+    def __getattribute__(self, name):
+        if name in ("Allreduce", "Iallreduce", "Allgather", "allgather", "bcast"):
+            self.calls.append(name)
+        return super().__getattribute__(name)
+
+
+class Counts(Callback):
+    """The messages before each step's end since that of the step before."""
+
+    def __init__(self, comm):
+        self.comm, self.found = comm, []
+
+    def on_step(self, solver):
+        self.found.append(list(self.comm.calls))
+        self.comm.calls.clear()
+
+
+def count_messages():
+    """A step sends the gradients, a message for each batch normalisation and direction, a loss."""
+    comm = CountingComm(COMM)
+    for network, expected in (
+        ({}, ["Allreduce"] * 2),
+        (
+            {"normalization": "batchnorm", "dropout": 0.7, "reg": 0.1},
+            ["Allgather"] * 2 + ["Allreduce"] * 4,
+        ),
+    ):
+        counts = Counts(comm)
+        train(COMM.rank, network, {"callbacks": counts, "max_seconds": 1000.0}, comm)
+        steps = [calls for i, calls in enumerate(counts.found) if i and (i + 1) % 3]  # no scoring
+        if COMM.size > 1 and (not steps or any(count != expected for count in steps)):
+            print(f"a step sends {steps[:2]}, expected {expected}")
+
+
 def main(folder):
     for name, (network, settings) in CASES.items():
         alone = train(0, network, settings)
@@ -193,6 +256,7 @@ def main(folder):
     train_locally()
     stop_together("enough")
     step_by_step()
+    count_messages()
     if COMM.rank == 0:
         print(len(CASES), "cases on", COMM.size)
     sys.stdout.flush()

@@ -11,6 +11,7 @@ from mpi4py import MPI
 
 from fastfc.fc_net import FullyConnectedNet
 from fastfc.solver import Solver
+from fastfc.training import NonFiniteLossError
 from tests.distributed.equal import CASES, compare, data
 
 COMM = MPI.COMM_WORLD
@@ -141,32 +142,48 @@ def read_from_files(folder, kind):
     compare(kind, expected, together)
 
 
-def differ(fault):
-    """Begin a run in which rank 1 has what does not go together with rank 0's."""
-    whole = source_of("weights")
-    own = shard(whole, "even")
-    settings = {"shards": True, "on_nonfinite": "raise"}
-    last = COMM.rank == 1
-    if fault == "dtype" and last:
-        own["X_train"] = own["X_train"].astype(np.float32)
-    elif fault == "shape" and last:
-        own["X_train"] = own["X_train"].reshape(-1, 12)
-    elif fault == "features" and last:
-        own["X_train"] = own["X_train"][:, :, :5]
-    elif fault == "weights" and last:
-        del own["w_train"]
-    elif fault == "setting":
-        settings["shards"] = not last
-    elif fault == "other setting":
-        settings["shards"] = last
-    elif fault == "empty":
-        own = {k: v[:0] if k.endswith("train") else v for k, v in own.items()}
-    elif fault == "nothing counts":
-        own["w_val"] = 0 * own["w_val"]
-    elif fault == "nan" and last:
-        own["X_train"] = own["X_train"] * np.nan
-    train(0, "plain", own, COMM, **settings)
-    print("the end")
+def differ(*faults):
+    """Begin runs in which rank 1 has what does not go with what rank 0 has; print what is said."""
+    for fault in faults:
+        own, settings = shard(source_of("weights"), "even"), {"shards": True}
+        if COMM.rank == 1:
+            CHANGES[fault](own, settings)
+        if fault == "empty":
+            own = {k: v[:0] if k.endswith("train") else v for k, v in own.items()}
+        elif fault == "nothing counts":
+            own["w_val"] = 0 * own["w_val"]
+        elif fault == "other setting":
+            settings["shards"] = COMM.rank == 1
+        try:
+            train(0, "plain", own, COMM, on_nonfinite="raise", **settings)
+        except (ValueError, NonFiniteLossError) as error:
+            if fault == "features":  # rank 0 knows nothing of it
+                raise
+            said = COMM.gather(f"{type(error).__name__}: {error}")
+            if COMM.rank == 0:
+                print(fault, *sorted(set(said)), sep=": ")
+
+
+def replace(name, change):
+    """Return what changes an array of a shard."""
+    return lambda own, settings: own.update({name: change(own[name])})
+
+
+def nothing(own, settings):
+    """Leave rank 1's as it is: it is rank 0's that differs, or both are wrong."""
+
+
+CHANGES = {
+    "dtype": replace("X_train", lambda X: X.astype(np.float32)),
+    "shape": replace("X_train", lambda X: X.reshape(-1, 12)),
+    "features": replace("X_train", lambda X: X[:, :, :5]),
+    "weights": lambda own, settings: own.pop("w_train"),
+    "setting": lambda own, settings: settings.update(shards=False),
+    "other setting": nothing,
+    "empty": nothing,
+    "nothing counts": nothing,
+    "nan": replace("X_train", lambda X: X * np.nan),
+}
 
 
 def main(act, *argv):
@@ -178,7 +195,7 @@ def main(act, *argv):
     elif act == "files":
         read_from_files(*argv)
     else:
-        differ(act)
+        differ(*argv)
     sys.stdout.flush()
 
 
