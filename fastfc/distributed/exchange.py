@@ -20,8 +20,8 @@ class Exchange:
     Parameters
     ----------
     team : Team
-    size : int
-        Rows of the minibatch.
+    counts : ndarray of int, shape (ranks,)
+        How many rows of the minibatch each rank has.
     votes : Votes
         Of this rank, which go along with its part of the loss.
 
@@ -31,16 +31,17 @@ class Exchange:
         What each call of `statistics` has returned.
     """
 
-    def __init__(self, team: Team, size: int, votes: Votes) -> None:
+    def __init__(self, team: Team, counts: AnyArray, votes: Votes) -> None:
         self._team = team
+        self._counts = counts
         self._votes = votes
-        self._size = size
+        self._size = int(counts.sum())
         self.found: list[AnyArray] = []
 
     def statistics(self, own: AnyArray, eps: float) -> AnyArray:
         """Return mean, variance and rstd (3, D) of all rows, of own mean and spread (2, D)."""
         parts = self._team.collect(own, "batch normalisation's statistics")
-        merged = merge(self._team.counts(self._size), parts, eps)
+        merged = merge(self._counts, parts, eps)
         self.found.append(merged)
         return merged
 

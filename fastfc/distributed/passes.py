@@ -28,7 +28,8 @@ def share_loss(
     X: AnyArray,
     y: AnyArray,
     weights: AnyArray | None,
-    size: int,
+    total: float,
+    counts: AnyArray,
     synchronised: bool,
     votes: Votes,
 ) -> tuple[Any, Params]:
@@ -43,11 +44,14 @@ def share_loss(
     network : FullyConnectedNet
         With the same parameters on all ranks.
     X, y : ndarray
-        This rank's rows of the batch, ``team.share(size)``, of which there may be none.
-    weights : ndarray of float64, shape (size,), or None
-        The weights of all examples of the batch.
-    size : int
-        Rows of the whole batch.
+        This rank's rows of the batch, of which there may be none: they follow those of the ranks
+        before it.
+    weights : ndarray of float64, shape (n,), or None
+        The weights of these rows.
+    total : float
+        The sum of the weights of all rows of the batch; without weights, how many they are.
+    counts : ndarray of int, shape (ranks,)
+        How many rows of the batch each rank has.
     synchronised : bool
         Whether batch normalisation is over the whole batch.
     votes : Votes
@@ -60,24 +64,24 @@ def share_loss(
     grads : dict of ndarray
         Views of one array.
     """
-    rows = team.share(size)
-    own, total = (None, float(size)) if weights is None else (weights[rows], float(weights.sum()))
-    exchange = Exchange(team, size, votes)
+    n, size = int(counts[team.rank]), int(counts.sum())
+    first = int(counts[: team.rank].sum())
+    exchange = Exchange(team, counts, votes)
     network._set_mode("train")
     before = [{k: bn_param.get(k, 0.0) for k in _RUNNING} for bn_param in network.bn_params]
     found = None
     if hasattr(network, "_network"):  # over the core
-        X, place = network._cast("X", X), (rows.start, size, total, synchronised)
-        found = network._network().part_loss(X, y, network, own, exchange, *place)
+        X, place = network._cast("X", X), (first, size, total, synchronised)
+        found = network._network().part_loss(X, y, network, weights, exchange, *place)
     if found is None:
-        weight = (rows.stop - rows.start if own is None else float(own.sum())) / total
-        part = Part(rows.start, size, weight, synchronised)
-        found = _composed_loss(network, X, y, own, PartLayers(network._layers, exchange, part))
+        weight = (n if weights is None else float(weights.sum())) / total
+        part = Part(first, size, weight, synchronised)
+        found = _composed_loss(network, X, y, weights, PartLayers(network._layers, exchange, part))
     loss, grads = found
     if synchronised and network.use_batchnorm:
         _average(network, before, exchange.found)
     averages = [] if synchronised else _own_averages(network)
-    parts = [*grads.values(), *(params[key] * (rows.stop - rows.start) for params, key in averages)]
+    parts = [*grads.values(), *(params[key] * n for params, key in averages)]
     sums = iter(_add_all(team, parts, network.dtype))
     grads = {name: next(sums) for name in grads}
     for (params, key), average in zip(averages, sums, strict=True):

@@ -111,7 +111,7 @@ def parts_of(net, X, y, weights, counts, composed=(), synchronised=True):
     def part(rank):
         rows = slice(ends[rank] - counts[rank], ends[rank])
         own = None if weights is None else weights[rows]
-        exchange = Exchange(team.rank(rank), 13, Votes())
+        exchange = Exchange(team.rank(rank), team.counts(13), Votes())
         args = X[rows], y[rows]
         if rank in composed or counts[rank] == 0:
             weight = (counts[rank] if own is None else own.sum()) / total
