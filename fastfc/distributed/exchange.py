@@ -11,6 +11,7 @@ from .statistics import merge
 if TYPE_CHECKING:
     from .._types import AnyArray
     from ..training.ranks import Votes
+    from .gradients import Gradients
     from .team import Team
 
 
@@ -24,17 +25,25 @@ class Exchange:
         Rows of the minibatch.
     votes : Votes
         Of this rank, which go along with its part of the loss.
+    gradients : Gradients, optional
+        Of the pass.
 
     Attributes
     ----------
     found : list of ndarray, shape (3, D)
         What each call of `statistics` has returned.
+    grads : dict of ndarray
+        Where gradients are to be.
     """
 
-    def __init__(self, team: Team, size: int, votes: Votes) -> None:
+    def __init__(
+        self, team: Team, size: int, votes: Votes, gradients: Gradients | None = None
+    ) -> None:
         self._team = team
         self._votes = votes
         self._size = size
+        self._gradients = gradients
+        self.grads = {} if gradients is None else gradients.own
         self.found: list[AnyArray] = []
 
     def statistics(self, own: AnyArray, eps: float) -> AnyArray:
@@ -54,3 +63,8 @@ class Exchange:
         loss, *counted = self._team.add(np.array([own, *own_votes], np.float64), "the loss")
         self._votes.heed(np.array(counted))
         return float(loss)
+
+    def gradients(self, layer: int) -> None:
+        """Note that the gradients of a layer, from 0, and of all after it are there."""
+        if self._gradients is not None:
+            self._gradients.ready(layer)

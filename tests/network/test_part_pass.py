@@ -193,6 +193,9 @@ def test_own_statistics_are_not_exchanged():
 
 def test_an_error_of_an_exchange_comes_through():
     class Broken:
+        def __init__(self):
+            self.grads = {}
+
         def loss(self, own):
             raise LookupError("no other rank")
 
@@ -203,10 +206,11 @@ def test_an_error_of_an_exchange_comes_through():
 
 
 def test_rows_must_be_part_of_the_batch():
+    exchange = Exchange(Threads((13,)), 13, Votes())
     net, X, y, _ = example(np.float64, {"hidden_dims": [33]})
     for first in (1, 2**62):
         with pytest.raises(ValueError, match=r"13 examples from .* are no part of a batch of 13"):
-            net._network().part_loss(X, y, net, None, None, first, 13, 13.0, True)
+            net._network().part_loss(X, y, net, None, exchange, first, 13, 13.0, True)
 
 
 def test_networks_over_the_reference_layers_too():
