@@ -25,6 +25,7 @@ from benchmarks import (
     render,
     report,
     run_file,
+    scaling,
     solver,
     step,
     threads,
@@ -41,6 +42,7 @@ SUITES = {
     "memory": memory,
     "denormals": denormals,
     "estimators": estimators,
+    "scaling": scaling,
 }
 
 

@@ -1,4 +1,4 @@
-"""Pictures of the training steps, and of two training curves on top of each other.
+"""Pictures of the training steps, of a prediction for clusters, and of two training curves.
 
 Of the steps there are two: all contestants, for the page of figures; and one at a glance.
 """
@@ -7,10 +7,11 @@ import pathlib
 
 import numpy as np
 
-from benchmarks import harness
+from benchmarks import harness, prediction, scaling
 
 SUITE = "step"
 ALL, SHORT = "step.png", "speed.png"  # beside the run that they show
+SCALING = "scaling.png"
 CURVES = pathlib.Path(__file__).parent / "results" / "curves.png"
 PEERS = {  # of the short picture, and how they are called there
     "torch": "PyTorch",
@@ -107,6 +108,52 @@ def draw_short(pyplot, run, rows):
 
 
 PICTURES = {SHORT: draw_short, ALL: draw_all}
+
+
+def draw_prediction(pyplot, run, rows):
+    """Draw what the model says of clusters, for a batch that nodes share and for one of each."""
+    fitted = scaling.Fitted([row for row in run.rows if row["suite"] == scaling.SUITE])
+    figure, panels = pyplot.subplots(
+        2, len(prediction.LINKS), figsize=(9, 6.6), layout="constrained", sharex=True, sharey="row"
+    )
+    for column, link in zip(panels.T, prediction.LINKS, strict=True):
+        for panel, weak in zip(column, (False, True), strict=True):
+            _gains(panel, fitted, link, weak)
+        column[0].set_title(f"between two nodes {prediction.LABELS[link]}", fontsize="small")
+        column[1].set_xlabel("nodes")
+    panels[0, 0].set_ylabel("one batch, shared: times as fast")
+    panels[1, 0].set_ylabel("that batch for each node: speed left")
+    panels[0, 0].legend(fontsize="x-small", frameon=False)
+    figure.suptitle(
+        f"PREDICTION by a model fitted on two ranks; nodes of two cores as of {_machine(run)}",
+        fontsize="small",
+    )
+    return figure
+
+
+def _gains(panel, fitted, link, weak):
+    """Draw a line for each network; without batch norm it is dashed."""
+    bases = list(dict.fromkeys(n.removesuffix(scaling.BATCHNORM) for n in fitted.node))
+    for name in prediction.names(fitted):
+        base = name.removesuffix(scaling.BATCHNORM)
+        gains = np.array(prediction.gains(fitted, name, link, weak))
+        values = 100 * gains / prediction.NODES if weak else gains
+        style = {"color": f"C{bases.index(base)}", "linestyle": "-" if name != base else "--"}
+        panel.plot(prediction.NODES, values, label=f"{name}, {prediction.own_batch(name)}", **style)
+    panel.set_xscale("log", base=2)
+    panel.set_xticks(prediction.NODES, [f"{n:,}" for n in prediction.NODES], fontsize="x-small")
+    panel.spines[["top", "right"]].set_visible(False)
+    if weak:
+        panel.set_ylim(0, 105)
+        panel.yaxis.set_major_formatter("{x:.0f}%")
+    else:
+        panel.set_yscale("log")
+        ticks = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50]
+        panel.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+        panel.axhline(1, color="black", linewidth=0.8)
+
+
+SCALING_PICTURES = {SCALING: draw_prediction}
 
 
 def draw_curves(path=CURVES):

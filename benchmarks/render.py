@@ -1,7 +1,7 @@
-"""Write the page of figures and their pictures from files of runs, so that nobody types a digit.
+"""Write the pages of figures and their pictures from files of runs, so that nobody types a digit.
 
-What stands between the two markers in docs/figures.md is made of the runs that the first marker
-names.
+What stands between the two markers in docs/figures.md, and in docs/scaling.md, is made of the runs
+that the first marker names.
 """
 
 import argparse
@@ -11,13 +11,14 @@ import pathlib
 import re
 import sys
 
-from benchmarks import picture, run_file, tables
+from benchmarks import picture, run_file, scaling_page, tables
 
-PAGE = pathlib.Path(__file__).parents[1] / "docs" / "figures.md"
+DOCS = pathlib.Path(__file__).parents[1] / "docs"
+PAGE, SCALING = DOCS / "figures.md", DOCS / "scaling.md"
 MENDED = "`python -m benchmarks render` writes it anew"
 _BEGIN = "<!-- figures, by `python -m benchmarks render` from:"
 _END = "<!-- end of figures -->"
-_BLOCK = re.compile(rf"{re.escape(_BEGIN)}\n(.*?) -->\n(.*?){re.escape(_END)}", re.DOTALL)
+_BLOCK = re.compile(rf"{re.escape(_BEGIN)}(?:\n(.*?))? -->\n(.*?){re.escape(_END)}", re.DOTALL)
 
 
 def main(argv):
@@ -32,14 +33,21 @@ def main(argv):
         "that has the suite; of later ones products and steps are summed up in a sentence",
     )
     parser.add_argument(
-        "--page", type=pathlib.Path, default=PAGE, metavar="FILE", help="docs/figures.md by default"
+        "--page",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="docs/figures.md by default; without a run docs/scaling.md too",
     )
     parser.add_argument(
         "--check", action="store_true", help="change nothing; fail where the page differs"
     )
     options = parser.parse_args(argv)
+    pages = [options.page or PAGE]
+    if not options.page and not options.runs:
+        pages.append(SCALING)
     try:
-        render(options.page, options.runs, options.check)
+        for page in pages:
+            render(page, options.runs, options.check)
     except (OSError, run_file.RunFileError) as error:
         sys.exit(f"benchmarks: {error}")
 
@@ -67,16 +75,19 @@ def render(page, runs=(), check=False):
     if not block:
         raise run_file.RunFileError(f"{page}: no figures, expected {_BEGIN} … --> … {_END}")
     folder = page.parent
-    paths = runs or [folder / name for name in block[1].split("\n")]
+    paths = runs or [folder / name for name in (block[1] or "").split()]
     found = [run_file.read(path) for path in dict.fromkeys(paths)]
     for run in found:
         if run.facts["machine"].get("quick") == "yes":
             raise run_file.RunFileError(f"{run.path} is of --quick, which measures nothing")
     names = [_relative(run.path, folder) for run in found]
-    shown = picture.shown(found)
-    images = picture.PICTURES if shown else {}
+    scales = page.name == SCALING.name
+    shown = (scaling_page if scales else picture).shown(found)
+    images = (picture.SCALING_PICTURES if scales else picture.PICTURES) if shown else {}
     images = {shown.path.parent / name: draw for name, draw in images.items()}
-    text = tables.text(found, names, shown and _relative(shown.path.parent / picture.ALL, folder))
+    linked = shown and shown.path.parent / (picture.SCALING if scales else picture.ALL)
+    write = (scaling_page if scales else tables).text
+    text = write(found, names, linked and _relative(linked, folder))
     new = old[: block.start()] + "\n".join([_BEGIN, *names]) + f" -->\n\n{text}\n\n{_END}"
     new += old[block.end() :]
     if check:

@@ -104,10 +104,10 @@ def scoring(run, network, dtype):
     return text(network), dtype, calls, ("GFLOP/s", sum(products(network)))
 
 
-def data(network, dtype):
-    """Return a training and a validation split of four batches and one."""
+def data(network, dtype, batches=4):
+    """Return a training split of so many batches, and a validation split of one."""
     batch, example, _, classes, _ = network
-    count = 4 * batch
+    count = batches * batch
     return {
         "X_train": cases.normal((count, *example), dtype, "X_train"),
         "y_train": cases.labels(count, classes, "train"),
@@ -116,7 +116,7 @@ def data(network, dtype):
     }
 
 
-def solver(contestant, network, dtype, splits=None, **settings):
+def solver(contestant, network, dtype, splits=None, batchnorm=True, **settings):
     """Return a Solver over a network of one of the two packages; all start alike."""
     batch, example, hidden, classes, keep = network
     package, rule, own_dtype = SOLVERS[contestant]
@@ -126,7 +126,7 @@ def solver(contestant, network, dtype, splits=None, **settings):
         input_dim=math.prod(example),
         num_classes=classes,
         dropout=keep,
-        use_batchnorm=True,
+        use_batchnorm=batchnorm,
         dtype=own_dtype or dtype,
     )
     return Solver(

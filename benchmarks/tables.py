@@ -59,33 +59,36 @@ def text(runs, names, image=None):
         If the run that has the suite ops lacks one of `OPERATIONS`.
     """
     parts = [
-        _runs(runs, names),
+        runs_table(runs, names),
         _steps(_first(runs, "step")),
         _operations(_first(runs, "ops")),
         f"![training steps, all contestants]({image})" if image else "",
         *_estimators(_first(runs, "estimators")),
         _ahead(runs),
         *_products(runs),
-        _paragraph(_training(runs), _second_thread(runs), _memory(runs)),
+        paragraph(_training(runs), _second_thread(runs), _memory(runs)),
     ]
     return "\n\n".join(filter(None, parts))
 
 
-def _rows(run, suite):
+def rows_of(run, suite):
+    """Return a run's rows of a suite."""
     return [row for row in run.rows if row["suite"] == suite] if run else []
 
 
 def _first(runs, suite):
-    return next((run for run in runs if _rows(run, suite)), None)
+    return next((run for run in runs if rows_of(run, suite)), None)
 
 
-def _table(head, rows):
+def table(head, rows):
+    """Return a table of cells, which are text."""
     rule = "|---" * len(head) + "|"
     first, *rest = (f"| {' | '.join(line)} |" for line in [head, *rows])
     return "\n".join([first, rule, *rest])
 
 
-def _paragraph(*sentences):
+def paragraph(*sentences):
+    """Return sentences in lines of a page's width."""
     text = " ".join(filter(None, sentences))
     return textwrap.fill(text, 105, break_on_hyphens=False, break_long_words=False)
 
@@ -93,7 +96,8 @@ def _paragraph(*sentences):
 # --- numbers, as they are written ----------------------------------------------------------------
 
 
-def _microseconds(seconds):
+def microseconds(seconds):
+    """Return seconds as a number of microseconds."""
     value = seconds * 1e6
     return f"{value:,.0f}" if value >= 9.95 else f"{value:.1f}"
 
@@ -122,7 +126,7 @@ def _whom(contestant):
 def _cell(row, contestant):
     if contestant not in row["seconds"]:
         return "-"
-    median = _microseconds(row["seconds"][contestant]["median"])
+    median = microseconds(row["seconds"][contestant]["median"])
     median += NOISY * (contestant in harness.noisy(row["seconds"]))
     return f"{median} ({row['ratio'][contestant]:.1f})" if contestant in row["ratio"] else median
 
@@ -134,7 +138,7 @@ def _contestants(rows):
 # --- tables ---------------------------------------------------------------------------------------
 
 
-def _runs(runs, names):
+def runs_table(runs, names):
     """Say what was measured, where, and with which software."""
     rows = []
     for run, name in zip(runs, names, strict=True):
@@ -153,7 +157,7 @@ def _runs(runs, names):
     versions.pop("blas", None)
     software = ", ".join(f"{name} {' / '.join(numbers)}" for name, numbers in versions.items())
     head = ["run", "suites", "machine", "BLAS of NumPy"]
-    return f"{_table(head, rows)}\n\n{_paragraph(f'Versions: {software}.')}"
+    return f"{table(head, rows)}\n\n{paragraph(f'Versions: {software}.')}"
 
 
 def _steps(run):
@@ -171,17 +175,17 @@ def _steps(run):
         for row in rows
     ]
     about = "training step: forward, backward, Adam; batch norm, dropout"
-    return _marked(_table([about, ours, *map(_label, others), "share of peak"], lines))
+    return marked(table([about, ours, *map(_label, others), "share of peak"], lines))
 
 
 def _trained(run, *without):
     """Return the rows of the suite step that are about a training step, but those that end so."""
-    return [row for row in _rows(run, "step") if not row["name"].endswith(without)]
+    return [row for row in rows_of(run, "step") if not row["name"].endswith(without)]
 
 
 def _operations(run):
     measured = {
-        (row["name"], row["shape"]): row for row in _rows(run, "ops") if row["dtype"] == DTYPE
+        (row["name"], row["shape"]): row for row in rows_of(run, "ops") if row["dtype"] == DTYPE
     }
     if not measured:
         return ""
@@ -196,12 +200,12 @@ def _operations(run):
         [f"`{row['name']}` {_shape(row['shape'])}", *(_cell(row, name) for name in names)]
         for row in rows
     ]
-    return _marked(_table(["operation", *map(_label, names)], lines))
+    return marked(table(["operation", *map(_label, names)], lines))
 
 
 def _estimators(run):
     """Show the times of estimators, then their scores."""
-    rows = _rows(run, "estimators")
+    rows = rows_of(run, "estimators")
     timed = [row for row in rows if not row["name"].startswith(estimators.SCORES)]
     if timed:
         names = _contestants(timed)
@@ -214,7 +218,7 @@ def _estimators(run):
             for row in timed
         ]
         head = ["estimators: what, data, examples: inputs to outputs", "threads"]
-        yield _marked(_table([*head, *map(_label, names)], lines))
+        yield marked(table([*head, *map(_label, names)], lines))
     scored = [row for row in rows if row not in timed]
     if scored:
         names = _contestants(scored)
@@ -223,7 +227,7 @@ def _estimators(run):
             for row in scored
         ]
         head = "accuracy or R² on a third of the rows, five seeds, ± standard error"
-        yield _table([head, *map(_label, names)], lines)
+        yield table([head, *map(_label, names)], lines)
 
 
 def _score(row, contestant):
@@ -231,10 +235,10 @@ def _score(row, contestant):
     return f"{values[estimators.SCORE]:.3f} ± {values[estimators.ERROR]:.3f}"
 
 
-def _marked(table):
+def marked(text):
     """Return a table, and what its marks mean if it has any."""
     spread = f"{NOISY}: the quartiles lie more than {harness.NOISY:.0%} of the median apart."
-    return f"{table}\n\n{spread}" if NOISY in table else table
+    return f"{text}\n\n{spread}" if NOISY in text else text
 
 
 def _ahead(runs):
@@ -244,8 +248,8 @@ def _ahead(runs):
             _label(other),
             f"{row['suite']}: {row['name']} {_shape(row['shape'])}, {row['dtype']}, "
             f"{row['threads']} thread{'s' * (row['threads'] > 1)}",
-            _microseconds(row["seconds"]["fastfc"]["median"]),
-            f"{_microseconds(row['seconds'][other]['median'])} ({ratio:.3f})",
+            microseconds(row["seconds"]["fastfc"]["median"]),
+            f"{microseconds(row['seconds'][other]['median'])} ({ratio:.3f})",
             run.path.stem,
         ]
         for run in runs
@@ -257,7 +261,7 @@ def _ahead(runs):
     if not lines:
         return "In no row of these runs is anybody faster than fastfc."
     head = ["faster than fastfc", "row", "fastfc", "the faster one", "run"]
-    return f"All rows of these runs in which fastfc is not the fastest:\n\n{_table(head, lines)}"
+    return f"All rows of these runs in which fastfc is not the fastest:\n\n{table(head, lines)}"
 
 
 # --- sentences ------------------------------------------------------------------------------------
@@ -265,16 +269,16 @@ def _ahead(runs):
 
 def _products(runs):
     """Sum up each run's products, and of all runs but the table's the steps too."""
-    table = _first(runs, "step")
+    shown = _first(runs, "step")
     for run in runs:
-        sentences = [*_product(run), *(_other_steps(run) if run is not table else ())]
+        sentences = [*_product(run), *(_other_steps(run) if run is not shown else ())]
         if sentences:
             blas = run.facts["version"].get("blas") or "a BLAS that it does not name"
-            yield _paragraph(f"In {run.path.stem} NumPy has {blas}.", *sentences)
+            yield paragraph(f"In {run.path.stem} NumPy has {blas}.", *sentences)
 
 
 def _product(run):
-    ratios = [row["ratio"]["numpy"] for row in _rows(run, "gemm") if "numpy" in row["ratio"]]
+    ratios = [row["ratio"]["numpy"] for row in rows_of(run, "gemm") if "numpy" in row["ratio"]]
     if ratios:
         mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
         yield (
@@ -297,7 +301,7 @@ def _other_steps(run):
 
 def _training(runs):
     """Tell how long the original's final experiment takes; ratios are those of a median epoch."""
-    for row in _rows(_first(runs, "solver"), "solver"):
+    for row in rows_of(_first(runs, "solver"), "solver"):
         totals = [r for r in row.get("readings", ()) if r.quantity == "total time"]
         if len(totals) > 1:
             ours, *others = totals
@@ -318,7 +322,7 @@ def _training(runs):
 def _second_thread(runs):
     gains = [
         f"`{row['name']}` {_times(row['ratio']['1 thread'])}"
-        for row in _rows(_first(runs, "threads"), "threads")
+        for row in rows_of(_first(runs, "threads"), "threads")
         if "1 thread" in row["ratio"]
     ]
     return (
@@ -327,7 +331,7 @@ def _second_thread(runs):
 
 
 def _memory(runs):
-    for row in _rows(_first(runs, "memory"), "memory"):
+    for row in rows_of(_first(runs, "memory"), "memory"):
         readings = [r for r in row.get("readings", ()) if r.quantity == "resident memory"]
         if len(readings) > 1:
             first, last = readings[0], readings[-1]

@@ -43,7 +43,8 @@ def together() -> Iterator[Ranks]:
     Raises
     ------
     UsageError
-        A launcher has started several processes, and mpi4py is missing.
+        A launcher has started several processes, and mpi4py is missing, or an MPI, or it has
+        another one than the launcher.
     """
     if launched() == 1:
         yield Ranks(None)
@@ -52,7 +53,7 @@ def together() -> Iterator[Ranks]:
         from fastfc import distributed
 
         comm = distributed.world()
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:
         raise UsageError(str(error)) from error
     ranks, leads = Ranks(comm), comm.Get_rank() == 0
     with contextlib.ExitStack() as stack:

@@ -38,15 +38,15 @@ def check_comm(name: str, comm: Any) -> Any:
     if started > 1 and MPI.COMM_WORLD.Get_size() == 1:
         library = MPI.Get_library_version().split("\n")[0].split(",")[0].strip("\0 ")
         raise RuntimeError(
-            f"{name}: mpiexec has started {started} processes, of which each is alone: mpi4py "
-            f"runs {library}, expected the MPI whose mpiexec was called"
+            f"mpiexec has started {started} processes, of which each is alone: mpi4py runs "
+            f"{library}, expected the MPI whose mpiexec was called"
         )
     return comm
 
 
 def world() -> Any:
     """Return the communicator of all ranks that a launcher has started."""
-    return check_comm("mpiexec", _load().COMM_WORLD)
+    return check_comm("comm", _load().COMM_WORLD)
 
 
 def _load() -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from .ending import abort, abort_with
 from .gradients import Sending
+from .leaving import find_left, tell_at_exit
 from .watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ class Team:
     what a reduction returns is the same on all ranks, bit for bit.
 
     While one is used as a context, a rank that waits longer than the timeout for the others ends
-    the job.
+    the job, and sooner one that waits for a rank whose script has ended.
 
     Parameters
     ----------
@@ -48,7 +50,10 @@ class Team:
         self._comm = comm
         self._early: bool | None = None
         self._twin: Any = None  # the same ranks, for sums that go on beside other messages
-        self._watchdog = Watchdog(timeout, self._give_up)
+        self._watchdog = Watchdog(
+            timeout, functools.partial(find_left, comm), functools.partial(abort, comm)
+        )
+        tell_at_exit(comm)
 
     def __enter__(self) -> Team:
         self._watchdog.start()
@@ -148,11 +153,3 @@ class Team:
     def abort(self, error: BaseException) -> None:
         """End the whole job with this rank's error, with the status 1."""
         abort_with(self._comm, error)
-
-    def _give_up(self, what: str, seconds: float) -> None:
-        """End the job: this rank has waited too long."""
-        abort(
-            self._comm,
-            f"waited {seconds:g} s for the other ranks, comm_timeout, to exchange {what}: one of "
-            "them has ended, hangs, or cannot be reached",
-        )

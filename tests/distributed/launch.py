@@ -36,8 +36,27 @@ def find_mpiexec():
     return found
 
 
-def start(ranks, module, *argv, folder, **environment):
-    """Start ``mpiexec -n RANKS python -m MODULE ARGV`` in a folder, in a group of its own."""
+@functools.cache
+def is_open_mpi():
+    """Return whether that mpiexec is Open MPI's, with its options."""
+    version = subprocess.run([find_mpiexec(), "--version"], capture_output=True, text=True)
+    return "Open MPI" in version.stdout
+
+
+def find_other_mpiexec():
+    """Return the path of an mpiexec that belongs to another MPI; skip the test where none is named.
+
+    `.ci/legs/mpi` names one.
+    """
+    find_mpiexec()
+    found = os.environ.get("OTHER_MPIEXEC")
+    if found is None:
+        pytest.skip("OTHER_MPIEXEC names no mpiexec of another MPI")
+    return found
+
+
+def start(ranks, module, *argv, folder, mpiexec=None, **environment):
+    """Start ``mpiexec -n RANKS python -m MODULE ARGV`` in a folder."""
     paths = [Path(fastfc.__file__).parents[1], Path(__file__).parents[2]]
     environment = {
         **os.environ,
@@ -45,7 +64,7 @@ def start(ranks, module, *argv, folder, **environment):
         "PYTHONPATH": os.pathsep.join(map(str, paths)),
         **environment,
     }
-    command = [find_mpiexec(), "-n", ranks, sys.executable, "-m", module, *argv]
+    command = [mpiexec or find_mpiexec(), "-n", ranks, sys.executable, "-m", module, *argv]
     return subprocess.Popen(
         list(map(str, command)),
         env=environment,
@@ -56,9 +75,9 @@ def start(ranks, module, *argv, folder, **environment):
     )
 
 
-def run(ranks, module, *argv, folder, timeout=120, **environment):
+def run(ranks, module, *argv, folder, timeout=120, **more):
     """Run it; return (status, stdout, stderr).  What hangs fails."""
-    with start(ranks, module, *argv, folder=folder, **environment) as process:
+    with start(ranks, module, *argv, folder=folder, **more) as process:
         try:
             out, err = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:

@@ -14,6 +14,7 @@ import fastfc
 from fastfc import _core
 from fastfc.distributed import start
 from fastfc.runtime import threads
+from tests.distributed import launch
 from tests.support.process import in_new_process
 
 SOLVER = """
@@ -83,7 +84,26 @@ def test_a_launcher_of_another_mpi_is_recognised():
     other = "PMI_SIZE" if "Open MPI" in find_library() else "OMPI_COMM_WORLD_SIZE"
     status, output = in_new_process(SOLVER + "error(comm=MPI.COMM_WORLD)", **{other: "2"})
     assert status == 0, output
-    assert output.startswith("RuntimeError comm: mpiexec has started 2 processes, of which each is")
+    assert output.startswith("RuntimeError mpiexec has started 2 processes, of which each is")
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("fastfc", "train", "--epochs", "1"), "fastfc: "),
+        (("tests.distributed.faults", "none", 100, "."), "RuntimeError: "),
+    ],
+    ids=["command", "script"],
+)
+def test_a_real_launcher_of_another_mpi(argv, said, tmp_path):
+    other = launch.find_other_mpiexec()
+    status, out, err = launch.run(2, *argv, folder=tmp_path, mpiexec=other)
+    assert status != 0, out + err
+    assert out == ""
+    if launch.is_open_mpi():
+        assert f"{said}mpiexec has started 2 processes, of which each is alone: mpi4py runs" in err
+    else:  # MPICH itself ends, at the import of mpi4py.MPI
+        assert "Runtime environment uses unsupported PMI version" in err
 
 
 def team(ranks, neighbours=None):

@@ -25,6 +25,7 @@ from benchmarks import (
     peers,
     report,
     run_file,
+    scaling,
     solver,
     step,
     threads,
@@ -100,6 +101,11 @@ def _expected(suite):
             )
         ]
         + ["scores digits", "scores wine"],
+        "scaling": [
+            *(f"digits{norm}" for norm in (scaling.BATCHNORM, "") for _ in scaling.QUICK_BATCHES),
+            *(kind for kind in scaling.KINDS for _ in range(3)),
+            *(scaling.DRAW, scaling.SKIP, scaling.MERGE),
+        ],
     }
     return each_dtype[suite]
 
@@ -114,11 +120,16 @@ CONTESTANTS = {
     "memory": ["fastfc"],
     "denormals": ["flushed", "kept", "none"],
     "estimators": ["fastfc", "preset"],
+    "scaling": [scaling.ONE, scaling.TWO, scaling.RANKS],
 }
 
 
 def _contestants(row):
     """Return who a row is about: the original's own dtype makes a row of float32 training only."""
+    if row["name"] in scaling.KINDS:
+        return [scaling.RANKS]
+    if row["name"] in (scaling.DRAW, scaling.SKIP, scaling.MERGE):
+        return [scaling.ONE]
     if row["name"].endswith(", many"):
         return ["fastfc"]
     promoted = row["dtype"] == "float32" and not row["name"].endswith(", scoring")
@@ -134,6 +145,8 @@ def _written(folder, *arguments):
 
 @pytest.mark.parametrize("suite", list(benchmarks.SUITES))
 def test_table_and_file_have_every_row(suite, tmp_path, capsys):
+    if suite == "scaling" and (reason := scaling.absent()):
+        pytest.skip(reason)
     written = _written(tmp_path, suite)
     expected = _expected(suite)
     assert [row["name"] for row in written.rows] == expected
@@ -304,7 +317,7 @@ print(len(os.listdir("/proc/self/task")) - before)
         (
             ["opps"],
             "no suite 'opps', expected one of gemm, ops, step, inference, solver, threads, memory, "
-            "denormals, estimators",
+            "denormals, estimators, scaling",
         ),
         (["--peers", "theano"], "no peer 'theano', expected one of numpy, torch, jax"),
         (["--networks", "digit"], "no network 'digit', expected one of digits, seed"),
