@@ -184,8 +184,10 @@ cdef class Network:
                 self.spans.add(<const void *> <PyObject *> config, 1)
         if grads is not None:
             old = grads.get(name)
-            if old is None or not same_shape_and_dtype(old, <ndarray> w):
+            if not is_eligible(old, self.dtype, ndim) or not same_shape(<ndarray> old, <ndarray> w) \
+                    or not cnp.PyArray_ISWRITEABLE(<ndarray> old):
                 old = grads[name] = fresh_like(<ndarray> w, self.dtype)
+            self.call.held.append(old)  # an exchange may empty the dictionary
             param.dw = cnp.PyArray_DATA(<ndarray> old)
         param.n = cnp.PyArray_SIZE(<ndarray> w)
         param.w = cnp.PyArray_DATA(<ndarray> w)
@@ -757,7 +759,7 @@ cdef class Network:
         The gradients are written into the arrays of the dictionary exchange.grads where these fit.
         gradients(i) tells that those of layer i, from 0, and of all after it are there.
         """
-        cdef dict grads = exchange.grads
+        cdef dict grads = as_dict("loss", "exchange.grads", exchange.grads)
         if self.is_busy():
             return None
         self.share = Share(exchange, first, size, total, synchronised)

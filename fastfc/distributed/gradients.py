@@ -121,9 +121,11 @@ class Sending:
         """Wait for all of them."""
         self._waited.set()
         self._thread.join()
-        self._mpi.Request.Waitall(self._requests)
+        for request in self._requests:
+            request.Wait()
 
     def _look_after(self) -> None:
         while not self._waited.wait(POLL):
             with self._lock:
-                self._mpi.Request.Testall(self._requests)
+                for request in self._requests:
+                    request.Test()

@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("mpi4py", reason="mpi4py is not installed")
 
+from fastfc.arrays import VARIANCE_BEYOND
 from fastfc.distributed.exchange import Exchange
 from fastfc.distributed.layers import Part, PartLayers
 from fastfc.distributed.passes import _composed_loss
@@ -179,6 +180,16 @@ def test_extreme_statistics(isa, scale):
         assert close(found[0][0], loss, np.float32)
         for name in ("W2", "gamma1", "beta1"):
             assert close(sum(own[name] for _, own in found), grads[name], np.float32)
+
+
+@pytest.mark.parametrize("counts", [(5, 8), (0, 13)])
+@pytest.mark.parametrize("composed", [(), (0,), (0, 1)])
+def test_every_rank_warns_of_a_variance_that_is_too_great(counts, composed):
+    net, X, y, _ = example(np.float32, {"hidden_dims": [33], "normalization": "batchnorm"})
+    net.params["W1"] *= np.float32(1e25)
+    with pytest.warns(RuntimeWarning, match=VARIANCE_BEYOND) as caught:
+        parts_of(net, X, y, None, counts, composed)
+    assert len(caught) == 2
 
 
 def test_own_statistics_are_not_exchanged():
