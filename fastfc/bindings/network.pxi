@@ -184,7 +184,8 @@ cdef class Network:
                 self.spans.add(<const void *> <PyObject *> config, 1)
         if grads is not None:
             old = grads.get(name)
-            if not is_eligible(old, self.dtype, ndim) or not same_shape(<ndarray> old, <ndarray> w) \
+            if not is_eligible(old, self.dtype, ndim) \
+                    or not same_shape(<ndarray> old, <ndarray> w) \
                     or not cnp.PyArray_ISWRITEABLE(<ndarray> old):
                 old = grads[name] = fresh_like(<ndarray> w, self.dtype)
             self.call.held.append(old)  # an exchange may empty the dictionary

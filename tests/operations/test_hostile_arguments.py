@@ -20,7 +20,6 @@ from tests.support import cases, hostile
 from tests.support.arguments import look_up, paths, replace, small_arguments
 from tests.support.effort import parts, try_examples
 
-
 DROPOUT_ROWS = next(
     dataclasses.replace(
         operation,
