@@ -21,21 +21,21 @@ def text(runs, names, image=None):
     fitted = scaling.Fitted(tables.rows_of(run, scaling.SUITE))
     parts = [
         tables.runs_table(runs, names),
-        "### Two ranks, two threads, one: the same batch",
+        "## Two ranks, two threads, one: the same batch",
         _strong(fitted),
-        "### As many rows for each rank",
+        "## As many rows for each rank",
         _weak(fitted),
-        "### What is sent",
+        "## What is sent",
         _sent(fitted),
         _beside(fitted.beside),
-        "### The model",
+        "## The model",
         _constants(fitted),
         _residuals(fitted),
-        "### A prediction for a cluster",
+        "## A prediction for a cluster",
         _cluster(),
         f"![prediction of speed on 1 to 1,024 nodes]({image})" if image else "",
         _predicted(fitted),
-        "### Where it stops paying",
+        "## Where it stops paying",
         _stops(fitted),
     ]
     return "\n\n".join(filter(None, parts))

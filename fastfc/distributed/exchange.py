@@ -21,8 +21,8 @@ class Exchange:
     Parameters
     ----------
     team : Team
-    size : int
-        Rows of the minibatch.
+    counts : ndarray of int, shape (ranks,)
+        How many rows of the minibatch each rank has.
     votes : Votes
         Of this rank, which go along with its part of the loss.
     gradients : Gradients, optional
@@ -37,11 +37,12 @@ class Exchange:
     """
 
     def __init__(
-        self, team: Team, size: int, votes: Votes, gradients: Gradients | None = None
+        self, team: Team, counts: AnyArray, votes: Votes, gradients: Gradients | None = None
     ) -> None:
         self._team = team
+        self._counts = counts
         self._votes = votes
-        self._size = size
+        self._size = int(counts.sum())
         self._gradients = gradients
         self.grads = {} if gradients is None else gradients.own
         self.found: list[AnyArray] = []
@@ -49,7 +50,7 @@ class Exchange:
     def statistics(self, own: AnyArray, eps: float) -> AnyArray:
         """Return mean, variance and rstd (3, D) of all rows, of own mean and spread (2, D)."""
         parts = self._team.collect(own, "batch normalisation's statistics")
-        merged = merge(self._team.counts(self._size), parts, eps)
+        merged = merge(self._counts, parts, eps)
         self.found.append(merged)
         return merged
 

@@ -30,7 +30,8 @@ def share_loss(
     X: AnyArray,
     y: AnyArray,
     weights: AnyArray | None,
-    size: int,
+    total: float,
+    counts: AnyArray,
     synchronised: bool,
     votes: Votes,
 ) -> tuple[Any, Params]:
@@ -45,11 +46,14 @@ def share_loss(
     network : FullyConnectedNet
         With the same parameters on all ranks.
     X, y : ndarray
-        This rank's rows of the batch, ``team.share(size)``, of which there may be none.
-    weights : ndarray of float64, shape (size,), or None
-        The weights of all examples of the batch.
-    size : int
-        Rows of the whole batch.
+        This rank's rows of the batch, of which there may be none: they follow those of the ranks
+        before it.
+    weights : ndarray of float64, shape (n,), or None
+        The weights of these rows.
+    total : float
+        The sum of the weights of all rows of the batch; without weights, how many they are.
+    counts : ndarray of int, shape (ranks,)
+        How many rows of the batch each rank has.
     synchronised : bool
         Whether batch normalisation is over the whole batch.
     votes : Votes
@@ -62,22 +66,22 @@ def share_loss(
     grads : dict of ndarray
         Views of one array.
     """
-    rows = team.share(size)
-    own, total = (None, float(size)) if weights is None else (weights[rows], float(weights.sum()))
+    n, size = int(counts[team.rank]), int(counts.sum())
+    first = int(counts[: team.rank].sum())
     averages = [] if synchronised else _own_averages(network)
     more = sum(params[key].size for params, key in averages)
     gradients = Gradients(team, network.params, more, network.dtype)
-    exchange = Exchange(team, size, votes, gradients)
+    exchange = Exchange(team, counts, votes, gradients)
     network._set_mode("train")
     before = [{k: bn_param.get(k, 0.0) for k in _RUNNING} for bn_param in network.bn_params]
     found = None
     if hasattr(network, "_network"):  # over the core
-        X, place = network._cast("X", X), (rows.start, size, total, synchronised)
-        found = network._network().part_loss(X, y, network, own, exchange, *place)
+        X, place = network._cast("X", X), (first, size, total, synchronised)
+        found = network._network().part_loss(X, y, network, weights, exchange, *place)
     if found is None:
-        weight = (rows.stop - rows.start if own is None else float(own.sum())) / total
-        part = Part(rows.start, size, weight, synchronised)
-        found = _composed_loss(network, X, y, own, PartLayers(network._layers, exchange, part))
+        weight = (n if weights is None else float(weights.sum())) / total
+        part = Part(first, size, weight, synchronised)
+        found = _composed_loss(network, X, y, weights, PartLayers(network._layers, exchange, part))
     loss, grads = found
     for name, w in gradients.own.items():
         if grads[name] is not w:
@@ -87,7 +91,7 @@ def share_loss(
     ends = np.cumsum([0, *(params[key].size for params, key in averages)])
     sums = [gradients.more[start:end] for start, end in itertools.pairwise(ends)]
     for (params, key), own_sum in zip(averages, sums, strict=True):
-        own_sum[:] = params[key] * (rows.stop - rows.start)
+        own_sum[:] = params[key] * n
     gradients.add()
     for (params, key), whole in zip(averages, sums, strict=True):
         params[key] = whole / size

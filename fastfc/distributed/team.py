@@ -105,10 +105,10 @@ class Team:
             found: list[Any] = self._comm.allgather(value)
         return found
 
-    def lead(self, value: Any, what: str) -> Any:
-        """Return rank 0's object, which is pickled."""
+    def lead(self, value: Any, what: str, rank: int = 0) -> Any:
+        """Return the object of rank 0, or of another, which is pickled."""
         with self._watchdog.over(what):
-            return self._comm.bcast(value)
+            return self._comm.bcast(value, rank)
 
     def sends_early(self) -> bool:
         """Return whether sums may be sent beside computing, and gain by it.

@@ -112,7 +112,7 @@ def parts_of(net, X, y, weights, counts, composed=(), synchronised=True):
     def part(rank):
         rows = slice(ends[rank] - counts[rank], ends[rank])
         own = None if weights is None else weights[rows]
-        exchange = Exchange(team.rank(rank), 13, Votes())
+        exchange = Exchange(team.rank(rank), team.counts(13), Votes())
         args = X[rows], y[rows]
         if rank in composed or counts[rank] == 0:
             weight = (counts[rank] if own is None else own.sum()) / total
@@ -217,7 +217,7 @@ def test_an_error_of_an_exchange_comes_through():
 
 
 def test_rows_must_be_part_of_the_batch():
-    exchange = Exchange(Threads((13,)), 13, Votes())
+    exchange = Exchange(Threads((13,)), np.array([13]), Votes())
     net, X, y, _ = example(np.float64, {"hidden_dims": [33]})
     for first in (1, 2**62):
         with pytest.raises(ValueError, match=r"13 examples from .* are no part of a batch of 13"):
