@@ -7,6 +7,7 @@ without being in each other's way.
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
@@ -14,11 +15,13 @@ import shutil
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
 
 from benchmarks import harness, step
+from fastfc import _core
 from fastfc.training.callbacks import Callback
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -31,6 +34,7 @@ SETTINGS = {
 }
 AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 ASLEEP = 2e-3  # seconds between two looks of a rank that waits for an order
+POLL = 2e-4  # seconds between two looks at a message
 EXAMPLES = 1 << 26  # bytes of training data, so that an epoch's end is rare
 MOST_STEPS, LEAST_STEPS = 1000, 4  # of an epoch
 
@@ -96,11 +100,13 @@ def _environment(threads):
 
 @dataclasses.dataclass(frozen=True)
 class Remote(harness.Contestant):
-    """A contestant whose calls are steps of a job; ``call`` is the job."""
+    """A contestant whose calls are steps of a job; ``call`` is the job, which may take several."""
+
+    kind: str | None = None
 
     def time(self, count):
         """Return the mean seconds of so many steps."""
-        return self.call.ask(count=count)["seconds"]
+        return self.call.ask(count=count, kind=self.kind)["seconds"]
 
 
 # --- the side that works --------------------------------------------------------------------------
@@ -147,48 +153,57 @@ class Turns:
     orders : Orders
     totals : benchmarks.counted.Totals or None
         What the steps count into; the answer has the medians of a step.
+
+    Attributes
+    ----------
+    kind : str or None
+        Of which kind the steps are to be, by the last order.
     """
 
     def __init__(self, orders, totals=None):
         self._orders = orders
         self._totals = totals
         self._left = self._count = 0
+        self.kind = None
         self._steps = []
-        self._start = 0.0
+        self._start = self._before = 0.0
 
     def goes_on(self):
         """Return whether there is to be another step; waits for an order when none is left."""
         if self._totals is not None and self._count:
-            self._steps.append((dict(self._totals), self._totals.begun))
+            now = time.perf_counter()
+            self._steps.append((dict(self._totals), self._totals.begun, now - self._before))
             self._totals.clear()
-            self._totals.begun = 0
+            self._totals.begun, self._before = 0, now
         if self._left > 1:
             self._left -= 1
             return True
         seconds = time.perf_counter() - self._start
         self._orders.answer(**self._found(seconds) if self._count else {})
-        self._left = self._count = self._orders.next().get("count", 0)
+        order = self._orders.next()
+        self._left = self._count = order.get("count", 0)
+        self.kind = order.get("kind")
         if not self._count:
             self._orders.answer()
         self._orders.meet()
         self._steps = []
         if self._totals is not None:
             self._totals.clear()
-        self._start = time.perf_counter()
+        self._start = self._before = time.perf_counter()
         return self._count > 0
 
     def _found(self, seconds):
         found = {"seconds": seconds / self._count}
         if self._steps:
-            kinds = dict.fromkeys(kind for step, _ in self._steps for kind in step)
+            steps, begun, seconds = zip(*self._steps, strict=True)
             columns = {
-                kind: zip(*(step.get(kind, (0, 0, 0.0)) for step, _ in self._steps), strict=True)
-                for kind in kinds
+                kind: zip(*(step.get(kind, (0, 0, 0.0)) for step in steps), strict=True)
+                for kind in dict.fromkeys(itertools.chain(*steps))
             }
             found["kinds"] = {
                 kind: list(map(statistics.median, column)) for kind, column in columns.items()
             }
-            found["begun"] = statistics.median(begun for _, begun in self._steps)
+            found["begun"], found["step"] = statistics.median(begun), statistics.median(seconds)
         return found
 
 
@@ -247,7 +262,49 @@ def ping(orders, comm, kind, nbytes):
         calls[kind]()
 
 
-WORK = {"train": train, "ping": ping}
+def overlap(orders, comm, nbytes, product):
+    """Send a message, compute, or do both at once: with a thread that polls meanwhile or without.
+
+    A message that has begun is sent on by MPI only where someone calls it.
+    """
+    from mpi4py import MPI
+
+    own = np.ones(nbytes // 8)
+    found = np.empty_like(own)
+    m, k, n = product
+    a, b = np.ones((m, k), np.float32), np.ones((k, n), np.float32)
+
+    def both():
+        request = comm.Iallreduce(own, found)
+        _core.product(a, b)
+        request.Wait()
+
+    def polled():
+        request, ended = comm.Iallreduce(own, found), threading.Event()
+        thread = threading.Thread(target=_poll, args=(request, ended))
+        thread.start()
+        _core.product(a, b)
+        ended.set()
+        thread.join()
+        request.Wait()
+
+    calls = {
+        "message": lambda: comm.Allreduce(own, found),
+        "product": lambda: _core.product(a, b),
+        "both": both,
+        "both, polled": polled if MPI.Query_thread() == MPI.THREAD_MULTIPLE else both,
+    }
+    turns = Turns(orders)
+    while turns.goes_on():
+        calls[turns.kind]()
+
+
+def _poll(request, ended):
+    while not ended.wait(POLL) and not request.Test():
+        pass
+
+
+WORK = {"train": train, "ping": ping, "overlap": overlap}
 
 
 def main(ranks):

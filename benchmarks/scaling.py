@@ -5,7 +5,7 @@ compare the same batch (strong scaling), a row and one of half its size the same
 scaling).  Then messages by themselves, and what a rank does for all others: it draws the whole
 minibatch, steps over the draws of their masks, merges their statistics.  All contestants of a row
 are processes of their own, see `ranks`, and train under the Solver with a callback that looks at
-each step.
+each step.  Last, how much of a message goes by while a rank computes.
 """
 
 import contextlib
@@ -28,11 +28,16 @@ MOST_GATHERED = 1 << 20  # bytes; nobody gathers more
 DRAWN = (10_000, 1)  # rows
 SKIPPED = (4096, 256)  # rows, units
 MERGED = (256, 1024)  # ranks, features
+BESIDE, QUICK_BESIDE = 1 << 24, 1 << 14  # bytes of a message that is sent beside a product
+PRODUCT = (1024, 512, 512)  # some milliseconds on one thread
 COUNTED, QUICK_COUNTED = 20, 5  # steps
 ONE, TWO, RANKS = "1 thread", "2 threads", "2 ranks"
 BATCHNORM = ", batch norm"
 DRAW, SKIP, MERGE = "draw a minibatch", "skip masks", "merge statistics"
-MESSAGES, BYTES, WITHIN, BEGUN = "messages", "bytes", "time within", "begun early"
+OVERLAP = "message beside a product"
+MESSAGE, COMPUTING, BOTH, POLLED = "message", "product", "both", "both, polled"
+MESSAGES, BYTES, WITHIN = "messages", "bytes", "time within"  # of a kind
+BEGUN, STEP = "begun early", "counted step"
 
 
 def contestants(run):
@@ -67,6 +72,7 @@ def rows(run):
             for nbytes in SIZES[:3] if run.quick else SIZES:
                 if kind != "allgather" or nbytes <= MOST_GATHERED:
                     yield _ping(run, jobs[RANKS], kind, nbytes)
+        yield _overlap(run, jobs[RANKS], QUICK_BESIDE if run.quick else BESIDE)
     yield from _for_others(run)
 
 
@@ -88,14 +94,18 @@ def _steps(run, jobs, name, batchnorm, factor):
     row = _row(run, name, step.text(network), timings, rate)
     given = sum(nbytes for _, nbytes, _ in found["kinds"].values())
     within = sum(seconds for *_, seconds in found["kinds"].values())
-    note = f"{given:.0f} bytes a step, {within / found['seconds']:.0%} of it within messages"
-    return {**row, "readings": readings(found["kinds"], found["begun"], steps), "note": note}
+    note = f"{given:.0f} bytes a step, {within / found['step']:.0%} of it within messages"
+    made = readings(found["kinds"], found["begun"], found["step"], steps)
+    return {**row, "readings": made, "note": note}
 
 
-def readings(kinds, begun, steps):
-    """Return what a row says of messages: kind -> how many, bytes, seconds; and of those begun."""
+def readings(kinds, begun, seconds, steps):
+    """Return what a row says of messages: kind -> how many, bytes, seconds; of those begun early.
+
+    And the seconds of a step in which they were counted.
+    """
     reading = functools.partial(harness.Reading, RANKS, steps=steps)
-    made = [reading(BEGUN, value=begun, unit="messages")]
+    made = [reading(BEGUN, value=begun, unit="messages"), reading(STEP, value=seconds, unit="s")]
     for kind, values in kinds.items():
         for quantity, value, unit in zip(
             (MESSAGES, BYTES, WITHIN), values, ("messages", "B", "s"), strict=True
@@ -109,6 +119,22 @@ def _ping(run, job, kind, nbytes):
     timings = harness.measure({RANKS: ranks.Remote(job)}, run.quick)
     job.ask(count=0)
     return _row(run, kind, f"{nbytes} bytes", timings, ("GB/s", nbytes))
+
+
+def _overlap(run, job, nbytes):
+    """Time a message and a product, one after the other and at once."""
+    job.ask(work="overlap", nbytes=nbytes, product=PRODUCT)
+    calls = {kind: ranks.Remote(job, kind=kind) for kind in (MESSAGE, COMPUTING, BOTH, POLLED)}
+    timings = harness.measure(calls, run.quick)
+    job.ask(count=0)
+    row = _row(run, OVERLAP, f"{nbytes} bytes", timings, ("GB/s", nbytes))
+    return {**row, "note": "; ".join(f"{k}: {hidden(row, k):.0%} hidden" for k in (BOTH, POLLED))}
+
+
+def hidden(row, kind):
+    """Return the share of a message, or of the product if that is shorter, that went by beside."""
+    message, computing, both = (row["seconds"][k]["median"] for k in (MESSAGE, COMPUTING, kind))
+    return max(0.0, (message + computing - both) / min(message, computing))
 
 
 def _for_others(run):
@@ -149,10 +175,13 @@ class Fitted:
         By the name of a row: computed by two threads.
     rows : dict of (str, int) to dict
         The rows that are about steps.
+    beside : dict
+        The row of a message beside a product.
     """
 
     def __init__(self, rows):
         self.rows = {(r["name"], batch_of(r)): r for r in rows if TWO in r["seconds"]}
+        self.beside = next(row for row in rows if row["name"] == OVERLAP)
         parts = [row for row in rows if TWO not in row["seconds"]]
         compute = {who: self._compute(who) for who in (ONE, TWO)}
         self.node = compute[TWO]
@@ -210,9 +239,9 @@ def kinds_of(row):
     return found
 
 
-def begun(row):
-    """Return how many messages of a step are waited for later than begun."""
-    return next(r.value for r in row["readings"] if r.quantity == BEGUN)
+def read(row, quantity):
+    """Return what a row says of a step beside its messages: `BEGUN` or `STEP`."""
+    return next(r.value for r in row["readings"] if r.quantity == quantity)
 
 
 def step_of(row, compute):

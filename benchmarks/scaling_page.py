@@ -21,20 +21,21 @@ def text(runs, names, image=None):
     fitted = scaling.Fitted(tables.rows_of(run, scaling.SUITE))
     parts = [
         tables.runs_table(runs, names),
-        "### Two ranks, two threads, one: the same batch",
+        "## Two ranks, two threads, one: the same batch",
         _strong(fitted),
-        "### As many rows for each rank",
+        "## As many rows for each rank",
         _weak(fitted),
-        "### What is sent",
+        "## What is sent",
         _sent(fitted),
-        "### The model",
+        _beside(fitted.beside),
+        "## The model",
         _constants(fitted),
         _residuals(fitted),
-        "### A prediction for a cluster",
+        "## A prediction for a cluster",
         _cluster(),
         f"![prediction of speed on 1 to 1,024 nodes]({image})" if image else "",
         _predicted(fitted),
-        "### Where it stops paying",
+        "## Where it stops paying",
         _stops(fitted),
     ]
     return "\n\n".join(filter(None, parts))
@@ -106,7 +107,7 @@ def _sent(fitted):
                 f"{sum(nbytes for _, nbytes, _ in kinds.values()):,.0f}",
                 f"{sum(count for count, *_ in kinds.values()):.0f}",
                 tables.microseconds(within),
-                f"{within / fitted.measured(key):.0%}",
+                f"{within / scaling.read(row, scaling.STEP):.0%}",
                 overlap(fitted, key),
             ]
         )
@@ -117,11 +118,23 @@ def _sent(fitted):
 def overlap(fitted, key):
     """Say how much of the messages' own time went by while the rank computed."""
     row = fitted.rows[key]
-    if not scaling.begun(row):
+    if not scaling.read(row, scaling.BEGUN):
         return "none: all block"
     within = sum(seconds for *_, seconds in scaling.kinds_of(row).values())
     alone = cost.messages(fitted.costs.links, fitted.steps[key].messages, 2)
     return f"{max(0.0, 1 - within / alone):.0%}"
+
+
+def _beside(row):
+    """Say what a message gains that is begun before the computing ends."""
+    nbytes = int(row["shape"].split()[0])
+    shares = [scaling.hidden(row, k) for k in (scaling.BOTH, scaling.POLLED)]
+    message, product = (_time(_seconds(row, k)) for k in (scaling.MESSAGE, scaling.COMPUTING))
+    return tables.paragraph(
+        f"Between two ranks here a sum of {_size(nbytes)} takes {message} by itself. Begun before",
+        f"a matrix product of {product}, {shares[0]:.0%} of the shorter of the two is hidden",
+        f"behind the other; with a thread that polls the message meanwhile {shares[1]:.0%}.",
+    )
 
 
 def _constants(fitted):

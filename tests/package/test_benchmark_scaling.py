@@ -203,10 +203,19 @@ def model_rows(begun=0, within=1e-4):
                 seconds = {who: compute.seconds(n) for who, compute in COMPUTE.items()}
                 seconds[scaling.RANKS] = COSTS.seconds(made, 2)
                 shape = f"{n}: {'-'.join(map(str, sizes))}"
-                yield row(name, shape, seconds, readings=scaling.readings(kinds, begun, 5))
+                yield row(
+                    name, shape, seconds, readings=scaling.readings(kinds, begun, 4 * within, 5)
+                )
     for kind, link in LINKS.items():
         for n in (8, 1 << 14, 1 << 20):
             yield row(kind, f"{n} bytes", {scaling.RANKS: link.latency + n / link.bandwidth})
+    beside = {
+        scaling.MESSAGE: 4e-3,
+        scaling.COMPUTING: 5e-3,
+        scaling.BOTH: 8e-3,
+        scaling.POLLED: 5.4e-3,
+    }
+    yield row(scaling.OVERLAP, "16000000 bytes", beside)
     yield row(scaling.DRAW, "500x1", {scaling.ONE: 500 * COSTS.draw})
     yield row(scaling.SKIP, "100x10", {scaling.ONE: 1000 * COSTS.skip})
     yield row(scaling.MERGE, "10x100", {scaling.ONE: 1000 * COSTS.merge})
@@ -275,7 +284,10 @@ def test_the_page_shows_measurements_and_marks_predictions(page, tmp_path, monke
         "| digits, batch norm, 32 | 232 | 158 (1.47) | 334 (0.69) | 334 | +0% |",
         "| seed, 100 | 640 | 430 (1.49) | ",
         "| digits, 16 | 136 | 158 (86%) | 289 (47%) |",
-        "| digits, batch norm, 32 | 19,752 | 21,832 | 4 | ",
+        "| digits, batch norm, 32 | 19,752 | 21,832 | 4 | 200 | 50% | none: all block |",
+        "a sum of 16.0 MB takes 4.0 ms by itself. Begun before a matrix product of 5.0 ms, 25% of "
+        "the shorter of the two is hidden behind the other; with a thread that polls the message "
+        "meanwhile 90%.",
         "| a message between two ranks here: allreduce | 5.0 µs, 4.00 GB/s |",
         "| stepping over a draw of a mask | 0.30 ns |",
         "| computing, seed: 1 thread | 40 µs + 6.00 µs a row |",

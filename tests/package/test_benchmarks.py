@@ -104,7 +104,7 @@ def _expected(suite):
         "scaling": [
             *(f"digits{norm}" for norm in (scaling.BATCHNORM, "") for _ in scaling.QUICK_BATCHES),
             *(kind for kind in scaling.KINDS for _ in range(3)),
-            *(scaling.DRAW, scaling.SKIP, scaling.MERGE),
+            *(scaling.OVERLAP, scaling.DRAW, scaling.SKIP, scaling.MERGE),
         ],
     }
     return each_dtype[suite]
@@ -128,6 +128,8 @@ def _contestants(row):
     """Return who a row is about: the original's own dtype makes a row of float32 training only."""
     if row["name"] in scaling.KINDS:
         return [scaling.RANKS]
+    if row["name"] == scaling.OVERLAP:
+        return [scaling.MESSAGE, scaling.COMPUTING, scaling.BOTH, scaling.POLLED]
     if row["name"] in (scaling.DRAW, scaling.SKIP, scaling.MERGE):
         return [scaling.ONE]
     if row["name"].endswith(", many"):
