@@ -63,9 +63,11 @@ def give_up(comm: Any, text: str) -> None:
     except OSError:  # not on every system
         name = ""
     if name in _LAUNCHERS:  # it kills this process soon, but not one of another session
-        nowhere = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-        arguments = [str(GRACE), str(parent), name]
-        subprocess.Popen(["sh", "-c", _KILL, "sh", *arguments], start_new_session=True, **nowhere)
+        command = ["sh", "-c", _KILL, "sh", str(GRACE), str(parent), name]
+        nowhere = subprocess.DEVNULL
+        subprocess.Popen(
+            command, stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True
+        )
     abort(comm, text)
 
 
