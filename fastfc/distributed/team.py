@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .ending import abort, abort_with
+from .ending import abort_with, give_up
 from .gradients import Sending
-from .leaving import find_left, tell_at_exit
 from .watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ class Team:
     what a reduction returns is the same on all ranks, bit for bit.
 
     While one is used as a context, a rank that waits longer than the timeout for the others ends
-    the job, and sooner one that waits for a rank whose script has ended.
+    the job.
 
     Parameters
     ----------
@@ -50,10 +49,7 @@ class Team:
         self._comm = comm
         self._early: bool | None = None
         self._twin: Any = None  # the same ranks, for sums that go on beside other messages
-        self._watchdog = Watchdog(
-            timeout, functools.partial(find_left, comm), functools.partial(abort, comm)
-        )
-        tell_at_exit(comm)
+        self._watchdog = Watchdog(timeout, functools.partial(give_up, comm))
 
     def __enter__(self) -> Team:
         self._watchdog.start()

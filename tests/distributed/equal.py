@@ -259,8 +259,10 @@ def count_messages():
             print(f"a step sends {steps[:2]}, expected {expected}")
 
 
-def main(folder):
-    for name, (network, settings) in CASES.items():
+def main(folder, *names):
+    """Try these cases; without names all, and what else ranks do together."""
+    for name in names or CASES:
+        network, settings = CASES[name]
         alone = train(0, network, settings)
         state = np.random.get_state()
         together = train(COMM.rank, network, settings, COMM, check_ranks=True)
@@ -268,17 +270,18 @@ def main(folder):
         other = np.random.get_state()
         if not all(np.array_equal(a, b) for a, b in zip(state, other, strict=True)):
             print(f"{name}: np.random is somewhere else on rank {COMM.rank}")
-    resume_on_fewer(folder)
-    print_once()
-    train_locally()
-    stop_together("enough")
-    step_by_step()
-    send_early()
-    count_messages()
+    if not names:
+        resume_on_fewer(folder)
+        print_once()
+        train_locally()
+        stop_together("enough")
+        step_by_step()
+        send_early()
+        count_messages()
     if COMM.rank == 0:
-        print(len(CASES), "cases on", COMM.size)
+        print(len(names or CASES), "cases on", COMM.size)
     sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])
