@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("mpi4py", reason="mpi4py is not installed")
 
+from fastfc.arrays import VARIANCE_BEYOND
 from fastfc.distributed.exchange import Exchange
 from fastfc.distributed.layers import Part, PartLayers
 from fastfc.distributed.passes import _composed_loss
@@ -181,6 +182,16 @@ def test_extreme_statistics(isa, scale):
             assert close(sum(own[name] for _, own in found), grads[name], np.float32)
 
 
+@pytest.mark.parametrize("counts", [(5, 8), (0, 13)])
+@pytest.mark.parametrize("composed", [(), (0,), (0, 1)])
+def test_every_rank_warns_of_a_variance_that_is_too_great(counts, composed):
+    net, X, y, _ = example(np.float32, {"hidden_dims": [33], "normalization": "batchnorm"})
+    net.params["W1"] *= np.float32(1e25)
+    with pytest.warns(RuntimeWarning, match=VARIANCE_BEYOND) as caught:
+        parts_of(net, X, y, None, counts, composed)
+    assert len(caught) == 2
+
+
 def test_own_statistics_are_not_exchanged():
     net, X, y, _ = example(np.float64, {"hidden_dims": [33], "normalization": "batchnorm"})
     found, log = parts_of(net, X, y, None, (6, 7), synchronised=False)
@@ -193,6 +204,9 @@ def test_own_statistics_are_not_exchanged():
 
 def test_an_error_of_an_exchange_comes_through():
     class Broken:
+        def __init__(self):
+            self.grads = {}
+
         def loss(self, own):
             raise LookupError("no other rank")
 
@@ -203,10 +217,11 @@ def test_an_error_of_an_exchange_comes_through():
 
 
 def test_rows_must_be_part_of_the_batch():
+    exchange = Exchange(Threads((13,)), np.array([13]), Votes())
     net, X, y, _ = example(np.float64, {"hidden_dims": [33]})
     for first in (1, 2**62):
         with pytest.raises(ValueError, match=r"13 examples from .* are no part of a batch of 13"):
-            net._network().part_loss(X, y, net, None, None, first, 13, 13.0, True)
+            net._network().part_loss(X, y, net, None, exchange, first, 13, 13.0, True)
 
 
 def test_networks_over_the_reference_layers_too():

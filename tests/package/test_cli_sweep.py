@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import sys
 
 import joblib
 import numpy as np
@@ -380,3 +381,19 @@ def test_a_picture(capsys):
     )
     assert "s.odd" in complaint(capsys, "sweep", "sweep.toml", "--out", "t", "--plot", "s.odd")
     assert not os.path.exists("t")
+
+
+@pytest.mark.parametrize(
+    ("package", "option", "said"),
+    [
+        ("distributed", "--dask=x", "--dask needs distributed: pip install fastfc[dask]"),
+        ("joblib", "--jobs=2", "--jobs needs joblib: pip install fastfc[sweep]"),
+    ],
+)
+def test_a_missing_extra_is_one_sentence(capsys, monkeypatch, package, option, said):
+    write("sweep.toml", GRID)
+    monkeypatch.delitem(sys.modules, "fastfc.cli.sweeping.on_dask", raising=False)
+    monkeypatch.delattr("fastfc.cli.sweeping.on_dask", raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    assert main(["sweep", "sweep.toml", "--out", "s", option]) == 2
+    assert said in capsys.readouterr().err

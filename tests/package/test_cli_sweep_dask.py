@@ -7,17 +7,23 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
+import joblib
+import numpy as np
 import pytest
 
 pytest.importorskip("distributed", reason="clusters are Dask's, of the extra dask")
 
 from distributed import Client, get_worker
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 
 from fastfc import _core
 from fastfc.cli import main, sweeping
 from fastfc.cli.sweeping import on_dask
+from fastfc.estimators import FCClassifier
 
 pytestmark = [
     pytest.mark.usefixtures("empty_folder"),
@@ -75,7 +81,7 @@ class Cluster:
             client.wait_for_workers(self._workers)
             yield client
 
-    def end(self):
+    def close(self):
         for process in self.processes:  # and a nanny's worker
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -89,7 +95,7 @@ def cluster(tmp_path_factory):
     with found.client():
         pass
     yield found
-    found.end()
+    found.close()
 
 
 def write(text):
@@ -267,3 +273,68 @@ def test_where_there_is_no_scheduler(capsys, monkeypatch):
         assert lines[-1].startswith(f"fastfc: --dask {address}: {expected}")
     _, lines = sweep(capsys, "--out", "s", "--dask", "x", "--jobs", "2", status=2)
     assert "--jobs is for this machine" in lines[-1]
+
+
+def test_ctrl_c_takes_back_what_has_not_begun(capsys, cluster, monkeypatch):
+    write(GRID)
+    sweep(capsys, "--out", "here")
+
+    def say(text, say=sweeping._say):
+        say(text)
+        if "2 of 8" in text:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sweeping, "_say", say)
+        sweep(capsys, "--out", "there", "--dask", cluster.file, status=130)
+    with cluster.client() as client:
+        cluster.wait(lambda: not any(client.processing().values()))
+    _, lines = sweep(capsys, "--out", "there", "--dask", cluster.file)
+    assert lines[0] == "sweep: 8 candidates, 2 done already"
+    assert rows_of("there") == rows_of("here")
+
+
+def test_workers_that_come_late_and_a_scheduler_that_goes(capsys, tmp_path, monkeypatch):
+    write(GRID)
+    with contextlib.closing(Cluster(tmp_path)) as cluster:
+        worker = threading.Thread(target=cluster.add_worker)
+
+        def count(self, count=on_dask._Workers.__call__):
+            found = count(self)
+            if worker.ident is None:
+                worker.start()
+            return found
+
+        def say(text, say=sweeping._say):
+            say(text)
+            if "1 of 8" in text:
+                cluster.processes[0].kill()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(on_dask._Workers, "__call__", count)
+            patch.setattr(sweeping, "_say", say)
+            _, lines = sweep(capsys, "--out", "s", "--dask", cluster.file, status=2)
+        worker.join()
+    assert lines[1] == "sweep: the cluster has no workers: waiting for them"
+    assert lines[-1].endswith("the scheduler has gone: the same command goes on with another")
+    _, lines = sweep(capsys, "--out", "s")  # or on this machine
+    assert lines[0] == "sweep: 8 candidates, 1 done already"
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_searches_of_scikit_learn(cluster):
+    X = np.random.RandomState(0).normal(size=(120, 6)).astype(np.float32)
+    y = (X[:, 0] > 0).astype(int)
+    estimator = FCClassifier(hidden_layer_sizes=(8,), max_iter=5, random_state=0)
+    rates = {"learning_rate_init": [1e-3, 1e-1]}
+    searches = [
+        GridSearchCV(estimator, rates, cv=2),
+        RandomizedSearchCV(estimator, rates, n_iter=2, cv=2, random_state=0),
+    ]
+    here = [clone(search).fit(X, y) for search in searches]
+    with Client(scheduler_file=cluster.file), joblib.parallel_config(backend="dask"):
+        there = [search.fit(X, y) for search in searches]
+    for one, other in zip(here, there, strict=True):
+        scores = [search.cv_results_["mean_test_score"].tolist() for search in (one, other)]
+        assert scores[0] == scores[1]
+        assert one.best_params_ == other.best_params_

@@ -93,16 +93,29 @@ def _run(
     client: Any, out: str, tasks: Sequence[Task], threads: int | None
 ) -> Iterator[tuple[Task, str | None]]:
     """Train on the workers; yield each task that has ended."""
-    if tasks and not client.nthreads():
-        print("sweep: the cluster has no workers yet: waiting for them", file=sys.stderr)
     suspects = []
-    for task, wrong in _submit(client, out, tasks, threads, lambda: max(1, len(client.nthreads()))):
+    for task, wrong in _submit(client, out, tasks, threads, _Workers(client)):
         if isinstance(wrong, Lost):
             suspects.append(task)
         else:
             yield task, wrong
     # a task that another one has taken down with it has a result when it is alone
     yield from _submit(client, out, suspects, threads, lambda: 1)
+
+
+class _Workers:
+    """Counts a cluster's workers, at least one; says when it has none and is waited for."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._before = 1
+
+    def __call__(self) -> int:
+        found = len(self._client.nthreads())
+        if found == 0 < self._before:
+            print("sweep: the cluster has no workers: waiting for them", file=sys.stderr)
+        self._before = found
+        return max(1, found)
 
 
 def _submit(
