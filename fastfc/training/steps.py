@@ -115,23 +115,35 @@ class Stepping(Resumable, Guarded, Scored):
         """Return the loss of a minibatch and its gradients, of which each rank takes some rows."""
         from ..distributed import share_loss
 
-        size, weights = len(batch_mask), None
-        total = float(size)
-        if "train" in self._cuts:
-            rows, counts = self._cuts["train"].deal(batch_mask)
-        else:
+        cut, size = self._cuts.get("train"), len(batch_mask)
+        if cut is None:
             rows, counts = batch_mask[team.share(size)], team.counts(size)
+        else:
+            rows, counts = cut.deal(batch_mask)
+        weights, total = None, float(size)
         if self.w_train is not None:
             weights = self.w_train[rows]
-            if "train" in self._cuts:
+            if cut is None:
+                total = float(self.w_train[batch_mask].sum())
+            else:
                 own = np.array([weights.sum()])
                 total = float(team.add(own, "the sum of the batch's weights")[0])
-            else:
-                total = float(self.w_train[batch_mask].sum())
+            self._check_weights(total)
         X, y = self._examples(self.X_train, rows), self.y_train[rows]
         return share_loss(
             team, self.model, X, y, weights, total, counts, self.sync_batchnorm, self._votes
         )
+
+    def _check_weights(self, total: float) -> None:
+        """Raise ValueError unless a minibatch's weights have a finite sum above 0."""
+        if not 0 < total < math.inf:
+            model: Any = self.model
+            raise self._agree(
+                ValueError(
+                    f"{model.loss_name}_loss: sample_weight has the sum {total:g}, expected a "
+                    "finite sum above 0"
+                )
+            )
 
     def _many_steps(self, most: int, seconds: float) -> int:
         """Let the model do steps in one call if it offers to; return how many, which may be none.

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 from mpi4py import MPI
 
+from fastfc.data.tables import encode_table, load_table
 from fastfc.fc_net import FullyConnectedNet
 from fastfc.solver import Solver
 from fastfc.training import NonFiniteLossError
@@ -142,6 +143,39 @@ def read_from_files(folder, kind):
     compare(kind, expected, together)
 
 
+def read_tables(folder):
+    """A Parquet file a rank: rank 0 finds what its columns become, and the others take it."""
+    import polars
+
+    rng = np.random.RandomState(COMM.rank)
+    n, path = 50 + 20 * COMM.rank, f"{folder}/people-{COMM.rank}.parquet"
+    age, town = 20 + 40 * rng.rand(n), rng.choice(["Ulm", "Bern"], n)
+    rich = np.where(age + 5 * (town == "Ulm") > 42, "yes", "no")
+    polars.DataFrame({"age": age, "town": town, "rich": rich}).write_parquet(path)
+    own, preprocessing = load_table(path, "rich", seed=0) if COMM.rank == 0 else (None, None)
+    preprocessing = COMM.bcast(preprocessing)
+    if COMM.rank > 0:
+        table = encode_table(path, preprocessing, needs_target=True)
+        X, y = table.X, table.y
+        own = {"X_train": X, "y_train": y, "X_val": X[:0], "y_val": y[:0]}
+    model = FullyConnectedNet([9], own["X_train"].shape[1], 2)
+    solver = Solver(
+        model,
+        own,
+        comm=COMM,
+        shards=True,
+        update_rule="adam",
+        num_epochs=30,
+        verbose=False,
+        batch_size=20,
+        optim_config={"learning_rate": 0.05},
+    )
+    solver.train()
+    total = COMM.allreduce(len(own["y_train"]))
+    if COMM.rank == 0:
+        print(total, solver._train_size, solver.best_val_acc > 0.8)
+
+
 def differ(*faults):
     """Begin runs in which rank 1 has what does not go with what rank 0 has; print what is said."""
     for fault in faults:
@@ -152,6 +186,8 @@ def differ(*faults):
             own = {k: v[:0] if k.endswith("train") else v for k, v in own.items()}
         elif fault == "nothing counts":
             own["w_val"] = 0 * own["w_val"]
+        elif fault == "no weight":
+            own["w_train"], settings["batch_size"] = np.arange(len(own["y_train"])) == 1, 1
         elif fault == "other setting":
             settings["shards"] = COMM.rank == 1
         try:
@@ -180,6 +216,7 @@ CHANGES = {
     "weights": lambda own, settings: own.pop("w_train"),
     "setting": lambda own, settings: settings.update(shards=False),
     "other setting": nothing,
+    "no weight": nothing,
     "empty": nothing,
     "nothing counts": nothing,
     "nan": replace("X_train", lambda X: X * np.nan),
@@ -194,6 +231,8 @@ def main(act, *argv):
             print(runs, "runs on", COMM.size)
     elif act == "files":
         read_from_files(*argv)
+    elif act == "tables":
+        read_tables(*argv)
     else:
         differ(*argv)
     sys.stdout.flush()

@@ -1,6 +1,8 @@
 """Data that no rank holds whole: a run on shards is that on all rows in one process."""
 
 import math
+import re
+from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
@@ -28,6 +30,14 @@ def test_shards_may_lie_in_files(kind, tmp_path):
         pytest.importorskip(kind, reason="the extra [data] is not installed")
     status, out, err = launch.run(2, SCRIPT, "files", tmp_path, kind, folder=tmp_path)
     assert (status, out, err) == (0, "", "")
+
+
+def test_shards_may_be_tables(tmp_path):
+    pytest.importorskip("polars", reason="the extra [table] is not installed")
+    status, out, err = launch.run(2, SCRIPT, "tables", tmp_path, folder=tmp_path)
+    assert (status, err) == (0, ""), out + err
+    total, known, learnt = out.split()
+    assert (total, learnt) == (known, "True")
 
 
 # --- the distribution -------------------------------------------------------------------------
@@ -94,6 +104,8 @@ FAULTS = {
     "empty": "ValueError: shards: X_train has no rows on any rank, expected at least one",
     "nothing counts": "ValueError: shards: w_val has the sum 0.0 over all ranks, expected a finite "
     "one above 0",
+    "no weight": "ValueError: softmax_loss: sample_weight has the sum 0, expected a finite sum "
+    "above 0",
     "nan": "NonFiniteLossError: the loss is nan at iteration 1 ",
 }
 
@@ -140,3 +152,20 @@ def test_rows_are_dealt_to_their_owners():
     found = [Cut([1, 0, 4, 5], rank).deal(rows) for rank in range(4)]
     assert [own.tolist() for own, _ in found] == [[0, 0], [], [0, 3, 3], [4]]
     assert all(counts.tolist() == [2, 0, 3, 1] for _, counts in found)
+
+
+# --- the example ------------------------------------------------------------------------------
+
+
+def test_the_example_learns(tmp_path):
+    """On images that are made up: any network tells them apart."""
+    script = Path(__file__).parents[2] / "examples" / "cifar10_shards.py"
+    arguments = "shards", "--images", 600, "--epochs", 2
+    folders = {"FASTFC_DATA": str(tmp_path / "nowhere"), "folder": tmp_path}
+    status, out, err = launch.run(2, "mpi4py", script, *arguments, **folders)
+    assert (status, err) == (0, ""), out + err
+    assert out.startswith("images: made up")
+    assert out.count("12 steps in") == 1
+    assert float(re.search(r"^test accuracy: (.*)$", out, re.M)[1]) > 0.9, out
+    written = {path.name: len(np.load(path)) for path in (tmp_path / "shards").iterdir()}
+    assert written["images-0-of-2.npy"] == written["labels-1-of-2.npy"] == 300
