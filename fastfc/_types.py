@@ -210,6 +210,7 @@ class SolverSettings(TypedDict, total=False):
     callbacks: AnyCallback | Sequence[AnyCallback] | None
     progress: bool
     comm: Any
+    shards: bool
     sync_batchnorm: bool
     check_ranks: bool
     comm_timeout: float

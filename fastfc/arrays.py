@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from ._types import AnyArray, Array, ArrayLike
 
 
+# What batch normalisation warns of, as the core does.
+VARIANCE_BEYOND = (
+    "batchnorm_forward: the variance of a feature is beyond the largest number of its dtype; its "
+    "running mean and variance stay as they were"
+)
+
+
 def to_array(name: str, value: Any) -> AnyArray:
     """Return what people pass for an array as one: what every function does, in C and in Python.
 

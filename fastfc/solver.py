@@ -147,6 +147,11 @@ class Solver(Stepping):
     comm : mpi4py.MPI.Intracomm, optional
         The ranks that train together, as ``MPI.COMM_WORLD``; the model is a network of fastfc's.
         Rank 0 has the first parameters and draws, decides when to stop, prints, and writes.
+    shards : bool
+        Whether ``data`` is this rank's shard, other ranks having other rows, of which there may be
+        none; validation data may also be the same on all.  Minibatches are drawn from all rows,
+        each as likely as any other, and come in the order of the rows, those of rank 0 first.
+        Default False: every rank has all data.
     sync_batchnorm : bool
         Whether batch normalisation is over the whole minibatch, the default, not over each rank's
         rows.
@@ -224,11 +229,13 @@ class Solver(Stepping):
         self._watch_errors(kwargs.get("comm"))
         check_model(model)
         self.model = model
-        for name, value in check_splits(model, data).items():
+        least = settings.least_examples(kwargs)
+        for name, value in check_splits(model, data, least).items():
             setattr(self, name, value)
         for name, value in settings.check_settings(kwargs).items():
             setattr(self, name, value)
         self._find_team()
+        self._find_shards()
         if self.normalize is not None:
             self.normalize = self._normalization(self.normalize)
         self._run = uuid.uuid4().hex
@@ -260,7 +267,7 @@ class Solver(Stepping):
 
     def _reset_run(self) -> None:
         """Forget how the run stands and how it went, beside its histories."""
-        steps = self.num_epochs * max(len(self.y_train) // self.batch_size, 1)
+        steps = self.num_epochs * self._steps_per_epoch
         self._rates = Rates(self.lr_schedule, steps, self.update_rule, self.optim_config)
         self.lr_schedule = self._rates.config() or self.lr_schedule
         self.best_bn_params = []
@@ -301,7 +308,7 @@ class Solver(Stepping):
 
     def _train(self) -> None:
         """Do what ``train`` does, for the only thread."""
-        steps_per_epoch = max(len(self.y_train) // self.batch_size, 1)
+        steps_per_epoch = self._steps_per_epoch
         num_steps = self.num_epochs * steps_per_epoch
         step = saved = self._begin()
         call, saver, callbacks = self._call, self._saver, self.callbacks
@@ -426,7 +433,7 @@ class Solver(Stepping):
         best = f", best val_acc {self.best_val_acc:.3f}" if self.val_acc_history else ""
         return (
             f"<{type(self).__name__}: {type(self.model).__name__}, {rule}, "
-            f"{len(self.y_train)} examples, epoch {self.epoch} of {self.num_epochs}{best}>"
+            f"{self._train_size} examples, epoch {self.epoch} of {self.num_epochs}{best}>"
         )
 
     def _end_epoch(self) -> None:

@@ -61,6 +61,7 @@ cdef class Share:
     cdef fc_share share
     cdef object exchange, error
     cdef ndarray numbers
+    cdef const fc_layer *layers
     cdef size_t size
     cdef double total
 
@@ -87,6 +88,9 @@ cdef void exchange_numbers(void *context, int what, const fc_layer *layer,
     try:
         if what == FC_LOSS:
             numbers[0] = share.exchange.loss(numbers[0])
+            return
+        if what == FC_GRADIENTS:
+            share.exchange.gradients(layer - share.layers)
             return
         own = share.numbers[:2 * M].reshape(2, M)
         if what == FC_SUMS:
@@ -180,8 +184,11 @@ cdef class Network:
                 self.spans.add(<const void *> <PyObject *> config, 1)
         if grads is not None:
             old = grads.get(name)
-            if old is None or not same_shape_and_dtype(old, <ndarray> w):
+            if not is_eligible(old, self.dtype, ndim) \
+                    or not same_shape(<ndarray> old, <ndarray> w) \
+                    or not cnp.PyArray_ISWRITEABLE(<ndarray> old):
                 old = grads[name] = fresh_like(<ndarray> w, self.dtype)
+            self.call.held.append(old)  # an exchange may empty the dictionary
             param.dw = cnp.PyArray_DATA(<ndarray> old)
         param.n = cnp.PyArray_SIZE(<ndarray> w)
         param.w = cnp.PyArray_DATA(<ndarray> w)
@@ -370,6 +377,7 @@ cdef class Network:
         for i in range(self.count):
             widest = max(widest, self.layers[i].M)
         self.share.reserve(widest)
+        self.share.layers = self.layers
         self.net.share, self.net.loss.total = &self.share.share, self.share.total
         return 0
 
@@ -748,8 +756,11 @@ cdef class Network:
         are called in the order of the pass and return the batch's loss, means over the batch, and
         mean, variance and rstd (3, M).  Without `synchronised` batch normalisation is over own
         rows, and only losses are exchanged.
+
+        The gradients are written into the arrays of the dictionary exchange.grads where these fit.
+        gradients(i) tells that those of layer i, from 0, and of all after it are there.
         """
-        cdef dict grads = {}
+        cdef dict grads = as_dict("loss", "exchange.grads", exchange.grads)
         if self.is_busy():
             return None
         self.share = Share(exchange, first, size, total, synchronised)

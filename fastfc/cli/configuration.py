@@ -30,8 +30,12 @@ if TYPE_CHECKING:
 # In a context's meta: the configuration's path, and what the run that goes on was told.
 CONFIG, RUN = "fastfc.config", "fastfc.run"
 LARGEST = 1 << 20  # bytes: nobody writes as much
-# What says where a run's files are and how it is told of, and is not a part of what is trained.
-OUTSIDE = ("config", "resume", "out", "overwrite", "save", "checkpoint_name", "compare", "json")
+# What says where a run's files are, how it is told of and when it pauses, and is not a part of what
+# is trained.
+OUTSIDE = (
+    *("config", "resume", "out", "overwrite", "save", "checkpoint_name", "compare", "json"),
+    "pause_after",
+)
 # What is told of a run, whatever is trained.
 SHOWN = ("examples", "print_every", "progress", "quiet", "report")
 

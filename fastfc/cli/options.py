@@ -259,6 +259,13 @@ OPTIONS = [
     _training("max_steps", values.count, None, "end after so many steps"),
     _training("max_seconds", values.positive, None, "start no step after so many seconds"),
     _training(
+        "pause_after",
+        values.count,
+        None,
+        "stop after so many of the epochs, for --resume to go on: the schedules are those of all",
+        metavar="EPOCHS",
+    ),
+    _training(
         "early_stopping",
         values.early_stopping,
         None,

@@ -22,7 +22,7 @@ from fastfc.cli.options import DATA_SETS, OPTIONS
 from fastfc.networks.losses import LOSSES
 from fastfc.runtime.machine import machine, versions
 from fastfc.solver import Solver
-from fastfc.training import NonFiniteLossError, NonFiniteWarning
+from fastfc.training import Callback, NonFiniteLossError, NonFiniteWarning
 from fastfc.training.settings import SETTINGS
 
 if TYPE_CHECKING:
@@ -176,6 +176,7 @@ def _begin(options: SimpleNamespace, given: set[str], backend: str, data: DataSe
         **solver_arguments(options, vars(options).keys()),
         "update_rule": _find_rule(backend, options.update_rule),
         "progress": _wants_progress(options),
+        **_pauses(options),
     }
     if options.out:
         settings |= {"overwrite": True, "keep_last": options.keep_last or folder.KEPT}
@@ -190,15 +191,37 @@ def _resume(options: SimpleNamespace, given: set[str], backend: str, data: DataS
     shown: dict[str, Any] = {"progress": _wants_progress(options), "verbose": not options.quiet}
     in_no_checkpoint = {name for name, setting in SETTINGS.items() if not setting.stored}
     names = given | in_no_checkpoint & vars(options).keys()
-    settings = {**solver_arguments(options, names), **shown}
+    settings = {**solver_arguments(options, names), **shown, **_pauses(options)}
     try:
         model = _find_networks(backend).FullyConnectedNet.load(options.resume, which="latest")
-        return Solver.resume(options.resume, model, data, **settings)
+        solver = Solver.resume(options.resume, model, data, **settings)
     except OSError as error:
         said = f"{options.resume}: {error.strerror}" if error.strerror else str(error)
         raise UsageError(f"--resume {said}") from error
     except (TypeError, ValueError) as error:
         raise usage_error(error) from error
+    if options.pause_after is not None and options.pause_after <= solver.epoch:
+        raise UsageError(
+            f"--pause-after {options.pause_after}: the run has had {solver.epoch} epochs: choose "
+            "more"
+        )
+    return solver
+
+
+class _Pause(Callback):
+    """Ends the training after so many epochs, as a run that can go on."""
+
+    def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
+
+    def on_epoch(self, solver: Solver) -> None:
+        """Stop, unless the run ends here anyway."""
+        if self._epochs <= solver.epoch < solver.num_epochs:
+            solver.stop("paused")
+
+
+def _pauses(options: SimpleNamespace) -> dict[str, Any]:
+    return {} if options.pause_after is None else {"callbacks": [_Pause(options.pause_after)]}
 
 
 def _leave_best(solver: Solver) -> None:

@@ -137,7 +137,7 @@ def _check_together(
         )
     if options.resume is None:
         rule_config(options)
-        for name in ("checkpoint_every", "keep_last"):
+        for name in ("checkpoint_every", "keep_last", "pause_after"):
             wanted = getattr(options, name) is not None
             if wanted and not options.checkpoint_name and not options.out:
                 raise UsageError(f"{flag_of(name)} needs --checkpoint NAME or --out DIR")

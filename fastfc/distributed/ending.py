@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 GRACE = 5.0  # seconds for MPI to end the job, before the process ends by itself
 PASSING = 0.2  # for the launcher to pass on what was written: it drops what comes after the end
+
+# Of Open MPI: it waits as long as a link is down for what it has started on the other side.
+_LAUNCHERS = ("prterun", "prted", "mpiexec", "mpirun", "orterun", "orted")
+_KILL = 'sleep "$1"; [ "$(cat "/proc/$2/comm")" = "$3" ] && kill -KILL "$2"'
 
 _agreed: BaseException | None = None
 _hooked = False
@@ -47,6 +52,23 @@ def abort(comm: Any, text: str, status: int = 1) -> None:
     time.sleep(PASSING)
     comm.Abort(status)
     time.sleep(2 * GRACE)  # MPICH may return, and let its launcher end the process
+
+
+def give_up(comm: Any, text: str) -> None:
+    """End the whole job, and its launcher on this machine, which may wait in vain as this rank."""
+    parent = os.getppid()
+    try:
+        with open(f"/proc/{parent}/comm") as file:
+            name = file.read().strip()
+    except OSError:  # not on every system
+        name = ""
+    if name in _LAUNCHERS:  # it kills this process soon, but not one of another session
+        command = ["sh", "-c", _KILL, "sh", str(GRACE), str(parent), name]
+        nowhere = subprocess.DEVNULL
+        subprocess.Popen(
+            command, stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True
+        )
+    abort(comm, text)
 
 
 def abort_with(comm: Any, error: BaseException) -> None:

@@ -11,6 +11,7 @@ from .statistics import merge
 if TYPE_CHECKING:
     from .._types import AnyArray
     from ..training.ranks import Votes
+    from .gradients import Gradients
     from .team import Team
 
 
@@ -20,27 +21,36 @@ class Exchange:
     Parameters
     ----------
     team : Team
-    size : int
-        Rows of the minibatch.
+    counts : ndarray of int, shape (ranks,)
+        How many rows of the minibatch each rank has.
     votes : Votes
         Of this rank, which go along with its part of the loss.
+    gradients : Gradients, optional
+        Of the pass.
 
     Attributes
     ----------
     found : list of ndarray, shape (3, D)
         What each call of `statistics` has returned.
+    grads : dict of ndarray
+        Where gradients are to be.
     """
 
-    def __init__(self, team: Team, size: int, votes: Votes) -> None:
+    def __init__(
+        self, team: Team, counts: AnyArray, votes: Votes, gradients: Gradients | None = None
+    ) -> None:
         self._team = team
+        self._counts = counts
         self._votes = votes
-        self._size = size
+        self._size = int(counts.sum())
+        self._gradients = gradients
+        self.grads = {} if gradients is None else gradients.own
         self.found: list[AnyArray] = []
 
     def statistics(self, own: AnyArray, eps: float) -> AnyArray:
         """Return mean, variance and rstd (3, D) of all rows, of own mean and spread (2, D)."""
         parts = self._team.collect(own, "batch normalisation's statistics")
-        merged = merge(self._team.counts(self._size), parts, eps)
+        merged = merge(self._counts, parts, eps)
         self.found.append(merged)
         return merged
 
@@ -54,3 +64,8 @@ class Exchange:
         loss, *counted = self._team.add(np.array([own, *own_votes], np.float64), "the loss")
         self._votes.heed(np.array(counted))
         return float(loss)
+
+    def gradients(self, layer: int) -> None:
+        """Note that the gradients of a layer, from 0, and of all after it are there."""
+        if self._gradients is not None:
+            self._gradients.ready(layer)

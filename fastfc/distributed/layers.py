@@ -9,12 +9,13 @@ exchanges in the same order; this is for what it does not take, foremost no rows
 from __future__ import annotations
 
 import functools
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
 from .. import _core
-from ..arrays import quiet
+from ..arrays import VARIANCE_BEYOND, quiet
 from ..networks.joined_layers import JoinedLayers
 from .statistics import mean_and_spread, normalize
 
@@ -84,6 +85,8 @@ class PartLayers(JoinedLayers):
             return own
         eps = bn_param.get("eps", 1e-5)
         mean, var, rstd = self._exchange.statistics(mean_and_spread(x), eps)
+        if np.isinf(var.astype(x.dtype)).any():
+            warnings.warn(VARIANCE_BEYOND, RuntimeWarning, stacklevel=2)
         x_normalized = normalize(x, mean, var, rstd)
         cache = {"x_normalized": x_normalized, "rstd": rstd.astype(x.dtype), "gamma": gamma}
         return gamma * x_normalized + beta, cache

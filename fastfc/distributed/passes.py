@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from ..arrays import quiet
 from ..networks import fully_connected
 from .exchange import Exchange
+from .gradients import Gradients
 from .layers import Part, PartLayers
 
 _RUNNING = ("running_mean", "running_var")
@@ -17,7 +19,7 @@ _RUNNING = ("running_mean", "running_var")
 if TYPE_CHECKING:
     from typing import Any
 
-    from .._types import AnyArray, Array, NetworkLayers, Params
+    from .._types import AnyArray, NetworkLayers, Params
     from ..training.ranks import Votes
     from .team import Team
 
@@ -28,7 +30,8 @@ def share_loss(
     X: AnyArray,
     y: AnyArray,
     weights: AnyArray | None,
-    size: int,
+    total: float,
+    counts: AnyArray,
     synchronised: bool,
     votes: Votes,
 ) -> tuple[Any, Params]:
@@ -43,11 +46,14 @@ def share_loss(
     network : FullyConnectedNet
         With the same parameters on all ranks.
     X, y : ndarray
-        This rank's rows of the batch, ``team.share(size)``, of which there may be none.
-    weights : ndarray of float64, shape (size,), or None
-        The weights of all examples of the batch.
-    size : int
-        Rows of the whole batch.
+        This rank's rows of the batch, of which there may be none: they follow those of the ranks
+        before it.
+    weights : ndarray of float64, shape (n,), or None
+        The weights of these rows.
+    total : float
+        The sum of the weights of all rows of the batch; without weights, how many they are.
+    counts : ndarray of int, shape (ranks,)
+        How many rows of the batch each rank has.
     synchronised : bool
         Whether batch normalisation is over the whole batch.
     votes : Votes
@@ -60,29 +66,36 @@ def share_loss(
     grads : dict of ndarray
         Views of one array.
     """
-    rows = team.share(size)
-    own, total = (None, float(size)) if weights is None else (weights[rows], float(weights.sum()))
-    exchange = Exchange(team, size, votes)
+    n, size = int(counts[team.rank]), int(counts.sum())
+    first = int(counts[: team.rank].sum())
+    averages = [] if synchronised else _own_averages(network)
+    more = sum(params[key].size for params, key in averages)
+    gradients = Gradients(team, network.params, more, network.dtype)
+    exchange = Exchange(team, counts, votes, gradients)
     network._set_mode("train")
     before = [{k: bn_param.get(k, 0.0) for k in _RUNNING} for bn_param in network.bn_params]
     found = None
     if hasattr(network, "_network"):  # over the core
-        X, place = network._cast("X", X), (rows.start, size, total, synchronised)
-        found = network._network().part_loss(X, y, network, own, exchange, *place)
+        X, place = network._cast("X", X), (first, size, total, synchronised)
+        found = network._network().part_loss(X, y, network, weights, exchange, *place)
     if found is None:
-        weight = (rows.stop - rows.start if own is None else float(own.sum())) / total
-        part = Part(rows.start, size, weight, synchronised)
-        found = _composed_loss(network, X, y, own, PartLayers(network._layers, exchange, part))
+        weight = (n if weights is None else float(weights.sum())) / total
+        part = Part(first, size, weight, synchronised)
+        found = _composed_loss(network, X, y, weights, PartLayers(network._layers, exchange, part))
     loss, grads = found
+    for name, w in gradients.own.items():
+        if grads[name] is not w:
+            w[...] = grads[name]
     if synchronised and network.use_batchnorm:
         _average(network, before, exchange.found)
-    averages = [] if synchronised else _own_averages(network)
-    parts = [*grads.values(), *(params[key] * (rows.stop - rows.start) for params, key in averages)]
-    sums = iter(_add_all(team, parts, network.dtype))
-    grads = {name: next(sums) for name in grads}
-    for (params, key), average in zip(averages, sums, strict=True):
-        params[key] = average / size
-    return network._regularise(loss, grads), grads
+    ends = np.cumsum([0, *(params[key].size for params, key in averages)])
+    sums = [gradients.more[start:end] for start, end in itertools.pairwise(ends)]
+    for (params, key), own_sum in zip(averages, sums, strict=True):
+        own_sum[:] = params[key] * n
+    gradients.add()
+    for (params, key), whole in zip(averages, sums, strict=True):
+        params[key] = whole / size
+    return network._regularise(loss, gradients.own), gradients.own
 
 
 def _composed_loss(
@@ -120,14 +133,3 @@ def _own_averages(network: Any) -> list[tuple[Any, str]]:
             bn_param.setdefault(key, np.zeros_like(network.params[f"beta{i + 1}"]))
             found.append((bn_param, key))
     return found
-
-
-def _add_all(team: Team, parts: list[Array], dtype: Any) -> list[Array]:
-    """Return the sums of all ranks' arrays, exchanged as one."""
-    flat = np.concatenate([np.ravel(part) for part in parts]).astype(dtype, copy=False)
-    team.add(flat, "gradients")
-    ends = np.cumsum([part.size for part in parts])
-    return [
-        whole.reshape(part.shape)
-        for whole, part in zip(np.split(flat, ends[:-1]), parts, strict=True)
-    ]

@@ -20,18 +20,13 @@ class Watchdog:
     ----------
     timeout : float
         Seconds that an operation may take.
-    find_left : callable
-        () -> a rank that takes part in nothing any more, or None.
     give_up : callable
-        What is done, with a sentence that says why, about one that takes longer, or that waits for
-        such a rank.  Both are called by the thread.
+        What is done, with a sentence that says why, about one that takes longer; called by the
+        thread.
     """
 
-    def __init__(
-        self, timeout: float, find_left: Callable[[], int | None], give_up: Callable[[str], None]
-    ) -> None:
+    def __init__(self, timeout: float, give_up: Callable[[str], None]) -> None:
         self._timeout = timeout
-        self._find_left = find_left
         self._give_up = give_up
         self._stopped: threading.Event | None = None
         self._now: tuple[str, float] | None = None  # the operation that goes on, and its deadline
@@ -57,21 +52,9 @@ class Watchdog:
             self._now = None
 
     def _watch(self, stopped: threading.Event) -> None:
-        waited_in_vain = None  # an operation: a last message of the rank may be under way
         while not stopped.wait(min(self._timeout / 10, 1.0)):
             now = self._now
-            if now is None:
-                continue
-            left = self._find_left()
-            if left is not None and now is waited_in_vain:
-                self._give_up(
-                    f"rank {left} has left: its script has ended, and the others wait for it to "
-                    f"exchange {now[0]}"
-                )
-                return
-            if left is not None:
-                waited_in_vain = now
-            elif time.monotonic() > now[1]:
+            if now is not None and time.monotonic() > now[1]:
                 self._give_up(
                     f"waited {self._timeout:g} s for the other ranks, comm_timeout, to exchange "
                     f"{now[0]}: one of them has ended, hangs, or cannot be reached"

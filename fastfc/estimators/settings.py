@@ -91,8 +91,9 @@ def settle(estimator: Any) -> Settings:
     >>> settle(FCClassifier(preset="modern")).normalization
     'batchnorm'
     """
-    defaults = _defaults_of(type(estimator))
-    params = {name: getattr(estimator, name) for name in defaults}
+    cls: Any = type(estimator)
+    defaults = _defaults_of(cls)
+    params: dict[str, Any] = {name: getattr(estimator, name) for name in defaults}
     _check_pairs(params, defaults)
     if params["preset"] is not None:
         for name, value in PRESETS[params["preset"]].items():

@@ -14,6 +14,15 @@ except ImportError as error:
 from .curves import accuracies, losses
 from .labels import confusion
 from .layers import activations, gradient_flow
+from .sweeps import sweep
 from .weights import weights
 
-__all__ = ["accuracies", "activations", "confusion", "gradient_flow", "losses", "weights"]
+__all__ = [
+    "accuracies",
+    "activations",
+    "confusion",
+    "gradient_flow",
+    "losses",
+    "sweep",
+    "weights",
+]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arguments import shown
-from ..arrays import as_number, as_real, expect_shape, quiet
+from ..arrays import VARIANCE_BEYOND, as_number, as_real, expect_shape, quiet
 from . import philox
 from .losses import (
     absolute_error_loss,
@@ -360,12 +360,7 @@ def batchnorm_forward(
         x_normalized = np.ascontiguousarray(x_normalized.T)
         beyond = np.isinf(var)
         if beyond.any():
-            warnings.warn(
-                "batchnorm_forward: the variance of a feature is beyond the largest number of its "
-                "dtype; its running mean and variance stay as they were",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+            warnings.warn(VARIANCE_BEYOND, RuntimeWarning, stacklevel=2)
         averages = [
             momentum * old + (1 - momentum) * new
             for old, new in ((running_mean, mean), (running_var, var))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .ranks import Votes
     from .rates import Rates
     from .saving import Saver
+    from .shards import Cut
     from .stopping import NonFiniteLossError
 
 
@@ -54,6 +55,7 @@ class Attributes:
     on_nonfinite: str
     progress: bool
     comm: Any
+    shards: bool
     sync_batchnorm: bool
     check_ranks: bool
     comm_timeout: float
@@ -75,6 +77,8 @@ class Attributes:
     _saver: Saver | None
     _team: Team | None
     _joined: bool
+    _cuts: dict[str, Cut]
+    _marks: dict[str, object] | None
     _votes: Votes
     _run: str
     _asked: str | None

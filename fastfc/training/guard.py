@@ -196,21 +196,30 @@ class Guarded(Attributes):
 
     def _refuse_step(self, loss: Any, batch_mask: Labels) -> Any:
         """Raise the error of a loss, or note it; return the loss of a step that is not taken."""
-        X = self._examples(self.X_train, batch_mask)
-        find = getattr(self.model, "first_nonfinite", None)
-        if find is None:
-            floats = np.asarray(X).dtype.kind == "f"
-            where = "X" if floats and not np.isfinite(X).all() else None
-        else:
-            try:
-                where = find(X)
-            except Exception as error:  # the loss is the news, not this
-                where = f"unknown, first_nonfinite raised {error!r}"
+        cut = self._cuts.get("train")
+        rows = batch_mask if cut is None else cut.deal(batch_mask)[0]
+        where = self._find_nonfinite(rows) if len(rows) else None
+        if cut is not None and self._team is not None:
+            found = self._team.collect_objects(where, "what is not finite")
+            where = next(filter(None, found), None)
         iteration = len(self.loss_history) + 1
         self._note_nonfinite(
             NonFiniteLossError(iteration, float(loss), self._learning_rate(), where)
         )
         return nan_like(loss)
+
+    def _find_nonfinite(self, rows: Labels) -> str | None:
+        """Return what is not finite, of these rows and what the model makes of them."""
+        X = self._examples(self.X_train, rows)
+        find = getattr(self.model, "first_nonfinite", None)
+        if find is None:
+            floats = np.asarray(X).dtype.kind == "f"
+            return "X" if floats and not np.isfinite(X).all() else None
+        try:
+            where: str | None = find(X)
+        except Exception as error:  # the loss is the news, not this
+            return f"unknown, first_nonfinite raised {error!r}"
+        return where
 
     def _check_state(self) -> None:
         """Raise an error, or note it, where the update rule's state is not finite."""

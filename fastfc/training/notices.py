@@ -25,7 +25,7 @@ def warn(text: str) -> None:
 
 def warn_of_settings(solver: Any) -> None:
     """Warn of a batch larger than the data, and of a dropout that repeats minibatches."""
-    if solver.batch_size > len(solver.y_train):
+    if solver.batch_size > solver._train_size:
         warn(
             "batch_size is above the number of training examples: every minibatch holds some of "
             "them more than once"
@@ -82,7 +82,7 @@ def warn_of_standstill(solver: Any) -> None:
     epoch that completes fifty steps.
     """
     losses = solver.loss_history
-    per_epoch = max(len(solver.y_train) // solver.batch_size, 1)
+    per_epoch = solver._steps_per_epoch
     if not len(losses) - per_epoch < _STEPS_TO_JUDGE <= len(losses):
         return
     sizes = None if takes_targets(solver.model) else model_sizes(solver.model)

@@ -19,6 +19,7 @@ from ..version import __version__
 from .attributes import Attributes
 from .packing import pack
 from .state import (
+    SPLITS,
     collect_state,
     copy_arrays,
     fingerprints,
@@ -30,10 +31,13 @@ from .stopping import NonFiniteLossError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import TypeVar
 
     from .._types import AnyArray
     from .resuming import Resumable
     from .stopping import Limits
+
+    Error = TypeVar("Error", bound=BaseException)
 
 # Settings that ranks may have each for itself: rank 0's count, or none is anybody else's business.
 _OWN = {
@@ -86,6 +90,8 @@ class Ranked(Attributes):
         distributed.check_network(self.model)
         if self.comm.Get_size() > 1:
             self._team = distributed.Team(self.comm, self.comm_timeout)
+        else:
+            distributed.warn_of_binding()
 
     @property
     def _leads(self) -> bool:
@@ -179,7 +185,7 @@ class Ranked(Attributes):
             np.random.set_state(random)
             raise
 
-    def _agree(self, error: KeyboardInterrupt) -> KeyboardInterrupt:
+    def _agree(self, error: Error) -> Error:
         """Return an error that all ranks are about to raise."""
         if self._team is not None:
             from .. import distributed
@@ -219,6 +225,7 @@ def _describe(solver: Resumable) -> dict[str, str]:
     shapes = {name: np.shape(w) for name, w in network.params.items()}
     generator = np.random.get_state(legacy=False)["bit_generator"]
     found = {
+        "shards": repr(solver.shards),
         "fastfc version": __version__,
         "NumPy version": np.__version__,
         "generator": str(generator),
@@ -234,8 +241,9 @@ def _describe(solver: Resumable) -> dict[str, str]:
             found[name] = _text(getattr(solver, name))
     for name, mark in fingerprints(solver).items():
         found[f"data: {name}"] = str(mark)
-    for name, weights in (("w_train", solver.w_train), ("w_val", solver.w_val)):
-        found[f"data: {name}"] = _text(weights)
+    for split in SPLITS:
+        if split not in solver._cuts:
+            found[f"data: w_{split}"] = _text(getattr(solver, f"w_{split}"))
     return found
 
 

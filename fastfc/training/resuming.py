@@ -11,8 +11,8 @@ import numpy as np
 from . import settings
 from .callbacks import find_methods, notify
 from .checkpoint import CheckpointError, read_with_run
-from .ranks import Ranked
 from .rules import is_sgd
+from .shards import Sharded
 from .signatures import show_kept_settings
 from .state import (
     check_fits,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ..solver import Solver
 
 
-class Resumable(Ranked):
+class Resumable(Sharded):
     """The part of a Solver that knows where its run stands.
 
     ``_call`` is the call of ``train`` that goes on, or was stopped: the ``step`` it has reached, 0
@@ -151,9 +151,9 @@ class Resumable(Ranked):
     def _resume_rates(self, path: StrPath, state: dict[str, Any], changed: bool) -> None:
         """Take the learning rates' state; a schedule's length follows the run's."""
         before = state["iteration"] - state["call"]["step"]
-        steps = max(len(self.y_train) // self.batch_size, 1)
         was, now = (
-            before + epochs * steps for epochs in (state["settings"]["num_epochs"], self.num_epochs)
+            before + epochs * self._steps_per_epoch
+            for epochs in (state["settings"]["num_epochs"], self.num_epochs)
         )
         try:
             self._rates.resume(self, state, changed, was)
@@ -208,7 +208,7 @@ class Resumable(Ranked):
         if self._call["step"] == 0:
             self._call["scorings"] = len(self.val_acc_history)
             if self.loss_history:
-                more = self.num_epochs * max(len(self.y_train) // self.batch_size, 1)
+                more = self.num_epochs * self._steps_per_epoch
                 self._fit_schedule(len(self.loss_history) + more, stacklevel=5)
         self._log.begin(len(self.loss_history))
         return self._call["step"]
@@ -258,7 +258,7 @@ class Resumable(Ranked):
         steps = len(self.loss_history)
         epoch_ends = self._log.epochs[-1:] == [steps]
         if not self._training:
-            epoch_ends = steps % max(len(self.y_train) // self.batch_size, 1) == 0
+            epoch_ends = steps % self._steps_per_epoch == 0
             self._call["step"] = steps
         self.checkpoint_path = self._saver.save(self, epoch_ends)
         notify(find_methods(self.callbacks, "on_checkpoint"), cast("Solver", self))

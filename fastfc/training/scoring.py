@@ -10,13 +10,15 @@ import numpy as np
 from ..data.rows import check_normalization, read_rows
 from .attributes import Attributes
 from .notices import warn_of_labels, warn_of_nan
-from .splits import as_weights, check_scoring, model_loss
+from .splits import as_weights, check_scoring, model_loss, takes_targets
 from .state import copy_arrays, running_statistics
 
 if TYPE_CHECKING:
     from typing import Any
 
     from .._types import AnyArray, Array, Examples, Labels, Normalization
+    from ..distributed import Team
+    from .shards import Cut
 
 
 class Scored(Attributes):
@@ -109,24 +111,19 @@ class Scored(Attributes):
             mask = np.random.choice(X.shape[0], num_samples)
             y = y[mask]
             weights = None if weights is None else weights[mask]
-        loss = model_loss(self.model)
         count = X.shape[0] if mask is None else len(mask)
         batches = [slice(start, start + batch_size) for start in range(0, count, batch_size)]
         found: Any = {}
         team = self._team if self._scoring else None
         for i, rows in enumerate(batches):
-            if team is not None and i % team.size != team.rank:
-                continue
-            batch = self._examples(X, rows if mask is None else mask[rows])
-            scores = self.model.loss(batch)
-            warn_of_nan(self, X, batch, scores)
-            found[i] = scores if loss is not None and not loss.labelled else np.argmax(scores, 1)
+            if team is None or i % team.size == team.rank:
+                found[i] = self._found(X, rows if mask is None else mask[rows])
         if team is not None:
             found = {
                 k: v for part in team.collect_objects(found, "scores") for k, v in part.items()
             }
         found = [found[i] for i in range(len(batches))]
-        if loss is not None and not loss.labelled:
+        if takes_targets(self.model):
             model: Any = self.model
             score: float = model.__fastfc_score__(np.concatenate(found), y, weights)
             return score
@@ -138,8 +135,48 @@ class Scored(Attributes):
             weighted: float = (weights * right).sum() / weights.sum()
         return weighted
 
+    def _found(self, X: Examples, rows: Labels | slice) -> AnyArray:
+        """Return what the model makes of some rows: classes, or scores where it has targets."""
+        batch = self._examples(X, rows)
+        scores = self.model.loss(batch)
+        warn_of_nan(self, X, batch, scores)
+        found: AnyArray = scores if takes_targets(self.model) else np.argmax(scores, 1)
+        return found
+
+    def _accuracy_of_shards(
+        self, team: Team, cut: Cut, split: str, num_samples: int | None, batch_size: int = 100
+    ) -> float:
+        """Return what `check_accuracy` would of the rows of all ranks, each scoring its own."""
+        X, y, weights = (getattr(self, f"{kind}_{split}") for kind in "Xyw")
+        rows: Labels = np.arange(len(y))
+        if num_samples is not None and cut.total > num_samples:
+            rows, _ = cut.deal(np.sort(np.random.choice(cut.total, num_samples)))
+        y = y[rows]
+        weights = None if weights is None else weights[rows]
+        found = [
+            self._found(X, rows[start : start + batch_size])
+            for start in range(0, len(rows), batch_size)
+        ]
+        if takes_targets(self.model):
+            parts = team.collect_objects((found, y, weights), "scores")
+            model: Any = self.model
+            score: float = model.__fastfc_score__(
+                np.concatenate([scores for part in parts for scores in part[0]]),
+                np.concatenate([part[1] for part in parts]),
+                None if weights is None else np.concatenate([part[2] for part in parts]),
+            )
+            return score
+        right = np.concatenate([np.empty(0, int), *found]) == y
+        each = np.ones(len(y)) if weights is None else weights
+        counted, total = team.add(np.array([(each * right).sum(), each.sum()]), "accuracies")
+        with np.errstate(all="ignore"):  # NaN where the weights of what was drawn are all 0
+            accuracy: float = counted / total
+        return accuracy
+
     def _accuracy(self, split: str, num_samples: int | None) -> float:
         """Return the accuracy on a split of the data, weighted if the data are."""
+        if split in self._cuts and self._team is not None:
+            return self._accuracy_of_shards(self._team, self._cuts[split], split, num_samples)
         X, y, weights = (getattr(self, f"{kind}_{split}") for kind in "Xyw")
         options = {} if weights is None else {"sample_weight": weights}
         return self.check_accuracy(X, y, num_samples, **options)

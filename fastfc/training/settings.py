@@ -190,6 +190,7 @@ SETTINGS = {
     "callbacks": Setting(None, as_list, stored=False),
     "progress": Setting(False, _progress),
     "comm": Setting(None, _optional(_comm), stored=False),
+    "shards": Setting(False, check_flag),
     "sync_batchnorm": Setting(True, check_flag),
     "check_ranks": Setting(False, check_flag, stored=False),
     "comm_timeout": Setting(300.0, _seconds, stored=False),
@@ -219,6 +220,11 @@ def check_settings(given: Mapping[str, Any]) -> dict[str, Any]:
             )
     check_optim_config(values["update_rule"], values["optim_config"])
     return values
+
+
+def least_examples(given: Mapping[str, Any]) -> int:
+    """Return how many examples a split has at least: none, if other ranks may have some."""
+    return 0 if check_flag("shards", given.get("shards", False)) else 1
 
 
 def split_settings(solver: Resumable) -> tuple[dict[str, Any], dict[str, str]]:

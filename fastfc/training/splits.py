@@ -29,7 +29,7 @@ def check_model(model: Any) -> None:
         raise TypeError(f"model.params is {shown(params)}, expected a dict of arrays")
 
 
-def check_splits(model: Any, data: Any) -> dict[str, Any]:
+def check_splits(model: Any, data: Any, least: int = 1) -> dict[str, Any]:
     """Return the data's examples, labels and weights, checked as far as the model says what it is.
 
     Networks of fastfc do so by ``__fastfc_sizes__`` and ``__fastfc_loss__``: then sizes, and labels
@@ -41,6 +41,8 @@ def check_splits(model: Any, data: Any) -> dict[str, Any]:
         The Solver's.
     data : mapping
         With ``X_train``, ``y_train``, ``X_val`` and ``y_val``, and maybe ``w_train`` and ``w_val``.
+    least : int
+        How many examples a split has at least: none, where other ranks may have some.
 
     Returns
     -------
@@ -84,14 +86,14 @@ def check_splits(model: Any, data: Any) -> dict[str, Any]:
             _check_type(X_name, X)
             check_features(X_name, X.shape, sizes[0])
         if sizes is not None and takes_targets(model):
-            checked[y_name] = as_targets(y_name, data[y_name], X_name, X.shape[0], model)
+            checked[y_name] = as_targets(y_name, data[y_name], X_name, X.shape[0], model, least)
         else:
-            checked[y_name] = y = as_labels(y_name, data[y_name], X_name, X.shape[0])
-            if sizes is not None:
+            checked[y_name] = y = as_labels(y_name, data[y_name], X_name, X.shape[0], least)
+            if sizes is not None and len(y):
                 _check_labels(y_name, y, sizes[1], indices=split == "train")
         name = f"w_{split}"
         weights = data[name] if name in data else None  # noqa: SIM401  (it may have no get)
-        checked[name] = as_weights(name, weights, X_name, X.shape[0])
+        checked[name] = as_weights(name, weights, X_name, X.shape[0], least)
     return checked
 
 
@@ -162,7 +164,7 @@ def _has_rows(X: Any) -> bool:
     return hasattr(X, "shape") and hasattr(X, "dtype") and not hasattr(X, "iloc")
 
 
-def as_labels(name: str, y: Any, X_name: str, examples: int) -> npt.NDArray[Any]:
+def as_labels(name: str, y: Any, X_name: str, examples: int, least: int = 1) -> npt.NDArray[Any]:
     """Return labels as an array of shape (examples,), of whatever type they are.
 
     Raises
@@ -180,7 +182,7 @@ def as_labels(name: str, y: Any, X_name: str, examples: int) -> npt.NDArray[Any]
     y.ravel()
     """
     labels = to_array(name, y)
-    if examples == 0 or labels.shape != (examples,):
+    if examples < least or labels.shape != (examples,):
         hint = ""
         if 0 < labels.size == examples:
             hint = f": pass {name}.ravel()"
@@ -194,7 +196,7 @@ def as_labels(name: str, y: Any, X_name: str, examples: int) -> npt.NDArray[Any]
 
 
 def as_targets(
-    name: str, y: Any, X_name: str, examples: int, model: Any
+    name: str, y: Any, X_name: str, examples: int, model: Any, least: int = 1
 ) -> npt.NDArray[np.floating[Any]]:
     """Return the targets of a network of fastfc's as an array of its dtype.
 
@@ -218,7 +220,7 @@ def as_targets(
         raise TypeError(f"{name} has dtype {targets.dtype}, expected real numbers")
     scores = model_sizes(model)[1]  # type: ignore[index]  # it is one of ours
     shapes = [(examples, scores)] + [(examples,)] * (scores == 1)
-    if examples == 0 or targets.shape not in shapes:
+    if examples < least or targets.shape not in shapes:
         raise ValueError(
             f"{name} has shape {targets.shape}, expected {' or '.join(map(str, shapes))} to match "
             f"the {examples} examples of {X_name}, at least one, and the model's {scores} scores"
@@ -235,7 +237,7 @@ def as_targets(
 
 
 def as_weights(
-    name: str, weights: Any, X_name: str, examples: int
+    name: str, weights: Any, X_name: str, examples: int, least: int = 1
 ) -> npt.NDArray[np.float64] | None:
     """Return the weights of so many examples in float64; None for None.
 
@@ -269,7 +271,8 @@ def as_weights(
         raise ValueError(
             f"{name}[{first}] is {found[first]}, expected finite numbers of at least 0"
         )
-    if not 0 < found.sum() < np.inf:
+    total = found.sum()
+    if not (total > 0 or least == 0) or np.isinf(total):  # those of other ranks may count
         raise ValueError(f"{name} has the sum {found.sum()}, expected a finite sum above 0")
     return found
 

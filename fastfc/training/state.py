@@ -44,6 +44,7 @@ PARTS = {
     "data": dict,
 }
 
+SPLITS = "train", "val"
 ROWS = 8  # of each split that its checksum covers
 
 
@@ -173,21 +174,43 @@ def restore(solver: Resumable, state: dict[str, Any]) -> None:
 
 def fingerprints(solver: Resumable) -> dict[str, object]:
     """Return what tells data apart: shapes, dtypes, checksums of all labels and of some rows."""
+    if solver._marks is not None:
+        return solver._marks
     found: dict[str, object] = {}
-    for split in ("train", "val"):
-        X, y = getattr(solver, f"X_{split}"), getattr(solver, f"y_{split}")
-        rows = 0
-        for i in sorted({k * (len(X) - 1) // (ROWS - 1) for k in range(ROWS)}):
-            rows = _sum(X[i], rows)
-        found[f"X_{split} has shape"] = [int(length) for length in X.shape]
-        found[f"X_{split} has dtype"] = str(getattr(X, "dtype", None))
-        found[f"X_{split} has in some rows the CRC-32"] = rows
-        found[f"y_{split} has dtype"] = str(y.dtype)
-        found[f"y_{split} has the CRC-32"] = _sum(y)
+    for split in SPLITS:
+        found |= marks_of(split, getattr(solver, f"X_{split}"), getattr(solver, f"y_{split}"))
     return found
 
 
-def _sum(values: Any, before: int = 0) -> int:
+def marks_of(split: str, X: Any, y: AnyArray) -> dict[str, object]:
+    """Return what tells a split apart that is here whole."""
+    rows = [X[i] for i in marked_rows(len(X))]
+    dtypes = str(getattr(X, "dtype", None)), str(y.dtype)
+    return describe_split(split, X.shape, rows, checksum(y), *dtypes)
+
+
+def marked_rows(n: int) -> list[int]:
+    """Return the numbers of the rows, of so many, that a split's checksum covers."""
+    return sorted({k * (n - 1) // (ROWS - 1) for k in range(ROWS)}) if n else []
+
+
+def describe_split(
+    split: str, shape: Iterable[int], rows: list[Any], labels: int, X_dtype: str, y_dtype: str
+) -> dict[str, object]:
+    """Return a split's fingerprint, of its marked rows and the checksum of its labels."""
+    mark = 0
+    for row in rows:
+        mark = checksum(row, mark)
+    return {
+        f"X_{split} has shape": [int(length) for length in shape],
+        f"X_{split} has dtype": X_dtype,
+        f"X_{split} has in some rows the CRC-32": mark,
+        f"y_{split} has dtype": y_dtype,
+        f"y_{split} has the CRC-32": labels,
+    }
+
+
+def checksum(values: Any, before: int = 0) -> int:
     """Return the CRC-32 of an array's bytes, or of its text: an object's bytes are an address."""
     values = np.asarray(values)
     text = repr(values.tolist()).encode() if values.dtype.hasobject else values.tobytes()

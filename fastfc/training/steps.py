@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._types import Labels
+    from ..distributed import Team
     from .stopping import Limits
 
 MOST_STEPS = 512  # in one call: their rates are computed before it
@@ -42,7 +43,7 @@ class Stepping(Resumable, Guarded, Scored):
                 self._join()
             with self._droppable():
                 self._rates.before_step(self)
-                batch_mask = _core.random_rows(len(self.y_train), self.batch_size)
+                batch_mask = self._draw()
                 loss = self._fused_step(batch_mask)
                 if loss is None:
                     with getattr(self.model, "__fastfc_lock__", contextlib.nullcontext)():
@@ -53,6 +54,11 @@ class Stepping(Resumable, Guarded, Scored):
             self._compare_ranks()
         finally:
             lock.release()
+
+    def _draw(self) -> Labels:
+        """Return the numbers of a minibatch's rows, those of shards in ascending order."""
+        rows = _core.random_rows(self._train_size, self.batch_size)
+        return np.sort(rows) if self.shards else rows
 
     def _fused_step(self, batch_mask: Labels) -> Any:
         """Let the model do it all in one call if it offers to; return the loss or None."""
@@ -97,21 +103,47 @@ class Stepping(Resumable, Guarded, Scored):
 
     def _loss_of(self, batch_mask: Labels) -> Any:
         """Return the loss of a minibatch and its gradients, whoever computes them."""
-        team, weights = self._team, None
-        if self.w_train is not None:
-            weights = self.w_train[batch_mask]
-        if team is not None:
-            from ..distributed import share_loss
-
-            rows = batch_mask[team.share(len(batch_mask))]
-            X, y = self._examples(self.X_train, rows), self.y_train[rows]
-            size = len(batch_mask)
-            return share_loss(
-                team, self.model, X, y, weights, size, self.sync_batchnorm, self._votes
-            )
+        if self._team is not None:
+            return self._shared_loss(self._team, batch_mask)
         X, y = self._examples(self.X_train, batch_mask), self.y_train[batch_mask]
         model: Any = self.model
-        return model.loss(X, y) if weights is None else model.loss(X, y, sample_weight=weights)
+        if self.w_train is None:
+            return model.loss(X, y)
+        return model.loss(X, y, sample_weight=self.w_train[batch_mask])
+
+    def _shared_loss(self, team: Team, batch_mask: Labels) -> Any:
+        """Return the loss of a minibatch and its gradients, of which each rank takes some rows."""
+        from ..distributed import share_loss
+
+        cut, size = self._cuts.get("train"), len(batch_mask)
+        if cut is None:
+            rows, counts = batch_mask[team.share(size)], team.counts(size)
+        else:
+            rows, counts = cut.deal(batch_mask)
+        weights, total = None, float(size)
+        if self.w_train is not None:
+            weights = self.w_train[rows]
+            if cut is None:
+                total = float(self.w_train[batch_mask].sum())
+            else:
+                own = np.array([weights.sum()])
+                total = float(team.add(own, "the sum of the batch's weights")[0])
+            self._check_weights(total)
+        X, y = self._examples(self.X_train, rows), self.y_train[rows]
+        return share_loss(
+            team, self.model, X, y, weights, total, counts, self.sync_batchnorm, self._votes
+        )
+
+    def _check_weights(self, total: float) -> None:
+        """Raise ValueError unless a minibatch's weights have a finite sum above 0."""
+        if not 0 < total < math.inf:
+            model: Any = self.model
+            raise self._agree(
+                ValueError(
+                    f"{model.loss_name}_loss: sample_weight has the sum {total:g}, expected a "
+                    "finite sum above 0"
+                )
+            )
 
     def _many_steps(self, most: int, seconds: float) -> int:
         """Let the model do steps in one call if it offers to; return how many, which may be none.
@@ -122,7 +154,7 @@ class Stepping(Resumable, Guarded, Scored):
         rule = built_in(self.update_rule)
         if offered is None or rule is None or not self._has_own_steps():
             return 0
-        if self._team is not None:  # ranks meet within each step
+        if self._team is not None or self.shards:  # ranks meet within each step, or could
             return 0
         configs, options, rates = self.optim_configs, self._options(), None
         if self._rates.schedule is not None:

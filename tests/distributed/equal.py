@@ -11,6 +11,7 @@ import sys
 import numpy as np
 from mpi4py import MPI
 
+from fastfc.distributed import Team, gradients
 from fastfc.fc_net import FullyConnectedNet
 from fastfc.solver import Solver
 from fastfc.training import Callback
@@ -199,6 +200,22 @@ def step_by_step():
     compare("step by step", alone, together)
 
 
+def send_early():
+    """Gradients that are sent in pieces, beside the pass, as between machines: the same run."""
+    before = gradients.PIECE, gradients.EARLY, Team.sends_early
+    gradients.PIECE, gradients.EARLY, Team.sends_early = 300, 0, lambda team: True
+    for name in ("all of it", "few rows", "philox", "no hidden layer"):
+        network, settings = CASES[name]
+        alone = train(0, network, settings)
+        together = train(COMM.rank, network, settings, COMM, check_ranks=True)
+        compare(f"{name}, sent early", alone, together)
+    settings = {"sync_batchnorm": False, "check_ranks": True}
+    network = {"normalization": "batchnorm"}
+    early = train(0, network, settings, COMM)
+    gradients.PIECE, gradients.EARLY, Team.sends_early = before
+    compare("own rows, sent early", train(0, network, settings, COMM), early)
+
+
 class CountingComm(MPI.Intracomm):
     """A communicator that counts what is exchanged."""
 
@@ -242,8 +259,10 @@ def count_messages():
             print(f"a step sends {steps[:2]}, expected {expected}")
 
 
-def main(folder):
-    for name, (network, settings) in CASES.items():
+def main(folder, *names):
+    """Try these cases; without names all, and what else ranks do together."""
+    for name in names or CASES:
+        network, settings = CASES[name]
         alone = train(0, network, settings)
         state = np.random.get_state()
         together = train(COMM.rank, network, settings, COMM, check_ranks=True)
@@ -251,16 +270,18 @@ def main(folder):
         other = np.random.get_state()
         if not all(np.array_equal(a, b) for a, b in zip(state, other, strict=True)):
             print(f"{name}: np.random is somewhere else on rank {COMM.rank}")
-    resume_on_fewer(folder)
-    print_once()
-    train_locally()
-    stop_together("enough")
-    step_by_step()
-    count_messages()
+    if not names:
+        resume_on_fewer(folder)
+        print_once()
+        train_locally()
+        stop_together("enough")
+        step_by_step()
+        send_early()
+        count_messages()
     if COMM.rank == 0:
-        print(len(CASES), "cases on", COMM.size)
+        print(len(names or CASES), "cases on", COMM.size)
     sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -55,8 +55,11 @@ def find_other_mpiexec():
     return found
 
 
-def start(ranks, module, *argv, folder, mpiexec=None, **environment):
-    """Start ``mpiexec -n RANKS python -m MODULE ARGV`` in a folder."""
+def start(ranks, module, *argv, folder, mpiexec=None, before=(), options=(), **environment):
+    """Start ``BEFORE mpiexec OPTIONS -n RANKS python -m MODULE ARGV`` in a folder.
+
+    A variable of the environment that is None is not set.
+    """
     paths = [Path(fastfc.__file__).parents[1], Path(__file__).parents[2]]
     environment = {
         **os.environ,
@@ -64,7 +67,18 @@ def start(ranks, module, *argv, folder, mpiexec=None, **environment):
         "PYTHONPATH": os.pathsep.join(map(str, paths)),
         **environment,
     }
-    command = [mpiexec or find_mpiexec(), "-n", ranks, sys.executable, "-m", module, *argv]
+    environment = {name: value for name, value in environment.items() if value is not None}
+    command = [
+        *before,
+        mpiexec or find_mpiexec(),
+        *options,
+        "-n",
+        ranks,
+        sys.executable,
+        "-m",
+        module,
+        *argv,
+    ]
     return subprocess.Popen(
         list(map(str, command)),
         env=environment,

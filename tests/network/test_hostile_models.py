@@ -4,6 +4,7 @@ What the core does in one call is what the layers and rules one by one do, bit f
 parameters, configs and examples share memory; or it does nothing.
 """
 
+import contextlib
 import copy
 
 import numpy as np
@@ -142,8 +143,46 @@ def test_neighbours_in_memory_are_served(rule):
 
 # --- attributes -------------------------------------------------------------------------------
 
+
+class Exchange:
+    """The exchanges of a pass on some rows from the third on, made up."""
+
+    def __init__(self, model, act=lambda: None):
+        self.grads = {name: np.empty_like(w) for name, w in model.params.items() if np.ndim(w)}
+        self.act = act
+
+    def loss(self, own):
+        self.act()
+        return 1.5 * own
+
+    def statistics(self, own, eps):
+        self.act()
+        mean, spread = own
+        return np.stack([mean, spread**2 / 8, 1 / np.sqrt(spread**2 / 8 + 1e-5)])
+
+    def means(self, own):
+        self.act()
+        return own / 8
+
+    def gradients(self, layer):
+        self.act()
+
+
+def part_loss(model, x, y, exchange=None):
+    """Return loss and gradients of some rows by the core, None where they must be composed."""
+    exchange = exchange or Exchange(model)
+    return model._network().part_loss(x, y, model, None, exchange, 2, 14, 14.0, True)
+
+
+def unless_busy(act):
+    """Act, unless that takes a network which is in the middle of a pass."""
+    with contextlib.suppress(RuntimeError):
+        act()
+
+
 CALLS = {
     "loss": lambda model, configs: model.loss(X, Y),
+    "part": lambda model, configs: part_loss(model, X[2:10], Y[2:10]),
     "scores": lambda model, configs: model.loss(X),
     "step": lambda model, configs: model.train_step(X, Y, "adam", configs),
 }
@@ -246,10 +285,70 @@ def test_examples_that_act(call, which):
         calls = {
             "step": lambda m=model, c=configs, x=x, y=y: m.train_step(x, y, "adam", c),
             "loss": lambda m=model, x=x, y=y: m.loss(x, y),
+            "part": lambda m=model, x=x, y=y: part_loss(m, x, y),
             "scores": lambda m=model, x=x: m.loss(x),
         }
         error = hostile.result_or_error(calls[call])[1]
         assert error is None or str(error)
+
+
+@pytest.mark.filterwarnings("ignore:.* the variance of a feature is beyond:RuntimeWarning")
+@pytest.mark.parametrize("rng", ["numpy", "philox"])
+def test_an_exchange_that_acts(rng):
+    """An answer or an error, in the middle of a pass."""
+    options = {"use_batchnorm": True, "dropout": 0.5, "rng": rng}
+    for j in range(len(list(changes(*build(fc_net.FullyConnectedNet, **options))))):
+        model, configs = build_again(None, None, options)
+        act = list(changes(model, configs))[j]
+
+        exchange = Exchange(model, lambda act=act: unless_busy(act))
+        error = hostile.result_or_error(
+            lambda m=model, e=exchange: part_loss(m, X[2:10], Y[2:10], e)
+        )[1]
+        assert error is None or str(error)
+
+
+def test_an_exchange_that_empties_the_room_for_gradients():
+    """They are where they were to be, whoever forgets them."""
+    model, _ = build(fc_net.FullyConnectedNet, use_batchnorm=True)
+    _, expected = copy.deepcopy(part_loss(copy.deepcopy(model), X[2:10], Y[2:10]))
+    exchange = Exchange(model)
+    kept = dict(exchange.grads)
+    exchange.act = exchange.grads.clear
+    part_loss(model, X[2:10], Y[2:10], exchange)
+    assert_same(kept, expected)
+    exchange = Exchange(model)
+    exchange.act = lambda: [exchange.grads.clear(), [np.ones((6, 6)) for _ in range(9)]]
+    part_loss(model, X[2:10], Y[2:10], exchange)  # nobody keeps them
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        *hostile.OTHER_ARRAYS.values(),
+        lambda w: np.broadcast_to(np.float32(0), w.shape),
+        lambda w: np.zeros(w.shape[::-1], w.dtype).T,
+        lambda w: np.frombuffer(bytes(w.nbytes), w.dtype).reshape(w.shape),
+        lambda w: "W",
+    ],
+)
+def test_room_for_gradients_that_is_none(spoil):
+    """Then they get other room, and are the same."""
+    model, _ = build(fc_net.FullyConnectedNet)
+    expected = part_loss(model, X[2:10], Y[2:10])
+    for name, w in model.params.items():
+        exchange = Exchange(model)
+        exchange.grads[name] = spoil(w.copy())
+        assert_same(part_loss(model, X[2:10], Y[2:10], exchange), expected)
+
+
+@pytest.mark.parametrize("grads", [None, [], 3])
+def test_room_for_gradients_that_is_no_dictionary(grads):
+    model, _ = build(fc_net.FullyConnectedNet)
+    exchange = Exchange(model)
+    exchange.grads = grads
+    with pytest.raises(TypeError, match="grads"):
+        part_loss(model, X[2:10], Y[2:10], exchange)
 
 
 def test_positions_outside_the_generators_block():

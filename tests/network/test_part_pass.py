@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("mpi4py", reason="mpi4py is not installed")
 
+from fastfc.arrays import VARIANCE_BEYOND
 from fastfc.distributed.exchange import Exchange
 from fastfc.distributed.layers import Part, PartLayers
 from fastfc.distributed.passes import _composed_loss
@@ -111,7 +112,7 @@ def parts_of(net, X, y, weights, counts, composed=(), synchronised=True):
     def part(rank):
         rows = slice(ends[rank] - counts[rank], ends[rank])
         own = None if weights is None else weights[rows]
-        exchange = Exchange(team.rank(rank), 13, Votes())
+        exchange = Exchange(team.rank(rank), team.counts(13), Votes())
         args = X[rows], y[rows]
         if rank in composed or counts[rank] == 0:
             weight = (counts[rank] if own is None else own.sum()) / total
@@ -181,6 +182,16 @@ def test_extreme_statistics(isa, scale):
             assert close(sum(own[name] for _, own in found), grads[name], np.float32)
 
 
+@pytest.mark.parametrize("counts", [(5, 8), (0, 13)])
+@pytest.mark.parametrize("composed", [(), (0,), (0, 1)])
+def test_every_rank_warns_of_a_variance_that_is_too_great(counts, composed):
+    net, X, y, _ = example(np.float32, {"hidden_dims": [33], "normalization": "batchnorm"})
+    net.params["W1"] *= np.float32(1e25)
+    with pytest.warns(RuntimeWarning, match=VARIANCE_BEYOND) as caught:
+        parts_of(net, X, y, None, counts, composed)
+    assert len(caught) == 2
+
+
 def test_own_statistics_are_not_exchanged():
     net, X, y, _ = example(np.float64, {"hidden_dims": [33], "normalization": "batchnorm"})
     found, log = parts_of(net, X, y, None, (6, 7), synchronised=False)
@@ -193,6 +204,9 @@ def test_own_statistics_are_not_exchanged():
 
 def test_an_error_of_an_exchange_comes_through():
     class Broken:
+        def __init__(self):
+            self.grads = {}
+
         def loss(self, own):
             raise LookupError("no other rank")
 
@@ -203,10 +217,52 @@ def test_an_error_of_an_exchange_comes_through():
 
 
 def test_rows_must_be_part_of_the_batch():
+    exchange = Exchange(Threads((13,)), np.array([13]), Votes())
     net, X, y, _ = example(np.float64, {"hidden_dims": [33]})
     for first in (1, 2**62):
         with pytest.raises(ValueError, match=r"13 examples from .* are no part of a batch of 13"):
-            net._network().part_loss(X, y, net, None, None, first, 13, 13.0, True)
+            net._network().part_loss(X, y, net, None, exchange, first, 13, 13.0, True)
+
+
+@pytest.mark.parametrize("normalization", [None, "batchnorm", "layernorm"])
+def test_a_first_step_is_as_exact_as_the_whole_batch(normalization, isa):
+    """Against float64, over many rows whose mean is far from 0."""
+    counts = np.array([1500, 0, 2100])
+    ends = np.cumsum(counts)
+    rng = np.random.RandomState(2)
+    X, y = (rng.randn(ends[-1], 18) + 30).astype(np.float32), rng.randint(5, size=ends[-1])
+    nets = {}
+    for dtype in (np.float32, np.float64):
+        np.random.seed(4)
+        options = {"normalization": normalization, "weight_scale": 0.1, "dtype": dtype}
+        nets[dtype] = FullyConnectedNet([33, 18], input_dim=18, num_classes=5, **options)
+        for name, w in nets[np.float32].params.items():
+            nets[dtype].params[name] = w.astype(dtype)
+    loss, exact = nets[np.float64].loss(X.astype(np.float64), y)
+    whole, grads = copy.deepcopy(nets[np.float32]).loss(X, y)
+    team = Threads(counts)
+
+    def part(rank):
+        rows = slice(ends[rank] - counts[rank], ends[rank])
+        net = copy.deepcopy(nets[np.float32])
+        exchange = Exchange(team.rank(rank), counts, Votes())
+        if counts[rank] == 0:
+            own = Part(rows.start, ends[-1], 0.0, True)
+            return _composed_loss(
+                net, X[rows], y[rows], None, PartLayers(net._layers, exchange, own)
+            )
+        place = rows.start, ends[-1], float(ends[-1]), True
+        return net._network().part_loss(X[rows], y[rows], net, None, exchange, *place)
+
+    found = team.run(part)
+    assert abs(found[0][0] - loss) <= 2 * abs(whole - loss) + 2 * unit(np.float32) * loss
+    for name, expected in exact.items():
+        size = np.abs(expected).max() + 1e-3
+        errors = [
+            np.abs(got - expected).max() / size
+            for got in (sum(own[name] for _, own in found), grads[name])
+        ]
+        assert errors[0] <= 2 * errors[1] + 8 * unit(np.float32), (name, errors)
 
 
 def test_networks_over_the_reference_layers_too():

@@ -6,6 +6,7 @@ show under AddressSanitizer: ``make sanitize-python``.
 """
 
 import copy
+import dataclasses
 import re
 import threading
 
@@ -18,6 +19,18 @@ from fastfc.verifying import operations
 from tests.support import cases, hostile
 from tests.support.arguments import look_up, paths, replace, small_arguments
 from tests.support.effort import parts, try_examples
+
+DROPOUT_ROWS = next(
+    dataclasses.replace(
+        operation,
+        module="_core",
+        function="dropout_rows",
+        arguments=lambda *args, given=operation.arguments: [*given(*args), 2, 19],
+    )
+    for operation in operations.OPERATIONS
+    if operation.function == "dropout_forward"
+)
+ACTED_ON = [*operations.OPERATIONS, DROPOUT_ROWS]
 
 
 def leaves(value, path=()):
@@ -81,7 +94,7 @@ def put(args, path, value):
 
 
 @pytest.mark.parametrize("dtype", cases.DTYPES, ids=lambda dtype: dtype.__name__)
-@pytest.mark.parametrize("operation", operations.OPERATIONS, ids=str)
+@pytest.mark.parametrize("operation", ACTED_ON, ids=str)
 def test_an_argument_changes_another(operation, dtype):
     """Each argument in turn acts on each array, in each way; what is read is read after that."""
     template = small_arguments(operation, dtype)
@@ -107,7 +120,7 @@ def test_an_argument_changes_another(operation, dtype):
                     )
 
 
-@pytest.mark.parametrize("operation", operations.OPERATIONS, ids=str)
+@pytest.mark.parametrize("operation", ACTED_ON, ids=str)
 def test_an_argument_changes_a_dictionary(operation):
     """Words, numbers and foreign keys empty the dictionary that they stand in, or spoil it."""
     template = small_arguments(operation, np.float32)
@@ -181,9 +194,10 @@ def test_labels_that_another_thread_writes(loss):
     "draw",
     [
         lambda: layers.dropout_forward(np.ones(1000), {"mode": "train", "p": 0.5}),
+        lambda: _core.dropout_rows(np.ones((10, 100)), {"mode": "train", "p": 0.5}, 5, 30),
         lambda: _core.random_rows(1000, 10),
     ],
-    ids=["dropout_forward", "random_rows"],
+    ids=["dropout_forward", "dropout_rows", "random_rows"],
 )
 def test_a_position_outside_the_generators_block(draw, position):
     hostile.set_position(position)
@@ -211,6 +225,8 @@ def test_many_rows_without_columns_take_no_time():
     assert layers.relu_forward(rows)[0].shape == (n, 0)
     assert layers.relu_backward(rows, rows).shape == (n, 0)
     assert layers.dropout_forward(rows, {"mode": "train", "p": 0.5})[0].shape == (n, 0)
+    dropped = _core.dropout_rows(rows, {"mode": "train", "p": 0.5}, n, 2 * n)[0]
+    assert dropped.shape == (n, 0)
     assert _core.product(rows, w).shape == (n, 0)
     assert _core.gather(rows, [n - 1, -n], np.float32).shape == (2, 0)
 

@@ -248,3 +248,23 @@ def test_an_ended_run_goes_on(capsys, number):
     assert main(["train", "--resume", "run", "--max-steps", "3"]) == 0
     assert capsys.readouterr().out.startswith("changed: --max-steps none to 3\n")
     assert read("summary.json")["stop_reason"] == "max_steps"
+
+
+def test_a_run_pauses_and_goes_on(capsys):
+    """Bit for bit: its schedule has the length of the whole run from the start."""
+    options = (*QUICK, "--lr-schedule", "cosine", "--epochs", "4", "--num-train-samples", "50")
+    output(capsys, *options)
+    output(capsys, *options, "--out", "parts", "--pause-after", "2")
+    paused = read("../parts/summary.json")
+    assert (paused["stop_reason"], paused["epochs"]) == ("paused", 2)
+    said = complaint(capsys, "train", "--resume", "parts", "--pause-after", "2")
+    assert "the run has had 2 epochs: choose more" in said
+    output(capsys, "train", "--resume", "parts", "--pause-after", "3", "--no-report")
+    output(capsys, "train", "--resume", "parts", "--no-report", "--pause-after", "4")
+    assert read("../parts/summary.json")["stop_reason"] == "finished"
+    with np.load("run/model.npz") as whole, np.load("parts/model.npz") as parts:
+        for name in whole.files:
+            np.testing.assert_array_equal(whole[name], parts[name], name)
+    assert "needs --checkpoint NAME or --out DIR" in complaint(
+        capsys, "train", "--pause-after", "1"
+    )

@@ -84,6 +84,7 @@ PARAMETERS = inspect.signature(fc_net.FullyConnectedNet).parameters
 DATA_DECIDE = {"input_dim", "num_classes"}
 OTHER_NAMES = {"use_batchnorm", "dropout_keep_ratio"}  # of normalization and dropout
 NO_TEXT = {"callbacks", "comm"}  # they are objects
+NO_TEXT |= {"shards"}  # each rank of the command has all data
 
 
 def test_every_argument_of_the_api_has_an_option():

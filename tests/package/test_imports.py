@@ -78,7 +78,7 @@ ARROWS = {
     },
     "": {"_core", "checking", "dropin", "runtime", "version"},  # fastfc/__init__.py
     "cli": {
-        *("", "archives", "arguments"),
+        *("_core", "", "archives", "arguments"),
         "checking",
         "data",
         "data_utils",
@@ -87,6 +87,7 @@ ARROWS = {
         "files",
         "losses",
         "networks",
+        "optional",
         "runtime",
         "solver",
         "training",
@@ -97,7 +98,7 @@ ARROWS = {
     "__main__": {"cli"},
 }
 # Inside a function, where it is asked for.
-LAZY = {("cli", "reference"), ("cli", "report"), ("networks", "interop")}
+LAZY = {("cli", "plots"), ("cli", "reference"), ("cli", "report"), ("networks", "interop")}
 # Rooms that need an extra, and its packages.  Nobody else imports them: people do, by their names;
 # and the Solver where it is given a communicator.
 EXTRAS = {
@@ -109,7 +110,7 @@ EXTRAS = {
     "report": {"matplotlib"},
 }
 # Required packages that one room alone imports; of tomllib newer Pythons have their own.
-OWN = {"cli": {"click", "joblib", "tomli", "tomli_w", "tomllib"}}
+OWN = {"cli": {"click", "distributed", "joblib", "tomli", "tomli_w", "tomllib"}}
 
 # Packages that a room imports inside a function, where they are asked for.
 INSIDE = {"training": {"tqdm"}, "data": {"pandas", "polars"}, "tensor_files": {"safetensors"}}

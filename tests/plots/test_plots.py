@@ -156,3 +156,51 @@ def test_without_matplotlib(tmp_path):
 def test_the_package_alone_does_not_import_matplotlib(tmp_path):
     code = "import sys, fastfc, fastfc.solver; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, cwd=tmp_path).returncode == 0
+
+
+ROWS = [
+    {"run": "a", "candidate": 3, "reg": 0.1, "hidden": [4], "seed": 1, "val": 0.75},
+    {"run": "b", "candidate": 1, "reg": 0.2, "hidden": [4], "seed": 1, "val": 0.5},
+    {"run": "c", "candidate": 2, "reg": 0.3, "hidden": [8, 4], "seed": 1, "val": 0.25},
+    {"run": "d", "candidate": 4, "reg": 9.0, "hidden": [4], "seed": 1, "val": None},
+]
+
+
+def test_a_sweep():
+    reg, hidden, best = plots.sweep(ROWS)
+    assert [axes.get_xlabel() for axes in (reg, hidden, best)] == ["reg", "hidden", "candidate"]
+    (line,) = reg.lines
+    assert line.get_xydata().tolist() == [[0.2, 0.5], [0.3, 0.25], [0.1, 0.75]]  # one has no score
+    assert [label.get_text() for label in hidden.get_xticklabels()] == ["[4]", "[8, 4]"]
+    assert best.lines[1].get_ydata().tolist() == [0.5, 0.5, 0.75]  # in the order of the sweep
+    assert reg.get_xscale() == "linear"
+    assert plots.sweep(ROWS, log=["reg"])[0].get_xscale() == "log"
+    wide = [{**row, "reg": row["reg"] * 10 ** row["candidate"]} for row in ROWS]
+    assert plots.sweep(wide)[0].get_xscale() == "log"
+    zero = [{**row, "reg": 0.0 if row["candidate"] == 1 else 9.0} for row in ROWS]
+    assert plots.sweep(zero, log=["reg"])[0].get_xscale() == "linear"  # it has no logarithm
+
+
+def test_a_sweep_by_halving():
+    rows = [
+        {"candidate": 1, "reg": 1, "val": 0.5, "val@1": 0.25, "val@3": 0.5},
+        {"candidate": 2, "reg": 2, "val": 0.2, "val@1": 0.2},
+    ]
+    rungs = plots.sweep(rows)[-1]
+    curves = sorted(line.get_xydata().tolist() for line in rungs.lines)
+    assert curves == [[[1, 0.2]], [[1, 0.25], [3, 0.5]]]
+    _, axes = pyplot.subplots(3)
+    assert plots.sweep(rows, ax=axes) == list(axes)
+    with pytest.raises(TypeError, match="expected 3 matplotlib axes"):
+        plots.sweep(rows, ax=axes[:2])
+
+
+@pytest.mark.parametrize("results", [3, [{"reg": 1}], ["a"]])
+def test_what_is_no_sweep(results):
+    with pytest.raises(TypeError, match="expected the rows of a sweep"):
+        plots.sweep(results)
+
+
+def test_a_sweep_without_a_score():
+    with pytest.raises(ValueError, match="no candidate has a score"):
+        plots.sweep(ROWS[-1:])
