@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fastfc.cli.command import UsageError
-from fastfc.runtime.launched import launched
+from fastfc.runtime.launched import launched, warn_of_binding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +47,7 @@ def together() -> Iterator[Ranks]:
         another one than the launcher.
     """
     if launched() == 1:
+        warn_of_binding()
         yield Ranks(None)
         return
     try:

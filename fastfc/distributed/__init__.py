@@ -12,6 +12,7 @@ try:
 except ImportError as error:
     raise _missing_package("fastfc.distributed", "mpi4py", "mpi", error) from error
 
+from ..runtime.launched import warn_of_binding as warn_of_binding
 from .ending import abort as abort
 from .ending import abort_at_uncaught as abort_at_uncaught
 from .ending import abort_with as abort_with

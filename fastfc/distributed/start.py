@@ -10,7 +10,7 @@ from .. import _core
 from ..arguments import shown
 from ..networks import fully_connected
 from ..runtime import threads
-from ..runtime.launched import launched
+from ..runtime.launched import launched, warn_of_binding
 
 if TYPE_CHECKING:
     from typing import Any
@@ -140,5 +140,6 @@ def share_threads(team: Team) -> None:
     if threads.get_num_threads() != threads._default():
         return
     processors = len(set().union(*neighbours))
+    warn_of_binding(processors, len(neighbours))
     share = math.floor(min(processors, threads._quota()) / len(neighbours))
     threads.set_num_threads(max(1, share))

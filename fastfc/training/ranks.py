@@ -90,6 +90,8 @@ class Ranked(Attributes):
         distributed.check_network(self.model)
         if self.comm.Get_size() > 1:
             self._team = distributed.Team(self.comm, self.comm_timeout)
+        else:
+            distributed.warn_of_binding()
 
     @property
     def _leads(self) -> bool:

@@ -1,6 +1,7 @@
 """What is settled before ranks train: a communicator, threads, an instruction set."""
 
 import os
+import re
 import sys
 from types import SimpleNamespace
 
@@ -125,6 +126,27 @@ def test_the_least_instruction_set_of_all():
             start.choose_instruction_set(team([("neon", ("neon",)), (before, available)]))
     finally:
         _core.use_isa(before)
+
+
+@pytest.mark.parametrize("policy", ["core", "none"])
+def test_open_mpis_binding_is_said(policy, tmp_path):
+    """A rank that is alone on two processors or more, of the command and of a script."""
+    if threads._default() < 2:
+        pytest.skip("there is one processor")
+    if launch.find_mpiexec() and not launch.is_open_mpi():
+        pytest.skip("MPICH binds nothing")
+    settings = {
+        "FASTFC_NUM_THREADS": None,
+        "PRTE_MCA_hwloc_default_binding_policy": policy,  # core is Open MPI's own
+        "PRTE_MCA_rmaps_default_mapping_policy": None,  # with :oversubscribe it binds nothing
+    }
+    for argv in ("tests.distributed.shares",), ("fastfc", "train", "--max-steps", "1"):
+        status, out, err = launch.run(1, *argv, folder=tmp_path, **settings)
+        assert status == 0, out + err
+        said = re.search(r"bound .* to 1 of its \d+ processors: .* --bind-to none they", err)
+        assert bool(said) == (policy == "core"), err
+        if argv == ("tests.distributed.shares",):
+            assert (out.split()[1] == "1") == (policy == "core"), out
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,47 @@ def test_rows_must_be_part_of_the_batch():
             net._network().part_loss(X, y, net, None, exchange, first, 13, 13.0, True)
 
 
+@pytest.mark.parametrize("normalization", [None, "batchnorm", "layernorm"])
+def test_a_first_step_is_as_exact_as_the_whole_batch(normalization, isa):
+    """Against float64, over many rows whose mean is far from 0."""
+    counts = np.array([1500, 0, 2100])
+    ends = np.cumsum(counts)
+    rng = np.random.RandomState(2)
+    X, y = (rng.randn(ends[-1], 18) + 30).astype(np.float32), rng.randint(5, size=ends[-1])
+    nets = {}
+    for dtype in (np.float32, np.float64):
+        np.random.seed(4)
+        options = {"normalization": normalization, "weight_scale": 0.1, "dtype": dtype}
+        nets[dtype] = FullyConnectedNet([33, 18], input_dim=18, num_classes=5, **options)
+        for name, w in nets[np.float32].params.items():
+            nets[dtype].params[name] = w.astype(dtype)
+    loss, exact = nets[np.float64].loss(X.astype(np.float64), y)
+    whole, grads = copy.deepcopy(nets[np.float32]).loss(X, y)
+    team = Threads(counts)
+
+    def part(rank):
+        rows = slice(ends[rank] - counts[rank], ends[rank])
+        net = copy.deepcopy(nets[np.float32])
+        exchange = Exchange(team.rank(rank), counts, Votes())
+        if counts[rank] == 0:
+            own = Part(rows.start, ends[-1], 0.0, True)
+            return _composed_loss(
+                net, X[rows], y[rows], None, PartLayers(net._layers, exchange, own)
+            )
+        place = rows.start, ends[-1], float(ends[-1]), True
+        return net._network().part_loss(X[rows], y[rows], net, None, exchange, *place)
+
+    found = team.run(part)
+    assert abs(found[0][0] - loss) <= 2 * abs(whole - loss) + 2 * unit(np.float32) * loss
+    for name, expected in exact.items():
+        size = np.abs(expected).max() + 1e-3
+        errors = [
+            np.abs(got - expected).max() / size
+            for got in (sum(own[name] for _, own in found), grads[name])
+        ]
+        assert errors[0] <= 2 * errors[1] + 8 * unit(np.float32), (name, errors)
+
+
 def test_networks_over_the_reference_layers_too():
     options = {"hidden_dims": [9], "normalization": "batchnorm", "dropout": 0.7, "rng": "philox"}
     net, X, y, _ = example(np.float64, options, PLAIN)

@@ -51,14 +51,15 @@ class Cluster:
         self._path, self._workers = path, 0
         self._env = {**os.environ, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}
         self.processes = []
-        self.start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-show")
+        self.start("scheduler", "--port", "0", "--no-show")
         self.wait(lambda: os.path.exists(self.file))
 
     def start(self, what, *options):
         path = self._path / f"{what}{len(self.processes)}"
         path.mkdir()
         argv = [sys.executable, "-m", "dask", what, "--scheduler-file", self.file, *options]
-        argv += ["--no-dashboard"]
+        argv += ["--host", "127.0.0.1", "--no-dashboard"]
+        argv += ["--local-directory", str(path)] * (what == "worker")
         with open(path / "log", "w") as log:
             process = subprocess.Popen(
                 argv, cwd=path, env=self._env, stdout=log, stderr=log, start_new_session=True
@@ -67,8 +68,7 @@ class Cluster:
 
     def add_worker(self, *options):
         self._workers += 1
-        local = str(self._path / f"local{self._workers}")
-        self.start("worker", "--host", "127.0.0.1", "--local-directory", local, *options)
+        self.start("worker", *options)
 
     @staticmethod
     def wait(is_there):
@@ -142,7 +142,8 @@ def test_a_cluster_finds_what_this_machine_finds(capsys, cluster):
     assert ended(lines) == []
 
 
-def test_a_worker_that_is_killed_midway_loses_nothing(capsys, cluster, monkeypatch):
+@pytest.mark.parametrize("victim", ["worker", "nanny"])
+def test_a_worker_that_is_killed_midway_loses_nothing(capsys, cluster, monkeypatch, victim):
     """What it had is done by the other one: every candidate has one result, the same as ever."""
     write(GRID)
     sweep(capsys, "--out", "here")
@@ -162,7 +163,7 @@ def test_a_worker_that_is_killed_midway_loses_nothing(capsys, cluster, monkeypat
         if not killed and " of " in text:
             try:
                 with cluster.client() as client:
-                    pids = client.run(os.getpid)
+                    pids = client.run({"worker": os.getpid, "nanny": os.getppid}[victim])
                     busy = [worker for worker, tasks in client.processing().items() if tasks]
                     killed.append(busy[0])
                     os.kill(pids[busy[0]], signal.SIGKILL)
@@ -173,6 +174,8 @@ def test_a_worker_that_is_killed_midway_loses_nothing(capsys, cluster, monkeypat
     monkeypatch.setattr(sweeping, "_say", say)
     _, lines = sweep(capsys, "--out", "there", "--dask", cluster.file)
     assert len(killed) == 1
+    if victim == "nanny":  # nobody has started another one
+        cluster.start("worker", "--nthreads", "1")
     rows = rows_of("there")
     assert rows == rows_of("here")
     assert sorted(ended(lines)) == sorted(row["run"] for row in rows)
