@@ -184,7 +184,7 @@ def fingerprints(solver: Resumable) -> dict[str, object]:
 
 def marks_of(split: str, X: Any, y: AnyArray) -> dict[str, object]:
     """Return what tells a split apart that is here whole."""
-    rows = [X[i] for i in marked_rows(len(X))]
+    rows = [X[i] for i in marked_rows(X.shape[0])]
     dtypes = str(getattr(X, "dtype", None)), str(y.dtype)
     return describe_split(split, X.shape, rows, checksum(y), *dtypes)
 

@@ -58,7 +58,7 @@ class Rows:
         self.shape, self.dtype, self._X, self.asked = X.shape, X.dtype, X, []
 
     def __getitem__(self, rows):
-        if not isinstance(rows, slice):
+        if not isinstance(rows, (slice, int)):
             assert (np.diff(rows) > 0).all(), "indices must be increasing"
         self.asked.append(rows)
         return self._X[rows]
@@ -308,6 +308,16 @@ def test_train_step_normalises_a_whole_batch_too():
         configs = {name: {"learning_rate": 0.1} for name in model.params}
         losses.append(model.train_step(y=y, update_rule="sgd", optim_configs=configs, **given))
     assert losses[0] == losses[1] == losses[2]
+
+
+def test_a_run_goes_on_wherever_the_data_lie(source, tmp_path):
+    with source(images(60)) as X:
+        solver = Solver(FullyConnectedNet([5], FEATURES), labelled(X), num_epochs=1, verbose=False)
+        solver.train()
+        solver.save(tmp_path / "run.npz")
+        model = FullyConnectedNet([5], FEATURES)
+        resumed = Solver.resume(tmp_path / "run.npz", model, labelled(images(60)), num_epochs=2)
+    assert resumed.loss_history == solver.loss_history
 
 
 def test_scoring_reads_batch_by_batch():
