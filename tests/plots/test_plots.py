@@ -175,7 +175,7 @@ def test_a_sweep():
     assert best.lines[1].get_ydata().tolist() == [0.5, 0.5, 0.75]  # in the order of the sweep
     assert reg.get_xscale() == "linear"
     assert plots.sweep(ROWS, log=["reg"])[0].get_xscale() == "log"
-    wide = [{**row, "reg": row["reg"] * 10 ** row["candidate"]} for row in ROWS]
+    wide = [{**row, "reg": row["reg"] * 100 ** row["candidate"]} for row in ROWS]
     assert plots.sweep(wide)[0].get_xscale() == "log"
     zero = [{**row, "reg": 0.0 if row["candidate"] == 1 else 9.0} for row in ROWS]
     assert plots.sweep(zero, log=["reg"])[0].get_xscale() == "linear"  # it has no logarithm

@@ -24,7 +24,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distributed import Client, KilledWorker, get_worker
+from fastfc.optional import missing_package
+
+try:
+    from distributed import Client, KilledWorker, get_worker
+except ImportError as error:
+    raise missing_package("--dask", "distributed", "dask", error) from error
 
 from fastfc.cli import folder
 from fastfc.cli.command import UsageError
