@@ -16,8 +16,8 @@
  * cache still holds.
  *
  * After a job workers spin for SPIN_NANOSECONDS, since the next job of a training step follows at
- * once; then they sleep.  If the pool is busy with another caller's job, fc_run runs all its tasks
- * on the calling thread.
+ * once, and that of the next epoch after some 50 us of Python; then they sleep.  If the pool is
+ * busy with another caller's job, fc_run runs all its tasks on the calling thread.
  *
  * The caller looks up from a long operation between its tasks (fastfc.h); if that is to end, it
  * claims the tasks that are left and does not run them.
@@ -37,7 +37,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-enum { SPIN_NANOSECONDS = 50000 };
+enum { SPIN_NANOSECONDS = 100000 };
 
 /* The most tasks that the word has room for: 16 bits. */
 enum { MAX_TASKS = 0xffff };
