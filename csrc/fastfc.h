@@ -135,9 +135,8 @@ typedef struct {
 
 /* A batch that several processes share, each of which has some of its rows: see network/hidden.c.
  * Where a pass needs to know of the others' rows, `exchange` is called, between tasks and by the
- * thread that called the pass.  With FC_GRADIENTS it is told that all gradients of a layer are
- * there, numbers being NULL.  The weights of all rows are in fc_loss. */
-enum { FC_STATISTICS, FC_SUMS, FC_LOSS, FC_GRADIENTS };
+ * thread that called the pass.  The weights of all rows are in fc_loss. */
+enum { FC_STATISTICS, FC_SUMS, FC_LOSS };
 struct fc_layer;
 typedef struct {
     size_t first;   /* the place of this process' first row in the batch */

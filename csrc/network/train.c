@@ -133,7 +133,6 @@ static void backward(const fc_network *net, const void *x, real *dout, real *dx)
         matrix input = input_of(net, l, x);
         input = (matrix){input.at, 1, input.row_stride, 0}; /* transposed */
         gemm(l->w.dw, l->M, input, gradient, options, l->D, l->M, N, net->workspace);
-        if (net->share) net->share->exchange(net->share->context, FC_GRADIENTS, l, NULL);
         if (l == layers) break;
         real *swap = dout;
         dout = dx, dx = swap;

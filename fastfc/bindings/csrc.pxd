@@ -69,7 +69,7 @@ cdef extern from "fastfc.h":
         const void *targets
         const double *weights
         double total
-    int FC_STATISTICS, FC_SUMS, FC_LOSS, FC_GRADIENTS
+    int FC_STATISTICS, FC_SUMS, FC_LOSS
     ctypedef struct fc_share:
         size_t first
         bint statistics

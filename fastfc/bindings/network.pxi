@@ -61,7 +61,6 @@ cdef class Share:
     cdef fc_share share
     cdef object exchange, error
     cdef ndarray numbers
-    cdef const fc_layer *layers
     cdef size_t size
     cdef double total
 
@@ -88,9 +87,6 @@ cdef void exchange_numbers(void *context, int what, const fc_layer *layer,
     try:
         if what == FC_LOSS:
             numbers[0] = share.exchange.loss(numbers[0])
-            return
-        if what == FC_GRADIENTS:
-            share.exchange.gradients(layer - share.layers)
             return
         own = share.numbers[:2 * M].reshape(2, M)
         if what == FC_SUMS:
@@ -377,7 +373,6 @@ cdef class Network:
         for i in range(self.count):
             widest = max(widest, self.layers[i].M)
         self.share.reserve(widest)
-        self.share.layers = self.layers
         self.net.share, self.net.loss.total = &self.share.share, self.share.total
         return 0
 
@@ -758,7 +753,6 @@ cdef class Network:
         rows, and only losses are exchanged.
 
         The gradients are written into the arrays of the dictionary exchange.grads where these fit.
-        gradients(i) tells that those of layer i, from 0, and of all after it are there.
         """
         cdef dict grads = as_dict("loss", "exchange.grads", exchange.grads)
         if self.is_busy():

@@ -9,9 +9,8 @@ import numpy as np
 from .statistics import merge
 
 if TYPE_CHECKING:
-    from .._types import AnyArray
+    from .._types import AnyArray, Params
     from ..training.ranks import Votes
-    from .gradients import Gradients
     from .team import Team
 
 
@@ -25,26 +24,23 @@ class Exchange:
         How many rows of the minibatch each rank has.
     votes : Votes
         Of this rank, which go along with its part of the loss.
-    gradients : Gradients, optional
-        Of the pass.
+    grads : dict of ndarray, optional
+        Where the gradients of the pass are to be.
 
     Attributes
     ----------
     found : list of ndarray, shape (3, D)
         What each call of `statistics` has returned.
-    grads : dict of ndarray
-        Where gradients are to be.
     """
 
     def __init__(
-        self, team: Team, counts: AnyArray, votes: Votes, gradients: Gradients | None = None
+        self, team: Team, counts: AnyArray, votes: Votes, grads: Params | None = None
     ) -> None:
         self._team = team
         self._counts = counts
         self._votes = votes
         self._size = int(counts.sum())
-        self._gradients = gradients
-        self.grads = {} if gradients is None else gradients.own
+        self.grads = {} if grads is None else grads
         self.found: list[AnyArray] = []
 
     def statistics(self, own: AnyArray, eps: float) -> AnyArray:
@@ -64,8 +60,3 @@ class Exchange:
         loss, *counted = self._team.add(np.array([own, *own_votes], np.float64), "the loss")
         self._votes.heed(np.array(counted))
         return float(loss)
-
-    def gradients(self, layer: int) -> None:
-        """Note that the gradients of a layer, from 0, and of all after it are there."""
-        if self._gradients is not None:
-            self._gradients.ready(layer)

@@ -70,8 +70,8 @@ def share_loss(
     first = int(counts[: team.rank].sum())
     averages = [] if synchronised else _own_averages(network)
     more = sum(params[key].size for params, key in averages)
-    gradients = Gradients(team, network.params, more, network.dtype)
-    exchange = Exchange(team, counts, votes, gradients)
+    gradients = Gradients(network.params, more, network.dtype)
+    exchange = Exchange(team, counts, votes, gradients.own)
     network._set_mode("train")
     before = [{k: bn_param.get(k, 0.0) for k in _RUNNING} for bn_param in network.bn_params]
     found = None
@@ -92,7 +92,7 @@ def share_loss(
     sums = [gradients.more[start:end] for start, end in itertools.pairwise(ends)]
     for (params, key), own_sum in zip(averages, sums, strict=True):
         own_sum[:] = params[key] * n
-    gradients.add()
+    team.add(gradients.all, "gradients")
     for (params, key), whole in zip(averages, sums, strict=True):
         params[key] = whole / size
     return network._regularise(loss, gradients.own), gradients.own

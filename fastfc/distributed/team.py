@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .ending import abort_with, give_up
-from .gradients import Sending
 from .watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -47,8 +46,6 @@ class Team:
 
         self._mpi: Any = MPI
         self._comm = comm
-        self._early: bool | None = None
-        self._twin: Any = None  # the same ranks, for sums that go on beside other messages
         self._watchdog = Watchdog(timeout, functools.partial(give_up, comm))
 
     def __enter__(self) -> Team:
@@ -62,9 +59,6 @@ class Team:
         trace: TracebackType | None,
     ) -> None:
         self._watchdog.stop()
-        if kind is None and self._twin is not None:  # else a rank may be elsewhere
-            self._twin.Free()
-            self._twin = None
 
     def share(self, n: int) -> slice:
         """Return which of n rows are this rank's; those of two ranks differ by at most one."""
@@ -105,31 +99,6 @@ class Team:
         """Return the object of rank 0, or of another, which is pickled."""
         with self._watchdog.over(what):
             return self._comm.bcast(value, rank)
-
-    def sends_early(self) -> bool:
-        """Return whether sums may be sent beside computing, and gain by it.
-
-        On one machine they do not; and not every MPI lets a thread look after them.
-        """
-        if self._early is None:
-            with self._watchdog.over("who else is on this machine"):
-                near = self._comm.Split_type(self._mpi.COMM_TYPE_SHARED)
-                able = self._mpi.Query_thread() == self._mpi.THREAD_MULTIPLE
-                self._early = all(self._comm.allgather(able and near.Get_size() < self.size))
-                near.Free()
-        return self._early
-
-    def send(self) -> Sending:
-        """Return sums to begin, which one waits for by `wait`."""
-        if self._twin is None:
-            with self._watchdog.over("a communicator for gradients"):
-                self._twin = self._comm.Dup()
-        return Sending(self._twin, self._mpi)
-
-    def wait(self, sending: Sending, what: str) -> None:
-        """Wait for sums that have been begun."""
-        with self._watchdog.over(what):
-            sending.wait()
 
     def neighbours(self) -> list[Any]:
         """Return the processors that each of the ranks on this machine may run on.

@@ -11,7 +11,6 @@ import sys
 import numpy as np
 from mpi4py import MPI
 
-from fastfc.distributed import Team, gradients
 from fastfc.fc_net import FullyConnectedNet
 from fastfc.solver import Solver
 from fastfc.training import Callback
@@ -200,22 +199,6 @@ def step_by_step():
     compare("step by step", alone, together)
 
 
-def send_early():
-    """Gradients that are sent in pieces, beside the pass, as between machines: the same run."""
-    before = gradients.PIECE, gradients.EARLY, Team.sends_early
-    gradients.PIECE, gradients.EARLY, Team.sends_early = 300, 0, lambda team: True
-    for name in ("all of it", "few rows", "philox", "no hidden layer"):
-        network, settings = CASES[name]
-        alone = train(0, network, settings)
-        together = train(COMM.rank, network, settings, COMM, check_ranks=True)
-        compare(f"{name}, sent early", alone, together)
-    settings = {"sync_batchnorm": False, "check_ranks": True}
-    network = {"normalization": "batchnorm"}
-    early = train(0, network, settings, COMM)
-    gradients.PIECE, gradients.EARLY, Team.sends_early = before
-    compare("own rows, sent early", train(0, network, settings, COMM), early)
-
-
 class CountingComm(MPI.Intracomm):
     """A communicator that counts what is exchanged."""
 
@@ -226,7 +209,7 @@ class CountingComm(MPI.Intracomm):
         self.calls = []
 
     def __getattribute__(self, name):
-        if name in ("Allreduce", "Iallreduce", "Allgather", "allgather", "bcast"):
+        if name in ("Allreduce", "Allgather", "allgather", "bcast"):
             self.calls.append(name)
         return super().__getattribute__(name)
 
@@ -276,7 +259,6 @@ def main(folder, *names):
         train_locally()
         stop_together("enough")
         step_by_step()
-        send_early()
         count_messages()
     if COMM.rank == 0:
         print(len(names or CASES), "cases on", COMM.size)

@@ -164,9 +164,6 @@ class Exchange:
         self.act()
         return own / 8
 
-    def gradients(self, layer):
-        self.act()
-
 
 def part_loss(model, x, y, exchange=None):
     """Return loss and gradients of some rows by the core, None where they must be composed."""
