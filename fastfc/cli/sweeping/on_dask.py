@@ -10,6 +10,9 @@ limits them, by ``set_resources``, left tasks waiting for ever when all workers 
 joblib's backend for Dask is not used: a task that kills its worker let it wait for ever.
 """
 
+# Where Dask is not installed, basedpyright takes fastfc.distributed for its package.
+# pyright: reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import contextlib
@@ -78,7 +81,7 @@ def connected(out: str, address: str, threads: int | None) -> Iterator[Runner]:
         )
     try:
         settings: dict[str, Any] = {key: address, "timeout": TIMEOUT, "set_as_default": False}
-        client: Any = Client(**settings)  # type: ignore[no-untyped-call]
+        client: Any = Client(**settings)
     except (OSError, ValueError) as error:
         raise UsageError(f"--dask {address}: no scheduler answers there: {error}") from error
     with client:
