@@ -1,6 +1,7 @@
 """Arrays of other libraries go in without a copy, tables with one, and nobody is left guessing."""
 
 import array
+import gc
 import tracemalloc
 
 import numpy as np
@@ -193,12 +194,15 @@ LONG = RNG.normal(size=(3 * PART_ROWS + 5, D)).astype(np.float32)
 def peak_of(call):
     """Return the most memory that NumPy and Python have had at once, above what was there."""
     call()  # what is made at a first call and kept
+    gc.collect()
+    gc.disable()  # garbage counts, and when it is collected depends on the tests before
     tracemalloc.start()
     try:
         call()
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+        gc.enable()
 
 
 def copies(call, given, plain):
