@@ -204,7 +204,7 @@ def test_normalizations_that_are_missing():
         model.loss(X, Y)
 
 
-def changes(model, configs):
+def changes(model, configs, kinds=hostile.CHANGES):
     """Yield what an actor does to a model while a call reads it."""
     for mapping in (model.params, *configs.values(), *model.bn_params, model.dropout_param):
         yield mapping.clear
@@ -219,7 +219,7 @@ def changes(model, configs):
     for arrays in (model.params, *configs.values(), *model.bn_params):
         for value in list(arrays.values()):
             if np.ndim(value):
-                for change in hostile.CHANGES:
+                for change in kinds:
                     yield lambda v=value, c=change: hostile.attempt(c, v)
 
 
@@ -294,9 +294,10 @@ def test_examples_that_act(call, which):
 def test_an_exchange_that_acts(rng):
     """An answer or an error, in the middle of a pass."""
     options = {"use_batchnorm": True, "dropout": 0.5, "rng": rng}
-    for j in range(len(list(changes(*build(fc_net.FullyConnectedNet, **options))))):
+    count = len(list(changes(*build(fc_net.FullyConnectedNet, **options), hostile.IN_PLACE)))
+    for j in range(count):
         model, configs = build_again(None, None, options)
-        act = list(changes(model, configs))[j]
+        act = list(changes(model, configs, hostile.IN_PLACE))[j]
 
         exchange = Exchange(model, lambda act=act: unless_busy(act))
         error = hostile.result_or_error(

@@ -190,6 +190,10 @@ CHANGES = {
     "filled": _filled,
 }
 
+# Those that leave its memory where it is.  The others free it, whoever holds the array, as with
+# refcheck=False its caller allows: nobody may do that to an array that the core is reading.
+IN_PLACE = ("another type", "flat", "turned", "filled")
+
 
 def attempt(change, target):
     """Change an array, unless NumPy refuses."""
