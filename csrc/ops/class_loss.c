@@ -118,7 +118,8 @@ static double softmax_of_few(const loss_job *c, size_t first, size_t rows) {
 
 static double softmax_rows(const loss_job *c, size_t first, size_t rows) {
     const size_t C = c->C;
-    if (C <= FEW_CLASSES) return softmax_of_few(c, first, rows);
+    /* a row has a class at least: GCC 16 would warn of one that has none */
+    if (0 < C && C <= FEW_CLASSES) return softmax_of_few(c, first, rows);
     const double smoothing = c->loss->number, share = smoothing / (double)C;
     const real target = (real)(1 - smoothing + share);
     const real *x = c->x + first * C;
