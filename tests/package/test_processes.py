@@ -172,10 +172,12 @@ from fastfc import layers
 from fastfc.fc_net import FullyConnectedNet
 fastfc.set_num_threads(3)
 x, w, b = np.ones((500, 500)), np.ones((500, 500)), np.ones(500)
+drawn = threading.Semaphore(0)
 def busy(times=10**9):
     options = {"dropout": 0.5, "rng": "philox", "seed": 3, "use_batchnorm": True}
     net = FullyConnectedNet([100], input_dim=500, **options)
     configs = {name: {"learning_rate": 0.01} for name in net.params}
+    drawn.release()  # its weights: nothing below draws from np.random, which all threads share
     for _ in range(times):
         layers.affine_forward(x, w, b)
         net.train_step(x, np.zeros(500, int), "sgd", configs)
@@ -231,6 +233,7 @@ import atexit
 expected = run()
 atexit.register(lambda: print(run() == expected))
 for _ in range(2): threading.Thread(target=busy, daemon=True).start()
+for _ in range(2): drawn.acquire()
 time.sleep(0.02)
 """)
     assert lines == ["True"]
