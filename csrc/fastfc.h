@@ -109,6 +109,7 @@ typedef struct fc_layer {
     void *rstd;                   /* work: (M,), for layer normalisation (N,) */
     uint8_t *keep;                /* (N, M) mask, 16 bytes more may be read; NULL: no dropout */
     uint64_t key;                 /* of the mask's stream, for philox */
+    int w_is_finite;              /* a predictor's, as copy_weights says */
 } fc_layer;
 
 /* Losses: ops/loss.c says what each is.  `number` is softmax's and logistic's label_smoothing, the

@@ -195,7 +195,7 @@ static void rows_updates(const fc_network *net, const void *x) {
     size_t tasks = 0, apart = 0;
     for (size_t i = 0; i < net->count; i++) {
         const fc_layer *l = net->layers + i;
-        gemm_options options = {0};
+        gemm_options options = {.looks_for_zeros = i == 0};
         rows[i] = (update_rows_job){net, l};
         if (updates_at_once(net) || net->reg != 0)
             options.epilogue = (gemm_epilogue){update_rows, &rows[i], updates_at_once(net)};
