@@ -21,7 +21,6 @@
 #include "ops/mt19937.c"
 #include "ops/statistics.c"
 #include "simd/vec.h"
-#include "split.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -51,8 +50,8 @@ static int64_t label_of(const fc_labels *labels, int64_t row) {
 /* Sets the rows of step number `step`; returns how many. */
 static size_t choose_rows(const fc_steps *s, const fc_network *net, size_t step) {
     if (s->order) {
-        const size_t first = step * net->N, N = min_size(net->N, s->ordered - first);
-        memcpy(s->index, s->order + first, N * sizeof *s->index);
+        const size_t N = (size_t)(s->start[step + 1] - s->start[step]);
+        memcpy(s->index, s->order + s->start[step], N * sizeof *s->index);
         return N;
     }
     mt19937_rows(s->index, s->state, s->examples, net->N);

@@ -107,7 +107,7 @@ cdef extern from "fastfc.h":
         double *loss
         cnp.uint32_t examples
         const cnp.int64_t *order
-        size_t ordered
+        const cnp.int64_t *start
         fc_mt19937 *state
         cnp.int64_t *index
         fc_labels labels
