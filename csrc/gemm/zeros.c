@@ -38,7 +38,7 @@ typedef struct {
 /* Whether a (m, k) is mostly zeros, by some columns of some strips, and whether its product with n
  * columns is so large that it pays to look. */
 static int is_mostly_zeros(matrix a, size_t m, size_t n, size_t k) {
-    enum { SAMPLES = 64, MOST = SAMPLES * 5 / 8, FEW_COLUMNS = 2 * LANES };
+    enum { SAMPLES = 64, MOST = SAMPLES * 3 / 4, FEW_COLUMNS = 2 * LANES };
     enum { LITTLE_OF_ROW = 1 << 15, LITTLE = 1 << 20 };
     const size_t rows = min_size(m, STRIP);
     size_t kept = 0;
