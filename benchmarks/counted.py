@@ -6,7 +6,6 @@ import time
 from mpi4py import MPI
 
 BUFFERS = ("Allreduce", "Allgather", "Allgatherv", "Bcast", "Reduce", "Reduce_scatter_block")
-BEGUN = tuple(f"I{name.lower()}" for name in BUFFERS)  # and waited for later
 OBJECTS = ("allreduce", "allgather", "bcast", "gather")  # pickled
 
 
@@ -16,31 +15,16 @@ class Totals(dict):
     Bytes are those that this rank gives, whatever the library makes of them on the wire.
     """
 
-    def __init__(self):
-        super().__init__()
-        self.begun = 0  # messages that are waited for later
-
-    def add(self, kind, messages, nbytes, seconds):
-        """Count something."""
+    def add(self, kind, nbytes, seconds):
+        """Count a message."""
         before = self.get(kind, (0, 0, 0.0))
-        self[kind] = tuple(map(sum, zip(before, (messages, nbytes, seconds), strict=True)))
+        self[kind] = tuple(map(sum, zip(before, (1, nbytes, seconds), strict=True)))
 
 
 class Counted(MPI.Intracomm):
     """Counts into `totals`, which its duplicates share."""
 
     totals = Totals()
-
-
-class Waited(MPI.Request):
-    """A message that has begun; the time in which it is waited for counts."""
-
-    @classmethod
-    def of(cls, request, kind):
-        """Return one of a request, which is kept: it holds the buffers."""
-        made = cls(request)
-        made._request, made._kind = request, kind
-        return made
 
 
 def _nbytes(arguments):
@@ -55,32 +39,16 @@ def _nbytes(arguments):
 def _counting(name):
     """Return a method like one of the communicator's that counts too."""
     inner = getattr(MPI.Intracomm, name)
-    kind, begun = name.lower().removeprefix("i" * (name in BEGUN)), name in BEGUN
 
     def method(self, *arguments):
         nbytes = len(pickle.dumps(arguments[0])) if name in OBJECTS else _nbytes(arguments)
         start = time.perf_counter()
         result = inner(self, *arguments)
-        self.totals.add(kind, 1, nbytes, time.perf_counter() - start)
-        self.totals.begun += begun
-        return Waited.of(result, kind) if begun else result
-
-    return method
-
-
-def _waiting(name):
-    inner = getattr(MPI.Request, name)
-
-    def method(self, *arguments):
-        start = time.perf_counter()
-        result = inner(self, *arguments)
-        Counted.totals.add(self._kind, 0, 0, time.perf_counter() - start)
+        self.totals.add(name.lower(), nbytes, time.perf_counter() - start)
         return result
 
     return method
 
 
-for _name in (*BUFFERS, *BEGUN, *OBJECTS):
+for _name in (*BUFFERS, *OBJECTS):
     setattr(Counted, _name, _counting(_name))
-for _name in ("Wait", "wait", "Test", "test"):
-    setattr(Waited, _name, _waiting(_name))

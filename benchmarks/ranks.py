@@ -172,9 +172,9 @@ class Turns:
         """Return whether there is to be another step; waits for an order when none is left."""
         if self._totals is not None and self._count:
             now = time.perf_counter()
-            self._steps.append((dict(self._totals), self._totals.begun, now - self._before))
+            self._steps.append((dict(self._totals), now - self._before))
             self._totals.clear()
-            self._totals.begun, self._before = 0, now
+            self._before = now
         if self._left > 1:
             self._left -= 1
             return True
@@ -195,7 +195,7 @@ class Turns:
     def _found(self, seconds):
         found = {"seconds": seconds / self._count}
         if self._steps:
-            steps, begun, seconds = zip(*self._steps, strict=True)
+            steps, seconds = zip(*self._steps, strict=True)
             columns = {
                 kind: zip(*(step.get(kind, (0, 0, 0.0)) for step in steps), strict=True)
                 for kind in dict.fromkeys(itertools.chain(*steps))
@@ -203,7 +203,7 @@ class Turns:
             found["kinds"] = {
                 kind: list(map(statistics.median, column)) for kind, column in columns.items()
             }
-            found["begun"], found["step"] = statistics.median(begun), statistics.median(seconds)
+            found["step"] = statistics.median(seconds)
         return found
 
 

@@ -37,7 +37,7 @@ DRAW, SKIP, MERGE = "draw a minibatch", "skip masks", "merge statistics"
 OVERLAP = "message beside a product"
 MESSAGE, COMPUTING, BOTH, POLLED = "message", "product", "both", "both, polled"
 MESSAGES, BYTES, WITHIN = "messages", "bytes", "time within"  # of a kind
-BEGUN, STEP = "begun early", "counted step"
+STEP = "counted step"
 
 
 def contestants(run):
@@ -95,17 +95,17 @@ def _steps(run, jobs, name, batchnorm, factor):
     given = sum(nbytes for _, nbytes, _ in found["kinds"].values())
     within = sum(seconds for *_, seconds in found["kinds"].values())
     note = f"{given:.0f} bytes a step, {within / found['step']:.0%} of it within messages"
-    made = readings(found["kinds"], found["begun"], found["step"], steps)
+    made = readings(found["kinds"], found["step"], steps)
     return {**row, "readings": made, "note": note}
 
 
-def readings(kinds, begun, seconds, steps):
-    """Return what a row says of messages: kind -> how many, bytes, seconds; of those begun early.
+def readings(kinds, seconds, steps):
+    """Return what a row says of messages: kind -> how many, bytes, seconds.
 
     And the seconds of a step in which they were counted.
     """
     reading = functools.partial(harness.Reading, RANKS, steps=steps)
-    made = [reading(BEGUN, value=begun, unit="messages"), reading(STEP, value=seconds, unit="s")]
+    made = [reading(STEP, value=seconds, unit="s")]
     for kind, values in kinds.items():
         for quantity, value, unit in zip(
             (MESSAGES, BYTES, WITHIN), values, ("messages", "B", "s"), strict=True
@@ -239,9 +239,9 @@ def kinds_of(row):
     return found
 
 
-def read(row, quantity):
-    """Return what a row says of a step beside its messages: `BEGUN` or `STEP`."""
-    return next(r.value for r in row["readings"] if r.quantity == quantity)
+def counted_step(row):
+    """Return the seconds of a step in which a row's messages were counted."""
+    return next(r.value for r in row["readings"] if r.quantity == STEP)
 
 
 def step_of(row, compute):

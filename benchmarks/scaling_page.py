@@ -2,7 +2,7 @@
 
 import statistics
 
-from benchmarks import cost, harness, prediction, scaling, tables
+from benchmarks import harness, prediction, scaling, tables
 
 SHOWN_NODES = (2, 16, 128, 1024)
 WORTH = 0.5  # of a node's rows a second, below which a node is not worth having
@@ -107,22 +107,11 @@ def _sent(fitted):
                 f"{sum(nbytes for _, nbytes, _ in kinds.values()):,.0f}",
                 f"{sum(count for count, *_ in kinds.values()):.0f}",
                 tables.microseconds(within),
-                f"{within / scaling.read(row, scaling.STEP):.0%}",
-                overlap(fitted, key),
+                f"{within / scaling.counted_step(row):.0%}",
             ]
         )
     head = ["step of two ranks", "bytes of gradient", "bytes that a rank gives", "messages"]
-    return tables.table([*head, "time within them", "of the step", "overlap"], lines)
-
-
-def overlap(fitted, key):
-    """Say how much of the messages' own time went by while the rank computed."""
-    row = fitted.rows[key]
-    if not scaling.read(row, scaling.BEGUN):
-        return "none: all block"
-    within = sum(seconds for *_, seconds in scaling.kinds_of(row).values())
-    alone = cost.messages(fitted.costs.links, fitted.steps[key].messages, 2)
-    return f"{max(0.0, 1 - within / alone):.0%}"
+    return tables.table([*head, "time within them", "of the step"], lines)
 
 
 def _beside(row):

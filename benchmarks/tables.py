@@ -3,7 +3,7 @@
 import math
 import textwrap
 
-from benchmarks import estimators, harness, inference, run_file
+from benchmarks import estimators, gemm, harness, inference, run_file
 
 DTYPE = "float32"  # of the tables; where somebody is ahead of fastfc, every dtype is shown
 LABELS = {
@@ -278,7 +278,8 @@ def _products(runs):
 
 
 def _product(run):
-    ratios = [row["ratio"]["numpy"] for row in rows_of(run, "gemm") if "numpy" in row["ratio"]]
+    rows = [row for row in rows_of(run, "gemm") if "numpy" in row["ratio"]]
+    ratios = [row["ratio"]["numpy"] for row in rows if not row["name"].endswith(gemm.OF_ZEROS)]
     if ratios:
         mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
         yield (

@@ -109,6 +109,7 @@ typedef struct fc_layer {
     void *rstd;                   /* work: (M,), for layer normalisation (N,) */
     uint8_t *keep;                /* (N, M) mask, 16 bytes more may be read; NULL: no dropout */
     uint64_t key;                 /* of the mask's stream, for philox */
+    int w_is_finite;              /* a predictor's, as copy_weights says */
 } fc_layer;
 
 /* Losses: ops/loss.c says what each is.  `number` is softmax's and logistic's label_smoothing, the
@@ -177,15 +178,15 @@ typedef struct {
 
 /* Training steps in one call.  Without `examples` there is one step, on the examples given and what
  * net->loss has of them.  With `examples` each step takes rows of so many, of their labels or
- * targets, and of their weights: with `order` the next net->N of it, the last step what is left;
+ * targets, and of their weights: with `order` those that it has for the step, at most net->N;
  * else it draws its own minibatch. */
 typedef struct {
     size_t most;          /* steps; at least 1 */
     int64_t nanoseconds;  /* no step but the first begins so long after the call */
     double *loss;         /* (most,) set, also for a step that is not taken */
     uint32_t examples;    /* how many rows there are */
-    const int64_t *order; /* (ordered,) of them, of which `most` steps take no more */
-    size_t ordered;       /* NULL and 0: rows are drawn */
+    const int64_t *order; /* of them, step by step; NULL: rows are drawn */
+    const int64_t *start; /* (most + 1,) where a step's rows begin in it, and the next one's */
     fc_mt19937 *state;    /* draws rows and keys; net->state may be it too */
     int64_t *index;       /* (N,) set to the step's rows; net->rows and targets have it as theirs */
     fc_labels labels;     /* of all examples; with */

@@ -59,7 +59,7 @@ typedef struct {
     void (*update)(fc_param *const *params, int rule, double clip_norm, size_t count);
     size_t (*network_steps)(const fc_steps *steps, const fc_network *net, const void *x);
     void (*network_scores)(real *scores, const fc_network *net, const real *x);
-    void (*copy_weights)(real *packed, real *w, size_t D, size_t M, int unpack);
+    int (*copy_weights)(real *packed, real *w, size_t D, size_t M, int unpack);
     void (*predict)(real *scores, const fc_predictor *net, const real *x, size_t N, void *memory);
     double (*peak)(size_t tasks, size_t rounds);
 } fc_kernels;

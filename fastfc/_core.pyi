@@ -161,6 +161,7 @@ class Network:
         takes_nonfinite: bool = False,
         sample_weight: AnyArray | None = None,
         order: AnyArray | None = None,
+        starts: AnyArray | None = None,
         alpha: float | None = None,
         epsilons: ArrayLike | None = None,
     ) -> NDArray[np.float64] | None: ...

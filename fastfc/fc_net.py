@@ -69,6 +69,15 @@ def _rows_of(name: str, values: ArrayLike, rows: Labels, ndim: int = 1) -> AnyAr
         ) from None
 
 
+def _starts(order: Labels, batch_size: int) -> Labels:
+    """Return where each step's rows begin in an order, flattened, and where the last ones end."""
+    rows = order.shape[-1]
+    starts = np.arange(0, rows, batch_size)
+    if order.ndim == 2:  # of several epochs
+        starts = (np.arange(len(order))[:, np.newaxis] * rows + starts).ravel()
+    return np.append(starts, order.size)
+
+
 class _Fused(fully_connected.FullyConnectedNet):
     """What the fast networks do in one call of the core, bit for bit as their layers would.
 
@@ -302,7 +311,7 @@ class _Fused(fully_connected.FullyConnectedNet):
         clip_norm: float | None = None,
         takes_nonfinite: bool = False,
     ) -> NDArray[np.float64] | None:
-        """Do an epoch's training steps in one call, each as ``train_step`` would.
+        """Do the training steps of epochs in one call, each as ``train_step`` would.
 
         Signals are seen all the same: between parts of it, each of some 50 ms.
 
@@ -310,9 +319,9 @@ class _Fused(fully_connected.FullyConnectedNet):
         ----------
         X, y, update_rule, optim_configs, clip_norm, takes_nonfinite, sample_weight
             As for ``train_step``.
-        order : array of int, shape (n,)
+        order : array of int, shape (n,) or (epochs, n)
             The first step is on the first batch_size of these rows of X, y and sample_weight, the
-            next on those after them, the last on what is left.
+            next on those after them, the last of an epoch on what is left.
         batch_size : int
         losses : list
             Gets the loss of each step that was taken.
@@ -341,7 +350,9 @@ class _Fused(fully_connected.FullyConnectedNet):
         if not isinstance(X, np.ndarray) or not self._is_plain():
             return None
         begun, order = time.perf_counter(), np.asarray(order)
-        steps = -(-len(order) // batch_size)
+        starts = _starts(order, batch_size)
+        order = order.ravel() if order.ndim == 2 else order
+        steps = len(starts) - 1
         base, factors = rates or (None, None)
         y = np.asarray(y)
         if self.loss_name != "softmax" and y.dtype not in (np.float32, np.float64, np.uint8):
@@ -354,6 +365,7 @@ class _Fused(fully_connected.FullyConnectedNet):
             self._set_mode("train")
             while (first := len(spent)) < steps:
                 part = slice(first, min(first + EPOCH_STEPS, steps))
+                start, stop = starts[first], starts[part.stop]
                 since = time.perf_counter() - begun
                 taken = self._network().steps(
                     X,
@@ -371,7 +383,8 @@ class _Fused(fully_connected.FullyConnectedNet):
                     None if factors is None else factors[part],
                     takes_nonfinite=takes_nonfinite,
                     sample_weight=sample_weight,
-                    order=order[first * batch_size : part.stop * batch_size],
+                    order=order[start:stop],
+                    starts=starts[first : part.stop + 1] - start,
                     alpha=alpha,
                     epsilons=None if epsilons is None else epsilons[part],
                 )

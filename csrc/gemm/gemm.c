@@ -33,6 +33,7 @@
 #include "gemm/macro_kernel.c"
 #include "gemm/pack.c"
 #include "gemm/split_k.c"
+#include "gemm/zeros.c"
 #include "simd/vec.h"
 #include "split.h"
 
@@ -42,7 +43,10 @@
  * parts follow one another. */
 static b_block part_of_b(const gemm_job *p, size_t part) {
     const size_t start = part_start(p, part);
-    b_block b = {p->shared, 0, p->cut, part_depth(p, part), p->panel, p->end_panel, p->chunk};
+    b_block b = {p->shared, 0,
+                 p->cut,    part_depth(p, part),
+                 p->panel,  p->end_panel,
+                 p->chunk,  __atomic_load_n(&p->leaves_zeros, __ATOMIC_RELAXED)};
     if (p->pack_tasks == 0)
         b.at = submatrix(p->b, start, p->column).at, b.row_stride = p->b.row_stride;
     else
@@ -53,10 +57,16 @@ static b_block part_of_b(const gemm_job *p, size_t part) {
 /* Task: pack a share of a part of the block of b. */
 static void pack_b_task(void *context, size_t task, void *scratch) {
     (void)scratch;
-    const gemm_job *p = context;
+    gemm_job *p = context;
     const size_t part = p->part + task / p->pack_tasks, share = task % p->pack_tasks;
-    pack_b((real *)part_of_b(p, part).at, submatrix(p->b, part_start(p, part), p->column),
-           part_depth(p, part), p->cut, share, p->pack_tasks);
+    const size_t k = part_depth(p, part), first = share_start(k, p->pack_tasks, share);
+    const matrix b = submatrix(p->b, part_start(p, part), p->column);
+    const b_block block = part_of_b(p, part);
+    pack_b((real *)block.at, b, k, p->cut, share, p->pack_tasks);
+    if (block.leaves_zeros &&
+        !is_finite_block(submatrix(b, first, 0), share_start(k, p->pack_tasks, share + 1) - first,
+                         p->cut.columns))
+        __atomic_store_n(&p->leaves_zeros, 0, __ATOMIC_RELAXED);
 }
 
 /* Task: some panels of a times the block of b; after the last block, the epilogue. */
@@ -123,6 +133,10 @@ static void begin_block(gemm_job *p, size_t depth, int *packs_a, int *packs_b) {
     *packs_a = !can_skip_packing_a(p->a, depth, panel_count(p->cut)) &&
                (p->a.col_stride != 1 || p->m >= MANY_ROWS);
     *packs_b = !can_skip_packing_b(p->b, p->cut.columns, depth, p->m);
+    const matrix b = submatrix(p->b, 0, p->column);
+    p->leaves_zeros = p->options.looks_for_zeros &&
+                      is_mostly_zeros(p->a, p->m, p->cut.columns, p->k) &&
+                      (*packs_b || is_finite_block(b, p->k, p->cut.columns)); /* packing asks too */
 }
 
 static void gemm_blocked(gemm_job *p) {
@@ -195,7 +209,7 @@ static void gemm_plain(real *c, const real *a, int a_by_columns, const real *b, 
                        size_t m, size_t n, size_t k, void *workspace) {
     const matrix left = a_by_columns ? (matrix){a, 1, m, 0} : (matrix){a, k, 1, 0};
     const matrix right = b_by_columns ? (matrix){b, 1, k, 0} : (matrix){b, n, 1, 0};
-    gemm(c, n, left, right, (gemm_options){0}, m, n, k, workspace);
+    gemm(c, n, left, right, (gemm_options){.looks_for_zeros = 1}, m, n, k, workspace);
 }
 
 #endif

@@ -6,6 +6,7 @@
 #include "fastfc.h"
 #include "gemm/pack.c"
 #include "gemm/tile.c"
+#include "gemm/zeros.c"
 #include "simd/vec.h"
 #include "split.h"
 
@@ -65,7 +66,8 @@ typedef struct {
 /* What a product may do beside a b. */
 typedef struct {
     const real *bias;
-    side_task side; /* runs once, as the first of the tasks */
+    int looks_for_zeros; /* a may be mostly zeros, which are then left out */
+    side_task side;      /* runs once, as the first of the tasks */
     gemm_epilogue epilogue;
     /* split-K only: fills columns first to last - 1 of a, right before a task reads them */
     void (*fill_a)(const void *context, size_t first, size_t last);
@@ -85,6 +87,7 @@ typedef struct {
     size_t column, part, end_part, panel, end_panel, chunk;
     columns_cut cut;
     size_t row_tasks, pack_tasks; /* pack_tasks: of a part; 0: b is read in place */
+    int leaves_zeros;             /* out of a: it is mostly zeros, and b finite */
 } gemm_job;
 
 static size_t part_start(const gemm_job *p, size_t part) {
@@ -102,6 +105,7 @@ typedef struct {
     size_t row_stride; /* 0: packed */
     columns_cut cut;
     size_t k, panel, end_panel, chunk;
+    int leaves_zeros; /* a's zeros are left out */
 } b_block;
 
 /* Whether `columns` columns of b, of depth k, can be multiplied without packing.  Three conditions:
@@ -121,9 +125,9 @@ static b_block prepare_b_block(matrix b, size_t columns, size_t k, size_t m, rea
     const columns_cut cut = cut_columns(columns);
     const size_t panels = panel_count(cut);
     if (can_skip_packing_b(b, columns, k, m))
-        return (b_block){b.at, b.row_stride, cut, k, 0, panels, panels};
+        return (b_block){b.at, b.row_stride, cut, k, 0, panels, panels, 0};
     pack_b(packed, b, k, cut, 0, 1);
-    return (b_block){packed, 0, cut, k, 0, panels, panels};
+    return (b_block){packed, 0, cut, k, 0, panels, panels, 0};
 }
 
 /* Rows of a, from some column on. */
@@ -155,6 +159,44 @@ static void multiply_panel(real *c, size_t ldc, const real *addend, size_t ld_ad
     }
 }
 
+/* Panels first to last - 1 of a block of b, of which there are at most PANELS. */
+static panels_of_b some_panels(const b_block *b, size_t first, size_t last) {
+    panels_of_b some;
+    for (size_t i = 0; i < PANELS; i++) {
+        const size_t panel = min_size(first + i, last - 1), column = panel_start(b->cut, panel);
+        some.at[i] = b->at + column * (b->row_stride ? 1 : b->k);
+        some.stride[i] = b->row_stride ? b->row_stride : panel_start(b->cut, panel + 1) - column;
+    }
+    return some;
+}
+
+/* The macro-kernel where zeros of a are left out: all its rows times panels of b.  c and addend
+ * stand at the first row. */
+static void multiply_strips(real *c, size_t ldc, const real *addend, size_t ld_addend, rows_of_a a,
+                            const b_block *b) {
+    static const real zeros[STRIP_VECTORS * LANES];
+    uint16_t numbers[STRIPS][MOST_NUMBERS];
+    strip strips[STRIPS];
+    for (size_t i = 0; i < STRIPS; i++) strips[i].numbers = numbers[i];
+    for (size_t row = 0; row < a.rows; row += LANES) {
+        const size_t rows = min_size(a.rows - row, LANES);
+        make_strips(strips, submatrix(a.at, row, 0), rows, b->k);
+        for (size_t panel = b->panel, next; panel < b->end_panel; panel = next) {
+            const size_t column = panel_start(b->cut, panel);
+            const int whole = panel_start(b->cut, panel + 1) - column == NV * LANES;
+            next = whole ? min_size(panel + PANELS, b->end_panel) : panel + 1;
+            const size_t columns = min_size(panel_start(b->cut, next), b->cut.columns) - column;
+            const size_t vectors = ceil_div(columns, LANES);
+            const panels_of_b of_b = some_panels(b, panel, next);
+            for (size_t i = row; i < row + rows; i += STRIP)
+                multiply_strip(c + i * ldc + column, ldc,
+                               addend ? addend + i * ld_addend + column : zeros, ld_addend,
+                               &strips[(i - row) / STRIP], of_b, columns - (vectors - 1) * LANES,
+                               vectors);
+        }
+    }
+}
+
 /* The macro-kernel: panels first to last - 1 of a, from its column `start` on, times panels of b,
  * of which a chunk is in use at a time: what L2 is to keep.  c and addend stand at the first
  * panel's row.  `after`: what is multiplied after that.
@@ -164,6 +206,10 @@ static void multiply_panel(real *c, size_t ldc, const real *addend, size_t ld_ad
 static void macro_kernel(const gemm_job *p, size_t first, size_t last, size_t start, real *c,
                          size_t ldc, const real *addend, size_t ld_addend, const b_block *b,
                          real *packed, rows_of_a after) {
+    if (b->leaves_zeros) {
+        multiply_strips(c, ldc, addend, ld_addend, panels_of_a(p, first, last, start), b);
+        return;
+    }
     const size_t panels = ceil_div(p->m, MR), k = b->k, b_panels = b->end_panel - b->panel;
     const size_t bytes = p->m * k * sizeof(real);
     const int in_l1 = bytes <= L1_SHARE; /* all of a: nothing to prefetch */

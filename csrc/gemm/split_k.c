@@ -5,6 +5,7 @@
 #include "fastfc.h"
 #include "gemm/macro_kernel.c"
 #include "gemm/pack.c"
+#include "gemm/zeros.c"
 #include "simd/vec.h"
 #include "split.h"
 
@@ -32,7 +33,10 @@ static void split_k_task(void *context, size_t part, void *scratch) {
     for (size_t start = part_start(p, part), k; start < end && !fc_look(); start += k) {
         k = min_size(end - start, KC);
         const real *addend = start > part_start(p, part) ? sum : NULL;
-        const b_block b = prepare_b_block(submatrix(p->b, start, 0), p->n, k, p->m, packed_b);
+        b_block b = prepare_b_block(submatrix(p->b, start, 0), p->n, k, p->m, packed_b);
+        b.leaves_zeros = p->options.looks_for_zeros &&
+                         is_mostly_zeros(submatrix(p->a, 0, start), p->m, p->n, k) &&
+                         is_finite_block(submatrix(p->b, start, 0), k, p->n);
         macro_kernel(p, 0, ceil_div(p->m, MR), start, sum, stride, addend, addend ? stride : 0, &b,
                      packed_a, (rows_of_a){p->a, 0});
     }

@@ -72,7 +72,8 @@ static void network_scores(real *scores, const fc_network *net, const real *x) {
         const size_t rows = share_start(net->N, blocks, block + 1) - first;
         matrix input = {x + first * layers->D, layers->D, 1, 0};
         for (const fc_layer *l = layers; l < last; l++) {
-            const gemm_options options = {.bias = l->b.w, .epilogue = {activate_rows, l, 0}};
+            const gemm_options options = {
+                .bias = l->b.w, .looks_for_zeros = l == layers, .epilogue = {activate_rows, l, 0}};
             gemm(l->out, l->stride, input, (matrix){l->w.w, l->M, 1, 0}, options, rows, l->M, l->D,
                  net->workspace);
             input = (matrix){l->out, l->stride, 1, 1};

@@ -13,7 +13,8 @@
  * One row alone is too few sums for the micro-kernel: a tile of one row and two vectors waits for
  * the latency of its additions.  So row_of_panels has MOST_VECTORS sums in registers, of several
  * panels at once, each a sequence of addresses for the prefetcher.  It has no tasks: what takes
- * long about one row is to read the weights.
+ * long about one row is to read the weights.  Where its elements are mostly zeros, only the rows of
+ * weights are read that the others meet.
  *
  * Every sum has the order of gemm.c, and no split-K: a row's scores are the same bits in any batch.
  * They are those of network_scores but where a layer of at most SMALL_N outputs has more than
@@ -24,6 +25,7 @@
 #include "fastfc.h"
 #include "gemm/macro_kernel.c"
 #include "gemm/pack.c"
+#include "gemm/zeros.c"
 #include "network/inference.c"
 #include "ops/relu.c"
 #include "simd/vec.h"
@@ -44,8 +46,8 @@ static columns_cut whole_vectors(size_t M) {
     return (columns_cut){M, vectors, ceil_div(vectors, NV), 0};
 }
 
-/* Packs w (D, M); or unpacks it, which leaves packed as it is. */
-static void copy_weights(real *packed, real *w, size_t D, size_t M, int unpack) {
+/* Packs w (D, M); or unpacks it, which leaves packed as it is.  Returns whether w is finite. */
+static int copy_weights(real *packed, real *w, size_t D, size_t M, int unpack) {
     const size_t parts = ceil_div(D, KC);
     const columns_cut cut = whole_vectors(M);
     for (size_t part = 0; part < parts; part++) {
@@ -62,6 +64,7 @@ static void copy_weights(real *packed, real *w, size_t D, size_t M, int unpack) 
                 if (!unpack) memset(to + columns, 0, (width - columns) * sizeof(real));
             }
     }
+    return is_finite_block((matrix){w, M, 1, 0}, D, M);
 }
 
 /* out = addend + x b, rectified if so, for one row x of k elements and so many vectors of columns,
@@ -142,22 +145,15 @@ static void predict_layer_of_row(real *out, const fc_layer *l, const real *x, in
     }
 }
 
-/* scores: (C,).  x: (D,).  memory: as that of predict. */
-static void predict_row(real *scores, const fc_predictor *net, const real *x, real *memory) {
-    const size_t last = net->count - 1;
-    for (size_t i = 0; i < last; i++) {
-        const fc_layer *l = net->layers + i;
-        real *out = memory + i % 2 * net->widest;
-        predict_layer_of_row(out, l, x, 0);
-        if (!is_rectified(l)) activate_rows(l, out, 0, 1);
-        x = out;
-    }
-    predict_layer_of_row(scores, net->layers + last, x, 1);
+/* Whether x (rows, D), rows x_stride apart, is mostly zeros that may be left out. */
+static int leaves_zeros(const fc_layer *l, const real *x, size_t x_stride, size_t rows) {
+    return l->w_is_finite && is_mostly_zeros((matrix){x, x_stride, 1, 0}, rows, l->M, l->D);
 }
 
-/* out = b + x w for several rows, `stride` elements apart, as those of x. */
+/* out = b + x w for several rows, `stride` elements apart, as those of x; for one where zeros are
+ * left out. */
 static void predict_layer(real *out, size_t stride, const fc_layer *l, const real *x,
-                          size_t x_stride, size_t rows, real *scratch) {
+                          size_t x_stride, size_t rows, int without_zeros, real *scratch) {
     const gemm_job p = {.a = {x, x_stride, 1, 0}, .m = rows};
     const size_t parts = ceil_div(l->D, KC), width = ceil_div(l->M, LANES) * LANES;
     const size_t chunk = panels_in_cache();
@@ -166,13 +162,30 @@ static void predict_layer(real *out, size_t stride, const fc_layer *l, const rea
         const size_t start = share_start(l->D, parts, part);
         const size_t k = share_start(l->D, parts, part + 1) - start;
         const real *addend = part ? out : (const real *)l->b.w;
-        b_block b = {(const real *)l->w.w + start * width, 0, cut, k, 0, 0, chunk};
+        b_block b = {(const real *)l->w.w + start * width, 0, cut, k, 0, 0, chunk, without_zeros};
         for (; b.panel < panel_count(cut); b.panel = b.end_panel) {
             b.end_panel = min_size(panel_count(cut), b.panel + chunk);
             macro_kernel(&p, 0, ceil_div(rows, MR), start, out, stride, addend, part ? stride : 0,
                          &b, scratch, (rows_of_a){p.a, 0});
         }
     }
+}
+
+/* scores: (C,).  x: (D,).  memory: as that of predict. */
+static void predict_row(real *scores, const fc_predictor *net, const real *x, real *memory) {
+    const size_t last = net->count - 1;
+    for (size_t i = 0; i < last; i++) {
+        const fc_layer *l = net->layers + i;
+        real *out = memory + i % 2 * net->widest;
+        const int without_zeros = leaves_zeros(l, x, l->D, 1);
+        if (without_zeros)
+            predict_layer(out, l->stride, l, x, l->D, 1, 1, NULL);
+        else
+            predict_layer_of_row(out, l, x, 0);
+        if (without_zeros || !is_rectified(l)) activate_rows(l, out, 0, 1);
+        x = out;
+    }
+    predict_layer_of_row(scores, net->layers + last, x, 1);
 }
 
 typedef struct {
@@ -193,11 +206,12 @@ static void predict_task(void *context, size_t task, void *scratch) {
     size_t x_stride = layers->D;
     for (const fc_layer *l = layers; l < last; l++) {
         real *out = c->out[(l - layers) % 2] + first * c->net->widest;
-        predict_layer(out, l->stride, l, x, x_stride, rows, scratch);
+        predict_layer(out, l->stride, l, x, x_stride, rows, leaves_zeros(l, x, x_stride, rows),
+                      scratch);
         activate_rows(l, out, 0, rows);
         x = out, x_stride = l->stride;
     }
-    predict_layer(c->scores + first * last->M, last->M, last, x, x_stride, rows, scratch);
+    predict_layer(c->scores + first * last->M, last->M, last, x, x_stride, rows, 0, scratch);
 }
 
 /* How many tasks: of TASK_WORK each, but of enough rows to read the weights for: some panels, if

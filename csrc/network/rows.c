@@ -5,7 +5,10 @@
  * activations that pass from core to core: a step of 64-100-10 on 200 examples takes two threads of
  * a Zen 4 64 us instead of 84.
  *
- * Each number is summed as train.c has it, to the bit. */
+ * Each number is summed as train.c has it, to the bit.
+ *
+ * Measured without gain: prefetching the next step's rows of x, a share by each task of the weights
+ * (of 13 MB a step of 79 us takes 1 us less, of what L2 holds 1 us more). */
 #ifndef FASTFC_NETWORK_ROWS_C
 #define FASTFC_NETWORK_ROWS_C
 
@@ -192,7 +195,7 @@ static void rows_updates(const fc_network *net, const void *x) {
     size_t tasks = 0, apart = 0;
     for (size_t i = 0; i < net->count; i++) {
         const fc_layer *l = net->layers + i;
-        gemm_options options = {0};
+        gemm_options options = {.looks_for_zeros = i == 0};
         rows[i] = (update_rows_job){net, l};
         if (updates_at_once(net) || net->reg != 0)
             options.epilogue = (gemm_epilogue){update_rows, &rows[i], updates_at_once(net)};

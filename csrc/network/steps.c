@@ -21,7 +21,6 @@
 #include "ops/mt19937.c"
 #include "ops/statistics.c"
 #include "simd/vec.h"
-#include "split.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -51,8 +50,8 @@ static int64_t label_of(const fc_labels *labels, int64_t row) {
 /* Sets the rows of step number `step`; returns how many. */
 static size_t choose_rows(const fc_steps *s, const fc_network *net, size_t step) {
     if (s->order) {
-        const size_t first = step * net->N, N = min_size(net->N, s->ordered - first);
-        memcpy(s->index, s->order + first, N * sizeof *s->index);
+        const size_t N = (size_t)(s->start[step + 1] - s->start[step]);
+        memcpy(s->index, s->order + s->start[step], N * sizeof *s->index);
         return N;
     }
     mt19937_rows(s->index, s->state, s->examples, net->N);
@@ -94,6 +93,14 @@ static int take_labels(const fc_steps *s, const fc_network *net) {
     }
     const double sum = s->weights ? sum_weights(s->weight, N) : 1;
     return valid && sum > 0 && isfinite(sum);
+}
+
+/* Prefetches the labels of a step's rows, which may be anywhere in y: while the step before it goes
+ * on, they come from memory. */
+static void prefetch_labels(const fc_steps *s, size_t step) {
+    if (!s->order || s->target || step >= s->most) return;
+    for (int64_t i = s->start[step]; i < s->start[step + 1]; i++)
+        __builtin_prefetch((const char *)s->labels.y + s->order[i] * s->labels.stride);
 }
 
 /* Makes the results of one step the arguments of the next. */
@@ -158,6 +165,7 @@ static size_t network_steps(const fc_steps *s, const fc_network *given, const vo
             if (s->state) *s->state = before;
             break;
         }
+        prefetch_labels(s, taken + 1);
         network_update(&net, x);
         const int64_t spent = fc_nanoseconds() - start;
         if (s->time) s->time[taken] = spent;

@@ -87,7 +87,7 @@ static void forward(const fc_network *net, const void *x) {
     gather_job rows = {net->input, net->rows, net->N, layers->D, 0, 0};
     rows.stride = fc_row_stride(layers->D, sizeof(real));
     for (const fc_layer *l = layers; l <= last; l++) {
-        gemm_options options = {.bias = l->b.w};
+        gemm_options options = {.bias = l->b.w, .looks_for_zeros = l == layers};
         if (l == layers && net->state) options.side = (side_task){draw_masks, (void *)net};
         gemm_job p =
             make_gemm_job(l->out, l->stride, input_of(net, l, x), (matrix){l->w.w, l->M, 1, 0},
@@ -125,7 +125,7 @@ static void backward(const fc_network *net, const void *x, real *dout, real *dx)
             /* before the next product, which updates the w that this one reads */
             hidden_backward(net, l - 1, dx, fused ? &p : NULL);
         }
-        gemm_options options = {0};
+        gemm_options options = {.looks_for_zeros = l == layers};
         const update_rows_job rows = {net, l};
         if (updates || net->reg != 0)
             options.epilogue = (gemm_epilogue){update_rows, &rows, updates};

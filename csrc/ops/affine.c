@@ -18,16 +18,16 @@
 
 static void affine_forward(real *out, const real *x, const real *w, const real *b, size_t N,
                            size_t D, size_t M, void *workspace) {
-    gemm(out, M, (matrix){x, D, 1, 0}, (matrix){w, M, 1, 0}, (gemm_options){.bias = b}, N, M, D,
-         workspace);
+    gemm(out, M, (matrix){x, D, 1, 0}, (matrix){w, M, 1, 0},
+         (gemm_options){.bias = b, .looks_for_zeros = 1}, N, M, D, workspace);
 }
 
 static void affine_backward(real *dx, real *dw, real *db, const real *dout, const real *x,
                             const real *w, size_t N, size_t D, size_t M, void *workspace) {
     gemm(dx, D, (matrix){dout, M, 1, 0}, (matrix){w, 1, M, 0}, (gemm_options){0}, N, D, M,
          workspace);
-    gemm(dw, M, (matrix){x, 1, D, 0}, (matrix){dout, M, 1, 0}, (gemm_options){0}, D, M, N,
-         workspace);
+    gemm(dw, M, (matrix){x, 1, D, 0}, (matrix){dout, M, 1, 0}, (gemm_options){.looks_for_zeros = 1},
+         D, M, N, workspace);
     sum_rows(db, dout, N, M, M);
 }
 

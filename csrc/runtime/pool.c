@@ -158,10 +158,17 @@ static void reset_after_fork(void) {
     monitor_reset(&pool.asleep);
 }
 
+/* Has every child that is forked from now on start anew.  Before the first job: fork calls in the
+ * child what was registered when it began, and another thread may start workers meanwhile. */
+static void prepare_for_fork(void) {
+    static atomic_flag prepared = ATOMIC_FLAG_INIT;
+    if (!atomic_flag_test_and_set(&prepared) && after_fork(reset_after_fork) != 0)
+        atomic_flag_clear(&prepared);
+}
+
 /* Starts workers until there are `wanted`, or as many as the system allows. */
 static void start_workers(int wanted) {
-    static int prepared;
-    if (!prepared && after_fork(reset_after_fork) == 0) prepared = 1;
+    prepare_for_fork();
     while (pool.workers < wanted) {
         worker_arguments *start = malloc(sizeof *start);
         void *scratch = fc_allocate(FC_SCRATCH_BYTES);
@@ -176,6 +183,7 @@ static void start_workers(int wanted) {
 }
 
 void fc_set_threads(int threads) {
+    prepare_for_fork();
     atomic_store(&thread_limit, threads < 1                ? 1
                                 : threads > FC_MAX_THREADS ? FC_MAX_THREADS
                                                            : threads);

@@ -1,11 +1,12 @@
-/* What only the micro-kernel and packing need beside vec.h: halves and quarters of a vector, and
- * transposing a block of vectors. */
+/* What only the micro-kernel and packing need beside vec.h: halves and quarters of a vector,
+ * transposing a block of vectors, and the numbers of bits. */
 #ifndef FASTFC_SIMD_NARROW_H
 #define FASTFC_SIMD_NARROW_H
 
 #include "simd/vec.h"
 
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 
 /* The mask must be of at most half the lanes. */
@@ -107,6 +108,25 @@ ALWAYS_INLINE vec vec_repeat_quarter(vec v, int place) {
 #undef OF_QUARTERS
 #undef FOUR_TIMES
 #endif
+
+/* Writes first + i for each bit i that is set of LANES bits, in order, and may write anything
+ * behind them, LANES numbers in all.  Returns how many are set. */
+ALWAYS_INLINE size_t numbers_of_bits(uint16_t *numbers, size_t first, unsigned bits) {
+#if VEC_BYTES == 64 && defined(__AVX512F__)
+    const __m512i counted = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512i all = _mm512_add_epi32(counted, _mm512_set1_epi32((int)first));
+    const __m256i set = _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32((__mmask16)bits, all));
+    memcpy(numbers, &set, LANES * sizeof *numbers);
+    return (size_t)__builtin_popcount(bits);
+#else
+    size_t count = 0;
+    for (size_t i = 0; i < LANES; i++) {
+        numbers[count] = (uint16_t)(first + i);
+        count += bits >> i & 1;
+    }
+    return count;
+#endif
+}
 
 /* Transposes LANES rows of LANES elements in place, in log2(LANES) rounds.  Each round interleaves
  * row i with row i + LANES / 2, which halves the distance between neighbours of the same column;

@@ -53,6 +53,7 @@ cdef extern from "fastfc.h":
         void *rstd
         unsigned char *keep
         cnp.uint64_t key
+        bint w_is_finite
     ctypedef enum fc_loss_kind:
         FC_SOFTMAX_LOSS
         FC_SVM_LOSS
@@ -106,7 +107,7 @@ cdef extern from "fastfc.h":
         double *loss
         cnp.uint32_t examples
         const cnp.int64_t *order
-        size_t ordered
+        const cnp.int64_t *start
         fc_mt19937 *state
         cnp.int64_t *index
         fc_labels labels
@@ -248,8 +249,8 @@ cdef extern from *:
     void call_network_scores(int dtype, void *scores, const fc_network *net, const void *x) nogil
     double call_peak(int dtype, size_t tasks, size_t rounds) nogil
     const void *fc_table(int dtype) nogil
-    void call_copy_weights(const void *table, int dtype, void *packed, void *w, size_t D, size_t M,
-                           bint unpack) nogil
+    int call_copy_weights(const void *table, int dtype, void *packed, void *w, size_t D, size_t M,
+                          bint unpack) nogil
     void call_predict(const void *table, int dtype, void *scores, const fc_predictor *net,
                       const void *x, size_t N, void *memory) nogil
 

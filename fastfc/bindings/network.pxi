@@ -793,15 +793,15 @@ cdef class Network:
     def steps(self, X, y, model, str rule, configs, double reg, double clip_norm,
               size_t batch_size, size_t most, double seconds, list losses not None, base=None,
               factors=None, mean=None, std=None, bint takes_nonfinite=False, sample_weight=None,
-              order=None, alpha=None, epsilons=None):
+              order=None, starts=None, alpha=None, epsilons=None):
         """As many steps as there is time for, but the first in any case; at most `most` of them.
 
         Each is a `step` on the rows ``random_rows(len(y), batch_size)`` of X, y and sample_weight,
-        or on the next batch_size of order, the last one on those that are left; under the learning
-        rates ``base[name] * factors[i]`` and Adam's ``epsilons[i]`` if these are given, and with
-        alpha divided by the batch's sum of weights in the place of reg.  losses gets the loss of
-        each step that was taken, and what is returned, the seconds after which it was done.  None
-        where nothing has been done, and nothing drawn.
+        or on those of order from starts[i] to starts[i + 1], no more than batch_size; under the
+        learning rates ``base[name] * factors[i]`` and Adam's ``epsilons[i]`` if these are given,
+        and with alpha divided by the batch's sum of weights in the place of reg.  losses gets the
+        loss of each step that was taken, and what is returned, the seconds after which it was done.
+        None where nothing has been done, and nothing drawn.
 
         A step that is not like the others ends the call before it, maybe before the first: where
         the loss is not finite, unless takes_nonfinite, a label, target or weight is out of range,
@@ -811,7 +811,7 @@ cdef class Network:
         if type(configs) is not dict or most < 1 or batch_size < 1:
             return None
         cdef Drawn drawn = Drawn(y, most, seconds, losses, base, factors)
-        drawn.set_epoch(sample_weight, order, batch_size, alpha, epsilons)
+        drawn.set_epoch(sample_weight, order, starts, batch_size, alpha, epsilons)
         zeros = np.zeros(batch_size, np.int64)
         return self.run_step_alone(X, zeros, None, model, self.grads, rules[rule], configs, reg,
                                    clip_norm, zeros, mean, std, takes_nonfinite, drawn)

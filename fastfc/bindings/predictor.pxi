@@ -132,8 +132,9 @@ cdef class Predictor:
             layer, entries = &self.net.layers[i], <list> layers[i]
             row = fc_padded(layer.M, itemsize) * itemsize
             w = at + 5 * row
-            call_copy_weights(self.table, self.type, w, cnp.PyArray_DATA(<ndarray> entries[0]),
-                              layer.D, layer.M, False)
+            layer.w_is_finite = call_copy_weights(self.table, self.type, w,
+                                                  cnp.PyArray_DATA(<ndarray> entries[0]),
+                                                  layer.D, layer.M, False)
             layer.w.w = w
             layer.b.w = keep_row(at, entries[1])
             layer.gamma.w = keep_row(at + row, entries[2])

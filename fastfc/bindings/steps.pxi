@@ -48,7 +48,7 @@ cdef class Drawn:
     cdef object y, weights  # of all examples
     cdef list history  # to which losses are appended
     cdef dict base
-    cdef ndarray order, factors, epsilons, rates, losses, times
+    cdef ndarray order, starts, factors, epsilons, rates, losses, times
     cdef double alpha
     cdef bitgen_t *bitgen  # NULL where nothing is drawn
 
@@ -74,18 +74,19 @@ cdef class Drawn:
                              f"({self.steps.most},)")
         return copied
 
-    # What else an epoch has.
-    cdef int set_epoch(self, object weights, object order, size_t batch_size, object alpha,
-                       object epsilons) except -1:
+    # What else an epoch has.  The rows of a step, at most batch_size, are those of the order from
+    # its start to the next one's.
+    cdef int set_epoch(self, object weights, object order, object starts, size_t batch_size,
+                       object alpha, object epsilons) except -1:
         self.weights = weights
         if order is not None:
             self.order = copy_integers("steps", "order", order, "integers")
             self.steps.order = <const cnp.int64_t *> cnp.PyArray_DATA(self.order)
-            self.steps.ordered = (<object> self.order).size
-            if self.order.ndim != 1 or self.steps.ordered > self.steps.most * batch_size \
-                    or self.steps.ordered <= (self.steps.most - 1) * batch_size:
+            self.starts = copy_integers("steps", "starts", starts, "integers")
+            if self.order.ndim != 1 or not self.has_starts(batch_size):
                 raise shape_error("steps", "order", self.order, f"rows for {self.steps.most} steps "
                                   f"of {batch_size}")
+            self.steps.start = <const cnp.int64_t *> cnp.PyArray_DATA(self.starts)
         if alpha is not None:
             self.alpha = as_number("steps", "alpha", alpha)
             self.steps.alpha = &self.alpha
@@ -93,6 +94,17 @@ cdef class Drawn:
             self.epsilons = self.each_step("epsilons", epsilons)
             self.steps.epsilon = <double *> cnp.PyArray_DATA(self.epsilons)
         return 0
+
+    # Whether the steps share the order out among them, at least a row to each.
+    cdef bint has_starts(self, cnp.int64_t batch_size):
+        cdef const cnp.int64_t *start = <const cnp.int64_t *> cnp.PyArray_DATA(self.starts)
+        cdef size_t i
+        if self.starts.ndim != 1 or <size_t> self.starts.shape[0] != self.steps.most + 1:
+            return False
+        for i in range(self.steps.most):
+            if not 0 < start[i + 1] - start[i] <= batch_size:
+                return False
+        return start[0] == 0 and start[self.steps.most] == self.order.shape[0]
 
     # What may run Python, for a network of so many layers, with labels or so many scores.  False
     # where it must be drawn in Python.
@@ -137,7 +149,7 @@ cdef class Drawn:
     cdef int require_order(self, cnp.npy_intp count) except -1:
         cdef const cnp.int64_t *row = self.steps.order
         cdef size_t i
-        for i in range(self.steps.ordered):
+        for i in range(<size_t> self.order.shape[0]):
             if not 0 <= row[i] < count:
                 raise IndexError(f"steps: order[{i}] is {row[i]}, expected a row of y from 0 to "
                                  f"{count - 1}")

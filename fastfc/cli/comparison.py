@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import json
 import os
 import sys
 from types import SimpleNamespace
@@ -14,8 +12,9 @@ import numpy as np
 
 from fastfc.cli import folder
 from fastfc.cli.command import UsageError
-from fastfc.cli.configuration import OUTSIDE, SHOWN, named, read_toml
+from fastfc.cli.configuration import OUTSIDE, SHOWN, named
 from fastfc.cli.data import load_to_train
+from fastfc.cli.ended import read_ended
 from fastfc.cli.options import BACKENDS, KEYS, OPTIONS
 from fastfc.cli.running import run
 from fastfc.cli.tables import aligned
@@ -23,8 +22,6 @@ from fastfc.cli.tables import aligned
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
-
-    from fastfc._types import StrPath
 
 
 def compare(sides: Sequence[str], config: str | None) -> dict[str, Any]:
@@ -56,7 +53,7 @@ def compare(sides: Sequence[str], config: str | None) -> dict[str, Any]:
 
 def _of(side: str) -> dict[str, Any]:
     if os.path.isdir(side):
-        return read_run(side)
+        return _of_folder(side)
     return _train(_parameters(side))
 
 
@@ -90,7 +87,7 @@ def _train(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def read_run(path: StrPath) -> dict[str, Any]:
+def _of_folder(path: str) -> dict[str, Any]:
     """Return the figures, options and curves of a run's folder.
 
     Raises
@@ -98,31 +95,20 @@ def read_run(path: StrPath) -> dict[str, Any]:
     UsageError
         There is none, it has not ended, or a file of it is damaged.
     """
-    at = os.fspath(path)
-    if not folder.is_run(at):
-        raise UsageError(f"{at}: there is no run: it has no {folder.CONFIG}")
-    names = [os.path.join(at, name) for name in (folder.CONFIG, folder.SUMMARY, folder.HISTORY)]
-    for name in names[1:]:
-        if not os.path.exists(name):
-            raise UsageError(f"{name}: no such file: has the run ended? --resume {at} goes on")
+    config, summary, history = read_ended(path)
+    values = named(os.path.join(path, folder.CONFIG), config, OPTIONS)
     try:
-        with open(names[1]) as file:
-            summary = json.load(file)
-        with open(names[2], newline="") as file:
-            rows = list(csv.DictReader(file))
-        scored = [row for row in rows if row["val_acc"]]
+        scored = ~np.isnan(history["val_acc"])
         return {
             **_figures(summary),
-            "options": _told(named(names[0], read_toml(names[0]), OPTIONS)),
-            "loss": [float(row["loss"] or "nan") for row in rows],
-            "epochs_done": [int(row["epoch"]) for row in scored],
-            "train_acc": [float(row["train_acc"] or "nan") for row in scored],
-            "val_acc": [float(row["val_acc"]) for row in scored],
+            "options": _told(values),
+            "loss": history["loss"].tolist(),
+            "epochs_done": history["epoch"][scored].tolist(),
+            "train_acc": history["train_acc"][scored].tolist(),
+            "val_acc": history["val_acc"][scored].tolist(),
         }
-    except OSError as error:
-        raise UsageError(f"{error.filename}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UsageError(f"{at}: damaged: {type(error).__name__}: {error}") from error
+    except KeyError as error:
+        raise UsageError(f"{path}: damaged: there is no {error}") from error
 
 
 def _figures(summary: dict[str, Any]) -> dict[str, Any]:

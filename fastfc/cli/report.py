@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import click
 
-from fastfc.arguments import shown
 from fastfc.cli import folder, values
 from fastfc.cli.command import Command, Option, UsageError
 from fastfc.cli.configuration import read_toml
 from fastfc.cli.data import load_to_train
+from fastfc.cli.ended import find_file, read_ended
 from fastfc.fc_net import FullyConnectedNet
-from fastfc.training import History
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
     from fastfc._types import DataSet
+    from fastfc.training import History
 
 
 @click.command(
@@ -45,9 +44,9 @@ def command(path: str, examples: bool | None) -> int:
     The page has curves, what the network makes of the validation data, its layers, and where the
     time went. It needs no network.
     """
-    history, summary = _read(path)
+    ended = read_ended(path)
     try:
-        model = FullyConnectedNet.load(_file(path, folder.MODEL))
+        model = FullyConnectedNet.load(find_file(path, folder.MODEL))
     except OSError as error:
         raise UsageError(f"{error.filename or path}: {error.strerror or error}") from error
     except ValueError as error:
@@ -56,7 +55,7 @@ def command(path: str, examples: bool | None) -> int:
     data, _ = load_to_train(options, set(), model)
     shown_too: bool = options.examples if examples is None else examples
     try:
-        write(path, model, data, history, summary, examples=shown_too)
+        write(path, model, data, ended.history, ended.summary, examples=shown_too)
     except (ImportError, TypeError, ValueError) as error:
         raise UsageError(f"{path}: {error}") from error
     print(f"report: {os.path.join(path, folder.REPORT)}")
@@ -71,11 +70,7 @@ def write_beside(path: str, sides: Sequence[str]) -> None:
     UsageError
         One is no run's folder, matplotlib is missing, or the page cannot be written.
     """
-    runs = {}
-    for side in sides:
-        history, summary = _read(side)
-        config = read_toml(os.path.join(side, folder.CONFIG))
-        runs[side] = {"history": history, "config": config, "summary": summary}
+    runs = {side: read_ended(side)._asdict() for side in sides}
     try:
         from fastfc.report import write_comparison
 
@@ -84,19 +79,6 @@ def write_beside(path: str, sides: Sequence[str]) -> None:
         raise UsageError(f"--html {path}: {error.strerror or error}") from error
     except (ImportError, TypeError, ValueError) as error:
         raise UsageError(f"--html {path}: {error}") from error
-
-
-def _read(path: str) -> tuple[History, dict[str, Any]]:
-    """Return the history and the summary of a run's folder."""
-    if not folder.is_run(path):
-        raise UsageError(f"{path}: there is no run: it has no {folder.CONFIG}")
-    try:
-        history = History.from_csv(_file(path, folder.HISTORY))
-        return history, _read_summary(_file(path, folder.SUMMARY))
-    except OSError as error:
-        raise UsageError(f"{error.filename or path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise UsageError(str(error)) from error
 
 
 def write(
@@ -128,26 +110,6 @@ def write(
         summary=summary,
         examples=examples,
     )
-
-
-def _file(path: str, name: str) -> str:
-    """Return the path of a file of the run's."""
-    found = os.path.join(path, name)
-    if not os.path.exists(found):
-        raise UsageError(f"{found}: no such file: has the run ended? --resume {path} goes on")
-    return found
-
-
-def _read_summary(path: str) -> dict[str, Any]:
-    """Return what a run's summary holds."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            found = json.load(file)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: no JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: it is {shown(found)}, expected an object")
-    return found
 
 
 def _options_of(path: str) -> SimpleNamespace:

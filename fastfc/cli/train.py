@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from fastfc.cli.command import Command
 from fastfc.cli.configuration import RUN, given_names, read_config
@@ -51,7 +52,9 @@ def command(ctx: click.Context, /, config_file: str | None, **values: Any) -> in
     """
     from fastfc.cli.training import train  # what only asks for help does not wait for it
 
-    was = None
+    was, given = None, given_names(ctx)
     if RUN in ctx.meta:
         was = ctx.command.make_context("train", [], default_map=ctx.meta[RUN]).params
-    return train(SimpleNamespace(**values), given_names(ctx), was)
+    elif values["resume"] and ctx.get_parameter_source("seed") is not ParameterSource.COMMANDLINE:
+        given -= {"seed"}  # of a configuration: that the run began with, which no checkpoint holds
+    return train(SimpleNamespace(**values), given, was)

@@ -18,10 +18,11 @@ from fastfc.cli.data import is_table, load_to_train
 from fastfc.cli.options import BACKENDS, RULE_KEYS, TABLE_OPTIONS, flag_of
 from fastfc.cli.ranks import Ranks, together
 from fastfc.cli.running import REMEDY, run
+from fastfc.networks.arguments import choose_name
 from fastfc.training import latest_checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from types import SimpleNamespace
     from typing import Any
 
@@ -77,7 +78,11 @@ def _train(
             ranks.settle(options)
         elif options.out:
             options.checkpoint_name = folder.checkpoint_name(options.out)
-        data = load_to_train(options, given, _network_of(options))
+        network = _network_of(options)
+        if was is None and network is not None:
+            has = _arguments_of(network)
+            _refuse_fixed(options.resume, _changes(options, given & has.keys(), has))
+        data = load_to_train(options, given, network)
         if options.compare:
             found = _compare(options, given, *data)
         else:
@@ -157,10 +162,9 @@ def _check_resumed(options: SimpleNamespace, given: set[str]) -> None:
     """Raise a UsageError for options that a run which goes on has no use for."""
     if options.backend == "reference":
         raise UsageError("--resume goes on with the C kernels: leave --backend reference out")
-    for name in sorted(given & {*NETWORK_ARGUMENTS, "dropout_seed"}):
+    if "seed" in given:
         raise UsageError(
-            f"{flag_of(name)}: the checkpoint of --resume has the network and the state of the "
-            "random numbers: leave it out"
+            "--seed: the checkpoint of --resume has the state of the random numbers: leave it out"
         )
     for name in sorted(given & {*TABLE_OPTIONS}):
         raise UsageError(
@@ -178,18 +182,8 @@ def _go_on(options: SimpleNamespace, given: set[str], was: Mapping[str, Any]) ->
         There is no checkpoint, or something changes that cannot.
     """
     path = options.resume
-    changes = {
-        name: f"{flag_of(name)} {_in_words(was[name])} to {_in_words(getattr(options, name))}"
-        for name in sorted(given - {*OUTSIDE, *SHOWN})
-        if _place(getattr(options, name)) != _place(was[name])
-    }
-    fixed = [name for name in changes if name in FIXED]
-    if fixed:
-        others = [words for name, words in changes.items() if name != fixed[0]]
-        raise UsageError(
-            f"--resume {path}: {changes[fixed[0]]}, which a run cannot change: begin another one "
-            f"with --out{'; also changed: ' if others else ''}{', '.join(others)}"
-        )
+    changes = _changes(options, given - {*OUTSIDE, *SHOWN}, was)
+    _refuse_fixed(path, changes)
     checkpoint = latest_checkpoint(folder.checkpoint_name(path))
     if checkpoint is None:
         raise UsageError(
@@ -200,6 +194,38 @@ def _go_on(options: SimpleNamespace, given: set[str], was: Mapping[str, Any]) ->
         print(f"changed: {', '.join(changes.values())}")
     options.out, options.resume = path, str(checkpoint)
     return given - FIXED
+
+
+def _arguments_of(network: fc_net.FullyConnectedNet) -> dict[str, Any]:
+    """Return the values of the options that make such a network."""
+    found = dict(network._describe_network()["arguments"])
+    names = "dropout", "dropout_keep_ratio"
+    _, found["dropout"] = choose_name(names[0], found[names[0]], names[1], found[names[1]], 0)
+    found["normalization"] = network.normalization or "none"
+    found["dropout_seed"] = found.pop("seed")
+    return found
+
+
+def _changes(
+    options: SimpleNamespace, names: Iterable[str], was: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return what has not the value that it had, of these options: how it changes, in words."""
+    return {
+        name: f"{flag_of(name)} {_in_words(was[name])} to {_in_words(getattr(options, name))}"
+        for name in sorted(names)
+        if _place(getattr(options, name)) != _place(was[name])
+    }
+
+
+def _refuse_fixed(path: str, changes: Mapping[str, str]) -> None:
+    """Raise a UsageError if something changes that cannot."""
+    fixed = [name for name in changes if name in FIXED]
+    if fixed:
+        others = [words for name, words in changes.items() if name != fixed[0]]
+        raise UsageError(
+            f"--resume {path}: {changes[fixed[0]]}, which a run cannot change: begin another one "
+            f"with --out{'; also changed: ' if others else ''}{', '.join(others)}"
+        )
 
 
 def _in_words(value: Any) -> str:

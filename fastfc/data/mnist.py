@@ -27,11 +27,14 @@ CHUNK = 1 << 20  # bytes read at a time
 PARTS = {"train": "train", "test": "t10k"}  # split: how its files' names begin
 
 
-def load_mnist(root: StrPath | None = None, num_validation: int = 5000) -> DataSet:
+def load_mnist(
+    root: StrPath | None = None, num_validation: int = 5000, subtract_mean: bool = True
+) -> DataSet:
     """Load MNIST: 70,000 handwritten digits of 28×28 pixels, ten classes (LeCun et al. 1998).
 
     The last `num_validation` images of the training files are for validation, those before for
-    training.  The mean of the training images is subtracted and the result divided by 255.
+    training.  The mean of the training images is subtracted, unless `subtract_mean` is False, and
+    the result divided by 255.
     Other data sets in MNIST's form (Fashion-MNIST, KMNIST, EMNIST) load the same way.
 
     Parameters
@@ -43,6 +46,9 @@ def load_mnist(root: StrPath | None = None, num_validation: int = 5000) -> DataS
         working directory and its parent are searched.
     num_validation : int
         Size of the validation split.
+    subtract_mean : bool
+        Subtract the mean image of the training split from all three.  Without it pixels are 0
+        to 1, and four of five are 0: training leaves these out of its sums.
 
     Returns
     -------
@@ -72,7 +78,7 @@ def load_mnist(root: StrPath | None = None, num_validation: int = 5000) -> DataS
         raise ValueError(
             f"training images are {X.shape[2:]} pixels, test images {splits['test'][0].shape[2:]}"
         )
-    return float_splits(splits, scale=255)
+    return float_splits(splits, subtract_mean, scale=255)
 
 
 def read_idx(path: StrPath) -> Bytes:

@@ -13,7 +13,6 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -29,8 +28,9 @@ from .lbfgs import fit_lbfgs
 from .minibatch import Data, MinibatchFit, batch_rows
 from .optimizer import Optimizer
 from .presets import PRESETS
+from .random_state import as_random_state
 from .reading import adopt_data, read_data
-from .settings import STOCHASTIC_SOLVERS, Settings, settle
+from .settings import STOCHASTIC_SOLVERS, Settings, check_params, settle
 from .worker_threads import threads_of
 
 if TYPE_CHECKING:
@@ -99,6 +99,10 @@ class FCBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         "progress": ["boolean"],
         "preset": [StrOptions(set(PRESETS)), None],
     }
+
+    def _validate_params(self) -> None:
+        """Check the parameters one by one: what scikit-learn calls first."""
+        check_params(self)
 
     def _validate(self, X: Any, y: Any, reset: bool) -> tuple[Any, AnyArray]:
         """Return X, an array or a sparse matrix, and y, an array; say what is wrong."""
@@ -198,7 +202,7 @@ class FCBase(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if sample_weight is not None:
             sample_weight = _weights("sample_weight", sample_weight, X)
         weights = self._row_weights(y, sample_weight, incremental)
-        random_state = _random_state(settings.random_state)
+        random_state = as_random_state(settings.random_state)
         self.n_outputs_ = self._count_outputs(targets)
         sizes = [X.shape[1], *settings.hidden_layer_sizes, self.n_outputs_]
         if first:
@@ -483,14 +487,6 @@ def _weights(name: str, sample_weight: Any, X: Any) -> AnyArray:
     given = adopt_data(name, sample_weight)
     weights: AnyArray = _check_sample_weight(given, X, ensure_non_negative=True)
     return weights
-
-
-def _random_state(value: Any) -> np.random.RandomState:
-    """Return the generator of a fit; None is one draw of NumPy's global one."""
-    if value is None:
-        value = np.random.randint(2**31 - 1)
-    random_state: np.random.RandomState = check_random_state(value)
-    return random_state
 
 
 def _dropout_state(

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FCClassifier"]
 
+_EXAMPLES = 4  # of a class on average, with which scikit-learn warns of nothing
+
 
 class FCClassifier(ClassifierMixin, FCBase):
     """A fully connected network as a classifier of scikit-learn's kind, on the C core.
@@ -284,7 +286,7 @@ class FCClassifier(ClassifierMixin, FCBase):
 
     def _check_labels(self, y: AnyArray, incremental: bool) -> None:
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
-            self._label_binarizer = LabelBinarizer().fit(y)
+            self._label_binarizer = _binarizer_of(y)
             self.classes_ = self._label_binarizer.classes_
             return
         classes = unique_labels(y)
@@ -311,6 +313,8 @@ class FCClassifier(ClassifierMixin, FCBase):
     def _targets_of(self, y: AnyArray) -> AnyArray:
         if self._kind() == "multiclass":
             return np.searchsorted(self.classes_, y).astype(np.int64)
+        if self._kind() == "binary" and y.ndim == 1:
+            return np.searchsorted(self.classes_, y).astype(np.uint8)
         targets: AnyArray = self._label_binarizer.transform(y)
         return (targets.ravel() if self._kind() == "binary" else targets).astype(np.uint8)
 
@@ -477,3 +481,15 @@ class FCClassifier(ClassifierMixin, FCBase):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _binarizer_of(y: Any) -> LabelBinarizer:
+    """Return ``LabelBinarizer().fit(y)``, which finds out twice what plain integers are."""
+    if type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "biu":
+        classes = np.unique(y)
+        if _EXAMPLES * len(classes) <= len(y):
+            binarizer = LabelBinarizer()
+            binarizer.y_type_ = "multiclass" if len(classes) > 2 else "binary"
+            binarizer.classes_, binarizer.sparse_input_ = classes, False
+            return binarizer
+    return LabelBinarizer().fit(y)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 MOST_STEPS = 512  # in one call of the core
 MOST_SECONDS = 0.05  # in one call of the core, about: so soon Ctrl-C is seen
+EPOCHS_SECONDS = 0.01  # of epochs in one call, about: Ctrl-C leaves the last of them uncounted
 
 
 class Data(NamedTuple):
@@ -107,7 +108,7 @@ class MinibatchFit:
             event: find_methods(callbacks, event) for event in ("on_step", "on_epoch", "on_stop")
         }
         self._singly = bool(self._on["on_step"]) or self._optimizer.is_asked_each_step()
-        self._at_once = 1
+        self._at_once = 1 if settings.progress else MOST_STEPS
         self._log = Log()
         self._bar: Progress | None = None
 
@@ -147,11 +148,14 @@ class MinibatchFit:
                 steps = -(-len(rows) // self.batch_size) * self._epochs
                 self._bar = Progress(self._as_solver(), 0, steps)
             while self.stop_reason is None:
-                if settings.shuffle:  # sklearn.utils.shuffle, without its checks
-                    order = np.arange(len(rows))
-                    self._random_state.shuffle(order)
-                    rows = rows[order]
-                self._note_epoch(self._train(self._data.rows[rows]))
+                orders = []
+                for _ in range(self._epochs_ahead()):
+                    if settings.shuffle:  # sklearn.utils.shuffle, without its checks
+                        order = np.arange(len(rows))
+                        self._random_state.shuffle(order)
+                        rows = rows[order]
+                    orders.append(self._data.rows[rows])
+                self._train(orders)
         except KeyboardInterrupt:
             self.stop_reason = "interrupted"
             warnings.warn("Training interrupted by user.", stacklevel=5)
@@ -163,19 +167,39 @@ class MinibatchFit:
         if self._monitor is not None and settings.early_stopping and not self._incremental:
             estimator._network.restore(self._monitor.best)
 
-    def _note_epoch(self, loss: float) -> None:
-        """Take note of an epoch's loss: scores, learning rate, and whether the fit has ended."""
+    def _epochs_ahead(self) -> int:
+        """Return the epochs of the next call of the core: between them nothing can look."""
+        settings, estimator, data = self._settings, self.estimator, self._data
+        if (
+            self.epoch == 0  # how long does it take?
+            or not self._optimizer.is_steady()
+            or any((settings.verbose, settings.progress, settings.callbacks, self._monitor))
+            or data.sample_weight is not None
+            or issparse(data.X)
+            or settings.normalization == "batchnorm"
+        ):
+            return 1
+        epoch = -(-len(data.rows) // self.batch_size)
+        count = int(self._at_once * EPOCHS_SECONDS / MOST_SECONDS) // epoch
+        before_end = settings.n_iter_no_change + 1 - estimator._no_improvement_count
+        return int(max(1, min(count, self._epochs - self.epoch, before_end)))
+
+    def _note_epoch(self, loss: float, steps: int) -> None:
+        """Take note of an epoch's loss: scores, learning rate, and whether the fit has ended.
+
+        So many steps have been done with it.
+        """
         estimator, settings = self.estimator, self._settings
         self.epoch += 1
         estimator.n_iter_ += 1
         estimator.loss_ = loss
         estimator.t_ += len(self._data.rows)
         estimator.loss_curve_.append(loss)
-        self._log.epochs.append(len(self.loss_history))
+        self._log.epochs.append(steps)
         if settings.verbose:
             print(f"Iteration {estimator.n_iter_}, loss = {loss:.8f}")
         if self._monitor is not None:
-            self._log.scored.append(len(self.loss_history))
+            self._log.scored.append(steps)
             self.val_acc_history.append(self._monitor.look())
             if settings.verbose:
                 print(f"Validation score: {self.val_acc_history[-1]:f}")
@@ -226,23 +250,34 @@ class MinibatchFit:
                 stacklevel=6,
             )
 
-    def _train(self, order: Labels) -> float:
-        """Train on the examples in this order; return the mean of their batches' losses."""
-        order = self._without_weightless(order)
-        first, rows_of_steps = len(self.loss_history), []
-        for part, size in self._parts(order):
-            rows_of_steps += [min(size, len(part) - i) for i in range(0, len(part), size)]
-            start = 0
-            while start < len(part):
-                rows = part[start : start + self._rows_ahead(size)]
-                taken = self._take(rows, size)
-                start += min(taken * size, len(rows))
-                self._optimizer.steps += taken
-                notify(self._on["on_step"], self._as_solver())
-                if self._bar is not None:
-                    self._bar.on_step(self._as_solver())
-        losses = np.array(self.loss_history[first:], np.float64)
-        return float(np.dot(losses, rows_of_steps) / max(len(order), 1))
+    def _train(self, orders: list[Labels]) -> None:
+        """Train on the examples in these orders, an epoch each; note them."""
+        done, ahead = len(self.loss_history), 0
+        if len(orders) > 1:
+            ahead = self._take(np.array(orders), self.batch_size)
+            self._optimizer.steps += ahead
+        for order in map(self._without_weightless, orders):
+            rows_of_steps = []
+            for part, size in self._parts(order):
+                rows_of_steps += [min(size, len(part) - i) for i in range(0, len(part), size)]
+                self._train_part(part, size, ahead * size)
+            losses = np.array(self.loss_history[done : done + len(rows_of_steps)], np.float64)
+            done += len(rows_of_steps)
+            ahead = max(ahead - len(rows_of_steps), 0)
+            self._note_epoch(float(np.dot(losses, rows_of_steps) / max(len(order), 1)), done)
+            if self.stop_reason is not None:
+                return
+
+    def _train_part(self, part: Labels, size: int, start: int) -> None:
+        """Take the steps of a part of an epoch, whose first rows are done."""
+        while start < len(part):
+            rows = part[start : start + self._rows_ahead(size)]
+            taken = self._take(rows, size)
+            start += min(taken * size, len(rows))
+            self._optimizer.steps += taken
+            notify(self._on["on_step"], self._as_solver())
+            if self._bar is not None:
+                self._bar.on_step(self._as_solver())
 
     def _parts(self, order: Labels) -> Iterator[tuple[Labels, int]]:
         """Generate the parts of an epoch, and the rows of a batch in each.
@@ -273,7 +308,10 @@ class MinibatchFit:
         return size * min(self._at_once, -(-rows_at_once(self._data.X) // size))
 
     def _take(self, rows: Labels, size: int) -> int:
-        """Take a step on each ``size`` of these rows, or on the first of them; return how many."""
+        """Take a step on each ``size`` of these rows, or on the first of them; return how many.
+
+        They are (n,), or of several epochs (epochs, n).
+        """
         X, targets, weights = self._data.X, self._data.targets, self._data.sample_weight
         if issparse(X):
             X, targets = X[rows].toarray(), targets[rows]
@@ -282,7 +320,7 @@ class MinibatchFit:
         began = time.perf_counter()
         taken = self._take_many(X, targets, weights, rows, size)
         if taken == 0:
-            self._take_one(X, targets, weights, rows[:size])
+            self._take_one(X, targets, weights, rows.ravel()[:size])
             taken = 1
         spent = time.perf_counter() - began
         self._at_once = int(min(MOST_STEPS, max(taken * MOST_SECONDS / max(spent, 1e-9), 1)))
@@ -295,7 +333,8 @@ class MinibatchFit:
         self, X: AnyArray, targets: AnyArray, weights: AnyArray | None, rows: Labels, size: int
     ) -> int:
         """Take all steps in one call of the core; return how many it has taken, which may be 0."""
-        optimizer, steps = self._optimizer, -(-len(rows) // size)
+        optimizer, count = self._optimizer, rows.shape[-1]
+        steps = rows.size // count * -(-count // size)
         rates = optimizer.rates(steps, self)
         if rates is None:
             optimizer.set_rate(optimizer.learning_rate)

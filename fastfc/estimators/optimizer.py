@@ -105,6 +105,10 @@ class Optimizer:
         values: list[float] = (self._epsilon / np.sqrt(1 - self._beta_2**t)).tolist()
         return values
 
+    def is_steady(self) -> bool:
+        """Return whether the learning rate is the same in all epochs, as far as they go well."""
+        return self._schedule is None and self._policy != "invscaling"
+
     def is_asked_each_step(self) -> bool:
         """Return whether the schedule is a function of the user's, which sees every step."""
         return self._schedule is not None and not isinstance(self._schedule, Schedule)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import inspect
 from typing import TYPE_CHECKING
 
 import numpy as np
+from sklearn.utils._param_validation import (
+    InvalidParameterError,
+    validate_parameter_constraints,
+)
 
 from ..arguments import shown
 from .presets import PRESETS
@@ -105,6 +110,33 @@ def settle(estimator: Any) -> Settings:
         params["alpha"] = 0.0
     params["hidden_layer_sizes"] = _sizes(params["hidden_layer_sizes"])
     return Settings(**params)
+
+
+def check_params(estimator: Any) -> None:
+    """Raise InvalidParameterError where a parameter is none that the estimator's class allows.
+
+    Most are at their defaults, which are checked once a class: that takes longer than the rest.
+    """
+    cls: Any = type(estimator)
+    valid = _valid_defaults_of(cls)
+    params = {name: getattr(estimator, name) for name in sorted(_defaults_of(cls))}
+    changed = {
+        name: value
+        for name, value in params.items()
+        if name not in valid or value is not valid[name]
+    }
+    validate_parameter_constraints(cls._parameter_constraints, changed, cls.__name__)
+
+
+@functools.cache
+def _valid_defaults_of(cls: Any) -> Mapping[str, Any]:
+    """Return the default of each parameter, without those that the class does not allow."""
+    valid: dict[str, Any] = {}
+    for name, value in _defaults_of(cls).items():
+        with contextlib.suppress(InvalidParameterError):
+            validate_parameter_constraints(cls._parameter_constraints, {name: value}, cls.__name__)
+            valid[name] = value
+    return valid
 
 
 @functools.cache

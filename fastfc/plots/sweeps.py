@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arguments import shown
+from ..sweep_table import scores_at_rungs, varied
 from .figures import some_axes
 
 if TYPE_CHECKING:
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
 
     Rows = Sequence[Mapping[str, Any]]
 
-# The columns of a sweep's table that are no options of its candidates.
-_RESULTS = {
-    *("run", "candidate", "val", "test", "epochs", "seconds", "stop_reason", "rung", "budget"),
-}
-_SCORE_OF = "val@"
 _WIDE = 100  # values whose largest is so many times the smallest have a logarithmic axis
 
 
@@ -62,12 +58,12 @@ def sweep(results: Rows, *, log: Collection[str] = (), ax: object = None) -> lis
     ['reg', 'candidate']
     """
     rows = _scored(results)
-    varied = _varied(results)
-    budgets = sorted({int(key[len(_SCORE_OF) :]) for row in rows for key in _rungs_of(row)})
-    panels = some_axes(ax, len(varied) + 1 + bool(budgets))
-    for axes, option in zip(panels, varied, strict=False):
+    options = varied(results)
+    budgets = sorted({epochs for row in rows for epochs in scores_at_rungs(row)})
+    panels = some_axes(ax, len(options) + 1 + bool(budgets))
+    for axes, option in zip(panels, options, strict=False):
         _draw_option(axes, option, rows, option in log)
-    _draw_best(panels[len(varied)], rows)
+    _draw_best(panels[len(options)], rows)
     if budgets:
         _draw_rungs(panels[-1], rows, budgets)
     for axes in panels:
@@ -88,19 +84,6 @@ def _scored(results: Rows) -> list[Mapping[str, Any]]:
     if not found:
         raise ValueError("results: no candidate has a score, so there is nothing to draw")
     return found
-
-
-def _varied(results: Rows) -> list[str]:
-    """Return the options that have not the same value in all rows."""
-    keys = dict.fromkeys(key for row in results for key in row)
-    options = [key for key in keys if key not in _RESULTS and not key.startswith(_SCORE_OF)]
-    return [key for key in options if len({_text(row.get(key)) for row in results}) > 1]
-
-
-def _rungs_of(row: Mapping[str, Any]) -> list[str]:
-    """Return the columns of a row that have the score at a rung, the first first."""
-    found = [key for key in row if key.startswith(_SCORE_OF) and row[key] is not None]
-    return sorted(found, key=lambda key: int(key[len(_SCORE_OF) :]))
 
 
 def _text(value: object) -> str:
@@ -136,12 +119,10 @@ def _draw_best(axes: Axes, rows: Rows) -> None:
 
 def _draw_rungs(axes: Axes, rows: Rows, budgets: Sequence[int]) -> None:
     """Draw the scores of each candidate over the rungs, the one that came furthest above."""
-    for row in sorted(rows, key=lambda row: len(_rungs_of(row))):
-        keys = _rungs_of(row)
-        whole = int(keys[-1][len(_SCORE_OF) :]) == budgets[-1] if keys else False
-        epochs = [int(key[len(_SCORE_OF) :]) for key in keys]
+    for scores in sorted(map(scores_at_rungs, rows), key=len):
+        whole = budgets[-1] in scores
         style: dict[str, Any] = {"color": "C0" if whole else "0.6", "zorder": 3 if whole else 2}
-        axes.plot(epochs, [row[key] for key in keys], "o-", linewidth=1, **style)
+        axes.plot(list(scores), list(scores.values()), "o-", linewidth=1, **style)
     if len(budgets) > 2:
         axes.set_xscale("log")
     axes.set_xticks(budgets, list(map(str, budgets)))

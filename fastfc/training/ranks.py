@@ -18,15 +18,7 @@ import numpy as np
 from ..version import __version__
 from .attributes import Attributes
 from .packing import pack
-from .state import (
-    SPLITS,
-    collect_state,
-    copy_arrays,
-    fingerprints,
-    restore,
-    running_statistics,
-    set_running_statistics,
-)
+from .state import SPLITS, collect_state, fingerprints, restore
 from .stopping import NonFiniteLossError
 
 if TYPE_CHECKING:
@@ -167,18 +159,15 @@ class Ranked(Attributes):
 
     @contextlib.contextmanager
     def _droppable(self) -> Iterator[None]:
-        """Surround a step, which the ranks may drop."""
+        """Surround a step, which the ranks may drop: draws and rates are as they were before."""
         if self._team is None:
             yield
             return
-        bn_params = cast("Resumable", self)._bn_params()
-        statistics = [copy_arrays(found) for found in running_statistics(bn_params)]
         configs = {name: dict(config) for name, config in self.optim_configs.items()}
         random = np.random.get_state(legacy=False)
         try:
             yield
         except DroppedStep:
-            set_running_statistics(bn_params, statistics)
             for name, config in configs.items():  # the coming step's learning rates
                 self.optim_configs[name].clear()
                 self.optim_configs[name].update(config)

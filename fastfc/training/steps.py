@@ -83,10 +83,15 @@ class Stepping(Resumable, Guarded, Scored):
     def _composed_step(self, batch_mask: Labels) -> Any:
         """Compute the gradients and update every parameter by the rule; return the loss.
 
-        A loss that is not finite changes nothing, but under ``on_nonfinite='continue'``.
+        A pass that the ranks drop changes nothing, nor does a loss that is not finite, but under
+        ``on_nonfinite='continue'``.
         """
         statistics = [copy_arrays(found) for found in running_statistics(self._bn_params())]
-        loss, grads = check_pair(self._loss_of(batch_mask))
+        try:
+            loss, grads = check_pair(self._loss_of(batch_mask))
+        except DroppedStep:
+            set_running_statistics(self._bn_params(), statistics)
+            raise
         loss = as_number(loss)
         if self.on_nonfinite != "continue" and not math.isfinite(loss):
             set_running_statistics(self._bn_params(), statistics)

@@ -21,8 +21,9 @@ static void check_product(const char *what, const real *got, const real *a, size
         }
 }
 
-static void test_affine(size_t N, size_t D, size_t M) {
-    real *x = array(N * D), *w = array(D * M), *b = array(M), *dout = array(N * M);
+/* x: (N, D), which it frees. */
+static void test_affine_of(real *x, size_t N, size_t D, size_t M) {
+    real *w = array(D * M), *b = array(M), *dout = array(N * M);
     real *out = output(N * M), *dx = output(N * D), *dw = output(D * M), *db = output(M);
     void *workspace = aligned_alloc(64, FC_WORKSPACE_BYTES);
     KERNELS->affine_forward(out, x, w, b, N, D, M, workspace);
@@ -36,6 +37,45 @@ static void test_affine(size_t N, size_t D, size_t M) {
         check("affine db", j, db[j], sum, sum_bound(N, absolute));
     }
     free(x), free(w), free(b), free(dout), free(out), free(dx), free(dw), free(db), free(workspace);
+}
+
+static void test_affine(size_t N, size_t D, size_t M) { test_affine_of(array(N * D), N, D, M); }
+
+/* (rows, columns), of which one element in `every` is not zero; and none of every fifth column. */
+static real *mostly_zeros(size_t rows, size_t columns, size_t every) {
+    real *x = array(rows * columns);
+    for (size_t i = 0; i < rows * columns; i++)
+        if (i % columns % 5 == 0 || i * 2654435761 / 65536 % every) x[i] = i % 2 ? 0 : -(real)0;
+    return x;
+}
+
+/* Sums that leave zeros out are, to the bit, those that do not: w with an infinity leaves out none.
+ */
+static void test_zeros(size_t N, size_t D, size_t M) {
+    for (size_t every = 4; every <= 1000; every += 249)
+        test_affine_of(mostly_zeros(N, D, every), N, D, M);
+    real *x = mostly_zeros(N, D, 5), *w = array(D * M), *b = array(M), *dout = array(N * M);
+    real *out = output(N * M), *all = output(N * M), *dw = output(D * M), *all_dw = output(D * M);
+    real *dx = output(N * D), *db = output(M);
+    void *workspace = aligned_alloc(64, FC_WORKSPACE_BYTES);
+    KERNELS->affine_forward(out, x, w, b, N, D, M, workspace);
+    KERNELS->affine_backward(dx, dw, db, dout, x, w, N, D, M, workspace);
+    /* column 0 of x is zeros, and it meets row 0 of w; row 1 of x meets row 1 of dout */
+    w[M - 1] = (real)INFINITY, dout[M + M - 1] = NAN;
+    KERNELS->affine_forward(all, x, w, b, N, D, M, workspace);
+    KERNELS->affine_backward(dx, all_dw, db, dout, x, w, N, D, M, workspace);
+    for (size_t i = 0; i < N * M; i++)
+        if (i % M + 1 < M)
+            check_bits("zeros left out", i, out[i], all[i]);
+        else
+            check("zero times infinity", i, isnan(all[i]), 1, 0);
+    for (size_t i = 0; i < D * M; i++)
+        if (i % M + 1 < M)
+            check_bits("zeros left out of dw", i, dw[i], all_dw[i]);
+        else
+            check("zero times NaN", i, isnan(all_dw[i]), 1, 0);
+    free(x), free(w), free(b), free(dout), free(out), free(all), free(dw), free(all_dw);
+    free(dx), free(db), free(workspace);
 }
 
 static void test_gather(size_t N, size_t D) {
@@ -481,6 +521,10 @@ static void tests(void) {
     for (size_t i = 0; i < sizeof products / sizeof *products; i++)
         test_affine(products[i][0], products[i][1], products[i][2]);
     test_narrow_products();
+    static const size_t large[][3] = {{200, 784, 100}, {201, 250, 131}, {3, 700, 515},
+                                      {300, 70, 73},   {34, 300, 1030}, {5, 2600, 97}};
+    for (size_t i = 0; i < sizeof large / sizeof *large; i++)
+        test_zeros(large[i][0], large[i][1], large[i][2]);
     for (size_t i = 0; i < count; i++) {
         test_gather(sizes[i], sizes[count - 1 - i]);
         test_gather(200, sizes[i] + 200);

@@ -32,13 +32,13 @@ static void make(network *n, int kind, int activation, size_t count, const size_
         }
         n->packed[i] = *l;
         real *w = output(D * padded), *b = output(padded), *again = output(D * M);
-        KERNELS->copy_weights(w, (real *)l->w.w, D, M, 0);
+        const int finite = KERNELS->copy_weights(w, (real *)l->w.w, D, M, 0);
         KERNELS->copy_weights(w, again, D, M, 1);
         for (size_t j = 0; j < D * M; j++)
             check_bits("unpacked", j, again[j], ((const real *)l->w.w)[j]);
         memset(b, 0, padded * sizeof(real));
         memcpy(b, l->b.w, M * sizeof(real));
-        n->packed[i].w.w = w, n->packed[i].b.w = b;
+        n->packed[i].w.w = w, n->packed[i].b.w = b, n->packed[i].w_is_finite = finite;
         n->net.work += D * M;
         free(again);
         if (i + 1 == count) continue;
@@ -86,9 +86,12 @@ static real *compose(const network *n, const real *x, size_t N) {
     return out;
 }
 
-static void test_predict(const network *n, size_t N) {
+/* every: of so many elements of x one is not zero. */
+static void test_rows(const network *n, size_t N, size_t every) {
     const size_t C = n->sizes[n->count], D = n->sizes[0];
     real *x = array(N * D), *scores = malloc((N * C + 1) * sizeof(real));
+    for (size_t i = 0; i < N * D; i++)
+        if (i * 2654435761 / 65536 % every) x[i] = 0;
     for (size_t i = 0; i <= N * C; i++) scores[i] = NAN;
     const size_t bytes = fc_predict_bytes(&n->net, N, sizeof(real));
     void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
@@ -103,6 +106,26 @@ static void test_predict(const network *n, size_t N) {
         for (size_t j = 0; j < C; j++) check_bits("alone", i, alone[j], scores[i * C + j]);
     }
     free(x), free(scores), free(memory), free(expected), free(alone);
+}
+
+static void test_predict(const network *n, size_t N) { test_rows(n, N, 1); }
+
+/* Where x is mostly zeros, these are left out, and with an infinity in w they are not. */
+static void test_zeros(const network *n) {
+    static const size_t counts[] = {1, 2, 3, 4, 17, 64, 300};
+    real *w = (real *)n->layers->w.w;
+    for (int i = 0; i < 2; i++) {
+        for (size_t j = 0; j < sizeof counts / sizeof *counts; j++) {
+            test_rows(n, counts[j], 5);
+            test_rows(n, counts[j], 500);
+        }
+        if (n->kind) return;
+        w[n->sizes[1] - 1] = (real)INFINITY;
+        fc_layer *packed = (fc_layer *)n->packed;
+        packed->w_is_finite =
+            KERNELS->copy_weights((real *)packed->w.w, w, packed->D, packed->M, 0);
+        check("not finite", 0, packed->w_is_finite, 0, 0);
+    }
 }
 
 static void tests(void) {
@@ -133,6 +156,14 @@ static void tests(void) {
                 test_predict(&n, 4);
                 destroy(&n);
             }
+    }
+    for (int kind = 0; kind < 3; kind++) {
+        make(&n, kind, FC_RELU, 2, (size_t[]){784, 100, 10});
+        test_zeros(&n);
+        destroy(&n);
+        make(&n, kind, FC_TANH, 3, (size_t[]){300, 531, 129, 3});
+        test_zeros(&n);
+        destroy(&n);
     }
     make(&n, 2, FC_RELU, 3, (size_t[]){40, 30, 20, 10});
     fc_set_threads(3);

@@ -87,6 +87,30 @@ static void test_mode(void) {
     }
 }
 
+static void count_elsewhere(void *context, size_t index, void *scratch) {
+    (void)index;
+    pool_job *job = context;
+    job->strays += scratch != job;
+}
+
+/* Threads for the calls of one thread, more or fewer than for all others'. */
+static void test_own_threads(void) {
+    fc_set_threads(3);
+    if (fc_get_threads() < 3 || under_valgrind()) return;
+    check("own threads before", 0, fc_set_own_threads(1), 0, 0);
+    pool_job alone = {0};
+    for (int round = 0; round < 100; round++) fc_run(count_elsewhere, &alone, 40, &alone);
+    check("tasks by others", 0, alone.strays, 0, 0);
+    check("own threads: one", 0, fc_set_own_threads(2), 1, 0);
+    fc_set_threads(1);
+    mode_job both = {0, 1, {NAN, NAN}};
+    fc_run(multiply, &both, 2, NULL); /* its tasks wait for each other */
+    check("tasks that met", 0, both.begun, 2, 0);
+    check("own threads: two", 0, fc_set_own_threads(0), 2, 0);
+    fc_run(count_elsewhere, &alone, 40, &alone);
+    check("tasks by others afterwards", 0, alone.strays, 0, 0);
+}
+
 /* Products, minibatches and norms: the same bits for any number of threads. */
 static void test_affine(size_t N, size_t D, size_t M) {
     real *x = array(N * D), *w = array(D * M), *b = array(M), *dout = array(N * M);
@@ -459,5 +483,6 @@ int main(void) {
     test_pool();
     test_many_tasks();
     test_mode();
+    test_own_threads();
     return under_every_isa(tests);
 }

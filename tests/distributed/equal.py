@@ -6,12 +6,14 @@ draws; it prints what differs, and rank 0 how many cases there were.
 
 import contextlib
 import io
+import itertools
 import sys
 
 import numpy as np
 from mpi4py import MPI
 
 from fastfc.fc_net import FullyConnectedNet
+from fastfc.reference.fc_net import FullyConnectedNet as PLAIN
 from fastfc.solver import Solver
 from fastfc.training import Callback
 
@@ -75,7 +77,7 @@ def begin(seed, network, settings, comm=None, **more):
     settings = {"batch_size": 13, "num_epochs": 2, "verbose": False, **settings, **more}
     source = {name: settings.pop(name) for name in ("weights", "targets") if name in settings}
     settings.setdefault("optim_config", {"learning_rate": 0.05})
-    model = FullyConnectedNet(input_dim=12, num_classes=3, **network)
+    model = network.pop("cls", FullyConnectedNet)(input_dim=12, num_classes=3, **network)
     return Solver(model, data(**source), comm=comm, **settings)
 
 
@@ -155,14 +157,15 @@ def stop_together(reason):
     All ranks learn of it in the next step, of which then nothing is left: training goes on as that
     of one process that was stopped there.
     """
-    network = {"normalization": "batchnorm", "dropout": 0.6}
+    settings = ({}, {"lr_schedule": "cosine"}, {"sync_batchnorm": COMM.size == 1})
 
     class Stop(Callback):
         def on_step(self, solver):
             if len(solver.loss_history) == 2 + 2 * (COMM.rank == 0):
                 solver.stop(reason)
 
-    for more in ({}, {"lr_schedule": "cosine"}, {"sync_batchnorm": COMM.size == 1}):
+    for cls, more in itertools.product((FullyConnectedNet, PLAIN), settings):
+        network = {"cls": cls, "normalization": "batchnorm", "dropout": 0.6}
         alone = train(0, network, more, max_steps=4)
         rate = alone.optim_configs["W1"]["learning_rate"]
         alone.max_steps = None
@@ -172,6 +175,10 @@ def stop_together(reason):
             print(f"stopped by {solver.stop_reason} after {len(solver.loss_history)}")
         if solver.optim_configs["W1"]["learning_rate"] != rate:
             print(f"stopped with {solver.optim_configs['W1']}, expected the rate {rate}")
+        limited = train(COMM.rank, network, more, COMM, max_steps=4)  # drops no step
+        for i, (old, new) in enumerate(zip(limited._latest()[1], solver._latest()[1], strict=True)):
+            if old.keys() != new.keys() or any((old[key] != new[key]).any() for key in old):
+                print(f"stopped, {more}: running statistics {i} are {new}, expected {old}")
         solver.train()
         if solver.stop_reason != "finished":
             print(f"went on, and was stopped by {solver.stop_reason}")

@@ -7,12 +7,17 @@ step's error does to the steps after it grows by a factor that stays below 100 i
 learning rates are those at which training converges: 1e-10, as a share of the greatest weight.
 """
 
+import copy
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits, make_multilabel_classification, make_regression
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import check_random_state
 
 from fastfc.estimators import FCClassifier, FCRegressor
+from fastfc.estimators.random_state import as_random_state
 
 RTOL = 1e-10
 
@@ -155,3 +160,34 @@ def test_every_parameter_of_theirs_has_its_place_and_default(ours, theirs):
 
 def test_no_decision_function():
     assert not hasattr(FCClassifier(), "decision_function")
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int64, np.uint16, bool, np.float64, "U3"])
+@pytest.mark.parametrize("classes", [1, 2, 5])
+def test_classes_are_those_of_sklearn(dtype, classes):
+    y = (np.arange(40) % classes * 3).astype(dtype)
+    rows = np.linspace(-1, 1, 80).reshape(40, 2)
+    ours = FCClassifier((2,), max_iter=1).fit(rows, y)
+    expected = LabelBinarizer().fit(y)
+    assert np.array_equal(ours.classes_, expected.classes_)
+    assert ours.classes_.dtype == expected.classes_.dtype
+    assert ours._kind() == expected.y_type_
+    assert ours.n_outputs_ == expected.transform(y).shape[1]
+
+
+@pytest.mark.parametrize("value", [0, 2**32 - 1, np.int64(5), np.random.RandomState(3)])
+def test_random_state_is_that_of_sklearn(value):
+    expected = check_random_state(copy.deepcopy(value)).get_state()
+    found = as_random_state(value).get_state()
+    assert np.array_equal(found[1], expected[1])
+    assert found[2:] == expected[2:]
+
+
+def test_defaults_of_a_subclass_are_checked():
+    class Negative(FCClassifier):
+        def __init__(self, alpha=-1.0):
+            super().__init__(alpha=alpha)
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="The 'alpha' parameter of Negative must be a float"):
+            Negative().fit([[0.0], [1.0]], [0, 1])

@@ -12,7 +12,8 @@ from sklearn.datasets import load_digits, make_regression
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import balanced_accuracy_score, log_loss, make_scorer
 
-from fastfc.estimators import FCClassifier, FCRegressor
+from fastfc.estimators import FCClassifier, FCRegressor, minibatch
+from fastfc.fc_net import FullyConnectedNet
 
 X, y = load_digits(return_X_y=True)
 X = X / 16
@@ -24,6 +25,80 @@ def same_weights(a, b):
     return all(np.array_equal(v, w) for v, w in zip(a.coefs_, b.coefs_, strict=True)) and all(
         np.array_equal(v, w) for v, w in zip(a.intercepts_, b.intercepts_, strict=True)
     )
+
+
+# epochs together
+
+
+@pytest.fixture
+def whole_fits(monkeypatch):
+    """No clock ends a call of the core."""
+    monkeypatch.setattr(minibatch, "EPOCHS_SECONDS", 1e6)
+
+
+class Looks:
+    def __init__(self):
+        self.epochs = 0
+
+    def on_epoch(self, fit):
+        self.epochs += 1
+
+
+def assert_same_with_looks(**settings):
+    """Fit with and without somebody who looks after each epoch; return how many there were."""
+    results = []
+    for looks in (None, Looks()):
+        random_state = np.random.RandomState(3)
+        est = FCClassifier((20,), callbacks=looks, random_state=random_state, **settings)
+        est.fit(X[:330], y[:330])
+        state = random_state.get_state()
+        numbers = (est.loss_curve_, est.n_iter_, est.t_, est.best_loss_, est.loss_, state[2])
+        results.append((est, numbers, state[1]))
+    (alone, numbers, key), (seen, expected, expected_key) = results
+    assert same_weights(alone, seen)
+    assert numbers == expected
+    assert np.array_equal(key, expected_key)
+    assert looks.epochs == seen.n_iter_
+    return seen.n_iter_
+
+
+def test_epochs_in_one_call_are_those_of_many(whole_fits):
+    assert assert_same_with_looks(max_iter=30) == 30
+    assert assert_same_with_looks(max_iter=7, n_iter_no_change=np.inf, batch_size=33) == 7
+    assert assert_same_with_looks(max_iter=9, shuffle=False, dropout=0.5) == 9
+    for policy in ("constant", "invscaling", "adaptive"):
+        options = {"learning_rate": policy, "learning_rate_init": 0.5, "n_iter_no_change": 2}
+        assert assert_same_with_looks(solver="sgd", max_iter=60, tol=0.01, **options) > 3
+
+
+def test_a_fit_ends_within_epochs_in_one_call(whole_fits):
+    """Where it is the loss that ends it, the last of them is the one that does."""
+    given = {"max_iter": 200, "learning_rate_init": 0.02, "tol": 0.05}
+    ended = [assert_same_with_looks(n_iter_no_change=n, **given) for n in (1, 2, 5)]
+    assert ended == sorted(set(ended))
+    assert ended[-1] < 200
+
+
+@pytest.mark.parametrize("most", [0, 1, 3, 4])
+def test_epochs_in_one_call_that_end_early(most, monkeypatch, whole_fits):
+    """The core may take no step of the second epoch on, or some."""
+    together = []
+
+    def some(net, X, y, rule, configs, order, size, losses, *, epsilons, **options):
+        if order.ndim == 2:
+            together.append(len(order))
+            if most == 0:
+                return None
+            order, epsilons = order.ravel()[: most * size], epsilons[:most]
+        return own(net, X, y, rule, configs, order, size, losses, epsilons=epsilons, **options)
+
+    expected = FCClassifier((20,), max_iter=6, batch_size=110, random_state=0).fit(X[:330], y[:330])
+    own = FullyConnectedNet.__fastfc_train_epoch__
+    monkeypatch.setattr(FullyConnectedNet, "__fastfc_train_epoch__", some)
+    est = FCClassifier((20,), max_iter=6, batch_size=110, random_state=0).fit(X[:330], y[:330])
+    assert together
+    assert same_weights(est, expected)
+    assert est.loss_curve_ == expected.loss_curve_
 
 
 # validation sets

@@ -157,6 +157,29 @@ def test_parts_of_an_epoch(monkeypatch):
             assert_equal(*examples(), given=given, dropout=0.5)
 
 
+@pytest.mark.parametrize("count", [1, 3, 11])
+@pytest.mark.parametrize("most", [4, 512])
+def test_several_epochs(count, most, monkeypatch):
+    monkeypatch.setattr(fc_net, "EPOCH_STEPS", most)
+    X, y = examples()
+    orders = np.array([np.random.RandomState(i).permutation(len(X)) for i in range(count)])
+    epsilons = np.linspace(1e-8, 1e-3, 7 * count)
+    model, configs = started(dropout=0.5)
+    losses = []
+    spent = model.__fastfc_train_epoch__(
+        X, y, "adam", configs, orders, 8, losses, alpha=0.1, epsilons=epsilons
+    )
+    assert len(spent) == len(losses) == 7 * count
+    state = np.random.get_state()[1:3]
+    twin, twins = started(dropout=0.5)
+    expected = []
+    for i, order in enumerate(orders):
+        some = epsilons[7 * i : 7 * i + 7]
+        one_by_one(twin, twins, X, y, "adam", order, 8, expected, alpha=0.1, epsilons=some)
+    assert_same([losses, model.params, configs], [expected, twin.params, twins])
+    assert_same(state, np.random.get_state()[1:3])
+
+
 def test_a_signal_ends_it_between_two_steps(monkeypatch):
     monkeypatch.setattr(fc_net, "EPOCH_STEPS", 1)
     model, configs = started(hidden=(200,))
@@ -231,7 +254,7 @@ def test_news():
     [
         ({"order": [0, COUNT]}, IndexError, r"order\[1\] is 50, expected a row of y from 0 to 49"),
         ({"order": [0, -1]}, IndexError, r"order\[1\] is -1, expected a row of y from 0 to 49"),
-        ({"order": [[0, 1]]}, ValueError, r"order has shape \(1, 2\), expected rows for"),
+        ({"order": [[[0, 1]]]}, ValueError, r"order has shape \(1, 1, 2\), expected rows for"),
         ({"order": [0.5, 1]}, TypeError, "order has dtype float64, expected integers"),
         ({"sample_weight": np.ones(3)}, ValueError, r"sample_weight has shape \(3,\), expected"),
         ({"epsilons": [1e-8]}, ValueError, r"epsilons has shape \(1,\), expected \(2,\)"),

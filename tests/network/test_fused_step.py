@@ -111,6 +111,27 @@ def test_batches_of_several_parts(isa, dtype):
     assert_same(trained(fc_net.FullyConnectedNet, 600, **options)[1], expected)
 
 
+@pytest.mark.parametrize("hidden", [[100], [300, 60]])
+@pytest.mark.parametrize("rows", ["chosen", "given"])
+def test_zeros_left_out(isa, dtype, threads, hidden, rows):
+    """Of the input four elements of five are zeros, as in images of digits."""
+    X = cases.normal((210, 784), dtype, "zeros")
+    X[cases.generator("zeros").random(X.shape) > 0.2] = 0
+    y = cases.labels(210, 10)
+    left = []
+    for network in (fc_net.FullyConnectedNet, Composed):
+        np.random.seed(7)
+        model = network(hidden, input_dim=784, dtype=dtype, weight_scale=0.1)
+        if rows == "given":
+            left.append([*model.loss(X, y)[1].values(), *model.params.values()])
+            continue
+        data = {"X_train": X, "y_train": y, "X_val": X, "y_val": y}
+        solver = Solver(model, data, update_rule="adam", batch_size=200, verbose=False)
+        solver.train()
+        left.append([*model.params.values(), solver.loss_history])
+    assert_same(*left)
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_large_batches_of_every_activation(isa, dtype, activation):
     """Slices of more rows than are in cache, masks of Philox, and a product cut along its depth."""

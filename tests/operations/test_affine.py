@@ -44,6 +44,55 @@ def test_special_values(isa, dtype, argument, value):
     BACKWARD.check([dout, (x, w, b)])
 
 
+# Where x is mostly zeros, products as large as these leave them out.
+LARGE = [((200, 784), 100), ((37, 300), 131), ((3, 700), 515), ((5, 2600), 97), ((300, 70), 73)]
+
+
+def mostly_zeros(shape, dtype, share=0.2):
+    """An array, of whose elements a share is not zero, and none in every fifth column."""
+    x = cases.normal(shape, dtype, "zeros")
+    x[cases.generator("zeros", shape).random(shape) > share] = 0
+    x[:, ::5] = 0
+    return x
+
+
+@pytest.mark.parametrize("shape", LARGE, ids=str)
+def test_zeros_left_out(isa, dtype, shape):
+    dout, (x, w, b) = BACKWARD.arguments(shape, dtype)
+    for share in (0.2, 0.01, 0):
+        x = mostly_zeros(x.shape, dtype, share)
+        FORWARD.check([x, w, b])
+        BACKWARD.check([dout, (x, w, b)])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("shape", LARGE, ids=str)
+def test_zeros_that_meet_special_values(isa, dtype, shape, value):
+    """Nothing is left out then, and the other columns are the same to the bit."""
+    dout, (x, w, b) = BACKWARD.arguments(shape, dtype)
+    x = mostly_zeros(x.shape, dtype)
+    out, _ = affine_forward(x, w, b)
+    _, dw, _ = affine_backward(dout, (x, w, b))
+    w[5, 7] = dout[1, 7] = value  # column 5 of x is zeros
+    special, _ = affine_forward(x, w, b)
+    _, special_dw, _ = affine_backward(dout, (x, w, b))
+    for got, expected in ((special, out), (special_dw, dw)):
+        assert np.isnan(got[:, 7]).any()
+        assert np.delete(got, 7, axis=1).tobytes() == np.delete(expected, 7, axis=1).tobytes()
+    assert np.isnan(special[:, 7]).all()
+    FORWARD.check([x, w, b])
+    BACKWARD.check([dout, (x, w, b)])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_special_values_among_zeros(isa, dtype, value):
+    dout, (x, w, b) = BACKWARD.arguments(((200, 784), 100), dtype)
+    x = mostly_zeros(x.shape, dtype)
+    x[3, 5], x[199, 783] = value, -value
+    FORWARD.check([x, w, b])
+    BACKWARD.check([dout, (x, w, b)])
+
+
 def test_denormal_products(isa, dtype):
     tiny = np.finfo(dtype).tiny
     dout, (x, w, b) = BACKWARD.arguments(((9, 33), 17), dtype)

@@ -52,7 +52,7 @@ def _small(monkeypatch):
     narrow = [dataclasses.replace(op, benchmark=op.benchmark[:2]) for op in operations.OPERATIONS]
     monkeypatch.setattr(operations, "OPERATIONS", narrow)
     monkeypatch.setattr(cases, "NETWORKS", SMALL)
-    monkeypatch.setattr(gemm, "PRODUCTS", [(7, 30, 10, False), (30, 7, 10, True)])
+    monkeypatch.setattr(gemm, "PRODUCTS", [(7, 30, 10, False, 1), (30, 7, 10, True, 0.1)])
     monkeypatch.setattr(threads, "NETWORKS", ("digits",))
     monkeypatch.setattr(memory, "READINGS", 2)
     monkeypatch.setattr(denormals, "RULE_SHAPE", (20, 10))

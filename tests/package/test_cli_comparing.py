@@ -100,14 +100,22 @@ def test_a_long_curve_is_thinned(capsys):
         ("a a --config x", "--config is for backends"),
         ("fast reference --config missing.toml", "missing.toml: No such file"),
         ("a unfinished", "unfinished/summary.json: no such file: has the run ended?"),
-        ("a damaged", "damaged: damaged: "),
+        ("a damaged", "damaged: damaged: there is no 'backend'"),
+        ("a listed", "listed/summary.json: it is [1], expected an object"),
+        ("a torn", "torn/history.csv: no history of a run: "),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(capsys, argv, message):
     output(capsys, *QUICK, "--out", "a")
-    for name in ("unfinished", "damaged"):
+    os.mkdir("unfinished")
+    write(f"unfinished/{folder.CONFIG}", "")
+    for name, summary, rows in (
+        ("damaged", "{}", "1,0.5"),
+        ("listed", "[1]", "1,0.5"),
+        ("torn", "{}", "1"),
+    ):
         os.mkdir(name)
         write(f"{name}/{folder.CONFIG}", "")
-    write("damaged/summary.json", "[1]")
-    write("damaged/history.csv", "loss\n1\n")
+        write(f"{name}/{folder.SUMMARY}", summary)
+        write(f"{name}/{folder.HISTORY}", f"loss,val_acc\n{rows}\n")
     assert message in complaint(capsys, "compare", *argv.split())

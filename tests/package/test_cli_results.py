@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from fastfc.cli import main
 from fastfc.data import load_digits
 from fastfc.fc_net import FullyConnectedNet
+from fastfc.solver import Solver
 from tests.support.cli import QUICK, complaint, figure, output
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
@@ -168,6 +170,12 @@ def test_a_resumed_run_may_be_longer(capsys):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
+        ("--hidden 5", "--resume run_epoch_1.npz: --hidden 8 to 5, which a run cannot change"),
+        ("--dropout 0.5", "--dropout 0.9 to 0.5, which a run cannot"),
+        ("--no-batchnorm", "--normalization batchnorm to none, which a run cannot"),
+        ("--dropout-seed 5", "--dropout-seed none to 5, which a run cannot"),
+        ("--weight-scale he", "--weight-scale 0.01 to he, which a run cannot"),
+        ("other.toml", "--dtype float32 to float64, which a run cannot"),
         ("--learning-rate 0.1", "optim_config is "),
         ("--batch-size 7", "batch_size is 7, expected 100"),
         ("--data small.npz", "run_epoch_1.npz: "),
@@ -178,7 +186,29 @@ def test_a_resumed_run_is_of_the_same_kind(capsys, argv, message):
     output(capsys, "train", *QUICK, "--checkpoint", "run")
     data = {name: array[:50] for name, array in load_digits().items()}
     np.savez("small.npz", **data)
+    Path("other.toml").write_text('hidden = [8]\ndtype = "float64"\n')
     assert message in complaint(capsys, "train", "--resume", "run_epoch_1.npz", *argv.split())
+
+
+def test_a_resumed_run_may_be_told_what_it_is(capsys):
+    """By the configuration of its own folder, which has a seed too, or in words."""
+    network = ("--hidden", "8", "--dropout", "0.3", "--dropout-convention", "drop", "--rng")
+    network += ("philox", "--dropout-seed", "4", "--weight-scale", "he", "--reg", "0.1")
+    output(capsys, "train", *network, "--epochs", "3", "--seed", "5", "--out", "run")
+    resume = ("train", "--resume", "run/checkpoints/run_epoch_2.npz", "--save")
+    for name, told in (("a.npz", ()), ("b.npz", network), ("c.npz", ("run/config.toml",))):
+        output(capsys, *resume, name, *told)
+    params = [FullyConnectedNet.load(name).params for name in ("a.npz", "b.npz", "c.npz")]
+    np.testing.assert_equal(params[1:], [params[0]] * 2)
+
+
+def test_a_scripts_network_may_be_told_what_it_is(capsys):
+    data = load_digits()
+    net = FullyConnectedNet([8], input_dim=64, use_batchnorm=True, dropout_keep_ratio=0.5)
+    Solver(net, data, num_epochs=1, verbose=False, checkpoint_name="own").train()
+    resume = ("train", "--resume", "own_epoch_1.npz", "--epochs", "2")
+    output(capsys, *resume, "--hidden", "8", "--batchnorm", "--dropout", "0.5")
+    assert "--dropout 0.5 to 0.6, which" in complaint(capsys, *resume, "--dropout", "0.6")
 
 
 def test_only_checkpoints_are_resumed(capsys):

@@ -125,6 +125,13 @@ def test_mnist_is_the_definition(mnist):
         np.testing.assert_array_equal(data[f"y_{name}"], labels.astype(np.int64), strict=True)
 
 
+def test_mnist_with_its_zeros(mnist):
+    root, arrays = mnist
+    data = load_mnist(root, num_validation=10, subtract_mean=False)
+    images = next(iter(arrays.values()))
+    np.testing.assert_array_equal(data["X_train"], images[:40, None] / 255, strict=True)
+
+
 def test_mnist_gzipped(mnist):
     root, arrays = mnist
     plain = load_mnist(root, num_validation=10)

@@ -27,6 +27,7 @@ ARROWS = {
     "files": set(),
     "locks": set(),
     "optional": set(),
+    "sweep_table": set(),
     "archives": set(),
     "tensor_files": {"archives", "optional"},
     "gradient_check": {"arguments", "arrays"},
@@ -55,7 +56,10 @@ ARROWS = {
         *("distributed", "locks", "optim", "update_rules", "version"),
     },
     "solver": {"_core", "data", "training"},
-    "plots": {"arguments", "arrays", "locks", "networks", "optional", "solver", "training"},
+    "plots": {
+        *("arguments", "arrays", "locks", "networks", "optional", "solver", "sweep_table"),
+        "training",
+    },
     "trackers": {"arguments", "optional", "solver", "training"},
     "report": {
         *("arguments", "data", "files", "locks", "networks", "optim", "plots", "preprocessing"),
@@ -90,6 +94,7 @@ ARROWS = {
         "optional",
         "runtime",
         "solver",
+        "sweep_table",
         "training",
         "update_rules",
         "verifying",
@@ -327,7 +332,7 @@ def test_the_package_shows_what_it_has():
     found = {path.parts[0] for path in MODULES if path.parts[0][0] != "_"}
     inner = {"archives", "arguments", "arrays", "checking", "cli", "clipping", "dropin", "files"}
     inner |= {"foreign", "locks", "networks", "optional", "preprocessing", "runtime"}
-    inner |= {"tensor_files", "update_rules", "verifying", "version", *EXTRAS}
+    inner |= {"sweep_table", "tensor_files", "update_rules", "verifying", "version", *EXTRAS}
     assert found - inner == set(fastfc._MODULES)
     star = {}
     exec("from fastfc import *", star)

@@ -1,5 +1,6 @@
 """Processes: children by fork, forkserver, spawn and loky, and the interpreter's own end."""
 
+import ctypes
 import os
 import sys
 
@@ -70,6 +71,37 @@ stop = True; thread.join()
 print(in_child() == expected, run() == expected)
 """)
     assert lines == ["True", "True", "{True}", "True True"]
+
+
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "__register_atfork"),
+    reason="glibc's own function makes fork wait",
+)
+def test_fork_while_another_thread_starts_the_first_workers():
+    """They are no workers of the child, which has its own: here fork waits where it has begun."""
+    lines = printed("""
+import ctypes, fastfc
+from fastfc import layers
+fastfc.set_num_threads(3)
+x, w, b = np.ones((300, 300)), np.ones((300, 300)), np.ones(300)
+def work():
+    layers.affine_forward(x, w, b)
+    return len(os.listdir("/proc/self/task"))
+forking, begun = threading.Event(), threading.Event()
+def first():
+    forking.wait()
+    work()
+    begun.set()
+thread = threading.Thread(target=first); thread.start()
+@ctypes.CFUNCTYPE(None)
+def wait():
+    forking.set()
+    begun.wait()
+ctypes.CDLL(None)["__register_atfork"](wait, None, None, None)
+print(in_child(work))
+thread.join()
+""")
+    assert lines == ["3"]
 
 
 def test_a_child_of_a_child():
@@ -172,10 +204,12 @@ from fastfc import layers
 from fastfc.fc_net import FullyConnectedNet
 fastfc.set_num_threads(3)
 x, w, b = np.ones((500, 500)), np.ones((500, 500)), np.ones(500)
+drawn = threading.Semaphore(0)
 def busy(times=10**9):
     options = {"dropout": 0.5, "rng": "philox", "seed": 3, "use_batchnorm": True}
     net = FullyConnectedNet([100], input_dim=500, **options)
     configs = {name: {"learning_rate": 0.01} for name in net.params}
+    drawn.release()  # its weights: nothing below draws from np.random, which all threads share
     for _ in range(times):
         layers.affine_forward(x, w, b)
         net.train_step(x, np.zeros(500, int), "sgd", configs)
@@ -231,6 +265,7 @@ import atexit
 expected = run()
 atexit.register(lambda: print(run() == expected))
 for _ in range(2): threading.Thread(target=busy, daemon=True).start()
+for _ in range(2): drawn.acquire()
 time.sleep(0.02)
 """)
     assert lines == ["True"]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from fastfc.cli.sweeping import results
 from fastfc.cli.sweeping.training import Task
+from fastfc.sweep_table import column_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,7 +60,7 @@ def _best(rows: list[dict[str, Any]], factor: int) -> set[int]:
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row with a column for the score at each budget."""
     scores = row.pop("scores")
-    return {**row, **{f"{results.SCORE_OF}{budget}": val for budget, val in scores.items()}}
+    return {**row, **{column_at(budget): val for budget, val in scores.items()}}
 
 
 def _task(out: str, candidate: Candidate, budget: int, sweep: Sweep) -> Task:

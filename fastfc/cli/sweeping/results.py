@@ -14,6 +14,7 @@ from fastfc.cli.options import KEYS
 from fastfc.cli.result import to_json
 from fastfc.cli.sweeping.training import read_summary
 from fastfc.cli.tables import aligned
+from fastfc.sweep_table import FIGURES, OF_RUNGS, varied
 
 if TYPE_CHECKING:
     from typing import Any
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
     from fastfc.cli.sweeping.candidates import Candidate
 
 RESULTS, RUNGS = "results", "rungs.json"
-FIRST = ("run", "candidate")
-LAST = ("val", "test", "epochs", "seconds", "stop_reason")
-OF_RUNGS = ("rung", "budget")
-SCORE_OF = "val@"  # and the epochs: a column for each rung
 UNFINISHED = ("interrupt", "paused")
 
 
@@ -44,7 +41,7 @@ def about(candidate: Candidate) -> dict[str, Any]:
 
 def failed(candidate: Candidate) -> dict[str, Any]:
     """Return the row of a candidate of which nothing has come."""
-    return {**about(candidate), **dict.fromkeys(LAST), "stop_reason": "failed"}
+    return {**about(candidate), **dict.fromkeys(FIGURES), "stop_reason": "failed"}
 
 
 def figures(at: str) -> dict[str, Any] | None:
@@ -54,7 +51,7 @@ def figures(at: str) -> dict[str, Any] | None:
         return {
             "val": summary["accuracy"].get("val"),
             "test": summary["accuracy"].get("test"),
-            **{name: summary[name] for name in LAST[2:]},
+            **{name: summary[name] for name in FIGURES[2:]},
         }
     except (KeyError, TypeError, AttributeError):
         return None
@@ -67,7 +64,7 @@ def read_rungs(at: str) -> dict[int, dict[str, Any]]:
             found = {int(budget): dict(row) for budget, row in json.load(file).items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
-    return found if all(set(row) == {*LAST} for row in found.values()) else {}
+    return found if all(set(row) == {*FIGURES} for row in found.values()) else {}
 
 
 def write_rungs(at: str, rungs: dict[int, dict[str, Any]]) -> None:
@@ -99,14 +96,6 @@ def write(out: str, rows: list[dict[str, Any]]) -> None:
 
 def in_words(rows: list[dict[str, Any]], top: int) -> str:
     """Return the best rows as a table: what varies, and what has come of it."""
-    last = [key for key in (*OF_RUNGS, *LAST) if any(key in row for row in rows)]
-    keys = dict.fromkeys(key for row in rows for key in row)
-    varied = [
-        key
-        for key in keys
-        if key not in (*FIRST, *last)
-        and not key.startswith(SCORE_OF)
-        and len({str(row.get(key)) for row in rows}) > 1
-    ]
-    shown = ["run", *varied, *last]
+    last = [key for key in (*OF_RUNGS, *FIGURES) if any(key in row for row in rows)]
+    shown = ["run", *varied(rows), *last]
     return aligned([shown, *([row.get(key) for key in shown] for row in rows[:top])])

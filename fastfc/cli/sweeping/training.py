@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastfc import _core
-from fastfc.cli import folder
+from fastfc.cli import ended, folder
 from fastfc.cli.configuration import to_toml
 from fastfc.cli.options import DATA_SETS, OPTIONS
 
@@ -109,11 +108,9 @@ def _threads(threads: int | None) -> Iterator[None]:
 def read_summary(at: str) -> dict[str, Any] | None:
     """Return the summary of a run's folder, None if it has none that can be read."""
     try:
-        with open(os.path.join(at, folder.SUMMARY), encoding="utf-8") as file:
-            found = json.load(file)
+        return ended.read_summary(os.path.join(at, folder.SUMMARY))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
 
 
 def from_anywhere(task: Task) -> Task:

@@ -21,26 +21,14 @@ if TYPE_CHECKING:
     from ..node import Node
     from ..values import Value
 
-_NUMBERS: dict[str, Callable[..., AnyArray]] = {
-    "Add": np.add,
-    "Sub": np.subtract,
-    "Mul": np.multiply,
-    "Div": np.divide,
-    "Pow": np.power,
-    "Max": np.maximum,
-    "Sqrt": np.sqrt,
-    "Neg": np.negative,
-    "Reciprocal": np.reciprocal,
-}
 
-
-def _numbers(node: Node) -> AnyArray | None:
+def _numbers(node: Node, function: np.ufunc) -> AnyArray | None:
     """Return what an operator makes of constants alone, None where they are not alone."""
     arrays = node.constants()
     if arrays is None:
         return None
-    if len(arrays) != (1 if node.op_type in ("Sqrt", "Neg", "Reciprocal") else 2):
-        node.refuse(f"it has {len(arrays)} inputs, expected two")
+    if len(arrays) != function.nin:
+        node.refuse(f"it has {len(arrays)} inputs, expected {function.nin}")
     if len({array.dtype for array in arrays}) > 1:
         node.refuse(f"its inputs have dtypes {', '.join(str(array.dtype) for array in arrays)}")
     if arrays[0].dtype.kind != "f" and node.op_type not in ("Add", "Sub", "Mul"):
@@ -52,7 +40,7 @@ def _numbers(node: Node) -> AnyArray | None:
         node.refuse(f"its inputs have shapes {shapes}, which do not fit")
     node.need_room(int(np.prod(shape, dtype=object)))
     with np.errstate(all="ignore"):
-        made: AnyArray = _NUMBERS[node.op_type](*arrays)
+        made: AnyArray = function(*arrays)
     return made
 
 
@@ -84,9 +72,6 @@ def _by(node: Node, i: int, x: Tensor) -> AnyArray:
 
 
 def _add(node: Node) -> Value:
-    found = _numbers(node)
-    if found is not None:
-        return found
     if node.is_tensor(0) and node.is_tensor(1):
         node.refuse("it adds two tensors of the network, expected a constant: one layer a time")
     i = int(node.is_tensor(1))
@@ -100,9 +85,6 @@ def _add(node: Node) -> Value:
 
 
 def _sub(node: Node) -> Value:
-    found = _numbers(node)
-    if found is not None:
-        return found
     if node.is_tensor(0) and node.is_tensor(1):
         x, mean = node.floats(0), node.floats(1)
         if mean.kind != "mean" or mean.source is not x:
@@ -117,9 +99,6 @@ def _sub(node: Node) -> Value:
 
 
 def _mul(node: Node) -> Value:
-    found = _numbers(node)
-    if found is not None:
-        return found
     if not (node.is_tensor(0) and node.is_tensor(1)):
         i = int(node.is_tensor(1))
         x = node.floats(i)
@@ -139,9 +118,6 @@ def _mul(node: Node) -> Value:
 
 
 def _div(node: Node) -> Value:
-    found = _numbers(node)
-    if found is not None:
-        return found
     if not node.is_tensor(0):
         node.refuse("it divides by what the network computes, expected a constant")
     x = node.floats(0)
@@ -161,9 +137,6 @@ def _div(node: Node) -> Value:
 
 
 def _pow(node: Node) -> Value:
-    found = _numbers(node)
-    if found is not None:
-        return found
     x = node.floats(0)
     if x.kind != "centered" or node.is_tensor(1) or not np.all(node.constant(1) == 2):
         node.refuse("it is a power, expected a square of deviations, as in a LayerNormalization")
@@ -171,9 +144,6 @@ def _pow(node: Node) -> Value:
 
 
 def _max(node: Node) -> Value:
-    found = _numbers(node)
-    if found is not None:
-        return found
     if len(node.inputs) == 2 and node.is_tensor(0) and node.is_tensor(1):
         one, other = node.floats(0), node.floats(1)
         made = leaky_of(node, one, other) or leaky_of(node, other, one)
@@ -187,17 +157,11 @@ def _max(node: Node) -> Value:
 
 
 def _neg(node: Node) -> Value:
-    found = _numbers(node)
-    if found is not None:
-        return found
     x = node.floats(0)
     return _step(node, "mul", x, np.array(-1, x.dtype))
 
 
 def _sqrt(node: Node) -> Value:
-    found = _numbers(node)
-    if found is not None:
-        return found
     x = node.floats(0)
     if x.kind != "shifted variance":
         node.refuse("it is a square root, expected one of a variance, as in a LayerNormalization")
@@ -205,9 +169,6 @@ def _sqrt(node: Node) -> Value:
 
 
 def _reciprocal(node: Node) -> Value:
-    found = _numbers(node)
-    if found is not None:
-        return found
     x = node.floats(0)
     if x.kind != "deviation":
         node.refuse("it is a reciprocal, expected one of a deviation, as in a LayerNormalization")
@@ -245,14 +206,24 @@ def _normalized(node: Node, centered: Tensor, deviation: Tensor) -> Tensor | Non
     return Tensor("layernorm", node.place, centered.shape, centered.dtype, at.source, settings)
 
 
+def _reader(function: np.ufunc, read: Callable[[Node], Value]) -> Callable[[Node], Value]:
+    """Return what reads an operator: of constants alone it makes numbers, by the function."""
+
+    def read_either(node: Node) -> Value:
+        found = _numbers(node, function)
+        return read(node) if found is None else found
+
+    return read_either
+
+
 READERS = {
-    ("", "Add"): _add,
-    ("", "Sub"): _sub,
-    ("", "Mul"): _mul,
-    ("", "Div"): _div,
-    ("", "Pow"): _pow,
-    ("", "Max"): _max,
-    ("", "Neg"): _neg,
-    ("", "Sqrt"): _sqrt,
-    ("", "Reciprocal"): _reciprocal,
+    ("", "Add"): _reader(np.add, _add),
+    ("", "Sub"): _reader(np.subtract, _sub),
+    ("", "Mul"): _reader(np.multiply, _mul),
+    ("", "Div"): _reader(np.divide, _div),
+    ("", "Pow"): _reader(np.power, _pow),
+    ("", "Max"): _reader(np.maximum, _max),
+    ("", "Neg"): _reader(np.negative, _neg),
+    ("", "Sqrt"): _reader(np.sqrt, _sqrt),
+    ("", "Reciprocal"): _reader(np.reciprocal, _reciprocal),
 }
