@@ -39,9 +39,9 @@ def read_data(estimator: Any, X: Any, y: Any = NO_TARGETS, *, reset: bool, **opt
     given, X = X, adopt_data("X", X)
     if y is not NO_TARGETS:
         y = adopt_data("y", y)
-    if _is_clean(X, y, options.get("dtype", ())):
-        return validate_data(estimator, X, y, reset=reset, skip_check_array=True)
     if X is given or not hasattr(given, "columns"):
+        if _is_clean(X, y, options.get("dtype", ())):
+            options = {"skip_check_array": True}
         return validate_data(estimator, X, y, reset=reset, **options)
     validate_data(estimator, given, reset=reset, skip_check_array=True)
     if y is NO_TARGETS:
