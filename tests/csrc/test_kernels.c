@@ -68,12 +68,12 @@ static void test_zeros(size_t N, size_t D, size_t M) {
         if (i % M + 1 < M)
             check_bits("zeros left out", i, out[i], all[i]);
         else
-            check("zero times infinity", i, isnan(all[i]), 1, 0);
+            check("zero times infinity", i, isnan(all[i]) != 0, 1, 0);
     for (size_t i = 0; i < D * M; i++)
         if (i % M + 1 < M)
             check_bits("zeros left out of dw", i, dw[i], all_dw[i]);
         else
-            check("zero times NaN", i, isnan(all_dw[i]), 1, 0);
+            check("zero times NaN", i, isnan(all_dw[i]) != 0, 1, 0);
     free(x), free(w), free(b), free(dout), free(out), free(all), free(dw), free(all_dw);
     free(dx), free(db), free(workspace);
 }
