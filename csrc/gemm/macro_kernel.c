@@ -172,8 +172,8 @@ static panels_of_b some_panels(const b_block *b, size_t first, size_t last) {
 
 /* The macro-kernel where zeros of a are left out: all its rows times panels of b.  c and addend
  * stand at the first row. */
-static void multiply_strips(real *c, size_t ldc, const real *addend, size_t ld_addend, rows_of_a a,
-                            const b_block *b) {
+NEVER_INLINE void multiply_strips(real *c, size_t ldc, const real *addend, size_t ld_addend,
+                                  rows_of_a a, const b_block *b) {
     static const real zeros[STRIP_VECTORS * LANES];
     uint16_t numbers[STRIPS][MOST_NUMBERS];
     strip strips[STRIPS];

@@ -37,7 +37,7 @@ typedef struct {
 
 /* Whether a (m, k) is mostly zeros, by some columns of some strips, and whether its product with n
  * columns is so large that it pays to look. */
-static int is_mostly_zeros(matrix a, size_t m, size_t n, size_t k) {
+NEVER_INLINE int is_mostly_zeros(matrix a, size_t m, size_t n, size_t k) {
     enum { SAMPLES = 64, MOST = SAMPLES * 3 / 4, FEW_COLUMNS = 2 * LANES };
     enum { LITTLE_OF_ROW = 1 << 15, LITTLE = 1 << 20 };
     const size_t rows = min_size(m, STRIP);
@@ -57,7 +57,7 @@ static int is_mostly_zeros(matrix a, size_t m, size_t n, size_t k) {
 }
 
 /* Whether all elements of b (k, n) are finite. */
-static int is_finite_block(matrix b, size_t k, size_t n) {
+NEVER_INLINE int is_finite_block(matrix b, size_t k, size_t n) {
     const int by_rows = b.col_stride == 1;
     const size_t runs = by_rows ? k : n, stride = by_rows ? b.row_stride : b.col_stride;
     ivec beyond = {0};

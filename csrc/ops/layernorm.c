@@ -214,20 +214,16 @@ ALWAYS_INLINE void layernorm_backward_some(real *dx, real *dgamma, real *dbeta, 
 }
 
 /* Not part of the function below, whose calls of itself would each need their stack. */
-static __attribute__((noinline)) void layernorm_backward_block(real *dx, real *dgamma, real *dbeta,
-                                                               const real *dout,
-                                                               const real *x_normalized,
-                                                               const real *rstd, const real *gamma,
-                                                               size_t N, size_t D, size_t stride) {
+NEVER_INLINE void layernorm_backward_block(real *dx, real *dgamma, real *dbeta, const real *dout,
+                                           const real *x_normalized, const real *rstd,
+                                           const real *gamma, size_t N, size_t D, size_t stride) {
     layernorm_backward_some(dx, dgamma, dbeta, dout, x_normalized, rstd, gamma, N, D, stride, 1);
 }
 
 /* The same for more rows than a block's: the sums first, since dx may be dout. */
-static __attribute__((noinline)) void layernorm_backward_wide(real *dx, real *dgamma, real *dbeta,
-                                                              const real *dout,
-                                                              const real *x_normalized,
-                                                              const real *rstd, const real *gamma,
-                                                              size_t N, size_t D, size_t stride) {
+NEVER_INLINE void layernorm_backward_wide(real *dx, real *dgamma, real *dbeta, const real *dout,
+                                          const real *x_normalized, const real *rstd,
+                                          const real *gamma, size_t N, size_t D, size_t stride) {
     for (size_t j = 0; j < D; j += SUM_COLUMNS) {
         const summed_rows rows = {dout + j, x_normalized + j, min_size(D - j, SUM_COLUMNS), stride};
         sum_blocks(sum_block_of_products, &rows, dbeta + j, dgamma + j, 0, N);

@@ -34,6 +34,8 @@ typedef uint32_t lane_uint;
 #endif
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
+/* One copy, however many callers there are: for the stack, or for the wheels' size. */
+#define NEVER_INLINE static __attribute__((noinline))
 
 /* Unrolls the whole loop that follows, of at most 16 rounds.  Of GCC's pragma clang 14 and 16 take
  * no notice before they place arrays, which then stay in memory; with its own, clang 14 places none
