@@ -22,7 +22,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 /* Rows of a strip; strips that are packed together, from vectors of rows. */
 enum { STRIP = LANES < 4 ? LANES : 4, STRIPS = LANES / STRIP, MOST_NUMBERS = KC + LANES };
@@ -147,7 +146,8 @@ ALWAYS_INLINE void strip_tile(real *c, size_t ldc, const real *addend, size_t ld
     const size_t kept = s->kept, col_stride = s->col_stride;
     const uint16_t *numbers = s->numbers;
     const real *row[STRIP];
-    memcpy(row, s->row, sizeof row);
+    UNROLL_ALL
+    for (size_t i = 0; i < STRIP; i++) row[i] = s->row[i];
     vec sum[STRIP][STRIP_VECTORS];
     UNROLL_ALL
     for (size_t i = 0; i < rows; i++) {
