@@ -115,36 +115,15 @@ typedef struct {
     size_t stride[PANELS]; /* of rows */
 } panels_of_b;
 
-/* sum += column number p of a strip times a row of b, of whose last vector the mask's lanes are
- * loaded. */
-ALWAYS_INLINE void add_product(vec sum[STRIP][STRIP_VECTORS], const real *const *row, size_t at,
-                               panels_of_b b, size_t p, lanes_mask mask, const size_t rows,
-                               const int nv) {
-    vec of_b[STRIP_VECTORS];
-    UNROLL_ALL
-    for (int j = 0; j < nv; j++) {
-        const real *from = b.at[j / NV] + p * b.stride[j / NV] + (size_t)(j % NV) * LANES;
-        of_b[j] = j < nv - 1 ? vec_load(from, LANES) : vec_load_masked(from, mask);
-    }
-    UNROLL_ALL
-    for (size_t i = 0; i < rows; i++) {
-        const vec element = vec_set(row[i][at]);
-        UNROLL_ALL
-        for (int j = 0; j < nv; j++) sum[i][j] = vec_fma(element, of_b[j], sum[i][j]);
-    }
-}
-
 /* c (s->rows, nv vectors) = addend + a strip times panels of b, computed as `rows` rows.  Of the
- * last vector `lanes` elements exist: as in tile, loads of it are masked in the last row only if it
- * is not alone in its panel. */
+ * last vector `lanes` elements exist: loads of it are masked where one instruction does it, and
+ * where it is alone in its panel.  Elsewhere b is packed or padded, and a whole load stays inside.
+ */
 ALWAYS_INLINE void strip_tile(real *c, size_t ldc, const real *addend, size_t ld_addend,
                               const strip *s, panels_of_b b, size_t lanes, const size_t rows,
                               const int nv) {
     const lanes_mask mask = vec_lanes_mask(lanes);
-    const lanes_mask inside = vec_lanes_mask(nv % NV == 0 ? LANES : lanes);
-    const int last = nv - 1;
-    const size_t kept = s->kept, col_stride = s->col_stride;
-    const uint16_t *numbers = s->numbers;
+    const int last = nv - 1, masked = VEC_MASKED || nv % NV;
     const real *row[STRIP];
     UNROLL_ALL
     for (size_t i = 0; i < STRIP; i++) row[i] = s->row[i];
@@ -154,11 +133,20 @@ ALWAYS_INLINE void strip_tile(real *c, size_t ldc, const real *addend, size_t ld
         UNROLL_ALL
         for (int j = 0; j < nv; j++) sum[i][j] = (vec){0};
     }
-    for (size_t i = 0; i + 1 < kept; i++)
-        add_product(sum, row, numbers[i] * col_stride, b, numbers[i], inside, rows, nv);
-    if (kept > 0) {
-        const size_t p = numbers[kept - 1];
-        add_product(sum, row, p * col_stride, b, p, mask, rows, nv);
+    for (size_t i = 0; i < s->kept; i++) {
+        const size_t p = s->numbers[i], at = p * s->col_stride;
+        vec of_b[STRIP_VECTORS];
+        UNROLL_ALL
+        for (int j = 0; j < nv; j++) {
+            const real *from = b.at[j / NV] + p * b.stride[j / NV] + (size_t)(j % NV) * LANES;
+            of_b[j] = masked && j == last ? vec_load_masked(from, mask) : vec_load(from, LANES);
+        }
+        UNROLL_ALL
+        for (size_t r = 0; r < rows; r++) {
+            const vec element = vec_set(row[r][at]);
+            UNROLL_ALL
+            for (int j = 0; j < nv; j++) sum[r][j] = vec_fma(element, of_b[j], sum[r][j]);
+        }
     }
     UNROLL_ALL
     for (size_t i = 0; i < rows; i++, c += ldc, addend += ld_addend) {
