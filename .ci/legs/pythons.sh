@@ -49,6 +49,6 @@ packages() {
 
 # small_wheels FOLDER: none of the wheels there is larger than 1.5 MB.
 small_wheels() {
-    local limit=$((3 * 1024 * 1024 / 2))
+    local limit=1500000
     [[ -z $(find "$1" -name '*.whl' -size +${limit}c) ]] || { echo "larger than $limit bytes"; exit 1; }
 }

@@ -99,8 +99,8 @@ ALWAYS_INLINE vec drop(const fc_layer *l, size_t i, size_t column, vec v, vec sc
 
 /* The rest of put_preactivation, for D columns of some rows: any activation but ReLU, and dropout.
  */
-static void activate_and_drop(const fc_network *net, const fc_layer *l, size_t first, size_t rows,
-                              size_t column, size_t D) {
+NEVER_INLINE void activate_and_drop(const fc_network *net, const fc_layer *l, size_t first,
+                                    size_t rows, size_t column, size_t D) {
     const size_t at = first * l->stride + column;
     real *out = (real *)l->out + at;
     if (l->activation != FC_IDENTITY)
@@ -262,10 +262,8 @@ static void hidden_forward(const fc_network *net, const fc_layer *l, const gemm_
     fc_run(forward_slice_task, &job, job.slices, scratch);
 }
 
-/* The gradient of batch normalisation's input, in the place of dout; shift and slope: the means of
- * dout and of dout * x_normalized over the batch. */
-ALWAYS_INLINE void center_columns(const fc_network *net, const fc_layer *l, real *dout,
-                                  size_t column, size_t lanes, vec shift, vec slope) {
+ALWAYS_INLINE void center_lanes(const fc_network *net, const fc_layer *l, real *dout, size_t column,
+                                size_t lanes, vec shift, vec slope) {
     const size_t stride = l->stride;
     const real *normalized = (const real *)l->x_normalized + column;
     const vec gamma = vec_load((const real *)l->gamma.w + column, lanes);
@@ -281,6 +279,16 @@ ALWAYS_INLINE void center_columns(const fc_network *net, const fc_layer *l, real
         }
     });
     vec_store((real *)l->b.dw + column, sum[0], lanes);
+}
+
+/* The gradient of batch normalisation's input, in the place of dout; shift and slope: the means of
+ * dout and of dout * x_normalized over the batch. */
+NEVER_INLINE void center_columns(const fc_network *net, const fc_layer *l, real *dout,
+                                 size_t column, size_t lanes, vec shift, vec slope) {
+    if (lanes == LANES)
+        center_lanes(net, l, dout, column, LANES, shift, slope);
+    else
+        center_lanes(net, l, dout, column, lanes, shift, slope);
 }
 
 ALWAYS_INLINE void backward_columns(const fc_network *net, const fc_layer *l, real *dout,

@@ -23,9 +23,8 @@ static int is_shared(const fc_network *net, const fc_layer *l) {
     return net->share && net->share->statistics && l->gamma.w && !l->layernorm;
 }
 
-/* Mean and variance of a vector of columns, over the rows that are here. */
-ALWAYS_INLINE void column_statistics(const fc_network *net, const fc_layer *l, size_t column,
-                                     size_t lanes, vec *mean, vec *var) {
+ALWAYS_INLINE void statistics_of_lanes(const fc_network *net, const fc_layer *l, size_t column,
+                                       size_t lanes, vec *mean, vec *var) {
     const size_t N = net->N, stride = l->stride;
     const real *out = (const real *)l->out + column;
     const vec n = vec_set((real)N);
@@ -42,6 +41,15 @@ ALWAYS_INLINE void column_statistics(const fc_network *net, const fc_layer *l, s
     });
     *mean = m;
     *var = squares[0] / n;
+}
+
+/* Mean and variance of a vector of columns, over the rows that are here. */
+NEVER_INLINE void column_statistics(const fc_network *net, const fc_layer *l, size_t column,
+                                    size_t lanes, vec *mean, vec *var) {
+    if (lanes == LANES)
+        statistics_of_lanes(net, l, column, LANES, mean, var);
+    else
+        statistics_of_lanes(net, l, column, lanes, mean, var);
 }
 
 /* Sets next_mean, next_var and rstd of a vector of columns to those of the rows that are here. */

@@ -28,16 +28,22 @@
 
 _Static_assert(FC_SCORES_ROWS > 2 * SMALL_M, "half a block is no small product");
 
-/* Batch normalisation by the running averages, or layer normalisation, of up to eight rows in
- * place, followed by ReLU if `rectified`. */
-ALWAYS_INLINE void normalize_block(const fc_layer *l, real *block, size_t rows,
-                                   const int rectified) {
+ALWAYS_INLINE void normalize_some_rows(const fc_layer *l, real *block, size_t rows, int rectified) {
     if (l->layernorm)
         layernorm_inference_rows(block, l->gamma.w, l->beta.w, l->eps, rectified, rows, l->M,
                                  l->stride);
     else
         batchnorm_inference_rows(block, block, l->gamma.w, l->beta.w, l->running_mean,
                                  l->running_var, l->eps, rectified, rows, l->M, l->stride);
+}
+
+/* Batch normalisation by the running averages, or layer normalisation, of a block of eight rows, or
+ * one, in place, followed by ReLU if `rectified`. */
+NEVER_INLINE void normalize_block(const fc_layer *l, real *block, size_t rows, int rectified) {
+    if (rows == ROWS_AT_ONCE)
+        normalize_some_rows(l, block, ROWS_AT_ONCE, rectified);
+    else
+        normalize_some_rows(l, block, 1, rectified);
 }
 
 /* Epilogue: normalisation and activation, in place. */

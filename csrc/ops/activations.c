@@ -125,8 +125,8 @@ ALWAYS_INLINE void activate_by(const int activation, real *out, real *slope, con
         });
 }
 
-static void activate(int activation, real *out, real *slope, const real *x, size_t rows, size_t D,
-                     size_t stride) {
+NEVER_INLINE void activate(int activation, real *out, real *slope, const real *x, size_t rows,
+                           size_t D, size_t stride) {
 #define ACTIVATION(name)                                                                           \
     case name:                                                                                     \
         activate_by(name, out, slope, x, rows, D, stride);                                         \

@@ -95,8 +95,8 @@ static void statistics_columns(real *mean, real *var, real *rstd, const real *x,
 
 /* next = momentum * running + (1 - momentum) * next, in place; running where rstd says that the
  * batch's variance is beyond the dtype. */
-static void running_average(real *next, const real *running, const real *rstd, double momentum,
-                            size_t D) {
+NEVER_INLINE void running_average(real *next, const real *running, const real *rstd,
+                                  double momentum, size_t D) {
     const vec kept = vec_set((real)momentum), added = vec_set((real)(1 - momentum));
     EACH_VECTOR(j, D, {
         const vec old = vec_load(running + j, lanes);

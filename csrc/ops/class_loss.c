@@ -40,7 +40,7 @@ ALWAYS_INLINE real row_max(const real *x, size_t C) {
 }
 
 /* The sum of x - greatest over one row. */
-static real sum_shifted_row(const real *x, real greatest, size_t C) {
+NEVER_INLINE real sum_shifted_row(const real *x, real greatest, size_t C) {
     vec sum[1] = {{0}};
     SUM_IN_BLOCKS(sum, 1, first, last, C, CLASSES_BLOCK, {
         EACH_VECTOR(j, last - first, {

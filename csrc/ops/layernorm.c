@@ -47,9 +47,8 @@ static void recover_rows(real *mean, real *rstd, const real *x, double eps, size
         if (lost >> r & 1) scaled_statistics(mean + r, &var, rstd + r, x + r * stride, eps, D, 1);
 }
 
-/* mean and rstd (rows,) of the rows of x. */
-ALWAYS_INLINE void statistics_rows(real *mean, real *rstd, const real *x, double eps, size_t rows,
-                                   size_t D, size_t stride) {
+ALWAYS_INLINE void statistics_some_rows(real *mean, real *rstd, const real *x, double eps,
+                                        size_t rows, size_t D, size_t stride) {
     const vec e = vec_set((real)eps);
     vec sum[ROWS_AT_ONCE] = {{0}}, square[ROWS_AT_ONCE] = {{0}};
     SUM_IN_BLOCKS(sum, ROWS_AT_ONCE, first, last, D, FEATURES_BLOCK, {
@@ -74,6 +73,15 @@ ALWAYS_INLINE void statistics_rows(real *mean, real *rstd, const real *x, double
         vec_store(rstd + r, vec_set(1) / vec_sqrt(var + e), lanes);
         if (lost) recover_rows(mean + r, rstd + r, x + r * stride, eps, D, stride, lost);
     });
+}
+
+/* mean and rstd (rows,) of the rows of x: a block of eight, or one. */
+NEVER_INLINE void statistics_rows(real *mean, real *rstd, const real *x, double eps, size_t rows,
+                                  size_t D, size_t stride) {
+    if (rows == ROWS_AT_ONCE)
+        statistics_some_rows(mean, rstd, x, eps, ROWS_AT_ONCE, D, stride);
+    else
+        statistics_some_rows(mean, rstd, x, eps, 1, D, stride);
 }
 
 typedef struct {
@@ -157,6 +165,23 @@ static size_t backward_ranges_of(size_t N, size_t D) {
     return N ? min_size(min_size(N, room), ceil_div(N * D, RANGE_WORK)) : 1;
 }
 
+/* dx of up to eight rows: sum[r] and sum[ROWS_AT_ONCE + r] hold the vectors of sums of g, and of
+ * its products with x_normalized, of row r. */
+NEVER_INLINE void layernorm_dx(real *dx, const real *dout, const real *x_normalized,
+                               const real *rstd, const real *gamma, const vec *sum, size_t rows,
+                               size_t D, size_t stride) {
+    for (size_t r = 0; r < rows; r++) {
+        const vec shift = vec_set(vec_reduce_add(sum[r]) / (real)D);
+        const vec slope = vec_set(vec_reduce_add(sum[ROWS_AT_ONCE + r]) / (real)D);
+        const size_t row = r * stride;
+        EACH_VECTOR(j, D, {
+            vec g = vec_load(gamma + j, lanes) * vec_load(dout + row + j, lanes) - shift;
+            g -= vec_load(x_normalized + row + j, lanes) * slope;
+            vec_store(dx + row + j, g * vec_set(rstd[r]), lanes);
+        });
+    }
+}
+
 /* Backward pass of some rows:
  *
  *   dbeta = sum of dout,   dgamma = sum of dout * x_normalized                    (over the rows)
@@ -200,16 +225,9 @@ ALWAYS_INLINE void layernorm_backward_some(real *dx, real *dgamma, real *dbeta, 
                 }
             });
         });
-        for (size_t r = 0; r < rows; r++) {
-            const vec shift = vec_set(vec_reduce_add(sum[r]) / (real)D);
-            const vec slope = vec_set(vec_reduce_add(sum[ROWS_AT_ONCE + r]) / (real)D);
-            const size_t row = (i + r) * stride;
-            EACH_VECTOR(j, D, {
-                vec g = vec_load(gamma + j, lanes) * vec_load(dout + row + j, lanes) - shift;
-                g -= vec_load(x_normalized + row + j, lanes) * slope;
-                vec_store(dx + row + j, g * vec_set(rstd[i + r]), lanes);
-            });
-        }
+        const size_t row = i * stride;
+        layernorm_dx(dx + row, dout + row, x_normalized + row, rstd + i, gamma, sum, rows, D,
+                     stride);
     });
 }
 
