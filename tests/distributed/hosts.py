@@ -53,7 +53,9 @@ class Hosts:
     def options(self, *ranks):
         """Return what `launch.start` needs for so many ranks on each host."""
         slots = ",".join(f"{address}:{n}" for address, n in zip(ADDRESSES, ranks, strict=True))
-        if launch.is_open_mpi():
+        if launch.before_open_mpi_5():
+            options = ["--mca", "plm_rsh_agent", self._agent, "--host", slots]
+        elif launch.is_open_mpi():
             options = ["--prtemca", "plm_ssh_agent", self._agent, "--host", slots]
         else:
             options = ["-launcher", "ssh", "-launcher-exec", self._agent, "-hosts", slots]

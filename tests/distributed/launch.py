@@ -37,10 +37,20 @@ def find_mpiexec():
 
 
 @functools.cache
+def version():
+    """Return what that mpiexec says of itself."""
+    asked = subprocess.run([find_mpiexec(), "--version"], capture_output=True, text=True)
+    return asked.stdout
+
+
 def is_open_mpi():
     """Return whether that mpiexec is Open MPI's, with its options."""
-    version = subprocess.run([find_mpiexec(), "--version"], capture_output=True, text=True)
-    return "Open MPI" in version.stdout
+    return "Open MPI" in version() or before_open_mpi_5()
+
+
+def before_open_mpi_5():
+    """Return whether it is Open MPI 4's or an older one's, whose options have other names."""
+    return "OpenRTE" in version()
 
 
 def find_other_mpiexec():

@@ -139,6 +139,8 @@ def test_open_mpis_binding_is_said(policy, tmp_path):
         "FASTFC_NUM_THREADS": None,
         "PRTE_MCA_hwloc_default_binding_policy": policy,  # core is Open MPI's own
         "PRTE_MCA_rmaps_default_mapping_policy": None,  # with :oversubscribe it binds nothing
+        "OMPI_MCA_hwloc_base_binding_policy": policy,  # the same before version 5
+        "OMPI_MCA_rmaps_base_oversubscribe": None,
     }
     for argv in ("tests.distributed.shares",), ("fastfc", "train", "--max-steps", "1"):
         status, out, err = launch.run(1, *argv, folder=tmp_path, **settings)
