@@ -122,8 +122,9 @@ def test_the_least_instruction_set_of_all():
             ranks = [(available[-1], available), (least, available)]
             start.choose_instruction_set(team(ranks))
             assert _core.isa() == least
-        with pytest.raises(ValueError, match="rank 1 has no instruction set neon"):
-            start.choose_instruction_set(team([("neon", ("neon",)), (before, available)]))
+        other = "avx2" if "neon" in available else "neon"
+        with pytest.raises(ValueError, match=f"rank 1 has no instruction set {other}"):
+            start.choose_instruction_set(team([(other, (other,)), (before, available)]))
     finally:
         _core.use_isa(before)
 

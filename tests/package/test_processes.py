@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.support.effort import effort, report
-from tests.support.process import in_new_process
+from tests.support.process import in_new_process, needs_other_users
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks as Linux does")
 
@@ -277,6 +277,7 @@ time.sleep(0.02)
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
 def test_no_more_threads():
     """RLIMIT_NPROC, which does not hold for root: another user's process, that may start none."""
+    needs_other_users()
     lines = printed(
         """
 import resource

@@ -22,7 +22,7 @@ from fastfc.training import History, latest_checkpoint, read_checkpoint
 from tests.support import runs
 from tests.support.effort import effort, report
 from tests.support.mounts import mounted, remount
-from tests.support.process import in_new_process
+from tests.support.process import in_new_process, needs_other_users
 from tests.support.same import assert_same
 
 
@@ -217,6 +217,7 @@ with tempfile.TemporaryDirectory() as folder:
 
 
 def test_a_folder_that_may_not_be_written_to():
+    needs_other_users()
     status, output = in_new_process(READ_ONLY, PYTHONPATH=str(Path(__file__).parents[2]))
     assert status == 0, output
     assert output.splitlines() == [

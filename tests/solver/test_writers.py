@@ -14,7 +14,7 @@ from fastfc import files
 from fastfc.fc_net import FullyConnectedNet
 from fastfc.training import History, latest_checkpoint, read_checkpoint
 from tests.support import runs
-from tests.support.process import in_new_process
+from tests.support.process import in_new_process, needs_other_users
 
 
 def names(folder):
@@ -258,6 +258,7 @@ os.rmdir(folder)
 
 
 def test_a_folder_that_may_be_written_but_not_listed():
+    needs_other_users()
     assert in_new_process(UNLISTABLE) == (0, "fine\n")
 
 

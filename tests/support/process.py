@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import fastfc
 
 
@@ -25,6 +27,17 @@ def in_new_process(code, timeout=300, **environment):
         timeout=timeout,
     )
     return result.returncode, result.stdout + result.stderr
+
+
+def needs_other_users():
+    """Skip the test where root is the only user, as in a container that maps no other."""
+    try:
+        with open("/proc/self/uid_map") as file:
+            ranges = [list(map(int, line.split())) for line in file]
+    except OSError:  # not Linux
+        return
+    if not any(first <= 54321 < 65534 < first + count for first, _, count in ranges):
+        pytest.skip("there is no other user")
 
 
 @contextlib.contextmanager
