@@ -123,8 +123,7 @@ def test_a_long_operation_looks_for_signals(name, alarm):
     assert during >= 4
     ended = 0
     for _ in range(effort(3, 100)):
-        alarm(stop, after=1e-3)
-        ended += raises(call)
+        ended += raises(partial(alarm, stop, 1e-3), call)  # on a busy machine it may ring at once
     x = np.arange(12.0).reshape(3, 4)
     np.testing.assert_array_equal(layers.affine_forward(x, np.eye(4), np.zeros(4))[0], x)
     assert ended == effort(3, 100)
