@@ -113,9 +113,11 @@ def watched(folder):
         sys._fastfc_watched = True
     _harm.clear()
     _folder = os.path.realpath(folder)
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # of what a reader imports
     try:
         yield _harm
     finally:
+        sys.dont_write_bytecode = before
         _folder = None
 
 
