@@ -117,18 +117,18 @@ def check_optimiser(solver: Resumable, state: dict[str, Any]) -> None:
 def check_random(random: dict[str, Any]) -> None:
     """Raise ValueError unless ``np.random`` can be put into this state, of its own generator.
 
-    A generator believes its position, and reads there.
+    A generator may believe its position, and read there: that is looked at first.
     """
-    generator = np.random.get_bit_generator()  # type: ignore[attr-defined]  # not in NumPy's stub
-    trial = np.random.RandomState(type(generator)(0))
-    trial.set_state(random)
-    state = random["state"] if isinstance(random["state"], dict) else {}
+    state = random.get("state")
+    state = state if isinstance(state, dict) else {}
     for position, most in (
         (state.get("pos"), MT19937_WORDS),
         (random.get("buffer_pos"), PHILOX_WORDS),
     ):
         if position is not None:
             _check_count("random: position", position, 0, most)
+    generator = np.random.get_bit_generator()  # type: ignore[attr-defined]  # not in NumPy's stub
+    np.random.RandomState(type(generator)(0)).set_state(random)
 
 
 def _check_count(name: str, value: Any, least: int, most: int) -> None:

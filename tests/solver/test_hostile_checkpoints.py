@@ -204,9 +204,7 @@ def test_positions_of_philox(tmp_path):
             path = tampered(
                 tmp_path / "a.npz", tmp_path / "evil.npz", at("random", "buffer_pos")(position)
             )
-            # NumPy 2.5 refuses it before it is looked at
-            said = r"evil\.npz: .*(position is|buffer_pos must be between)"
-            with pytest.raises(CheckpointError, match=said):
+            with pytest.raises(CheckpointError, match=r"evil\.npz: .*position is"):
                 Solver.resume(path, runs.network(), runs.data())
     finally:
         np.random.set_bit_generator(before)
