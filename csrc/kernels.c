@@ -9,6 +9,7 @@
 #include "fastfc.h"
 #include "gemm/gemm.c"
 #include "ops/affine.c"
+#include "ops/finite.c"
 #include "ops/gather.c"
 #include "ops/relu.c"
 #include "ops/activations.c"
@@ -41,6 +42,7 @@ const TABLE_TYPE TABLE_NAME = {
     .affine_forward = affine_forward,
     .affine_backward = affine_backward,
     .gather = gather,
+    .all_finite = all_finite,
     .relu_forward = relu_forward,
     .relu_backward = relu_backward,
     .activation_forward = activation_forward,

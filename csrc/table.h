@@ -10,6 +10,7 @@ typedef struct {
     void (*affine_backward)(real *dx, real *dw, real *db, const real *dout, const real *x,
                             const real *w, size_t N, size_t D, size_t M, void *workspace);
     void (*gather)(real *out, const fc_gather *rows, size_t N, size_t D);
+    int (*all_finite)(const real *x, size_t n);
     void (*relu_forward)(real *out, const real *x, size_t n);
     void (*relu_backward)(real *dx, const real *dout, const real *x, size_t n);
     void (*activation_forward)(real *out, const real *x, int activation, size_t n);

@@ -20,6 +20,7 @@
 #define FASTFC_GEMM_ZEROS_C
 
 #include "gemm/pack.c"
+#include "ops/finite.c"
 #include "simd/narrow.h"
 #include "simd/vec.h"
 #include "split.h"
@@ -63,13 +64,9 @@ NEVER_INLINE int is_mostly_zeros(matrix a, size_t m, size_t n, size_t k) {
 NEVER_INLINE int is_finite_block(matrix b, size_t k, size_t n) {
     const int by_rows = b.col_stride == 1;
     const size_t runs = by_rows ? k : n, stride = by_rows ? b.row_stride : b.col_stride;
-    ivec beyond = {0};
     for (size_t i = 0; i < runs; i++)
-        EACH_VECTOR(j, by_rows ? n : k, {
-            const vec v = vec_load(b.at + i * stride + j, lanes);
-            beyond |= v - v != vec_set(0);
-        });
-    return vec_bits(beyond) == 0;
+        if (!all_finite(b.at + i * stride, by_rows ? n : k)) return 0;
+    return 1;
 }
 
 /* Makes one strip of rows that are contiguous. */

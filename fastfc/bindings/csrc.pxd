@@ -169,6 +169,7 @@ cdef extern from *:
     #define call_affine_forward(dtype, ...) FC_CALL(dtype, affine_forward, __VA_ARGS__)
     #define call_affine_backward(dtype, ...) FC_CALL(dtype, affine_backward, __VA_ARGS__)
     #define call_gather(dtype, ...) FC_CALL(dtype, gather, __VA_ARGS__)
+    #define call_all_finite(dtype, ...) FC_OF(dtype, all_finite, __VA_ARGS__)
     #define call_relu_forward(dtype, ...) FC_CALL(dtype, relu_forward, __VA_ARGS__)
     #define call_relu_backward(dtype, ...) FC_CALL(dtype, relu_backward, __VA_ARGS__)
     #define call_activation_forward(dtype, ...) FC_CALL(dtype, activation_forward, __VA_ARGS__)
@@ -211,6 +212,7 @@ cdef extern from *:
     void call_affine_backward(int dtype, void *dx, void *dw, void *db, void *dout, void *x, void *w,
                               size_t N, size_t D, size_t M, void *workspace) nogil
     void call_gather(int dtype, void *out, const fc_gather *rows, size_t N, size_t D) nogil
+    bint call_all_finite(int dtype, const void *x, size_t n) nogil
     void call_relu_forward(int dtype, void *out, void *x, size_t n) nogil
     void call_relu_backward(int dtype, void *dx, void *dout, void *x, size_t n) nogil
     void call_activation_forward(int dtype, void *out, void *x, int activation, size_t n) nogil

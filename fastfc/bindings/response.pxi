@@ -97,15 +97,6 @@ def respond(ndarray scores, str output):
     return outputs_of(scores, find_output(output))
 
 
-# Whether all of so many numbers are finite.
-cdef bint all_finite(const floating *x, size_t n) noexcept nogil:
-    cdef floating total = 0
-    cdef size_t i
-    for i in range(n):
-        total += x[i] * 0
-    return total == 0
-
-
 # Whether a list holds these very objects.
 cdef bint holds(object value, list shown) noexcept:
     cdef Py_ssize_t i
@@ -149,11 +140,6 @@ cdef class Response:
                 or not is_dense(x, self.predictor.type):
             return None
         n = cnp.PyArray_SIZE(x)
-        if n > FEW_NUMBERS:
-            return None
-        if self.predictor.type == F32:
-            if not all_finite(<const float *> cnp.PyArray_DATA(x), n):
-                return None
-        elif not all_finite(<const double *> cnp.PyArray_DATA(x), n):
+        if n > FEW_NUMBERS or not call_all_finite(self.predictor.type, cnp.PyArray_DATA(x), n):
             return None
         return outputs_of(self.predictor(x), self.output)

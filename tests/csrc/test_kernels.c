@@ -110,6 +110,22 @@ static void test_gather(size_t N, size_t D) {
     free(f), free(d), free(u), free(index), free(mean), free(std);
 }
 
+/* One number of n that is not finite is found wherever it stands. */
+static void test_finite(size_t n) {
+    static const real no_number[] = {NAN, INFINITY, -INFINITY};
+    const real greatest = FC_DOUBLE ? (real)DBL_MAX : FLT_MAX;
+    real *x = array(n);
+    for (size_t i = 0; i < n; i += 3) x[i] = i % 2 ? greatest : -greatest;
+    check("finite", n, KERNELS->all_finite(x, n), 1, 0);
+    for (size_t i = 0; i < n; i++) {
+        const real before = x[i];
+        x[i] = no_number[i % 3];
+        check("not finite", i, KERNELS->all_finite(x, n), 0, 0);
+        x[i] = before;
+    }
+    free(x);
+}
+
 static void test_relu(size_t n) {
     static const real special[] = {NAN, INFINITY, -INFINITY, 0, (real)-0.0};
     static const real rectified[] = {NAN, INFINITY, 0, 0, (real)-0.0}; /* in no compiler's words */
@@ -528,6 +544,7 @@ static void tests(void) {
     for (size_t i = 0; i < count; i++) {
         test_gather(sizes[i], sizes[count - 1 - i]);
         test_gather(200, sizes[i] + 200);
+        test_finite(sizes[i]);
         test_relu(sizes[i]);
         test_optim(sizes[i]);
         test_squares(sizes[i]);
