@@ -15,6 +15,9 @@
  * Measured without gain: strips of two rows, which keep 29 % of the columns, by up to eight
  * vectors, with b packed to whole cache lines (AVX-512: the gradient of the weights 10 % slower,
  * forward no different; AVX2 3 to 6 % faster in L2, 8 % slower beyond it).
+ * Nor, for a step of MNIST on an Intel Xeon: b packed to whole cache lines alone (the tile takes
+ * 18 % less time, packing as much again); reading a minibatch's rows where they stand; prefetching
+ * the rows of the next step.
  */
 #ifndef FASTFC_GEMM_ZEROS_C
 #define FASTFC_GEMM_ZEROS_C
@@ -69,14 +72,19 @@ NEVER_INLINE int is_finite_block(matrix b, size_t k, size_t n) {
     return 1;
 }
 
+/* One bit for each lane that is not zero: neither 0 nor -0. */
+ALWAYS_INLINE uint16_t bits_of_nonzero(ivec v) {
+    return vec_common_bits(v, (ivec){0} + ((lane_int)-1 ^ (lane_int)1 << (8 * sizeof(real) - 1)));
+}
+
 /* Makes one strip of rows that are contiguous. */
 static void keep_columns(strip *s, size_t k) {
     s->kept = 0;
     EACH_VECTOR(p, k, {
         ivec some = {0};
         UNROLL_ALL
-        for (size_t i = 0; i < STRIP; i++) some |= vec_load(s->row[i] + p, lanes) != vec_set(0);
-        s->kept += numbers_of_bits(s->numbers + s->kept, p, vec_bits(some));
+        for (size_t i = 0; i < STRIP; i++) some |= (ivec)vec_load(s->row[i] + p, lanes);
+        s->kept += numbers_of_bits(s->numbers + s->kept, p, bits_of_nonzero(some));
     });
 }
 
@@ -87,8 +95,8 @@ static void keep_bits(strip *s, size_t number, const uint16_t *bits, size_t k) {
     const ivec own = (ivec){0} + (lane_int)(((1u << STRIP) - 1) << number * STRIP);
     s->kept = 0;
     for (size_t p = 0; p < k; p += LANES) {
-        const ivec some = __builtin_convertvector(*(const narrow *)(bits + p), ivec) & own;
-        s->kept += numbers_of_bits(s->numbers + s->kept, p, vec_bits(some != 0));
+        const ivec some = __builtin_convertvector(*(const narrow *)(bits + p), ivec);
+        s->kept += numbers_of_bits(s->numbers + s->kept, p, vec_common_bits(some, own));
     }
 }
 
@@ -96,7 +104,7 @@ static void keep_bits(strip *s, size_t number, const uint16_t *bits, size_t k) {
 static void make_strips(strip *strips, matrix a, size_t rows, size_t k) {
     uint16_t bits[KC + LANES] = {0};
     for (size_t p = 0; a.col_stride != 1 && p < k; p++)
-        bits[p] = vec_bits(vec_load(a.at + p * a.col_stride, rows) != vec_set(0));
+        bits[p] = bits_of_nonzero((ivec)vec_load(a.at + p * a.col_stride, rows));
     for (size_t i = 0; i * STRIP < rows; i++) {
         strip *s = strips + i;
         s->rows = min_size(rows - i * STRIP, STRIP), s->col_stride = a.col_stride;

@@ -186,6 +186,17 @@ ALWAYS_INLINE uint16_t vec_bits(ivec mask) {
 #endif
 }
 
+/* One bit for each lane in which a and b have a bit in common. */
+ALWAYS_INLINE uint16_t vec_common_bits(ivec a, ivec b) {
+#if VEC_BYTES == 64 && defined(__AVX512F__) && FC_DOUBLE
+    return _mm512_test_epi64_mask((__m512i)a, (__m512i)b);
+#elif VEC_BYTES == 64 && defined(__AVX512F__)
+    return _mm512_test_epi32_mask((__m512i)a, (__m512i)b);
+#else
+    return vec_bits((a & b) != 0);
+#endif
+}
+
 /* The inverse of vec_bits. */
 ALWAYS_INLINE ivec vec_mask_of_bits(uint16_t bits) {
     ivec lane_bits = {0};
