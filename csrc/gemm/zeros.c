@@ -74,7 +74,7 @@ NEVER_INLINE int is_finite_block(matrix b, size_t k, size_t n) {
 
 /* One bit for each lane that is not zero: neither 0 nor -0. */
 ALWAYS_INLINE uint16_t bits_of_nonzero(ivec v) {
-    return vec_common_bits(v, (ivec){0} + ((lane_int)-1 ^ (lane_int)1 << (8 * sizeof(real) - 1)));
+    return vec_common_bits(v, ~(ivec)vec_set((real)-0.0));
 }
 
 /* Makes one strip of rows that are contiguous. */
